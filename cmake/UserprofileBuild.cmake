@@ -1,0 +1,51 @@
+# How every target of the project is compiled, and where its results lie.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+
+set(USERPROFILE_SANITIZE "" CACHE STRING
+    "Sanitizers to build with, as for -fsanitize= (\"address,undefined\")")
+
+find_program(CCACHE ccache)
+if(CCACHE AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+# Warnings and sanitizers are for our own code; generated code links this not.
+add_library(userprofile_options INTERFACE)
+target_include_directories(userprofile_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(userprofile_options INTERFACE
+  -Wall -Wextra -Wno-unused-parameter
+  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety -Werror=thread-safety>)
+if(USERPROFILE_SANITIZE)
+  add_compile_options(-fsanitize=${USERPROFILE_SANITIZE}
+                      -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${USERPROFILE_SANITIZE})
+endif()
+
+# userprofile_library(NAME SOURCES ... LIBRARIES ...)
+# A static library of the project: its sources, and what it is linked with.
+function(userprofile_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC userprofile_options ${ARG_LIBRARIES})
+endfunction()
+
+# userprofile_test(NAME SOURCES ... LIBRARIES ... [LABELS ...] [TIMEOUT s])
+# One test program; ctest sees each of its cases, under the program's name.
+function(userprofile_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBRARIES;LABELS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE
+    userprofile_options ${ARG_LIBRARIES} GTest::gmock GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60
+    PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+endfunction()

@@ -1,0 +1,20 @@
+# Every package that the project is made of, found in one place. All of them
+# are Debian packages (see deploy/local/packages.txt).
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(absl REQUIRED)
+find_package(Protobuf REQUIRED)  # CMake's own module: Debian ships no config
+find_package(gRPC CONFIG REQUIRED)
+find_package(spdlog CONFIG REQUIRED)
+find_package(CLI11 CONFIG REQUIRED)
+find_package(prometheus-cpp CONFIG REQUIRED)
+find_package(GTest REQUIRED)
+find_package(OpenSSL REQUIRED)
+include(GoogleTest)
+
+pkg_check_modules(PQXX REQUIRED IMPORTED_TARGET libpqxx)
+pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
+
+# Neither a CMake nor a pkg-config file comes with libphonenumber.
+find_library(PHONENUMBER_LIBRARY phonenumber REQUIRED)

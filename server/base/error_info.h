@@ -1,0 +1,41 @@
+#ifndef USERPROFILE_SERVER_BASE_ERROR_INFO_H_
+#define USERPROFILE_SERVER_BASE_ERROR_INFO_H_
+
+#include <initializer_list>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "google/rpc/error_details.pb.h"
+
+namespace userprofile::base {
+
+// The domain of every reason of this project (google.rpc.ErrorInfo.domain).
+inline constexpr char kErrorDomain[] = "userprofile";
+
+// The errors of this project are absl::Status values that carry the messages of
+// google/rpc/error_details.proto as payloads, under their type URLs, and so
+// pass every layer unchanged until the service layer puts them on the wire.
+
+// An error with its google.rpc.ErrorInfo. `message` is read by callers: a
+// sentence that says what to do, without personal data or a driver's text.
+absl::Status MakeError(
+    absl::StatusCode code, absl::string_view message, absl::string_view reason,
+    std::initializer_list<std::pair<absl::string_view, absl::string_view>>
+        metadata = {});
+
+// Adds google.rpc.RetryInfo: the call may be tried again after `delay`.
+absl::Status WithRetryDelay(absl::Status status, absl::Duration delay);
+
+// Adds google.rpc.BadRequest.
+absl::Status WithBadRequest(absl::Status status,
+                            const google::rpc::BadRequest& bad_request);
+
+// The reason that MakeError gave the status; empty if it has none.
+std::string ErrorReason(const absl::Status& status);
+
+}  // namespace userprofile::base
+
+#endif  // USERPROFILE_SERVER_BASE_ERROR_INFO_H_

@@ -1,0 +1,53 @@
+#ifndef USERPROFILE_SERVER_OPS_READINESS_H_
+#define USERPROFILE_SERVER_OPS_READINESS_H_
+
+#include <functional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/base/mutex.h"
+
+namespace userprofile::ops {
+
+// Whether this process should be sent requests, and if not, why. One object per
+// process: the schema monitor reports to it; health checks, the admin port and
+// the RPC handlers read it. Thread-safe.
+//
+// The state is a status: OK is ready; anything else is UNAVAILABLE with a
+// sentence that says what is wrong and what to do, and one of the reasons
+//   STARTING              nothing is known yet (the first state)
+//   SCHEMA_NOT_READY      the schema is not what the service needs
+//   DATABASE_UNAVAILABLE  no database was reached for some seconds
+//   SHUTTING_DOWN         the last state
+class Readiness {
+ public:
+  Readiness();
+
+  // Changes the state, unless the process is shutting down.
+  void Set(absl::Status state);
+
+  // Changes the state to SHUTTING_DOWN, for good.
+  void ShutDown();
+
+  absl::Status state() const;
+
+  // OK if a request may be tried: when ready, and also while the database is
+  // away or the process drains, for the store then decides by itself. The state
+  // where the schema is not known to be right, so that nobody is called new.
+  absl::Status AdmitRequest() const;
+
+  // Calls `listener` with the state now, and after each change, in order. The
+  // listener must not call back; it is kept until the Readiness is destroyed.
+  void Subscribe(std::function<void(const absl::Status&)> listener);
+
+ private:
+  mutable base::Mutex mutex_;
+  absl::Status state_ ABSL_GUARDED_BY(mutex_);
+  bool shutting_down_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::function<void(const absl::Status&)>> listeners_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace userprofile::ops
+
+#endif  // USERPROFILE_SERVER_OPS_READINESS_H_

@@ -1,0 +1,19 @@
+#ifndef USERPROFILE_SERVER_POSTGRES_ROWS_DATA_H_
+#define USERPROFILE_SERVER_POSTGRES_ROWS_DATA_H_
+
+#include <pqxx/pqxx>
+
+#include "server/postgres/rows.h"
+
+namespace userprofile::postgres {
+
+// The driver's result behind Rows. For this folder only.
+class Rows::Data {
+ public:
+  explicit Data(pqxx::result r) : result(std::move(r)) {}
+  const pqxx::result result;
+};
+
+}  // namespace userprofile::postgres
+
+#endif  // USERPROFILE_SERVER_POSTGRES_ROWS_DATA_H_

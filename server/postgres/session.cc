@@ -1,0 +1,209 @@
+#include "server/postgres/session.h"
+
+#include <algorithm>
+#include <exception>
+#include <set>
+#include <utility>
+
+#include <pqxx/pqxx>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "server/base/status_macros.h"
+#include "server/postgres/errors.h"
+#include "server/postgres/rows_data.h"
+
+namespace userprofile::postgres {
+namespace {
+
+// Settings go by statement, not by connection string: poolers refuse unknown
+// start-up options, and a session never reconnects behind our back.
+constexpr char kConfigureFormat[] =
+    "SELECT set_config('timezone', 'UTC', false),"
+    " set_config('datestyle', 'ISO', false),"
+    " set_config('client_min_messages', 'error', false),"
+    " set_config('statement_timeout', '%d', false),"
+    " set_config('lock_timeout', '%d', false),"
+    " set_config('synchronous_commit',"
+    " CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')"
+    " THEN 'on' ELSE current_setting('synchronous_commit') END, false),"
+    " current_setting('transaction_read_only')";
+
+#if PQXX_VERSION_MAJOR < 7
+
+void Configure(pqxx::connection& connection) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  connection.inhibit_reactivation(true);
+#pragma GCC diagnostic pop
+  connection.set_verbosity(pqxx::connection_base::terse);
+}
+
+pqxx::result Run(pqxx::transaction_base& transaction, const char* name,
+                 const Parameters& parameters) {
+  std::vector<const char*> values(parameters.size());
+  std::transform(
+      parameters.begin(), parameters.end(), values.begin(),
+      [](const auto& p) { return p ? p->c_str() : nullptr; });
+  return transaction.exec_prepared(
+      name, pqxx::prepare::make_dynamic_params(values));
+}
+
+#else
+
+void Configure(pqxx::connection& connection) {
+  connection.set_verbosity(pqxx::error_verbosity::terse);
+}
+
+pqxx::result Run(pqxx::transaction_base& transaction, const char* name,
+                 const Parameters& parameters) {
+  pqxx::params values;
+  values.reserve(parameters.size());
+  for (const auto& p : parameters) {
+    values.append(p ? p->c_str() : nullptr);
+  }
+  return transaction.exec(pqxx::prepped{name}, values);
+}
+
+#endif
+
+// Runs `body`, which calls the driver, and turns what it throws into a status.
+// What the driver throws says little about the connection: `connected` does.
+template <typename Body, typename Connected>
+absl::Status Guard(Body body, Connected connected) {
+  try {
+    body();
+    return absl::OkStatus();
+  } catch (const pqxx::deadlock_detected& e) {
+    return ErrorFromSqlState("40P01", e.what());  // 6.4 knows no SQLSTATE here
+  } catch (const pqxx::serialization_failure& e) {
+    return ErrorFromSqlState("40001", e.what());
+  } catch (const pqxx::broken_connection& e) {
+    return ConnectionLost(e.what());
+  } catch (const pqxx::in_doubt_error& e) {
+    return ConnectionLost(e.what());
+  } catch (const pqxx::sql_error& e) {
+    if (!connected() || e.sqlstate().empty()) return ConnectionLost(e.what());
+    return ErrorFromSqlState(e.sqlstate(), e.what());
+  } catch (const std::exception& e) {
+    return connected() ? absl::InternalError(e.what())
+                       : ConnectionLost(e.what());
+  }
+}
+
+class PqxxSession final : public Session {
+ public:
+  explicit PqxxSession(const std::string& conninfo) : connection_(conninfo) {
+    Configure(connection_);
+  }
+
+  absl::StatusOr<Rows> Execute(const Statement& statement,
+                               const Parameters& parameters) override {
+    for (const auto& p : parameters) {
+      if (p && absl::StrContains(*p, absl::string_view("\0", 1))) {
+        return absl::InvalidArgumentError("a parameter holds a NUL byte");
+      }
+    }
+    return Query(statement.name, [&](pqxx::nontransaction& transaction) {
+      if (prepared_.count(statement.name) == 0) {
+        connection_.prepare(statement.name, statement.sql);
+        prepared_.insert(statement.name);
+      }
+      return Run(transaction, statement.name, parameters);
+    });
+  }
+
+  absl::StatusOr<Rows> ExecuteScript(absl::string_view sql) override {
+    return Query("script", [&](pqxx::nontransaction& transaction) {
+      return transaction.exec(std::string(sql));
+    });
+  }
+
+  bool healthy() const override { return healthy_ && connection_.is_open(); }
+
+ private:
+  template <typename Body>
+  absl::StatusOr<Rows> Query(const char* name, Body body) {
+    if (!healthy()) return ConnectionLost("the session is closed");
+    Rows rows;
+    absl::Status status = Guard(
+        [&] {
+          pqxx::nontransaction transaction(connection_);
+          rows = Rows(std::make_shared<const Rows::Data>(body(transaction)));
+        },
+        [&] { return connection_.is_open(); });
+    if (status.ok()) return rows;
+    // Also where the server is alive but can't be used any more, as a primary
+    // that became a standby: a fresh connection may find a better one.
+    if (absl::IsUnavailable(status)) healthy_ = false;
+    absl::Status named(status.code(),
+                       absl::StrCat(name, ": ", status.message()));
+    status.ForEachPayload([&](absl::string_view url, const absl::Cord& value) {
+      named.SetPayload(url, value);
+    });
+    return named;
+  }
+
+  pqxx::connection connection_;
+  std::set<std::string> prepared_;
+  bool healthy_ = true;
+};
+
+// `conninfo` with what bounds the time that a dead network can cost, unless it
+// says so itself (https://www.postgresql.org/docs/current/libpq-connect.html).
+std::string WithTimeouts(const ConnectOptions& options) {
+  const std::pair<const char*, std::string> settings[] = {
+      {"connect_timeout",
+       absl::StrCat(absl::ToInt64Seconds(options.connect_timeout))},
+      {"tcp_user_timeout",
+       absl::StrCat(absl::ToInt64Milliseconds(options.statement_timeout * 2))},
+      {"keepalives_idle", "5"},
+      {"keepalives_interval", "2"},
+      {"keepalives_count", "3"},
+      {"application_name", "userprofile"},
+      {"target_session_attrs", "read-write"},
+  };
+  std::string conninfo = options.conninfo;
+  const bool url = absl::StrContains(conninfo, "://");
+  for (const auto& [key, value] : settings) {
+    if (absl::StrContains(conninfo, absl::StrCat(key, "="))) continue;
+    const char* separator = !url                                ? " "
+                            : absl::StrContains(conninfo, "?") ? "&"
+                                                               : "?";
+    absl::StrAppend(&conninfo, separator, key, "=", value);
+  }
+  return conninfo;
+}
+
+}  // namespace
+
+absl::Status InTransaction(Session& session,
+                           absl::FunctionRef<absl::Status()> body) {
+  USERPROFILE_RETURN_IF_ERROR(session.ExecuteScript("BEGIN").status());
+  if (absl::Status status = body(); !status.ok()) {
+    session.ExecuteScript("ROLLBACK").status().IgnoreError();
+    return status;
+  }
+  return session.ExecuteScript("COMMIT").status();
+}
+
+absl::StatusOr<std::unique_ptr<Session>> Connect(
+    const ConnectOptions& options) {
+  std::unique_ptr<Session> session;
+  USERPROFILE_RETURN_IF_ERROR(Guard(
+      [&] { session = std::make_unique<PqxxSession>(WithTimeouts(options)); },
+      [] { return false; }));
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const Rows rows,
+      session->ExecuteScript(absl::StrFormat(
+          kConfigureFormat,
+          absl::ToInt64Milliseconds(options.statement_timeout),
+          absl::ToInt64Milliseconds(options.lock_timeout))));
+  if (rows.Text(0, 6) == "on") {
+    return ConnectionLost("the database is read-only, perhaps a standby");
+  }
+  return session;
+}
+
+}  // namespace userprofile::postgres

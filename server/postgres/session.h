@@ -1,0 +1,94 @@
+#ifndef USERPROFILE_SERVER_POSTGRES_SESSION_H_
+#define USERPROFILE_SERVER_POSTGRES_SESSION_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "server/postgres/rows.h"
+
+namespace userprofile::postgres {
+
+// An SQL statement with parameters $1, $2, ... The name is unique within the
+// program: it labels the prepared statement, metrics, logs and errors.
+struct Statement {
+  const char* name;
+  const char* sql;
+};
+
+// The values of a statement's parameters, in order, in PostgreSQL's text form.
+// nullopt is NULL.
+using Parameters = std::vector<absl::optional<std::string>>;
+
+// One connection to PostgreSQL, outside any transaction unless BEGIN was
+// executed. Not thread-safe.
+//
+// Errors, here and in everything that runs SQL (see errors.h for the SQLSTATEs
+// behind them):
+//   UNAVAILABLE          the connection is lost, or was never made; healthy()
+//                        is false. Whether a statement that was under way took
+//                        effect is unknown.
+//   ABORTED              the statement was rolled back for the sake of others
+//                        (deadlock, serialization, lock or statement time-out);
+//                        it may succeed if it is tried again.
+//   FAILED_PRECONDITION  the schema is not what the statement needs.
+//   INVALID_ARGUMENT     the data was refused, by a type or by a constraint.
+//   ALREADY_EXISTS       the data was refused by a unique index.
+//   INTERNAL             anything else.
+// Their messages are for logs: they hold the server's words, but no values.
+class Session {
+ public:
+  virtual ~Session() = default;
+
+  // Runs one statement, prepared at its first use in this session.
+  virtual absl::StatusOr<Rows> Execute(const Statement& statement,
+                                       const Parameters& parameters) = 0;
+
+  // Runs SQL text that takes no parameters and may hold several statements;
+  // returns the rows of the last one.
+  virtual absl::StatusOr<Rows> ExecuteScript(absl::string_view sql) = 0;
+
+  // False once the connection is lost. A session never reconnects: drop it.
+  virtual bool healthy() const = 0;
+};
+
+// Runs `body` between BEGIN and COMMIT; ROLLBACK if it fails, and its error.
+absl::Status InTransaction(Session& session,
+                           absl::FunctionRef<absl::Status()> body);
+
+// How to connect.
+struct ConnectOptions {
+  // What libpq accepts: a postgresql:// URL or "key=value ..." words. What it
+  // says goes before the settings below.
+  std::string conninfo;
+
+  // How long to wait for a connection. Whole seconds, at least 2.
+  absl::Duration connect_timeout = absl::Seconds(2);
+
+  // After this time PostgreSQL ends a statement (ABORTED). Zero: never.
+  absl::Duration statement_timeout = absl::Seconds(5);
+
+  // After this time a statement that waits for a lock ends (ABORTED).
+  absl::Duration lock_timeout = absl::Seconds(1);
+};
+
+// Makes a session whose times are in UTC and ISO style, whose commits are
+// durable (synchronous_commit), and which can write (a standby is
+// UNAVAILABLE). Blocks for up to connect_timeout per host.
+absl::StatusOr<std::unique_ptr<Session>> Connect(const ConnectOptions& options);
+
+// Makes a new session; called from any thread.
+using SessionFactory =
+    std::function<absl::StatusOr<std::unique_ptr<Session>>()>;
+
+}  // namespace userprofile::postgres
+
+#endif  // USERPROFILE_SERVER_POSTGRES_SESSION_H_

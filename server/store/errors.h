@@ -1,0 +1,28 @@
+#ifndef USERPROFILE_SERVER_STORE_ERRORS_H_
+#define USERPROFILE_SERVER_STORE_ERRORS_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+
+namespace userprofile::store {
+
+// What a store can answer instead of a response; each function fixes code,
+// text, reason and metadata. The API file says what each one means.
+
+absl::Status UserNotFound(std::int64_t user_id);
+absl::Status AlreadyOnboarded(std::int64_t user_id);
+absl::Status NicknameTaken();
+
+absl::Status DeadlineExceeded();
+absl::Status Cancelled();
+absl::Status Overloaded();
+absl::Status ShuttingDown();
+absl::Status DatabaseUnavailable();
+absl::Status OutcomeUnknown();
+absl::Status RowRejected();
+absl::Status Internal();
+
+}  // namespace userprofile::store
+
+#endif  // USERPROFILE_SERVER_STORE_ERRORS_H_
