@@ -1,6 +1,7 @@
 #ifndef USERPROFILE_SERVER_OPS_READINESS_H_
 #define USERPROFILE_SERVER_OPS_READINESS_H_
 
+#include <atomic>
 #include <functional>
 #include <vector>
 
@@ -23,7 +24,8 @@ class Readiness {
  public:
   Readiness();
 
-  // Changes the state, unless the process is shutting down.
+  // Changes the state, unless the process is shutting down. `state` is OK or
+  // one of the errors above (base::MakeError).
   void Set(absl::Status state);
 
   // Changes the state to SHUTTING_DOWN, for good.
@@ -32,8 +34,10 @@ class Readiness {
   absl::Status state() const;
 
   // OK if a request may be tried: when ready, and also while the database is
-  // away or the process drains, for the store then decides by itself. The state
-  // where the schema is not known to be right, so that nobody is called new.
+  // away or the process drains after the schema was last seen right, for the
+  // store then decides by itself. Otherwise the state, so that nobody is called
+  // new on a schema that is not known to be right. Costs next to nothing when
+  // OK.
   absl::Status AdmitRequest() const;
 
   // Calls `listener` with the state now, and after each change, in order. The
@@ -41,6 +45,12 @@ class Readiness {
   void Subscribe(std::function<void(const absl::Status&)> listener);
 
  private:
+  void Change(absl::Status state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Written under the mutex, read without it: the schema was right when it was
+  // last seen.
+  std::atomic<bool> admits_{false};
+
   mutable base::Mutex mutex_;
   absl::Status state_ ABSL_GUARDED_BY(mutex_);
   bool shutting_down_ ABSL_GUARDED_BY(mutex_) = false;

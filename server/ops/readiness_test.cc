@@ -1,0 +1,92 @@
+#include "server/ops/readiness.h"
+
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/base/error_info.h"
+
+namespace userprofile::ops {
+namespace {
+
+using ::testing::ElementsAre;
+
+absl::Status State(const std::string& reason) {
+  return base::MakeError(absl::StatusCode::kUnavailable, "a sentence", reason);
+}
+
+TEST(ReadinessTest, BeginsAsStartingAndAdmitsNothing) {
+  Readiness readiness;
+  EXPECT_EQ(readiness.state().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(base::ErrorReason(readiness.state()), "STARTING");
+  EXPECT_EQ(readiness.AdmitRequest(), readiness.state());
+}
+
+TEST(ReadinessTest, FollowsWhatItIsTold) {
+  Readiness readiness;
+  readiness.Set(absl::OkStatus());
+  EXPECT_TRUE(readiness.state().ok());
+  EXPECT_TRUE(readiness.AdmitRequest().ok());
+  readiness.Set(State("SCHEMA_NOT_READY"));
+  EXPECT_EQ(readiness.state(), State("SCHEMA_NOT_READY"));
+  EXPECT_EQ(readiness.AdmitRequest(), State("SCHEMA_NOT_READY"));
+}
+
+TEST(ReadinessTest, AdmitsWhileTheDatabaseOfARightSchemaIsAway) {
+  Readiness readiness;
+  readiness.Set(absl::OkStatus());
+  readiness.Set(State("DATABASE_UNAVAILABLE"));
+  EXPECT_FALSE(readiness.state().ok());
+  EXPECT_TRUE(readiness.AdmitRequest().ok());
+}
+
+TEST(ReadinessTest, AdmitsNothingWhileADatabaseNeverSeenIsAway) {
+  Readiness readiness;
+  readiness.Set(State("DATABASE_UNAVAILABLE"));
+  EXPECT_EQ(readiness.AdmitRequest(), State("DATABASE_UNAVAILABLE"));
+}
+
+TEST(ReadinessTest, AdmitsNothingWhileTheDatabaseOfABadSchemaIsAway) {
+  Readiness readiness;
+  readiness.Set(State("SCHEMA_NOT_READY"));
+  readiness.Set(State("DATABASE_UNAVAILABLE"));
+  EXPECT_EQ(readiness.AdmitRequest(), State("DATABASE_UNAVAILABLE"));
+}
+
+TEST(ReadinessTest, ShutDownIsTheLastState) {
+  Readiness readiness;
+  readiness.Set(absl::OkStatus());
+  readiness.ShutDown();
+  readiness.Set(absl::OkStatus());
+  EXPECT_EQ(base::ErrorReason(readiness.state()), "SHUTTING_DOWN");
+}
+
+TEST(ReadinessTest, DrainingAdmitsOnlyWhereTheSchemaWasRight) {
+  Readiness ready;
+  ready.Set(absl::OkStatus());
+  ready.ShutDown();
+  EXPECT_TRUE(ready.AdmitRequest().ok());
+
+  Readiness starting;
+  starting.ShutDown();
+  EXPECT_EQ(base::ErrorReason(starting.AdmitRequest()), "SHUTTING_DOWN");
+}
+
+TEST(ReadinessTest, ListenersHearTheStateNowAndEachChangeOnce) {
+  Readiness readiness;
+  std::vector<std::string> heard;
+  readiness.Subscribe([&](const absl::Status& state) {
+    heard.push_back(state.ok() ? "READY" : base::ErrorReason(state));
+  });
+  readiness.Set(absl::OkStatus());
+  readiness.Set(absl::OkStatus());
+  readiness.Set(State("SCHEMA_NOT_READY"));
+  readiness.ShutDown();
+  readiness.ShutDown();
+  EXPECT_THAT(heard, ElementsAre("STARTING", "READY", "SCHEMA_NOT_READY",
+                                 "SHUTTING_DOWN"));
+}
+
+}  // namespace
+}  // namespace userprofile::ops
