@@ -21,17 +21,17 @@ struct Rule {
 
 // The first rule that fits decides.
 constexpr Rule kRules[] = {
-    {"23505", absl::StatusCode::kAlreadyExists},       // unique_violation
-    {"22", absl::StatusCode::kInvalidArgument},        // data exception
-    {"23", absl::StatusCode::kInvalidArgument},        // constraint violation
-    {"44", absl::StatusCode::kInvalidArgument},        // WITH CHECK OPTION
-    {"P0", absl::StatusCode::kInvalidArgument},        // raised by a trigger
-    {"40003", absl::StatusCode::kUnavailable},         // completion unknown
-    {"40", absl::StatusCode::kAborted},                // deadlock, serialization
-    {"55P03", absl::StatusCode::kAborted},             // lock_timeout
-    {"57014", absl::StatusCode::kAborted},             // statement_timeout
-    {"3D", absl::StatusCode::kUnavailable},            // no such database (yet)
-    {"3F", absl::StatusCode::kFailedPrecondition},     // no such schema
+    {"23505", absl::StatusCode::kAlreadyExists},    // unique_violation
+    {"22", absl::StatusCode::kInvalidArgument},     // data exception
+    {"23", absl::StatusCode::kInvalidArgument},     // constraint violation
+    {"44", absl::StatusCode::kInvalidArgument},     // WITH CHECK OPTION
+    {"P0", absl::StatusCode::kInvalidArgument},     // raised by a trigger
+    {"40003", absl::StatusCode::kUnavailable},      // completion unknown
+    {"40", absl::StatusCode::kAborted},             // deadlock, serialization
+    {"55P03", absl::StatusCode::kAborted},          // lock_timeout
+    {"57014", absl::StatusCode::kAborted},          // statement_timeout
+    {"3D", absl::StatusCode::kUnavailable},         // no such database (yet)
+    {"3F", absl::StatusCode::kFailedPrecondition},  // no such schema
     {"42501", absl::StatusCode::kFailedPrecondition},  // right missing
     {"42703", absl::StatusCode::kFailedPrecondition},  // column missing
     {"42704", absl::StatusCode::kFailedPrecondition},  // object missing
@@ -57,21 +57,18 @@ constexpr Rule kRules[] = {
 
 absl::Status ErrorFromSqlState(absl::string_view sqlstate,
                                absl::string_view message) {
-  const auto* rule =
-      std::find_if(std::begin(kRules), std::end(kRules), [&](const Rule& r) {
-        return absl::StartsWith(sqlstate, r.prefix);
-      });
+  const auto* rule = std::find_if(
+      std::begin(kRules), std::end(kRules),
+      [&](const Rule& r) { return absl::StartsWith(sqlstate, r.prefix); });
   const absl::StatusCode code =
       rule == std::end(kRules) ? absl::StatusCode::kInternal : rule->code;
   // Messages of classes 22, 23 and P0 can quote the value at fault; a unique
   // violation's names only the index.
   const bool quotes_values = code == absl::StatusCode::kInvalidArgument;
   absl::Status status(
-      code, absl::StrCat("SQLSTATE ", sqlstate,
-                         quotes_values ? "" : ": ",
-                         quotes_values
-                             ? absl::string_view()
-                             : absl::StripAsciiWhitespace(message)));
+      code, absl::StrCat("SQLSTATE ", sqlstate, quotes_values ? "" : ": ",
+                         quotes_values ? absl::string_view()
+                                       : absl::StripAsciiWhitespace(message)));
   status.SetPayload(kSqlStateUrl, absl::Cord(sqlstate));
   return status;
 }

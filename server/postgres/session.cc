@@ -43,11 +43,10 @@ void Configure(pqxx::connection& connection) {
 pqxx::result Run(pqxx::transaction_base& transaction, const char* name,
                  const Parameters& parameters) {
   std::vector<const char*> values(parameters.size());
-  std::transform(
-      parameters.begin(), parameters.end(), values.begin(),
-      [](const auto& p) { return p ? p->c_str() : nullptr; });
-  return transaction.exec_prepared(
-      name, pqxx::prepare::make_dynamic_params(values));
+  std::transform(parameters.begin(), parameters.end(), values.begin(),
+                 [](const auto& p) { return p ? p->c_str() : nullptr; });
+  return transaction.exec_prepared(name,
+                                   pqxx::prepare::make_dynamic_params(values));
 }
 
 #else
@@ -168,7 +167,7 @@ std::string WithTimeouts(const ConnectOptions& options) {
   const bool url = absl::StrContains(conninfo, "://");
   for (const auto& [key, value] : settings) {
     if (absl::StrContains(conninfo, absl::StrCat(key, "="))) continue;
-    const char* separator = !url                                ? " "
+    const char* separator = !url                               ? " "
                             : absl::StrContains(conninfo, "?") ? "&"
                                                                : "?";
     absl::StrAppend(&conninfo, separator, key, "=", value);
@@ -195,11 +194,10 @@ absl::StatusOr<std::unique_ptr<Session>> Connect(
       [&] { session = std::make_unique<PqxxSession>(WithTimeouts(options)); },
       [] { return false; }));
   USERPROFILE_ASSIGN_OR_RETURN(
-      const Rows rows,
-      session->ExecuteScript(absl::StrFormat(
-          kConfigureFormat,
-          absl::ToInt64Milliseconds(options.statement_timeout),
-          absl::ToInt64Milliseconds(options.lock_timeout))));
+      const Rows rows, session->ExecuteScript(absl::StrFormat(
+                           kConfigureFormat,
+                           absl::ToInt64Milliseconds(options.statement_timeout),
+                           absl::ToInt64Milliseconds(options.lock_timeout))));
   if (rows.Text(0, 6) == "on") {
     return ConnectionLost("the database is read-only, perhaps a standby");
   }

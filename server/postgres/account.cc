@@ -1,0 +1,72 @@
+#include "server/postgres/account.h"
+
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
+
+namespace userprofile::postgres {
+namespace {
+
+constexpr std::size_t kPasswdBuffer = 16384;
+
+Account Named(const passwd& entry) {
+  return {entry.pw_uid, entry.pw_gid, entry.pw_name, true};
+}
+
+absl::optional<Account> AccountNamed(const char* name) {
+  passwd entry;
+  passwd* found = nullptr;
+  std::array<char, kPasswdBuffer> buffer;
+  getpwnam_r(name, &entry, buffer.data(), buffer.size(), &found);
+  if (found == nullptr || found->pw_uid == 0) return absl::nullopt;
+  return Named(*found);
+}
+
+// The owner of what lies at `path`, unless that is root or nothing is there.
+absl::optional<Account> OwnerOf(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0 || info.st_uid == 0) return absl::nullopt;
+  passwd entry;
+  passwd* found = nullptr;
+  std::array<char, kPasswdBuffer> buffer;
+  getpwuid_r(info.st_uid, &entry, buffer.data(), buffer.size(), &found);
+  if (found != nullptr) return Named(*found);
+  return Account{info.st_uid, info.st_gid, absl::StrCat("uid ", info.st_uid),
+                 true};
+}
+
+}  // namespace
+
+absl::StatusOr<Account> AccountFor(const std::string& directory) {
+  if (geteuid() != 0) return Account{geteuid(), getegid(), "", false};
+  for (const std::string& path :
+       {absl::StrCat(directory, "/data"), directory}) {
+    if (absl::optional<Account> owner = OwnerOf(path)) return *owner;
+  }
+  for (const char* name : {"postgres", "nobody"}) {
+    if (absl::optional<Account> account = AccountNamed(name)) return *account;
+  }
+  return absl::FailedPreconditionError(
+      "PostgreSQL can't run as root, and there is no user `postgres` or "
+      "`nobody` to run it as: create the user `postgres`");
+}
+
+absl::Status MakeFolder(const std::string& path, mode_t mode,
+                        const Account& account) {
+  if (mkdir(path.c_str(), mode) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("can't create ", path));
+  }
+  if (account.foreign && lchown(path.c_str(), account.uid, account.gid) != 0) {
+    return absl::ErrnoToStatus(
+        errno, absl::StrCat("can't give ", path, " to ", account.name));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace userprofile::postgres

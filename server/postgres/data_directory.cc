@@ -1,0 +1,175 @@
+#include "server/postgres/data_directory.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "server/base/status_macros.h"
+#include "server/postgres/process.h"
+
+namespace userprofile::postgres {
+namespace {
+
+// Empty if there is no such file.
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file),
+          std::istreambuf_iterator<char>()};
+}
+
+std::vector<std::string> PidFileLines(const std::string& directory) {
+  return absl::StrSplit(
+      ReadFile(absl::StrCat(DataFolder(directory), "/postmaster.pid")), '\n');
+}
+
+// Puts the names in a directory on disk.
+absl::Status Sync(const std::string& directory) {
+  const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const absl::Cleanup close_it = [&] { close(fd); };
+  if (fd < 0 || fsync(fd) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("can't sync ", directory));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunInitdb(const Binaries& binaries, const std::string& folder,
+                       const Account& account, bool durable) {
+  Command command;
+  command.words = {absl::StrCat(binaries.folder, "/initdb"),
+                   absl::StrCat("--pgdata=", folder),
+                   absl::StrCat("--username=", kEmbeddedUser),
+                   "--encoding=UTF8",
+                   "--locale=C",
+                   "--auth-local=trust",
+                   "--auth-host=reject"};
+  if (!durable) command.words.push_back("--no-sync");
+  command.account = account;
+  command.directory = folder;
+  USERPROFILE_ASSIGN_OR_RETURN(const Outcome outcome, Run(std::move(command)));
+  if (outcome.exit_code == 0) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("initdb failed: ", outcome.output));
+}
+
+// Whether the process is a PostgreSQL that was started on this folder. By its
+// command line, which all may read: a container's root may not look further.
+bool IsPostgresOf(pid_t pid, const std::string& data_folder) {
+  const std::string command_line =
+      ReadFile(absl::StrCat("/proc/", pid, "/cmdline"));
+  const std::vector<absl::string_view> words =
+      absl::StrSplit(command_line, '\0');
+  return words.size() > 2 && absl::EndsWith(words[0], "/postgres") &&
+         words[1] == "-D" && words[2] == data_folder;
+}
+
+// A handle on the PostgreSQL that runs on the folder; -1 if none does. Unlike a
+// process id, it can't come to mean another process.
+int OpenOrphan(const std::string& directory) {
+  int pid = 0;
+  if (!absl::SimpleAtoi(PidFileLines(directory)[0], &pid) || pid <= 1) {
+    return -1;
+  }
+  const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (fd >= 0 && IsPostgresOf(pid, DataFolder(directory))) return fd;
+  if (fd >= 0) close(fd);
+  return -1;
+}
+
+// By system call, for Debian 12's <sys/pidfd.h> can't be used from C++.
+void Send(int process, int signal) {
+  syscall(SYS_pidfd_send_signal, process, signal, nullptr, 0);
+}
+
+bool Ended(int process, absl::Duration timeout) {
+  pollfd end = {process, POLLIN, 0};
+  return poll(&end, 1, static_cast<int>(absl::ToInt64Milliseconds(timeout))) >
+         0;
+}
+
+}  // namespace
+
+std::string DataFolder(const std::string& directory) {
+  return absl::StrCat(directory, "/data");
+}
+
+absl::StatusOr<Binaries> PrepareData(const std::string& directory,
+                                     const Account& account, bool durable) {
+  const std::string folder = DataFolder(directory);
+  if (std::error_code error; std::filesystem::exists(folder, error)) {
+    int version = 0;
+    const std::string text = ReadFile(absl::StrCat(folder, "/PG_VERSION"));
+    if (!absl::SimpleAtoi(absl::StripAsciiWhitespace(text), &version)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(folder,
+                       " holds no PostgreSQL database that can be read: choose "
+                       "another directory, or move it away"));
+    }
+    absl::StatusOr<Binaries> binaries = FindBinaries(version);
+    if (binaries.ok()) return binaries;
+    return absl::FailedPreconditionError(
+        absl::StrCat(directory, " holds data of PostgreSQL ", version, ", but ",
+                     binaries.status().message()));
+  }
+
+  USERPROFILE_ASSIGN_OR_RETURN(Binaries binaries, FindBinaries(absl::nullopt));
+  // What a killed initdb leaves behind is of no use to anybody.
+  const std::string fresh = absl::StrCat(folder, ".new");
+  std::error_code error;
+  std::filesystem::remove_all(fresh, error);
+  USERPROFILE_RETURN_IF_ERROR(MakeFolder(fresh, 0700, account));
+  USERPROFILE_RETURN_IF_ERROR(RunInitdb(binaries, fresh, account, durable));
+  std::filesystem::rename(fresh, folder, error);
+  if (error) {
+    return absl::ErrnoToStatus(error.value(),
+                               absl::StrCat("can't rename ", fresh));
+  }
+  if (durable) USERPROFILE_RETURN_IF_ERROR(Sync(directory));
+  return binaries;
+}
+
+absl::Status StopOrphan(const std::string& directory, absl::Duration timeout) {
+  const int orphan = OpenOrphan(directory);
+  if (orphan >= 0) {
+    const absl::Cleanup close_it = [&] { close(orphan); };
+    // It was told to stop when its parent died. Ask again, then insist.
+    Send(orphan, SIGINT);
+    if (!Ended(orphan, timeout / 2)) {
+      Send(orphan, SIGQUIT);
+      if (!Ended(orphan, timeout / 2)) {
+        return absl::DeadlineExceededError(absl::StrCat(
+            "a PostgreSQL that was left running in ", directory,
+            " does not end (process ", PidFileLines(directory)[0], ")"));
+      }
+    }
+  }
+  // PostgreSQL would refuse to start if another process, of any kind, now has
+  // the number that is in there. That nothing uses the data any more, it also
+  // sees by its shared memory.
+  unlink(absl::StrCat(DataFolder(directory), "/postmaster.pid").c_str());
+  return absl::OkStatus();
+}
+
+bool AcceptsConnections(const std::string& directory, pid_t postmaster) {
+  // https://doxygen.postgresql.org/pidfile_8h.html: the process id is the first
+  // line, and what the process is up to the eighth.
+  const std::vector<std::string> lines = PidFileLines(directory);
+  return lines.size() > 7 && lines[0] == absl::StrCat(postmaster) &&
+         absl::StartsWith(lines[7], "ready");
+}
+
+}  // namespace userprofile::postgres

@@ -1,0 +1,43 @@
+#ifndef USERPROFILE_SERVER_POSTGRES_DATA_DIRECTORY_H_
+#define USERPROFILE_SERVER_POSTGRES_DATA_DIRECTORY_H_
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/postgres/account.h"
+#include "server/postgres/binaries.h"
+
+namespace userprofile::postgres {
+
+// The superuser of an embedded cluster, and its database.
+inline constexpr char kEmbeddedUser[] = "userprofile";
+inline constexpr char kEmbeddedDatabase[] = "userprofile";
+
+// The part of an embedded cluster's directory that PostgreSQL owns: the folder
+// `data` in it. The functions want the directory to be held by the caller
+// (DirectoryLock), and no server of ours to run in it.
+
+std::string DataFolder(const std::string& directory);
+
+// Makes the folder with initdb, unless it is there: UTF-8, C locale, no
+// passwords (the socket's folder is private). It appears whole or not at all,
+// and is on disk, unless `durable` is false. Returns the programs that the data
+// is for.
+absl::StatusOr<Binaries> PrepareData(const std::string& directory,
+                                     const Account& account, bool durable);
+
+// Stops the PostgreSQL that a killed server may have left running on the data,
+// and clears a mark of one that is gone. Touches no process that is not the
+// PostgreSQL of this folder. DEADLINE_EXCEEDED if it does not end.
+absl::Status StopOrphan(const std::string& directory, absl::Duration timeout);
+
+// Whether the PostgreSQL that runs as `postmaster` accepts connections.
+bool AcceptsConnections(const std::string& directory, pid_t postmaster);
+
+}  // namespace userprofile::postgres
+
+#endif  // USERPROFILE_SERVER_POSTGRES_DATA_DIRECTORY_H_

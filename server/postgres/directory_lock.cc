@@ -1,0 +1,52 @@
+#include "server/postgres/directory_lock.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+namespace userprofile::postgres {
+
+absl::StatusOr<std::unique_ptr<DirectoryLock>> DirectoryLock::Acquire(
+    const std::string& directory) {
+  const std::string path = absl::StrCat(directory, "/lock");
+  const int fd =
+      open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+  if (fd < 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("can't open ", path));
+  }
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    const int error = errno;
+    std::array<char, 32> buffer;
+    const ssize_t n = pread(fd, buffer.data(), buffer.size(), 0);
+    close(fd);
+    if (error != EWOULDBLOCK) {
+      return absl::ErrnoToStatus(error, absl::StrCat("can't lock ", path));
+    }
+    const absl::string_view holder(buffer.data(),
+                                   n > 0 ? static_cast<std::size_t>(n) : 0);
+    return absl::FailedPreconditionError(
+        absl::StrCat(directory, " is in use by another userprofile server",
+                     " (process ", absl::StripAsciiWhitespace(holder), ")"));
+  }
+  const std::string pid = absl::StrCat(getpid(), "\n");
+  if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.data(), pid.size(), 0) < 0) {
+    const int error = errno;
+    close(fd);
+    return absl::ErrnoToStatus(error, absl::StrCat("can't write ", path));
+  }
+  return std::unique_ptr<DirectoryLock>(new DirectoryLock(fd));
+}
+
+DirectoryLock::~DirectoryLock() {
+  // A process that is just being started may share the file for an instant.
+  flock(fd_, LOCK_UN);
+  close(fd_);
+}
+
+}  // namespace userprofile::postgres

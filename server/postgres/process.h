@@ -1,0 +1,52 @@
+#ifndef USERPROFILE_SERVER_POSTGRES_PROCESS_H_
+#define USERPROFILE_SERVER_POSTGRES_PROCESS_H_
+
+#include <sys/types.h>
+
+#include <csignal>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/optional.h"
+#include "server/postgres/account.h"
+
+namespace userprofile::postgres {
+
+// A program to run. It gets an environment of its own (C locale, UTC), no
+// input, no open file of ours, and a session of its own, so that Ctrl-C at our
+// terminal does not reach it.
+struct Command {
+  // The program's path, then its arguments.
+  std::vector<std::string> words;
+
+  // Where it runs.
+  std::string directory = "/";
+
+  // Whom it runs as; absent means as we do.
+  absl::optional<Account> account;
+
+  // Where its output and errors go; -1 means nowhere.
+  int output = -1;
+
+  // What it is sent when the thread that started it ends, however that comes
+  // about. So it can't outlive us.
+  int death_signal = SIGKILL;
+};
+
+// Starts the program; its process is the caller's to wait for. An error says
+// which step failed, in words for the person at the terminal:
+// PERMISSION_DENIED if `account` can't reach the program or the directory.
+absl::StatusOr<pid_t> Spawn(const Command& command);
+
+struct Outcome {
+  int exit_code = 0;   // 128 + N when it was ended by signal N
+  std::string output;  // what it wrote, errors included
+};
+
+// Runs the program to its end; `output` of the command is not used.
+absl::StatusOr<Outcome> Run(Command command);
+
+}  // namespace userprofile::postgres
+
+#endif  // USERPROFILE_SERVER_POSTGRES_PROCESS_H_
