@@ -41,6 +41,7 @@ constexpr Rule kRules[] = {
     {"42P10", absl::StatusCode::kFailedPrecondition},  // no unique index
     {"42809", absl::StatusCode::kFailedPrecondition},  // not a table
     {"55000", absl::StatusCode::kFailedPrecondition},  // not updatable
+    {"UP", absl::StatusCode::kFailedPrecondition},     // by our migrations
     {"08", absl::StatusCode::kUnavailable},            // connection exception
     {"25006", absl::StatusCode::kUnavailable},         // became a standby
     {"26000", absl::StatusCode::kUnavailable},         // statement forgotten
