@@ -154,8 +154,7 @@ bool Lane::Run(BatchExecutor& executor, Operations batch) {
   return false;
 }
 
-void Lane::RunPart(BatchExecutor& executor,
-                   absl::Span<Operation* const> part) {
+void Lane::RunPart(BatchExecutor& executor, absl::Span<Operation* const> part) {
   const absl::Time start = options_.clock();
   const absl::Status status = executor.Execute(part);
   if (options_.metrics != nullptr) {
