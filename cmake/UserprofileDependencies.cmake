@@ -13,6 +13,7 @@ find_package(GTest REQUIRED)
 find_package(OpenSSL REQUIRED)
 
 pkg_check_modules(PQXX REQUIRED IMPORTED_TARGET libpqxx)
+pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq)
 pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
 
 # Neither a CMake nor a pkg-config file comes with libphonenumber.
