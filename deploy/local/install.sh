@@ -16,23 +16,27 @@ missing_of() {
 # Debian's postgresql starts a database for the whole machine as it is first
 # installed; nobody asked for one. Its installer reads this folder, so a file
 # there while it runs keeps it from that, and nothing stays changed.
-without_system_database() {
+no_system_database() {
   local folder=/etc/postgresql-common/createcluster.d
-  local file=$folder/userprofile-install.conf
   mkdir -p "$folder"
-  echo 'create_main_cluster = false' >"$file"
-  # shellcheck disable=SC2064  # the file's name as it is now
-  trap "rm -f '$file'" EXIT
-  "$@"
+  echo 'create_main_cluster = false' >"$folder/userprofile-install.conf"
+  trap 'rm -f /etc/postgresql-common/createcluster.d/userprofile-install.conf
+    rmdir --ignore-fail-on-non-empty /etc/postgresql-common/createcluster.d' EXIT
 }
 
 install_as_root() {
   export DEBIAN_FRONTEND=noninteractive
-  local apt=(apt-get -o DPkg::Lock::Timeout=300 -qq)
-  say "Installing: $*"
-  "${apt[@]}" update || say "apt-get update failed; trying with the lists there are."
-  without_system_database "${apt[@]}" -o Dpkg::Use-Pty=0 \
-    install -y --no-install-recommends "$@" </dev/null >&2
+  local apt=(apt-get -o DPkg::Lock::Timeout=300 -qq) words
+  say "Installing (some minutes on a new machine): $*"
+  "${apt[@]}" update ||
+    say "apt-get update failed; trying with the lists there are."
+  if [[ " $* " == *" postgresql "* ]]; then no_system_database; fi
+  if ! words=$("${apt[@]}" install -y --no-install-recommends "$@" \
+    </dev/null 2>&1); then
+    say "$words"
+    say "apt-get install failed; what it said is above."
+    return 1
+  fi
 }
 
 packages=("$@")
