@@ -35,7 +35,8 @@ function(userprofile_library name)
 endfunction()
 
 # userprofile_test(NAME SOURCES ... LIBRARIES ... [LABELS ...] [TIMEOUT s])
-# One test program; ctest sees each of its cases, under the program's name.
+# One test program; ctest sees each of its cases, under the program's name. The
+# target tests_LABEL builds the programs that have this label.
 function(userprofile_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBRARIES;LABELS" ${ARGN})
   if(NOT ARG_TIMEOUT)
@@ -46,6 +47,12 @@ function(userprofile_test name)
     userprofile_options ${ARG_LIBRARIES} GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  foreach(label IN LISTS ARG_LABELS)
+    if(NOT TARGET tests_${label})
+      add_custom_target(tests_${label})
+    endif()
+    add_dependencies(tests_${label} ${name})
+  endforeach()
   gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60
     PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
 endfunction()
