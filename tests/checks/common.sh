@@ -24,3 +24,5 @@ project_files() {
       if [[ -f $file ]]; then echo "$file"; fi
     done
 }
+
+require git git
