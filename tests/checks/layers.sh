@@ -17,12 +17,16 @@ server/app          server/base server/postgres server/schema server/store
                     server/service server/ops
 server              server/base server/app
 client
+client/telegram
+client/adapter      client client/telegram
 tests/support       server/base server/postgres server/schema
-tests
+tests               tests/support client client/telegram
 '
 
-# Tests beside the code (*_test.cc) may also include these.
-for_tests='tests/support'
+# What tests beside the code, and what helps them, may include besides; only
+# they may include what helps them.
+for_tests='tests/support migrations'
+is_test='_test[.]cc$|_testing[.](h|cc)$|/testing([.]h|[.]cc|/)'
 
 # The start of an include, and the folders that may include it. What is in no
 # row (the standard library, Abseil, ...) is free to all.
@@ -36,12 +40,13 @@ userprofile/v1/user_profile_service.grpc.pb.h
 prometheus/         server/ops
 httplib.h           server/ops client tests/support tests
 phonenumbers/       server/service
-CLI/                server/app server client
+CLI/                server/app server client/adapter
 '
 
 find server client tests migrations -name '*.h' -o -name '*.cc' | sort |
   xargs grep -Hn '^[[:space:]]*#[[:space:]]*include' |
-  awk -v layers="$layers" -v libraries="$libraries" -v for_tests="$for_tests" '
+  awk -v layers="$layers" -v libraries="$libraries" -v for_tests="$for_tests" \
+    -v is_test="$is_test" '
 # Reads a table: a line that starts in column 1 starts a row.
 function read_table(text, table,    lines, words, n, m, i, j, key) {
   n = split(text, lines, "\n")
@@ -87,7 +92,11 @@ BEGIN {
   folder = folder_of(file)
   if (folder == "") folder = file
   allowed = layer[folder] folder " "
-  if (file ~ /_test\.cc$/) allowed = allowed for_tests " "
+  if (file ~ is_test) {
+    allowed = allowed for_tests " "
+  } else if (included ~ is_test) {
+    complain("only tests may include what helps tests (" included ")")
+  }
 
   if (included ~ /^(server|client|tests|migrations)\//) {
     target = folder_of(included)
