@@ -36,7 +36,8 @@ endfunction()
 
 # userprofile_test(NAME SOURCES ... LIBRARIES ... [LABELS ...] [TIMEOUT s])
 # One test program, and one test of ctest: its cases share one PostgreSQL, which
-# would cost more to start for each than most of them take.
+# would cost more to start for each than most of them take. The
+# target tests_LABEL builds the programs that have this label.
 function(userprofile_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBRARIES;LABELS" ${ARGN})
   if(NOT ARG_TIMEOUT)
@@ -47,6 +48,12 @@ function(userprofile_test name)
     userprofile_options ${ARG_LIBRARIES} GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  foreach(label IN LISTS ARG_LABELS)
+    if(NOT TARGET tests_${label})
+      add_custom_target(tests_${label})
+    endif()
+    add_dependencies(tests_${label} ${name})
+  endforeach()
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES
     TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")

@@ -53,6 +53,7 @@ void Lane::Submit(std::unique_ptr<Operation> operation) {
     return;
   }
   if (options_.metrics != nullptr) options_.metrics->CountRefused();
+  // NOLINTNEXTLINE(bugprone-use-after-move): moved only if it was queued
   Answer(*operation, shutting_down ? ShuttingDown() : Overloaded());
 }
 
