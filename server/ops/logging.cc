@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "google/protobuf/stubs/logging.h"
 #include "nlohmann/json.hpp"
 #include "spdlog/logger.h"
 #include "spdlog/pattern_formatter.h"
@@ -44,6 +45,16 @@ std::unique_ptr<spdlog::formatter> MakeTextFormatter() {
       "%Y-%m-%dT%H:%M:%S.%eZ %-7l %v", spdlog::pattern_time_type::utc);
 }
 
+// Protobuf would write to stderr in a form of its own, above all that a text
+// which a caller sent is not UTF-8: the caller is told, the log need not be.
+void LogForProtobuf(google::protobuf::LogLevel level, const char*, int,
+                    const std::string& message) {
+  spdlog::log(level == google::protobuf::LOGLEVEL_FATAL
+                  ? spdlog::level::critical
+                  : spdlog::level::debug,
+              "Protobuf: {}", message);
+}
+
 }  // namespace
 
 std::unique_ptr<spdlog::formatter> MakeJsonFormatter() {
@@ -72,6 +83,7 @@ absl::Status SetUpLogging(const LoggingOptions& options) {
   logger->set_level(level);
   logger->flush_on(spdlog::level::debug);
   spdlog::set_default_logger(std::move(logger));
+  google::protobuf::SetLogHandler(LogForProtobuf);
   return absl::OkStatus();
 }
 

@@ -19,9 +19,9 @@ struct LoggingOptions {
   std::string level = "info";
 };
 
-// Makes spdlog's default logger write to stderr in this way. INVALID_ARGUMENT,
-// and nothing changed, for a format or a level that does not exist. To be
-// called once, before there are other threads.
+// Makes spdlog's default logger, and Protobuf's, write to stderr in this way.
+// INVALID_ARGUMENT, and nothing changed, for a format or a level that does not
+// exist. To be called once, before there are other threads.
 absl::Status SetUpLogging(const LoggingOptions& options);
 
 // The formatter behind "json".

@@ -7,6 +7,7 @@
 
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
+#include "google/rpc/error_details.pb.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "spdlog/logger.h"
@@ -70,6 +71,17 @@ TEST(LoggingDeathTest, WritesJsonToStderr) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(LogAndExit({"json", "info"}), testing::ExitedWithCode(0),
               "^\\{\"time\":.*\"message\":\"at the level\"\\}\n$");
+}
+
+[[noreturn]] void ParseInvalidTextAndExit() {
+  if (!SetUpLogging({}).ok()) std::exit(1);
+  google::rpc::ErrorInfo message;
+  std::exit(message.ParseFromString("\x0a\x01\xff") ? 1 : 0);
+}
+
+TEST(LoggingDeathTest, TextOfCallersThatIsNotUtf8LeavesNoLine) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(ParseInvalidTextAndExit(), testing::ExitedWithCode(0), "^$");
 }
 
 TEST(LoggingTest, RefusesAFormatThatDoesNotExist) {
