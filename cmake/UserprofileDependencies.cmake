@@ -15,6 +15,7 @@ include(GoogleTest)
 
 pkg_check_modules(PQXX REQUIRED IMPORTED_TARGET libpqxx)
 pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
+pkg_check_modules(ICU REQUIRED IMPORTED_TARGET icu-uc)
 
 # Neither a CMake nor a pkg-config file comes with libphonenumber.
 find_library(PHONENUMBER_LIBRARY phonenumber REQUIRED)
