@@ -1,0 +1,43 @@
+#include "server/app/command_flags.h"
+
+#include <iostream>
+#include <map>
+
+#include "server/base/error_info.h"
+
+namespace userprofile::app {
+
+void AddDatabaseFlags(CLI::App* command, DatabaseOptions& options) {
+  AddFlag(command, "--database", options.database,
+          "embedded:DIR (a private PostgreSQL in DIR) or postgresql://...");
+  AddFlag(command, "--database-file", options.database_file,
+          "A file that holds the same, to keep its password from view");
+}
+
+void AddLoggingFlags(CLI::App* command, ops::LoggingOptions& options) {
+  AddFlag(command, "--log-format", options.format,
+          "text (for people) or json (one object a line)")
+      ->check(CLI::IsMember({"text", "json"}));
+  AddFlag(command, "--log-level", options.level, "What is logged at least")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+}
+
+void AddOutputFlag(CLI::App* command, bool& json) {
+  command->add_option("--output", json, "text (for people) or json")
+      ->envname(EnvironmentName("--output"))
+      ->transform(CLI::Transformer(
+          std::map<std::string, std::string>{{"text", "false"},
+                                             {"json", "true"}}))
+      ->type_name("text|json")
+      ->default_str("text");
+}
+
+int Fail(const absl::Status& status) {
+  std::cerr << "userprofile-server: " << std::string(status.message())
+            << std::endl;
+  if (absl::IsInvalidArgument(status)) return kWrongUsage;
+  return base::ErrorReason(status) == "SCHEMA_NOT_READY" ? kSchemaNotReady
+                                                         : kFailed;
+}
+
+}  // namespace userprofile::app

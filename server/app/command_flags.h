@@ -1,0 +1,25 @@
+#ifndef USERPROFILE_SERVER_APP_COMMAND_FLAGS_H_
+#define USERPROFILE_SERVER_APP_COMMAND_FLAGS_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "server/app/command_line.h"
+#include "server/app/database.h"
+#include "server/ops/logging.h"
+
+namespace userprofile::app {
+
+// Flags that several commands share, each added where a command has it.
+void AddDatabaseFlags(CLI::App* command, DatabaseOptions& options);
+void AddLoggingFlags(CLI::App* command, ops::LoggingOptions& options);
+
+// --output text|json; true for json.
+void AddOutputFlag(CLI::App* command, bool& json);
+
+// Tells why a command failed, on stderr, and returns its exit code.
+int Fail(const absl::Status& status);
+
+}  // namespace userprofile::app
+
+#endif  // USERPROFILE_SERVER_APP_COMMAND_FLAGS_H_

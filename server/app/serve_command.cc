@@ -1,0 +1,95 @@
+#include <pthread.h>
+#include <signal.h>
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "server/app/command_flags.h"
+#include "server/app/commands.h"
+#include "server/app/server.h"
+#include "server/ops/logging.h"
+#include "spdlog/spdlog.h"
+
+namespace userprofile::app {
+namespace {
+
+struct ServeCommand {
+  ServeOptions serve;
+  ops::LoggingOptions logging;
+};
+
+// Blocks the signals that stop the program in this thread and in all that it
+// starts, for AwaitStopSignal to take them.
+sigset_t BlockStopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+std::string AwaitStopSignal(const sigset_t& signals) {
+  int signal = 0;
+  while (sigwait(&signals, &signal) != 0) {
+  }
+  return signal == SIGTERM ? "SIGTERM" : "SIGINT";
+}
+
+int Serve(const ServeCommand& command) {
+  if (absl::Status status = ops::SetUpLogging(command.logging); !status.ok()) {
+    return Fail(status);
+  }
+  const sigset_t signals = BlockStopSignals();
+  auto server = Server::Start(command.serve);
+  if (!server.ok()) return Fail(server.status());
+  spdlog::info("{}: finishing what is in flight; once more stops at once",
+               AwaitStopSignal(signals));
+  // PostgreSQL, if it is ours, ends with this process and recovers when it is
+  // started again.
+  std::thread([signals] {
+    spdlog::warn("{} again: stopped at once", AwaitStopSignal(signals));
+    std::_Exit(kFailed);
+  }).detach();
+  (*server)->Stop();
+  spdlog::info("stopped");
+  return kDone;
+}
+
+}  // namespace
+
+void AddServeCommand(CommandLine& command_line) {
+  CLI::App* app = command_line.AddCommand(command_line.root(), "serve",
+                                          "Answer calls until SIGTERM");
+  auto command = std::make_shared<ServeCommand>();
+  ServeOptions& serve = command->serve;
+  AddFlag(app, "--listen", serve.listen, "HOST:PORT for calls (gRPC)");
+  AddFlag(app, "--admin-listen", serve.admin_listen,
+          "HOST:PORT for /livez, /readyz and /metrics (HTTP)");
+  AddSwitch(app, "--insecure", serve.insecure,
+            "Listen beyond loopback although callers are not identified");
+  AddDatabaseFlags(app, serve.database);
+  AddSwitch(app, "--migrate", serve.migrate,
+            "Migrate an external database first (an embedded one always is)");
+  AddFlag(app, "--max-batch", serve.max_batch,
+          "Most requests in one statement; 1 turns batching off");
+  AddFlag(app, "--max-in-flight", serve.max_in_flight,
+          "Most requests of a kind held; more are refused");
+  AddFlag(app, "--read-connections", serve.read_connections,
+          "Database connections for GetProfile");
+  AddFlag(app, "--upsert-connections", serve.upsert_connections,
+          "Database connections for UpsertUser");
+  AddFlag(app, "--onboarding-connections", serve.onboarding_connections,
+          "Database connections for CompleteOnboarding");
+  AddDurationFlag(app, "--max-timeout", serve.max_timeout,
+                  "Longest time for a call, and for one without a deadline");
+  AddDurationFlag(app, "--drain-timeout", serve.drain_timeout,
+                  "How long to wait for calls in flight when stopping");
+  AddLoggingFlags(app, command->logging);
+  command_line.OnCall(app, [command] { return Serve(*command); });
+}
+
+}  // namespace userprofile::app
