@@ -81,7 +81,7 @@ struct Metrics::Families {
   Family<Gauge>& schema_breaches =
       AddGauge("userprofile_schema_breaches",
                "Breaches of the schema contract that are there now, by "
-               "severity: harmful ones stop serving, costly ones cost speed.");
+               "severity: blocking ones stop serving, advisory ones cost speed.");
   Family<Gauge>& build_info = AddGauge("userprofile_build_info",
                                        "Always 1; says what this program is.");
 };
@@ -117,10 +117,10 @@ void LaneMetrics::SetDepth(std::size_t requests) {
 Metrics::Metrics(absl::string_view version)
     : families_(std::make_unique<Families>()),
       ready_(&families_->ready.Add({})),
-      harmful_breaches_(
-          &families_->schema_breaches.Add({{"severity", "harmful"}})),
-      costly_breaches_(
-          &families_->schema_breaches.Add({{"severity", "costly"}})) {
+      blocking_breaches_(
+          &families_->schema_breaches.Add({{"severity", "blocking"}})),
+      advisory_breaches_(
+          &families_->schema_breaches.Add({{"severity", "advisory"}})) {
   // In the order of the enumeration.
   constexpr const char* kOutcomes[] = {"created", "returning", "onboarded"};
   for (std::size_t i = 0; i < recognitions_.size(); ++i) {
@@ -171,9 +171,9 @@ void Metrics::CountRecognition(Recognition recognition) {
 
 void Metrics::SetReady(bool ready) { ready_->Set(ready ? 1 : 0); }
 
-void Metrics::SetSchemaBreaches(std::size_t harmful, std::size_t costly) {
-  harmful_breaches_->Set(static_cast<double>(harmful));
-  costly_breaches_->Set(static_cast<double>(costly));
+void Metrics::SetSchemaBreaches(std::size_t blocking, std::size_t advisory) {
+  blocking_breaches_->Set(static_cast<double>(blocking));
+  advisory_breaches_->Set(static_cast<double>(advisory));
 }
 
 std::string Metrics::Text() const {

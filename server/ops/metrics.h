@@ -92,7 +92,7 @@ class Metrics {
 
   // Breaches of the schema contract that are there now: those that stop serving
   // because they could harm data, and those that only cost speed.
-  void SetSchemaBreaches(std::size_t harmful, std::size_t costly);
+  void SetSchemaBreaches(std::size_t blocking, std::size_t advisory);
 
   // Everything, in Prometheus' text format, version 0.0.4.
   std::string Text() const;
@@ -103,8 +103,8 @@ class Metrics {
   const std::unique_ptr<Families> families_;
   std::array<prometheus::Counter*, 3> recognitions_{};
   prometheus::Gauge* ready_;
-  prometheus::Gauge* harmful_breaches_;
-  prometheus::Gauge* costly_breaches_;
+  prometheus::Gauge* blocking_breaches_;
+  prometheus::Gauge* advisory_breaches_;
 
   base::Mutex mutex_;
   std::map<std::string, RpcMetrics, std::less<>> rpcs_ ABSL_GUARDED_BY(mutex_);

@@ -80,8 +80,8 @@ TEST(MetricsTest, ShowsTheProcess) {
            "userprofile_recognitions_total{outcome=\"created\"} 0\n",
            "userprofile_recognitions_total{outcome=\"returning\"} 2\n",
            "userprofile_ready 1\n",
-           "userprofile_schema_breaches{severity=\"harmful\"} 2\n",
-           "userprofile_schema_breaches{severity=\"costly\"} 1\n",
+           "userprofile_schema_breaches{severity=\"blocking\"} 2\n",
+           "userprofile_schema_breaches{severity=\"advisory\"} 1\n",
            "userprofile_build_info{version=\"1.2.3\"} 1\n",
        }) {
     EXPECT_THAT(text, HasSubstr(line));

@@ -75,9 +75,9 @@ Program::Program(Options options) {
   sigemptyset(&none);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-  const int error = posix_spawn(&pid_, options.words[0].c_str(), &actions,
-                                &attributes, Pointers(options.words).data(),
-                                Pointers(variables).data());
+  const int error =
+      posix_spawn(&pid_, options.words[0].c_str(), &actions, &attributes,
+                  Pointers(options.words).data(), Pointers(variables).data());
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
@@ -103,8 +103,7 @@ bool Program::running() {
   int status = 0;
   if (waitpid(pid_, &status, WNOHANG) != pid_) return true;
   reaped_ = true;
-  exit_code_ =
-      WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return false;
 }
 
@@ -118,7 +117,7 @@ std::string Program::output() const { return Read(directory_ / "output"); }
 
 std::string Program::errors() const { return Read(directory_ / "errors"); }
 
-Outcome Run(Program::Options options) {
+Outcome RunProgram(Program::Options options) {
   Program program(std::move(options));
   const int exit_code = program.Wait();
   return {exit_code, program.output(), program.errors()};

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "tests/support/temp_dir.h"
 
@@ -22,10 +23,10 @@ class Program {
     std::vector<std::string> words;
 
     // Beside what this process has.
-    std::map<std::string, std::string> environment;
+    std::map<std::string, std::string> environment = {};
 
     // A file for its standard input; empty means none.
-    std::string input;
+    std::string input = {};
   };
 
   // Starts it.
@@ -65,7 +66,7 @@ struct Outcome {
   std::string output;
   std::string errors;
 };
-Outcome Run(Program::Options options);
+Outcome RunProgram(Program::Options options);
 
 // Whether `condition` comes true within `patience`.
 template <typename Condition>

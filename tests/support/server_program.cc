@@ -25,9 +25,9 @@ ServerProgram::ServerProgram(std::string database,
 
 void ServerProgram::Start() {
   Program::Options options;
-  options.words = {"userprofile-server", "serve",          "--database",
-                   database_,            "--listen",       address_,
-                   "--admin-listen",     "127.0.0.1:0"};
+  options.words = {
+      "userprofile-server", "serve",  "--database",     database_,
+      "--listen",           address_, "--admin-listen", "127.0.0.1:0"};
   options.words.insert(options.words.end(), flags_.begin(), flags_.end());
   program_ = std::make_unique<Program>(std::move(options));
   const bool listens = Eventually(

@@ -1,0 +1,116 @@
+// Somebody changes the table under a service that is at work.
+
+#include <string>
+
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/stories/load.h"
+#include "tests/support/program.h"
+#include "tests/support/server_program.h"
+#include "tests/support/test_database.h"
+
+namespace userprofile::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr std::int64_t kUsers = 50;
+constexpr absl::Duration kLimit = absl::Seconds(5);
+
+class SchemaDamageTest : public ::testing::Test {
+ protected:
+  SchemaDamageTest() {
+    server_.StartReady();
+    const auto stub = server_.NewStub();
+    for (std::int64_t user = 1; user <= kUsers; ++user) {
+      v1::UpsertUserResponse response;
+      const grpc::Status status = Upsert(*stub, user, &response);
+      EXPECT_TRUE(status.ok()) << status.error_message();
+    }
+  }
+
+  std::unique_ptr<Load> StartLoad() {
+    std::vector<std::unique_ptr<Stub>> stubs;
+    for (int i = 0; i < 4; ++i) stubs.push_back(server_.NewStub());
+    auto load = std::make_unique<Load>(std::move(stubs), kUsers);
+    EXPECT_TRUE(Eventually([&] { return load->ok() > 100; }));
+    return load;
+  }
+
+  // Damages the table under load, waits until the service says so, mends it,
+  // and waits until it serves again.
+  void ExpectNoticedAndRecovered(const std::string& damage,
+                                 const std::string& words,
+                                 const std::string& repair) {
+    const auto load = StartLoad();
+    absl::Time start = absl::Now();
+    database_.Execute(damage);
+    server_.AwaitNotReady(words, kLimit);
+    EXPECT_LT(absl::Now() - start, kLimit);
+
+    const auto stub = server_.NewStub();
+    v1::UpsertUserResponse upserted;
+    grpc::Status status = Upsert(*stub, kUsers + 1, &upserted);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+    EXPECT_EQ(Reason(status), "SCHEMA_NOT_READY");
+    EXPECT_THAT(status.error_message(), HasSubstr(words));
+
+    start = absl::Now();
+    database_.Execute(repair);
+    server_.AwaitReady(kLimit);
+    EXPECT_LT(absl::Now() - start, kLimit);
+    const int served = load->ok();
+    EXPECT_TRUE(Eventually([&] { return load->ok() > served + 100; }));
+
+    const Load::Tally tally = load->Stop();
+    EXPECT_EQ(tally.created, 0);
+    EXPECT_EQ(tally.not_found, 0);
+    for (const auto& [failure, count] : tally.failures) {
+      EXPECT_EQ(failure, "14 SCHEMA_NOT_READY") << count;
+    }
+  }
+
+  TestDatabase database_;
+  ServerProgram server_{database_.conninfo(), {"--migrate"}};
+};
+
+TEST_F(SchemaDamageTest, ADroppedColumnStopsServingUntilItIsBack) {
+  ExpectNoticedAndRecovered(
+      "ALTER TABLE users DROP COLUMN first_name", "users.first_name",
+      "ALTER TABLE users ADD COLUMN first_name character varying");
+}
+
+TEST_F(SchemaDamageTest, ADroppedPrimaryKeyStopsServingUntilItIsBack) {
+  ExpectNoticedAndRecovered("ALTER TABLE users DROP CONSTRAINT users_pkey",
+                            "primary key",
+                            "ALTER TABLE users ADD PRIMARY KEY (user_id)");
+}
+
+TEST_F(SchemaDamageTest, ADroppedNicknameIndexStopsServingUntilItIsBack) {
+  ExpectNoticedAndRecovered(
+      "DROP INDEX idx_users_nickname", "idx_users_nickname",
+      "CREATE UNIQUE INDEX idx_users_nickname ON users (nickname)");
+}
+
+TEST_F(SchemaDamageTest, ARenamedTableIsNotTakenForOneWithoutUsers) {
+  ExpectNoticedAndRecovered("ALTER TABLE users RENAME TO elsewhere", "users",
+                            "ALTER TABLE elsewhere RENAME TO users");
+}
+
+TEST_F(SchemaDamageTest, ADroppedPlainIndexIsCountedWhileServingGoesOn) {
+  const auto load = StartLoad();
+  database_.Execute("DROP INDEX idx_users_study_track");
+  EXPECT_TRUE(Eventually([&] {
+    return server_.Get("/metrics")
+               .body.find(
+                   "userprofile_schema_breaches{severity=\"advisory\"} 1") !=
+           std::string::npos;
+  })) << server_.Get("/metrics").body;
+  EXPECT_EQ(server_.Get("/readyz").code, 200);
+  const Load::Tally tally = load->Stop();
+  EXPECT_TRUE(tally.failures.empty());
+}
+
+}  // namespace
+}  // namespace userprofile::testing
