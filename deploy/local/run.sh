@@ -48,14 +48,17 @@ Ctrl-C stops the server. What was answered is kept for the next start.
 WHAT
 }
 
-# Waits until the server with this process id is ready or gone.
+# Waits until the server with this process id is ready; fails once it is gone.
 #   ready PID ADMIN
 ready() {
-  until curl --silent --fail --max-time 2 --output /dev/null \
-    "http://$2/readyz"; do
-    kill -0 "$1" 2>/dev/null || return 1
+  while kill -0 "$1" 2>/dev/null; do
     sleep 0.2
+    if curl --silent --fail --noproxy '*' --max-time 2 --output /dev/null \
+      "http://$2/readyz" && kill -0 "$1" 2>/dev/null; then
+      return 0
+    fi
   done
+  return 1
 }
 
 "$root/deploy/local/build.sh" release userprofile-server userprofile-adapter
