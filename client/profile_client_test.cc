@@ -24,8 +24,6 @@
 namespace userprofile::client {
 namespace {
 
-using ::testing::HasSubstr;
-
 // A port of the loopback interface that stays ours for a test: bound, but with
 // nobody listening, until a server shares it.
 class Port {

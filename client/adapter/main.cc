@@ -26,8 +26,8 @@ using userprofile::client::Recognition;
 constexpr int kWrongUsage = 2;
 
 constexpr char kStdinHelp[] =
-    R"(Reads updates as the Bot API's getUpdates returns them in "result", one JSON
-object a line, and prints one JSON object for each, in the same order.
+    R"(Reads updates as the Bot API's getUpdates returns them in "result", one
+JSON object a line, and prints one JSON object for each, in the same order.
 
 Example:
   curl -s "https://api.telegram.org/bot$TOKEN/getUpdates" | jq -c '.result[]' |

@@ -15,7 +15,7 @@ struct StdinOptions {
   int input_fd = 0;
 
   // How many updates may be read but not yet printed, at least 1; that many
-  // calls are under way at most. More is faster, until the server refuses.
+  // calls are under way at most. More is faster, until the server refuses some.
   std::size_t in_flight = 64;
 
   // A line longer than this is an error. Telegram's updates are much shorter.

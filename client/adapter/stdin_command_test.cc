@@ -1,14 +1,11 @@
 #include "client/adapter/stdin_command.h"
 
-#include <fcntl.h>
-
 #include <chrono>
 #include <condition_variable>
 #include <future>
 #include <mutex>
 #include <sstream>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>

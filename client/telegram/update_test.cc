@@ -1,7 +1,7 @@
 #include "client/telegram/update.h"
 
 #include <string>
-#include <vector>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <google/protobuf/text_format.h>
@@ -14,8 +14,6 @@ namespace {
 
 using ::google::protobuf::TextFormat;
 using ::google::protobuf::util::MessageDifferencer;
-using ::testing::HasSubstr;
-using ::testing::Not;
 
 constexpr char kAda[] =
     R"({"id": 12345, "is_bot": false, "first_name": "Ada",
