@@ -64,9 +64,14 @@ std::string FormatJson(const Report& report) {
 std::string FormatText(const std::vector<MigrationStatus>& migrations) {
   std::string text;
   for (const MigrationStatus& migration : migrations) {
-    absl::StrAppendFormat(&text, "%-8s  %-36s  %s\n", ToString(migration.state),
-                          Label(migration.version, migration.name),
-                          migration.applied_at);
+    const std::string label = Label(migration.version, migration.name);
+    if (migration.applied_at.empty()) {
+      absl::StrAppend(&text, ToString(migration.state), "   ", label, "\n");
+    } else {
+      absl::StrAppendFormat(&text, "%s   %-36s  %s\n",
+                            ToString(migration.state), label,
+                            migration.applied_at);
+    }
   }
   return text;
 }
