@@ -66,6 +66,10 @@ constexpr Damage kDamages[] = {
     {"ALTER TABLE users ALTER \"Coins\" SET NOT NULL", "users.\"Coins\"",
      kBlocking, "could be stored: \"Coins\"; for each"},
 
+    {"ALTER TABLE users ALTER revision DROP NOT NULL,"
+     " ALTER revision DROP DEFAULT; UPDATE users SET revision = NULL",
+     "users.revision", kBlocking, nullptr, false},
+
     // The primary key
     {"ALTER TABLE users DROP CONSTRAINT users_pkey;"
      "ALTER TABLE users ALTER user_id DROP NOT NULL",
@@ -98,6 +102,9 @@ constexpr Damage kDamages[] = {
      "idx_users_nickname", kBlocking},
     {"DROP INDEX idx_users_nickname; CREATE UNIQUE INDEX idx_users_nickname "
      "ON users (nickname) WHERE onboarding_completed",
+     "idx_users_nickname", kBlocking},
+    {"DROP INDEX idx_users_nickname; CREATE UNIQUE INDEX idx_users_nickname "
+     "ON users (nickname) NULLS NOT DISTINCT",
      "idx_users_nickname", kBlocking},
     {"UPDATE pg_index SET indisvalid = false "
      "WHERE indexrelid = 'idx_users_nickname'::regclass",

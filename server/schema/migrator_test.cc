@@ -170,13 +170,15 @@ TEST(MigratorTest, AdoptsATableThatLiesInALaterSchemaOfTheSearchPath) {
   testing::TestDatabase database;
   CreateLegacyTable(database);
   database.Execute(
-      "CREATE SCHEMA bot; DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET "
-      "search_path = bot, public', current_database()); END $$");
-  ASSERT_TRUE(Migrate(database).ok());
+      "CREATE SCHEMA bot; ALTER SCHEMA public RENAME TO \"Old Bot\";"
+      "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = bot, "
+      "\"Old Bot\"', current_database()); END $$");
+  const auto result = Migrate(database);
+  ASSERT_TRUE(result.ok()) << result.status();
   const auto row = database.Execute(
       "SELECT to_regclass('bot.users') IS NULL,"
-      " to_regclass('public.userprofile_migrations') IS NOT NULL,"
-      " (SELECT count(*) FROM public.users WHERE revision = 1)");
+      " to_regclass('\"Old Bot\".userprofile_migrations') IS NOT NULL,"
+      " (SELECT count(*) FROM \"Old Bot\".users WHERE revision = 1)");
   EXPECT_TRUE(row.Bool(0, 0));
   EXPECT_TRUE(row.Bool(0, 1));
   EXPECT_EQ(row.Int64(0, 2), 4);

@@ -29,7 +29,9 @@ std::string FormatText(const Report& report) {
     absl::StrAppendFormat(&text, "%10s%s\n", "", breach.remedy);
   }
   absl::StrAppendFormat(
-      &text, "\n%d as needed, %d breaches that could harm data, %d advisory.\n",
+      &text,
+      "\n%d as needed; breaches: %d blocking (they can harm data), "
+      "%d advisory.\n",
       report.holdings.size(), report.Count(Severity::kBlocking),
       report.Count(Severity::kAdvisory));
   if (report.migrations_pending) {
@@ -58,7 +60,7 @@ std::string FormatJson(const Report& report) {
                {"migrations_pending", report.migrations_pending},
                {"holds", holds},
                {"breaches", breaches}})
-      .dump(2);
+      .dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string FormatText(const std::vector<MigrationStatus>& migrations) {
@@ -86,7 +88,8 @@ std::string FormatJson(const std::vector<MigrationStatus>& migrations) {
                                        ? Json(nullptr)
                                        : Json(migration.applied_at)}});
   }
-  return Json({{"migrations", list}}).dump(2);
+  return Json({{"migrations", list}})
+      .dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace userprofile::schema

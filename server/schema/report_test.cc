@@ -47,7 +47,7 @@ blocking  users.first_name                missing, expected character varying
 advisory  idx_users_grade_year            on (grade_band), expected index on (grade_year)
           DROP INDEX ...
 
-1 as needed, 1 breaches that could harm data, 1 advisory.
+1 as needed; breaches: 1 blocking (they can harm data), 1 advisory.
 )");
 }
 
