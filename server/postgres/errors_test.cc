@@ -217,7 +217,8 @@ TEST_F(ServerErrorsTest, OfAReadOnlyServerEndTheSession) {
 TEST_F(ServerErrorsTest, OfAnAlteredColumnAreGoneWithANewSession) {
   ASSERT_TRUE(Execute("SELECT word FROM t").ok());
   database_.Execute("ALTER TABLE t ALTER word TYPE varchar");
-  EXPECT_EQ(Execute("SELECT word FROM t").code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Execute("SELECT word FROM t").code(),
+            absl::StatusCode::kUnavailable);
   EXPECT_FALSE(session_->healthy());
   session_ = database_.Connect();
   EXPECT_TRUE(Execute("SELECT word FROM t").ok());
