@@ -29,6 +29,23 @@ namespace {
 using ::testing::HasSubstr;
 using ::userprofile::testing::TempDir;
 
+pid_t PostmasterOf(const std::string& directory) {
+  std::ifstream file(directory + "/data/postmaster.pid");
+  pid_t pid = 0;
+  file >> pid;
+  return pid;
+}
+
+bool IsGone(pid_t pid) { return kill(pid, 0) != 0; }
+
+bool WaitUntilGone(pid_t pid) {
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  while (!IsGone(pid) && absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  return IsGone(pid);
+}
+
 // Another process that owns a cluster.
 class Owner {
  public:
@@ -45,9 +62,13 @@ class Owner {
     for (char c; read(output[0], &c, 1) == 1 && c != '\n';) conninfo_ += c;
     close(output[0]);
     EXPECT_THAT(conninfo_, HasSubstr("host=/"));
+    postmaster_ = PostmasterOf(directory);
   }
 
-  ~Owner() { Kill(); }
+  ~Owner() {
+    Kill();
+    EXPECT_TRUE(WaitUntilGone(postmaster_));
+  }
 
   void Kill() {
     if (pid_ == 0) return;
@@ -57,9 +78,11 @@ class Owner {
   }
 
   const std::string& conninfo() const { return conninfo_; }
+  pid_t postmaster() const { return postmaster_; }
 
  private:
   pid_t pid_ = 0;
+  pid_t postmaster_ = 0;
   std::string conninfo_;
 };
 
@@ -78,30 +101,12 @@ std::unique_ptr<Session> ConnectTo(const std::string& conninfo) {
   return *std::move(session);
 }
 
-pid_t PostmasterOf(const std::string& directory) {
-  std::ifstream file(directory + "/data/postmaster.pid");
-  pid_t pid = 0;
-  file >> pid;
-  return pid;
-}
-
-bool IsGone(pid_t pid) { return kill(pid, 0) != 0; }
-
-bool WaitUntilGone(pid_t pid) {
-  const absl::Time deadline = absl::Now() + absl::Seconds(30);
-  while (!IsGone(pid) && absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(10));
-  }
-  return IsGone(pid);
-}
-
 TEST(EmbeddedClusterCrashTest, EndsPostgresWhenItsOwnerIsKilled) {
   TempDir folder;
   Owner owner(folder / "db");
-  const pid_t postmaster = PostmasterOf(folder / "db");
-  ASSERT_GT(postmaster, 0);
+  ASSERT_GT(owner.postmaster(), 0);
   owner.Kill();
-  EXPECT_TRUE(WaitUntilGone(postmaster));
+  EXPECT_TRUE(WaitUntilGone(owner.postmaster()));
 }
 
 TEST(EmbeddedClusterCrashTest, KeepsEveryCommitWhenItsOwnerIsKilled) {
@@ -143,9 +148,8 @@ TEST(EmbeddedClusterCrashTest, WaitsForTheProcessesOfAKilledPostgres) {
   TempDir folder;
   Owner owner(folder / "db");
   const auto session = ConnectTo(owner.conninfo());
-  const pid_t postmaster = PostmasterOf(folder / "db");
   owner.Kill();
-  kill(postmaster, SIGKILL);
+  kill(owner.postmaster(), SIGKILL);
   const auto cluster = EmbeddedCluster::Start(OptionsFor(folder / "db"));
   EXPECT_TRUE(cluster.ok()) << cluster.status();
 }
@@ -153,16 +157,15 @@ TEST(EmbeddedClusterCrashTest, WaitsForTheProcessesOfAKilledPostgres) {
 TEST(EmbeddedClusterCrashTest, NamesAPostgresThatDoesNotEnd) {
   TempDir folder;
   Owner owner(folder / "db");
-  const pid_t postmaster = PostmasterOf(folder / "db");
-  ASSERT_EQ(kill(postmaster, SIGSTOP), 0);
+  ASSERT_EQ(kill(owner.postmaster(), SIGSTOP), 0);
   owner.Kill();
   EmbeddedCluster::Options options = OptionsFor(folder / "db");
   options.stop_timeout = absl::Milliseconds(200);
   const absl::Status status = EmbeddedCluster::Start(options).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(std::string(status.message()),
-              HasSubstr(absl::StrCat("process ", postmaster)));
-  kill(postmaster, SIGCONT);
+              HasSubstr(absl::StrCat("process ", owner.postmaster())));
+  kill(owner.postmaster(), SIGCONT);
   const auto cluster = EmbeddedCluster::Start(OptionsFor(folder / "db"));
   EXPECT_TRUE(cluster.ok()) << cluster.status();
 }
