@@ -36,7 +36,11 @@ pid_t PostmasterOf(const std::string& directory) {
   return pid;
 }
 
-bool IsGone(pid_t pid) { return kill(pid, 0) != 0; }
+// Or a zombie, where nobody reaps orphans.
+bool IsGone(pid_t pid) {
+  std::ifstream file(absl::StrCat("/proc/", pid, "/cmdline"));
+  return file.peek() == std::ifstream::traits_type::eof();
+}
 
 bool WaitUntilGone(pid_t pid) {
   const absl::Time deadline = absl::Now() + absl::Seconds(30);
