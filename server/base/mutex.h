@@ -52,8 +52,8 @@ class CondVar {
   void WaitFor(Mutex& mutex, absl::Duration timeout)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
-    condition_.wait_for(lock, absl::ToChronoNanoseconds(
-                                  std::min(timeout, absl::Hours(1))));
+    condition_.wait_for(
+        lock, absl::ToChronoNanoseconds(std::min(timeout, absl::Hours(1))));
     lock.release();
   }
 

@@ -43,6 +43,17 @@ absl::StatusOr<std::unique_ptr<DirectoryLock>> DirectoryLock::Acquire(
   return std::unique_ptr<DirectoryLock>(new DirectoryLock(fd));
 }
 
+bool DirectoryLock::IsHeld(const std::string& directory) {
+  const std::string path = absl::StrCat(directory, "/lock");
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return false;
+  // Shared, and let go at once: a server that starts right now is refused at
+  // worst for an instant.
+  const bool held = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  close(fd);
+  return held;
+}
+
 DirectoryLock::~DirectoryLock() {
   // A process that is just being started may share the file for an instant.
   flock(fd_, LOCK_UN);

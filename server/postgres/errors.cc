@@ -47,6 +47,7 @@ constexpr Rule kRules[] = {
     {"57", Code::kUnavailable},         // shutting down
     {"58", Code::kUnavailable},         // system error
     {"P0", Code::kInvalidArgument},     // raised by a trigger
+    {"UP", Code::kFailedPrecondition},  // by our migrations
     {"XX", Code::kAborted},             // internal error
 };
 

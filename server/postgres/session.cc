@@ -116,7 +116,7 @@ class PqxxSession final : public Session {
       }
     }
     return Query(statement.name, [&](pqxx::nontransaction& transaction) {
-      if (prepared_.count(statement.name) == 0) {
+      if (!prepared_.contains(statement.name)) {
         connection_.prepare(statement.name, statement.sql);
         prepared_.insert(statement.name);
       }

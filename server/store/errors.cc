@@ -83,6 +83,14 @@ absl::Status RowRejected() {
                    "ROW_REJECTED");
 }
 
+absl::Status SchemaChanged() {
+  return base::WithRetryDelay(
+      MakeError(StatusCode::kUnavailable,
+                "the schema was changed while the request ran; try again",
+                "SCHEMA_NOT_READY"),
+      kRetryDelay);
+}
+
 absl::Status Internal() {
   return MakeError(StatusCode::kInternal,
                    "a defect of the service; its log says more", "INTERNAL");

@@ -48,10 +48,10 @@ void FakeStore::UpsertUser(const v1::UpsertUserRequest& request,
     v1::Profile& profile = users_[request.user_id()];
     const bool created = profile.revision() == 0;
     const bool is_active = !request.has_is_active() || request.is_active();
-    const absl::Time occurred_at = ToMicros(
-        request.has_occurred_at()
-            ? std::min(FromTimestamp(request.occurred_at()), now)
-            : now);
+    const absl::Time occurred_at =
+        ToMicros(request.has_occurred_at()
+                     ? std::min(FromTimestamp(request.occurred_at()), now)
+                     : now);
     bool changed = created;
     if (created || occurred_at >= FromTimestamp(profile.last_activity())) {
       const v1::Identity& identity = request.identity();
@@ -92,9 +92,9 @@ void FakeStore::GetProfile(const v1::GetProfileRequest& request,
   done(std::move(status));
 }
 
-void FakeStore::CompleteOnboarding(
-    const v1::CompleteOnboardingRequest& request,
-    v1::CompleteOnboardingResponse* response, CallContext context, Done done) {
+void FakeStore::CompleteOnboarding(const v1::CompleteOnboardingRequest& request,
+                                   v1::CompleteOnboardingResponse* response,
+                                   CallContext context, Done done) {
   absl::Status status = Verdict(context, clock_());
   if (status.ok()) {
     base::MutexLock lock(mutex_);

@@ -15,9 +15,8 @@ absl::Status GetProfileExecutor::Execute(absl::Span<Operation* const> batch) {
     ids.AppendInt64(
         static_cast<const GetProfileOperation&>(*operation).user_id);
   }
-  USERPROFILE_ASSIGN_OR_RETURN(
-      const postgres::Rows rows,
-      session().Execute(kGetProfiles, {ids.Finish()}));
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
+                               session().Execute(kGetProfiles, {ids.Finish()}));
 
   absl::flat_hash_map<std::int64_t, std::size_t> row_of_user;
   row_of_user.reserve(rows.size());

@@ -53,6 +53,7 @@ void Lane::Submit(std::unique_ptr<Operation> operation) {
     return;
   }
   if (options_.metrics != nullptr) options_.metrics->CountRefused();
+  // NOLINTNEXTLINE(bugprone-use-after-move): moved only if it was queued
   Answer(*operation, shutting_down ? ShuttingDown() : Overloaded());
 }
 
@@ -154,8 +155,7 @@ bool Lane::Run(BatchExecutor& executor, Operations batch) {
   return false;
 }
 
-void Lane::RunPart(BatchExecutor& executor,
-                   absl::Span<Operation* const> part) {
+void Lane::RunPart(BatchExecutor& executor, absl::Span<Operation* const> part) {
   const absl::Time start = options_.clock();
   const absl::Status status = executor.Execute(part);
   if (options_.metrics != nullptr) {

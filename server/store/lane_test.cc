@@ -166,9 +166,8 @@ class LaneTest : public ::testing::Test {
   }
 
   void Start() {
-    lane_ = std::make_unique<Lane>(options_, [this] {
-      return std::make_unique<FakeExecutor>(database_);
-    });
+    lane_ = std::make_unique<Lane>(
+        options_, [this] { return std::make_unique<FakeExecutor>(database_); });
   }
 
   void Submit(int key, CallContext context = {}) {
@@ -292,8 +291,8 @@ TEST_F(LaneTest, TriesIdempotentOperationsAgainAfterALostConnection) {
   Submit(1);
   EXPECT_THAT(answers_.Await(), ElementsAre(""));
   EXPECT_THAT(database_.statements(), ElementsAre(Keys{1}, Keys{1}, Keys{1}));
-  EXPECT_THAT(metrics.Text(), ::testing::HasSubstr(
-                                  "retries_total{lane=\"test\"} 2"));
+  EXPECT_THAT(metrics.Text(),
+              ::testing::HasSubstr("retries_total{lane=\"test\"} 2"));
 }
 
 TEST_F(LaneTest, DoesNotRepeatOtherOperationsAfterALostConnection) {

@@ -24,8 +24,8 @@ Lane::Options LaneOptions(const PostgresStoreOptions& options, const char* name,
 }
 
 Lane::Options OnboardingLaneOptions(const PostgresStoreOptions& options) {
-  Lane::Options lane = LaneOptions(options, "complete_onboarding",
-                                   options.onboarding_workers);
+  Lane::Options lane =
+      LaneOptions(options, "complete_onboarding", options.onboarding_workers);
   lane.max_batch = 1;
   lane.idempotent = false;
   return lane;

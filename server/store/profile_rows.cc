@@ -49,8 +49,7 @@ class RowReader {
   void Time(Column column, Mutable timestamp) const {
     if (rows_.IsNull(row_, column)) return;
     const double seconds =
-        std::clamp(rows_.Double(row_, column),
-                   static_cast<double>(kMinSeconds),
+        std::clamp(rows_.Double(row_, column), static_cast<double>(kMinSeconds),
                    static_cast<double>(kMaxSeconds));
     SetTimestamp(absl::FromUnixMicros(std::llround(seconds * 1e6)),
                  timestamp());
@@ -67,9 +66,10 @@ std::int64_t UserId(const postgres::Rows& rows, std::size_t row) {
   return rows.Int64(row, kUserId);
 }
 
-#define SET_TEXT(column, field) \
-  reader.Text(column,           \
-              [&](const char* s, std::size_t n) { profile->set_##field(s, n); })
+#define SET_TEXT(column, field)                           \
+  reader.Text(column, [&](const char* s, std::size_t n) { \
+    profile->set_##field(s, n);                           \
+  })
 #define SET_TIME(column, field) \
   reader.Time(column, [&] { return profile->mutable_##field(); })
 
@@ -101,8 +101,8 @@ void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
       std::clamp(absl::ToUnixSeconds(time), kMinSeconds, kMaxSeconds);
   const absl::Duration rest = time - absl::FromUnixSeconds(seconds);
   timestamp->set_seconds(seconds);
-  timestamp->set_nanos(static_cast<int>(absl::ToInt64Nanoseconds(std::clamp(
-      rest, absl::ZeroDuration(), absl::Nanoseconds(999'999'999)))));
+  timestamp->set_nanos(static_cast<int>(absl::ToInt64Nanoseconds(
+      std::clamp(rest, absl::ZeroDuration(), absl::Nanoseconds(999'999'999)))));
 }
 
 absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp) {

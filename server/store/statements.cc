@@ -6,15 +6,19 @@ namespace userprofile::store {
 // Times travel as double precision seconds, which hold microseconds exactly for
 // centuries, print fast, and can be infinite; extract() would be numeric
 // arithmetic.
-#define PROFILE_COLUMNS(t)                                            \
-  t "user_id, " t "username, " t "first_name, " t "last_name, "       \
-  t "language_code, " t "onboarding_completed, " t "real_name, "      \
-  t "nickname, " t "study_track, " t "grade_band, " t "grade_year, "  \
-  t "phone, " t "is_active,"                                          \
-  " date_part('epoch', " t "created_at),"                             \
-  " date_part('epoch', " t "last_seen_at),"                           \
-  " date_part('epoch', " t "updated_at),"                             \
-  " date_part('epoch', " t "last_activity), " t "revision"
+#define PROFILE_COLUMNS(t)                                             \
+  t "user_id, " t "username, " t "first_name, " t "last_name, " t      \
+    "language_code, " t "onboarding_completed, " t "real_name, " t     \
+    "nickname, " t "study_track, " t "grade_band, " t "grade_year, " t \
+    "phone, " t                                                        \
+    "is_active,"                                                       \
+    " date_part('epoch', " t                                           \
+    "created_at),"                                                     \
+    " date_part('epoch', " t                                           \
+    "last_seen_at),"                                                   \
+    " date_part('epoch', " t                                           \
+    "updated_at),"                                                     \
+    " date_part('epoch', " t "last_activity), " t "revision"
 
 // Whether a contact is not older than the newest one seen.
 #define IS_NEWS \
@@ -25,9 +29,9 @@ namespace userprofile::store {
   "(excluded." column " IS NOT NULL OR " clears "::boolean)"
 
 // A column after a contact with a known user.
-#define AFTER(column, clears)                             \
-  column " = CASE WHEN " IS_NEWS " AND " SAYS(column, clears) \
-  " THEN excluded." column " ELSE u." column " END, "
+#define AFTER(column, clears)                  \
+  column " = CASE WHEN " IS_NEWS " AND " SAYS( \
+      column, clears) " THEN excluded." column " ELSE u." column " END, "
 
 // Whether a contact changes a column of a known user.
 #define CHANGES(column, clears) \

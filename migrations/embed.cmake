@@ -1,0 +1,47 @@
+# cmake -DOUTPUT=embedded.cc "-DMIGRATIONS=FILE;..." -P embed.cmake
+# Writes the source of migrations/embedded.h: every byte of every file, escaped,
+# so that no text in a migration can end a literal.
+
+cmake_minimum_required(VERSION 3.25)
+
+set(entries "")
+set(previous 0)
+list(SORT MIGRATIONS)
+foreach(file IN LISTS MIGRATIONS)
+  get_filename_component(stem ${file} NAME_WE)
+  if(NOT stem MATCHES "^0*([0-9]+)_([a-z0-9_]+)$")
+    message(FATAL_ERROR "${file}: a migration is named NNN_name.sql")
+  endif()
+  set(version ${CMAKE_MATCH_1})
+  set(name ${CMAKE_MATCH_2})
+  if(NOT version GREATER previous)
+    message(FATAL_ERROR "${file}: its number is taken or out of order")
+  endif()
+  set(previous ${version})
+
+  file(READ ${file} bytes HEX)
+  file(SHA256 ${file} sha256)
+  string(REGEX REPLACE "(..)" "\\\\x\\1" literal "${bytes}")
+  string(LENGTH "${bytes}" digits)
+  math(EXPR size "${digits} / 2")
+  string(APPEND entries
+         "    {${version}, \"${name}\",\n"
+         "     \"${sha256}\",\n"
+         "     absl::string_view(\n"
+         "     \"${literal}\", ${size})},\n")
+endforeach()
+
+file(WRITE ${OUTPUT}
+"// Generated from migrations/versions by migrations/embed.cmake.
+#include \"migrations/embedded.h\"
+
+namespace userprofile::migrations {
+
+absl::Span<const Migration> Embedded() {
+  static constexpr Migration kMigrations[] = {
+${entries}  };
+  return kMigrations;
+}
+
+}  // namespace userprofile::migrations
+")

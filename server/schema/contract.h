@@ -1,0 +1,49 @@
+#ifndef USERPROFILE_SERVER_SCHEMA_CONTRACT_H_
+#define USERPROFILE_SERVER_SCHEMA_CONTRACT_H_
+
+#include "absl/types/span.h"
+
+namespace userprofile::schema {
+
+// What a breach of the contract can cost.
+enum class Severity {
+  kAdvisory,  // speed only, or a default that the service never relies on
+  kBlocking,  // data, or the answer to "is this user new"
+};
+
+struct Column {
+  const char* name;
+  const char* type;  // as pg_catalog.format_type() writes it
+  bool nullable;
+
+  // As pg_get_expr() writes it; nullptr is none, kAnyDefault any but none.
+  const char* default_value;
+
+  // Of another default. Blocking where the service leaves a column out as it
+  // creates a user.
+  Severity default_severity;
+};
+
+inline constexpr char kAnyDefault[] = "a default";
+
+// Of one column, without a condition.
+struct Index {
+  const char* name;
+  const char* column;
+  bool unique;
+};
+
+// What the service needs of the database: the one place that says so. Columns
+// and indexes that it does not name are nobody's business here.
+struct Contract {
+  const char* table;  // found through the search path
+  absl::Span<const Column> columns;
+  const char* primary_key;
+  absl::Span<const Index> indexes;
+};
+
+const Contract& UsersContract();
+
+}  // namespace userprofile::schema
+
+#endif  // USERPROFILE_SERVER_SCHEMA_CONTRACT_H_

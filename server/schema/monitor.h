@@ -1,0 +1,102 @@
+#ifndef USERPROFILE_SERVER_SCHEMA_MONITOR_H_
+#define USERPROFILE_SERVER_SCHEMA_MONITOR_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "server/base/mutex.h"
+#include "server/ops/readiness.h"
+#include "server/postgres/session.h"
+#include "server/schema/report.h"
+
+namespace userprofile::schema {
+
+// Reason of this layer's errors, beside kSchemaNotReady.
+inline constexpr char kDatabaseUnavailable[] = "DATABASE_UNAVAILABLE";
+
+struct MonitorOptions {
+  // The pause between two inspections.
+  absl::Duration interval = absl::Seconds(2);
+
+  // How long inspections may fail before a service that was ready is so no
+  // more: shorter outages are the clients' and the store's to ride out.
+  absl::Duration unreachable_grace = absl::Seconds(5);
+
+  // The longest that CheckNow blocks.
+  absl::Duration check_timeout = absl::Seconds(3);
+
+  // Called after each inspection that got an answer, by the monitor's thread;
+  // for metrics. Must not block.
+  std::function<void(const Report&)> on_report;
+};
+
+// Inspects the schema again and again, by a thread and a session of its own,
+// and reports to a Readiness:
+//   OK                    nothing blocks, advisory breaches notwithstanding
+//   SCHEMA_NOT_READY      at once, and until an inspection finds it mended
+//   DATABASE_UNAVAILABLE  no inspection got an answer: at once if none ever
+//                         did, after the grace if the service was in another
+//                         state before
+// Logs every change once. Thread-safe.
+class Monitor {
+ public:
+  // Starts at once. `readiness` must outlive the monitor.
+  Monitor(postgres::SessionFactory connect, ops::Readiness* readiness,
+          MonitorOptions options = {});
+
+  ~Monitor();  // calls Stop()
+  Monitor(const Monitor&) = delete;
+  Monitor& operator=(const Monitor&) = delete;
+
+  // Waits for an inspection that begins after this call, and returns its
+  // outcome: OK, SCHEMA_NOT_READY, or DATABASE_UNAVAILABLE without any grace.
+  // Calls at the same time share one inspection. The Readiness knows the
+  // outcome by then.
+  absl::Status CheckNow();
+
+  // Ends the thread; does not wait for the interval, but perhaps for an
+  // inspection or a connection that is under way. Further calls do nothing.
+  void Stop();
+
+ private:
+  void Run();
+
+  // One inspection, on a fresh session if the last one is lost.
+  absl::StatusOr<Report> InspectOnce();
+
+  // Tells the Readiness and the log; returns the outcome as CheckNow does.
+  absl::Status Publish(const absl::StatusOr<Report>& report);
+  absl::Status PublishReport(const Report& report);
+  absl::Status PublishFailure(const absl::Status& failure);
+
+  const postgres::SessionFactory connect_;
+  ops::Readiness* const readiness_;
+  const MonitorOptions options_;
+
+  // Only the thread uses these.
+  std::unique_ptr<postgres::Session> session_;
+  bool answered_ = false;  // an inspection has got an answer, ever
+  absl::optional<absl::Time> failing_since_;
+  std::string logged_;  // the last change that was logged
+
+  base::Mutex mutex_;
+  base::CondVar changed_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool check_wanted_ ABSL_GUARDED_BY(mutex_) = false;
+  std::int64_t begun_ ABSL_GUARDED_BY(mutex_) = 0;  // inspections
+  std::int64_t finished_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status outcome_ ABSL_GUARDED_BY(mutex_);  // of the last finished one
+
+  std::thread thread_;  // last: starts when all else is made
+};
+
+}  // namespace userprofile::schema
+
+#endif  // USERPROFILE_SERVER_SCHEMA_MONITOR_H_

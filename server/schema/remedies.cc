@@ -1,0 +1,88 @@
+#include "server/schema/remedies.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace userprofile::schema {
+namespace {
+
+std::string Alter(const Column& column, absl::string_view action) {
+  return absl::StrFormat("ALTER TABLE users ALTER COLUMN %s %s", column.name,
+                         action);
+}
+
+// kAnyDefault stands for the time of the insert.
+absl::string_view DefaultOf(const Column& column) {
+  return column.default_value == kAnyDefault ? "(now() AT TIME ZONE 'UTC')"
+                                             : column.default_value;
+}
+
+bool IsWholeNumber(absl::string_view type) {
+  return type == "smallint" || type == "integer" || type == "bigint";
+}
+
+bool IsText(absl::string_view type) {
+  return type == "text" || absl::StartsWith(type, "character");
+}
+
+bool IsTime(absl::string_view type) {
+  return absl::StartsWith(type, "timestamp");
+}
+
+bool HasTimeZone(absl::string_view type) {
+  return absl::EndsWith(type, "with time zone");
+}
+
+}  // namespace
+
+std::string AddColumn(const Column& column) {
+  if (absl::string_view(column.name) == UsersContract().primary_key) {
+    return "rename the column that holds the Telegram user id: "
+           "ALTER TABLE users RENAME COLUMN ... TO user_id";
+  }
+  std::string sql = absl::StrFormat("ALTER TABLE users ADD COLUMN %s %s",
+                                    column.name, column.type);
+  if (!column.nullable) absl::StrAppend(&sql, " NOT NULL");
+  if (column.default_value != nullptr) {
+    absl::StrAppend(&sql, " DEFAULT ", DefaultOf(column));
+  }
+  return sql;
+}
+
+std::string ChangeType(const Column& column, absl::string_view found) {
+  const absl::string_view wanted = column.type;
+  if ((IsText(wanted) && (IsText(found) || IsWholeNumber(found))) ||
+      (IsWholeNumber(wanted) && IsWholeNumber(found))) {
+    return Alter(column, absl::StrCat("TYPE ", wanted));
+  }
+  if (IsTime(wanted) && IsTime(found)) {
+    return Alter(column,
+                 absl::StrCat("TYPE ", wanted,
+                              HasTimeZone(wanted) == HasTimeZone(found)
+                                  ? ""
+                                  : absl::StrCat(" USING ", column.name,
+                                                 " AT TIME ZONE 'UTC'")));
+  }
+  return absl::StrCat(
+      "decide how its values become ", wanted, ": ",
+      Alter(column, absl::StrCat("TYPE ", wanted, " USING ...")));
+}
+
+std::string ChangeNullability(const Column& column) {
+  return Alter(column, column.nullable ? "DROP NOT NULL" : "SET NOT NULL");
+}
+
+std::string ChangeDefault(const Column& column) {
+  return column.default_value == nullptr
+             ? Alter(column, "DROP DEFAULT")
+             : Alter(column, absl::StrCat("SET DEFAULT ", DefaultOf(column)));
+}
+
+std::string CreateIndex(const Index& index) {
+  return absl::StrFormat("CREATE %sINDEX %s ON users (%s)",
+                         index.unique ? "UNIQUE " : "", index.name,
+                         index.column);
+}
+
+}  // namespace userprofile::schema

@@ -1,0 +1,29 @@
+#ifndef USERPROFILE_SERVER_SCHEMA_REPORT_FORMAT_H_
+#define USERPROFILE_SERVER_SCHEMA_REPORT_FORMAT_H_
+
+#include <string>
+#include <vector>
+
+#include "server/schema/history.h"
+#include "server/schema/report.h"
+
+namespace userprofile::schema {
+
+// For `schema check`, what holds and what does not; for `migrate status`, the
+// state of each migration. Text is a table for people, ended by a line feed.
+// JSON is one object, for programs:
+//   {"ready": bool, "migrations_pending": bool,
+//    "holds": [{"object", "expected"}],
+//    "breaches": [{"severity": "blocking" | "advisory", "object", "expected",
+//                  "found", "remedy"}]}
+//   {"migrations": [{"version", "name", "state", "applied_at" (or null)}]}
+
+std::string FormatText(const Report& report);
+std::string FormatJson(const Report& report);
+
+std::string FormatText(const std::vector<MigrationStatus>& migrations);
+std::string FormatJson(const std::vector<MigrationStatus>& migrations);
+
+}  // namespace userprofile::schema
+
+#endif  // USERPROFILE_SERVER_SCHEMA_REPORT_FORMAT_H_
