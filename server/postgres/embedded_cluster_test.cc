@@ -172,6 +172,17 @@ TEST(EmbeddedClusterTest, RefusesADirectoryInUse) {
   EXPECT_EQ(Value(**first, "SELECT 1"), "1");
 }
 
+TEST(EmbeddedClusterTest, TellsHowToConnectWhileItRuns) {
+  TempDir folder;
+  EXPECT_EQ(EmbeddedCluster::ConninfoIfRunning(folder / "db"), absl::nullopt);
+  const Cluster cluster = StartIn(folder / "db");
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  EXPECT_EQ(EmbeddedCluster::ConninfoIfRunning(folder / "db"),
+            (*cluster)->conninfo());
+  (*cluster)->Stop();
+  EXPECT_EQ(EmbeddedCluster::ConninfoIfRunning(folder / "db"), absl::nullopt);
+}
+
 TEST(EmbeddedClusterTest, StartsPostgresAgainWhenItIsKilled) {
   TempDir folder;
   const Cluster cluster = StartIn(folder / "db");
