@@ -8,13 +8,15 @@ find_package(Protobuf REQUIRED)  # CMake's own module: Debian ships no config
 find_package(gRPC CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
+find_package(nlohmann_json CONFIG REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
 find_package(GTest REQUIRED)
 find_package(OpenSSL REQUIRED)
-include(GoogleTest)
 
 pkg_check_modules(PQXX REQUIRED IMPORTED_TARGET libpqxx)
+pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq)
 pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
+pkg_check_modules(ICU REQUIRED IMPORTED_TARGET icu-uc)
 
 # Neither a CMake nor a pkg-config file comes with libphonenumber.
 find_library(PHONENUMBER_LIBRARY phonenumber REQUIRED)

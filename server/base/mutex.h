@@ -1,7 +1,7 @@
 #ifndef USERPROFILE_SERVER_BASE_MUTEX_H_
 #define USERPROFILE_SERVER_BASE_MUTEX_H_
 
-#include <chrono>
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 
@@ -48,11 +48,12 @@ class CondVar {
     lock.release();
   }
 
-  // Returns at the latest after `timeout`.
+  // Returns at the latest after `timeout`, and at the latest after an hour.
   void WaitFor(Mutex& mutex, absl::Duration timeout)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
-    condition_.wait_for(lock, absl::ToChronoNanoseconds(timeout));
+    condition_.wait_for(
+        lock, absl::ToChronoNanoseconds(std::min(timeout, absl::Hours(1))));
     lock.release();
   }
 

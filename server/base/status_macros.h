@@ -15,7 +15,7 @@
 
 // Assigns the value of a StatusOr to `target` (which may declare a variable),
 // or returns its status from the calling function.
-#define USERPROFILE_ASSIGN_OR_RETURN(target, expression)                    \
+#define USERPROFILE_ASSIGN_OR_RETURN(target, expression)                   \
   USERPROFILE_ASSIGN_OR_RETURN_(USERPROFILE_CONCAT_(status_or_, __LINE__), \
                                 target, expression)
 

@@ -17,6 +17,9 @@ class DirectoryLock {
   static absl::StatusOr<std::unique_ptr<DirectoryLock>> Acquire(
       const std::string& directory);
 
+  // Whether a server holds the directory now.
+  static bool IsHeld(const std::string& directory);
+
   ~DirectoryLock();
   DirectoryLock(const DirectoryLock&) = delete;
   DirectoryLock& operator=(const DirectoryLock&) = delete;

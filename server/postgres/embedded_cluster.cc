@@ -91,7 +91,24 @@ absl::StatusOr<std::string> MakeDirectory(const std::string& directory,
   return canonical.string();
 }
 
+std::string ConninfoFor(absl::string_view socket_folder,
+                        absl::string_view database) {
+  return absl::StrCat("host=", socket_folder, " port=5432 user=", kEmbeddedUser,
+                      " dbname=", database);
+}
+
 }  // namespace
+
+absl::optional<std::string> EmbeddedCluster::ConninfoIfRunning(
+    const std::string& directory) {
+  if (!DirectoryLock::IsHeld(directory)) return absl::nullopt;
+  const absl::StatusOr<Account> account = AccountFor(directory);
+  if (!account.ok()) return absl::nullopt;
+  const absl::StatusOr<std::string> socket_folder =
+      SocketFolder::PathFor(directory, *account);
+  if (!socket_folder.ok()) return absl::nullopt;
+  return ConninfoFor(*socket_folder, kEmbeddedDatabase);
+}
 
 absl::StatusOr<std::unique_ptr<EmbeddedCluster>> EmbeddedCluster::Start(
     Options options) {
@@ -130,7 +147,7 @@ EmbeddedCluster::EmbeddedCluster(std::unique_ptr<DirectoryLock> lock,
                                  std::unique_ptr<SocketFolder> sockets)
     : lock_(std::move(lock)),
       sockets_(std::move(sockets)),
-      conninfo_(ConninfoFor(kEmbeddedDatabase)) {}
+      conninfo_(ConninfoFor(sockets_->path(), kEmbeddedDatabase)) {}
 
 EmbeddedCluster::~EmbeddedCluster() { Stop(); }
 
@@ -147,7 +164,7 @@ void EmbeddedCluster::Stop() {
 // Not a part of making the data: it needs a server that runs.
 absl::Status EmbeddedCluster::CreateDatabase() const {
   ConnectOptions options;
-  options.conninfo = ConninfoFor("postgres");
+  options.conninfo = ConninfoFor(sockets_->path(), "postgres");
   options.statement_timeout = absl::ZeroDuration();
   USERPROFILE_ASSIGN_OR_RETURN(const std::unique_ptr<Session> session,
                                Connect(options));
@@ -159,11 +176,6 @@ absl::Status EmbeddedCluster::CreateDatabase() const {
   return session
       ->ExecuteScript(absl::StrCat("CREATE DATABASE ", kEmbeddedDatabase))
       .status();
-}
-
-std::string EmbeddedCluster::ConninfoFor(absl::string_view database) const {
-  return absl::StrCat("host=", sockets_->path(),
-                      " port=5432 user=", kEmbeddedUser, " dbname=", database);
 }
 
 }  // namespace userprofile::postgres

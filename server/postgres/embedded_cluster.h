@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 
 namespace userprofile::postgres {
 
@@ -60,6 +61,11 @@ class EmbeddedCluster {
   static absl::StatusOr<std::unique_ptr<EmbeddedCluster>> Start(
       Options options);
 
+  // How to connect to the cluster that a server of ours has open on `directory`
+  // right now; nullopt if none has.
+  static absl::optional<std::string> ConninfoIfRunning(
+      const std::string& directory);
+
   ~EmbeddedCluster();  // calls Stop()
   EmbeddedCluster(const EmbeddedCluster&) = delete;
   EmbeddedCluster& operator=(const EmbeddedCluster&) = delete;
@@ -80,7 +86,6 @@ class EmbeddedCluster {
                   std::unique_ptr<SocketFolder> sockets);
 
   absl::Status CreateDatabase() const;
-  std::string ConninfoFor(absl::string_view database) const;
 
   // Let go in reverse order.
   std::unique_ptr<DirectoryLock> lock_;

@@ -14,44 +14,49 @@ namespace {
 
 constexpr char kSqlStateUrl[] = "userprofile.postgres/sqlstate";
 
+using Code = absl::StatusCode;
+
 struct Rule {
   const char* prefix;  // a class (two characters) or a whole SQLSTATE
-  absl::StatusCode code;
+  Code code;
 };
 
 // The first rule that fits decides.
 constexpr Rule kRules[] = {
-    {"23505", absl::StatusCode::kAlreadyExists},    // unique_violation
-    {"22", absl::StatusCode::kInvalidArgument},     // data exception
-    {"23", absl::StatusCode::kInvalidArgument},     // constraint violation
-    {"44", absl::StatusCode::kInvalidArgument},     // WITH CHECK OPTION
-    {"P0", absl::StatusCode::kInvalidArgument},     // raised by a trigger
-    {"40003", absl::StatusCode::kUnavailable},      // completion unknown
-    {"40", absl::StatusCode::kAborted},             // deadlock, serialization
-    {"55P03", absl::StatusCode::kAborted},          // lock_timeout
-    {"57014", absl::StatusCode::kAborted},          // statement_timeout
-    {"3D", absl::StatusCode::kUnavailable},         // no such database (yet)
-    {"3F", absl::StatusCode::kFailedPrecondition},  // no such schema
-    {"42501", absl::StatusCode::kFailedPrecondition},  // right missing
-    {"42703", absl::StatusCode::kFailedPrecondition},  // column missing
-    {"42704", absl::StatusCode::kFailedPrecondition},  // object missing
-    {"42804", absl::StatusCode::kFailedPrecondition},  // other type
-    {"42883", absl::StatusCode::kFailedPrecondition},  // no such operator
-    {"42P01", absl::StatusCode::kFailedPrecondition},  // table missing
-    {"42P10", absl::StatusCode::kFailedPrecondition},  // no unique index
-    {"42809", absl::StatusCode::kFailedPrecondition},  // not a table
-    {"55000", absl::StatusCode::kFailedPrecondition},  // not updatable
-    {"UP", absl::StatusCode::kFailedPrecondition},     // by our migrations
-    {"08", absl::StatusCode::kUnavailable},            // connection exception
-    {"25006", absl::StatusCode::kUnavailable},         // became a standby
-    {"26000", absl::StatusCode::kUnavailable},         // statement forgotten
-    {"0A000", absl::StatusCode::kUnavailable},         // cached plan is stale
-    {"53", absl::StatusCode::kUnavailable},            // out of resources
-    {"57", absl::StatusCode::kUnavailable},            // shutting down
-    {"58", absl::StatusCode::kUnavailable},            // system error
-    {"28", absl::StatusCode::kUnavailable},            // not authorized
-    {"XX", absl::StatusCode::kAborted},                // internal error
+    {"08", Code::kUnavailable},         // connection exception
+    {"0A000", Code::kUnavailable},      // cached plan is stale
+    {"22", Code::kInvalidArgument},     // data exception
+    {"23505", Code::kAlreadyExists},    // unique_violation
+    {"23", Code::kInvalidArgument},     // constraint violation
+    {"25006", Code::kUnavailable},      // became a standby
+    {"25", Code::kInternal},            // transaction in a wrong state
+    {"26000", Code::kUnavailable},      // statement forgotten
+    {"28", Code::kUnavailable},         // not authorized
+    {"3D", Code::kUnavailable},         // no such database (yet)
+    {"3F", Code::kFailedPrecondition},  // no such schema
+    {"40003", Code::kUnavailable},      // completion unknown
+    {"40", Code::kAborted},             // deadlock, serialization
+    {"42601", Code::kInternal},         // syntax error
+    {"42", Code::kFailedPrecondition},  // what is named is missing, or other
+    {"44", Code::kInvalidArgument},     // WITH CHECK OPTION
+    {"53", Code::kUnavailable},         // out of resources
+    {"54", Code::kInvalidArgument},     // too large, for an index say
+    {"55P03", Code::kAborted},          // lock_timeout
+    {"55", Code::kFailedPrecondition},  // not updatable
+    {"57014", Code::kAborted},          // statement_timeout
+    {"57", Code::kUnavailable},         // shutting down
+    {"58", Code::kUnavailable},         // system error
+    {"P0", Code::kInvalidArgument},     // raised by a trigger
+    {"UP", Code::kFailedPrecondition},  // by our migrations
+    {"XX", Code::kAborted},             // internal error
 };
+
+// Data exceptions quote the value at fault, triggers say what they like, and of
+// what has no rule nothing is known.
+bool MayQuoteValues(absl::string_view sqlstate, bool known) {
+  return !known || absl::StartsWith(sqlstate, "22") ||
+         absl::StartsWith(sqlstate, "P0");
+}
 
 }  // namespace
 
@@ -60,15 +65,12 @@ absl::Status ErrorFromSqlState(absl::string_view sqlstate,
   const auto* rule = std::find_if(
       std::begin(kRules), std::end(kRules),
       [&](const Rule& r) { return absl::StartsWith(sqlstate, r.prefix); });
-  const absl::StatusCode code =
-      rule == std::end(kRules) ? absl::StatusCode::kInternal : rule->code;
-  // Messages of classes 22, 23 and P0 can quote the value at fault; a unique
-  // violation's names only the index.
-  const bool quotes_values = code == absl::StatusCode::kInvalidArgument;
-  absl::Status status(
-      code, absl::StrCat("SQLSTATE ", sqlstate, quotes_values ? "" : ": ",
-                         quotes_values ? absl::string_view()
-                                       : absl::StripAsciiWhitespace(message)));
+  const bool known = rule != std::end(kRules);
+  std::string text = absl::StrCat("SQLSTATE ", sqlstate);
+  if (!MayQuoteValues(sqlstate, known)) {
+    absl::StrAppend(&text, ": ", absl::StripAsciiWhitespace(message));
+  }
+  absl::Status status(known ? rule->code : Code::kInternal, text);
   status.SetPayload(kSqlStateUrl, absl::Cord(sqlstate));
   return status;
 }

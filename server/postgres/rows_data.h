@@ -10,7 +10,7 @@ namespace userprofile::postgres {
 // The driver's result behind Rows. For this folder only.
 class Rows::Data {
  public:
-  explicit Data(pqxx::result r) : result(std::move(r)) {}
+  explicit Data(const pqxx::result& r) : result(r) {}
   const pqxx::result result;
 };
 

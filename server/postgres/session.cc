@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "server/base/status_macros.h"
+#include "server/postgres/conninfo.h"
 #include "server/postgres/errors.h"
 #include "server/postgres/rows_data.h"
 
@@ -22,6 +23,7 @@ namespace {
 constexpr char kConfigureFormat[] =
     "SELECT set_config('timezone', 'UTC', false),"
     " set_config('datestyle', 'ISO', false),"
+    " set_config('extra_float_digits', '1', false),"
     " set_config('client_min_messages', 'error', false),"
     " set_config('statement_timeout', '%d', false),"
     " set_config('lock_timeout', '%d', false),"
@@ -78,6 +80,10 @@ absl::Status Guard(Body body, Connected connected) {
     return ErrorFromSqlState("40P01", e.what());  // 6.4 knows no SQLSTATE here
   } catch (const pqxx::serialization_failure& e) {
     return ErrorFromSqlState("40001", e.what());
+  } catch (const pqxx::statement_completion_unknown& e) {
+    return ErrorFromSqlState("40003", e.what());
+  } catch (const pqxx::transaction_rollback& e) {
+    return ErrorFromSqlState("40000", e.what());
   } catch (const pqxx::broken_connection& e) {
     return ConnectionLost(e.what());
   } catch (const pqxx::in_doubt_error& e) {
@@ -91,6 +97,11 @@ absl::Status Guard(Body body, Connected connected) {
   }
 }
 
+// The driver would take the text to end there.
+bool HoldsNul(absl::string_view text) {
+  return absl::StrContains(text, absl::string_view("\0", 1));
+}
+
 class PqxxSession final : public Session {
  public:
   explicit PqxxSession(const std::string& conninfo) : connection_(conninfo) {
@@ -100,12 +111,12 @@ class PqxxSession final : public Session {
   absl::StatusOr<Rows> Execute(const Statement& statement,
                                const Parameters& parameters) override {
     for (const auto& p : parameters) {
-      if (p && absl::StrContains(*p, absl::string_view("\0", 1))) {
+      if (p && HoldsNul(*p)) {
         return absl::InvalidArgumentError("a parameter holds a NUL byte");
       }
     }
     return Query(statement.name, [&](pqxx::nontransaction& transaction) {
-      if (prepared_.count(statement.name) == 0) {
+      if (!prepared_.contains(statement.name)) {
         connection_.prepare(statement.name, statement.sql);
         prepared_.insert(statement.name);
       }
@@ -114,6 +125,9 @@ class PqxxSession final : public Session {
   }
 
   absl::StatusOr<Rows> ExecuteScript(absl::string_view sql) override {
+    if (HoldsNul(sql)) {
+      return absl::InvalidArgumentError("the script holds a NUL byte");
+    }
     return Query("script", [&](pqxx::nontransaction& transaction) {
       return transaction.exec(std::string(sql));
     });
@@ -149,10 +163,10 @@ class PqxxSession final : public Session {
   bool healthy_ = true;
 };
 
-// `conninfo` with what bounds the time that a dead network can cost, unless it
-// says so itself (https://www.postgresql.org/docs/current/libpq-connect.html).
-std::string WithTimeouts(const ConnectOptions& options) {
-  const std::pair<const char*, std::string> settings[] = {
+// What bounds the time that a dead network can cost, and who we are.
+std::vector<std::pair<std::string, std::string>> Defaults(
+    const ConnectOptions& options) {
+  return {
       {"connect_timeout",
        absl::StrCat(absl::ToInt64Seconds(options.connect_timeout))},
       {"tcp_user_timeout",
@@ -160,19 +174,9 @@ std::string WithTimeouts(const ConnectOptions& options) {
       {"keepalives_idle", "5"},
       {"keepalives_interval", "2"},
       {"keepalives_count", "3"},
-      {"application_name", "userprofile"},
+      {"fallback_application_name", "userprofile"},
       {"target_session_attrs", "read-write"},
   };
-  std::string conninfo = options.conninfo;
-  const bool url = absl::StrContains(conninfo, "://");
-  for (const auto& [key, value] : settings) {
-    if (absl::StrContains(conninfo, absl::StrCat(key, "="))) continue;
-    const char* separator = !url                               ? " "
-                            : absl::StrContains(conninfo, "?") ? "&"
-                                                               : "?";
-    absl::StrAppend(&conninfo, separator, key, "=", value);
-  }
-  return conninfo;
 }
 
 }  // namespace
@@ -180,25 +184,31 @@ std::string WithTimeouts(const ConnectOptions& options) {
 absl::Status InTransaction(Session& session,
                            absl::FunctionRef<absl::Status()> body) {
   USERPROFILE_RETURN_IF_ERROR(session.ExecuteScript("BEGIN").status());
-  if (absl::Status status = body(); !status.ok()) {
-    session.ExecuteScript("ROLLBACK").status().IgnoreError();
-    return status;
+  absl::Status status = body();
+  if (status.ok()) {
+    // COMMIT of a transaction in which a statement failed is a rollback that
+    // reports success; the SELECT is refused there.
+    status = session.ExecuteScript("SELECT 1; COMMIT").status();
   }
-  return session.ExecuteScript("COMMIT").status();
+  if (!status.ok()) session.ExecuteScript("ROLLBACK").status().IgnoreError();
+  return status;
 }
 
 absl::StatusOr<std::unique_ptr<Session>> Connect(
     const ConnectOptions& options) {
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const std::string conninfo,
+      WithDefaults(options.conninfo, Defaults(options)));
   std::unique_ptr<Session> session;
-  USERPROFILE_RETURN_IF_ERROR(Guard(
-      [&] { session = std::make_unique<PqxxSession>(WithTimeouts(options)); },
-      [] { return false; }));
+  USERPROFILE_RETURN_IF_ERROR(
+      Guard([&] { session = std::make_unique<PqxxSession>(conninfo); },
+            [] { return false; }));
   USERPROFILE_ASSIGN_OR_RETURN(
       const Rows rows, session->ExecuteScript(absl::StrFormat(
                            kConfigureFormat,
                            absl::ToInt64Milliseconds(options.statement_timeout),
                            absl::ToInt64Milliseconds(options.lock_timeout))));
-  if (rows.Text(0, 6) == "on") {
+  if (rows.Text(0, 7) == "on") {
     return ConnectionLost("the database is read-only, perhaps a standby");
   }
   return session;

@@ -60,7 +60,8 @@ class Session {
   virtual bool healthy() const = 0;
 };
 
-// Runs `body` between BEGIN and COMMIT; ROLLBACK if it fails, and its error.
+// Runs `body` between BEGIN and COMMIT; ROLLBACK if it fails, and its error. An
+// error too if a statement failed and `body` did not say so.
 absl::Status InTransaction(Session& session,
                            absl::FunctionRef<absl::Status()> body);
 
@@ -82,7 +83,8 @@ struct ConnectOptions {
 
 // Makes a session whose times are in UTC and ISO style, whose commits are
 // durable (synchronous_commit), and which can write (a standby is
-// UNAVAILABLE). Blocks for up to connect_timeout per host.
+// UNAVAILABLE). INVALID_ARGUMENT if conninfo can't be read. Blocks for up to
+// connect_timeout per host.
 absl::StatusOr<std::unique_ptr<Session>> Connect(const ConnectOptions& options);
 
 // Makes a new session; called from any thread.

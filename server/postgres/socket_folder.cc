@@ -31,16 +31,23 @@ void Empty(const std::string& folder) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<SocketFolder>> SocketFolder::Create(
-    const std::string& directory, const Account& account) {
+absl::StatusOr<std::string> SocketFolder::PathFor(const std::string& directory,
+                                                  const Account& account) {
   struct stat info;
   if (stat(directory.c_str(), &info) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("can't find ", directory));
   }
   // Device and inode name a directory, however its path is spelled.
-  const std::string path =
-      absl::StrFormat("/tmp/userprofile-%d-%x-%x", account.uid,
-                      std::uint64_t{info.st_dev}, std::uint64_t{info.st_ino});
+  return absl::StrFormat("/tmp/userprofile-%d-%x-%x", account.uid,
+                         std::uint64_t{info.st_dev},
+                         std::uint64_t{info.st_ino});
+}
+
+absl::StatusOr<std::unique_ptr<SocketFolder>> SocketFolder::Create(
+    const std::string& directory, const Account& account) {
+  USERPROFILE_ASSIGN_OR_RETURN(const std::string path,
+                               PathFor(directory, account));
+  struct stat info;
   if (lstat(path.c_str(), &info) == 0) {
     if (!IsPrivate(info, account)) {
       return absl::FailedPreconditionError(

@@ -15,6 +15,10 @@ namespace userprofile::postgres {
 // that the server needs. Removed, with what is in it, when destroyed.
 class SocketFolder {
  public:
+  // The path that Create gives the folder of `directory`, which exists.
+  static absl::StatusOr<std::string> PathFor(const std::string& directory,
+                                             const Account& account);
+
   // The folder that belongs to `directory`, which exists and which the caller
   // holds: always the same one, so that what a killed server left behind is
   // used again. FAILED_PRECONDITION if something else lies there.

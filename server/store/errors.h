@@ -21,6 +21,7 @@ absl::Status ShuttingDown();
 absl::Status DatabaseUnavailable();
 absl::Status OutcomeUnknown();
 absl::Status RowRejected();
+absl::Status SchemaChanged();
 absl::Status Internal();
 
 }  // namespace userprofile::store

@@ -36,12 +36,12 @@ class ProfileStore {
   virtual ~ProfileStore() = default;
 
   virtual void UpsertUser(const v1::UpsertUserRequest& request,
-                          v1::UpsertUserResponse* response,
-                          CallContext context, Done done) = 0;
+                          v1::UpsertUserResponse* response, CallContext context,
+                          Done done) = 0;
 
   virtual void GetProfile(const v1::GetProfileRequest& request,
-                          v1::GetProfileResponse* response,
-                          CallContext context, Done done) = 0;
+                          v1::GetProfileResponse* response, CallContext context,
+                          Done done) = 0;
 
   virtual void CompleteOnboarding(const v1::CompleteOnboardingRequest& request,
                                   v1::CompleteOnboardingResponse* response,

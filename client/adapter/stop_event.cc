@@ -1,0 +1,54 @@
+#include "client/adapter/stop_event.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <cstdlib>
+
+namespace userprofile::adapter {
+namespace {
+
+std::atomic<StopEvent*> signalled_event{nullptr};
+
+void OnSignal(int) {
+  const int saved_errno = errno;
+  std::signal(SIGTERM, SIG_DFL);
+  std::signal(SIGINT, SIG_DFL);
+  signalled_event.load()->Set();
+  errno = saved_errno;
+}
+
+}  // namespace
+
+StopEvent::StopEvent() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (fd_ < 0) std::abort();  // no descriptors left: nothing would work
+}
+
+StopEvent::~StopEvent() { ::close(fd_); }
+
+void StopEvent::Set() {
+  const std::uint64_t one = 1;
+  // Can only fail if it is set already, a great many times.
+  [[maybe_unused]] const ssize_t written = ::write(fd_, &one, sizeof(one));
+}
+
+bool StopEvent::IsSet() const {
+  pollfd event{fd_, POLLIN, 0};
+  return ::poll(&event, 1, 0) == 1;
+}
+
+void StopOnSignals(StopEvent& event) {
+  signalled_event = &event;
+  struct sigaction action {};
+  action.sa_handler = OnSignal;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGTERM, &action, nullptr);
+  ::sigaction(SIGINT, &action, nullptr);
+}
+
+}  // namespace userprofile::adapter

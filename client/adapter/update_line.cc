@@ -1,0 +1,49 @@
+#include "client/adapter/update_line.h"
+
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "client/telegram/object_reader.h"
+#include "client/telegram/update.h"
+
+namespace userprofile::adapter {
+
+UpdateLine ReadUpdateLine(const Line& line) {
+  UpdateLine result;
+  Outcome& outcome = result.outcome;
+  outcome.line = line.number;
+  if (line.too_long) {
+    outcome.SetError("LINE_TOO_LONG", "the line is longer than any update");
+    return result;
+  }
+  // The parser's own messages quote what they stumble over.
+  const nlohmann::json update =
+      nlohmann::json::parse(line.text, nullptr, /*allow_exceptions=*/false);
+  if (update.is_discarded()) {
+    outcome.SetError("INVALID_JSON", "the line is not one JSON value");
+    return result;
+  }
+  if (!update.is_object()) {
+    outcome.SetError("INVALID_UPDATE", "an update is a JSON object");
+    return result;
+  }
+  absl::Status error;
+  outcome.update_id =
+      telegram::ObjectReader(update, "", error).Integer("update_id");
+  if (!outcome.update_id) {
+    outcome.SetError("INVALID_UPDATE",
+                     error.ok() ? "update_id is missing" : error.message());
+    return result;
+  }
+  auto contact = telegram::ContactOf(update);
+  if (!contact.ok()) {
+    outcome.SetError("INVALID_UPDATE", contact.status().message());
+    return result;
+  }
+  result.contact = *std::move(contact);
+  if (result.contact) outcome.user_id = result.contact->user_id();
+  return result;
+}
+
+}  // namespace userprofile::adapter

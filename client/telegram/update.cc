@@ -1,0 +1,136 @@
+#include "client/telegram/update.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "absl/status/status.h"
+#include "client/telegram/object_reader.h"
+
+namespace userprofile::telegram {
+namespace {
+
+using Contact = absl::optional<v1::UpsertUserRequest>;
+
+// A kind of update that somebody is behind, and the fields that say who and
+// when.
+struct Kind {
+  const char* name;
+  const char* author;
+  const char* time;  // nullptr: the update does not say
+};
+
+constexpr Kind kKinds[] = {
+    {"message", "from", "date"},
+    {"edited_message", "from", "edit_date"},
+    {"channel_post", "from", "date"},
+    {"edited_channel_post", "from", "edit_date"},
+    {"business_message", "from", "date"},
+    {"edited_business_message", "from", "edit_date"},
+    // Its date is that of the first connection, not of this change.
+    {"business_connection", "user", nullptr},
+    // The date of the message under the button is not that of the press.
+    {"callback_query", "from", nullptr},
+    {"inline_query", "from", nullptr},
+    {"chosen_inline_result", "from", nullptr},
+    {"shipping_query", "from", nullptr},
+    {"pre_checkout_query", "from", nullptr},
+    {"purchased_paid_media", "from", nullptr},
+    {"poll_answer", "user", nullptr},
+    {"message_reaction", "user", "date"},
+    {"my_chat_member", "from", "date"},
+    {"chat_member", "from", "date"},
+    {"chat_join_request", "from", "date"},
+};
+
+// Accounts that stand for "somebody" in groups and channels.
+constexpr std::int64_t kPlaceholders[] = {
+    1087968824,  // an anonymous administrator
+    136817688,   // a channel
+    777000,      // Telegram itself
+};
+
+constexpr std::int64_t kMaxUserId = (std::int64_t{1} << 52) - 1;
+constexpr std::int64_t kMaxTime = 253402300799;  // the end of the year 9999
+
+void ReadIdentity(const ObjectReader& author, v1::Identity& identity) {
+  if (const auto first_name = author.Text("first_name")) {
+    identity.set_first_name(*first_name);
+  }
+  identity.set_last_name(author.Text("last_name").value_or(""));
+  identity.set_username(author.Text("username").value_or(""));
+  if (const auto language_code = author.Text("language_code")) {
+    identity.set_language_code(*language_code);
+  }
+}
+
+// Whether the user just blocked or unblocked the bot, told by the bot's new
+// status in their private chat; nullopt if it is about something else.
+absl::optional<bool> ReadIsActive(const ObjectReader& change) {
+  const auto chat = change.Object("chat");
+  const auto member = change.Object("new_chat_member");
+  if (!chat || chat->Text("type") != "private" || !member) return {};
+  const auto status = member->Text("status");
+  if (status == "member") return true;
+  if (status == "kicked") return false;
+  return {};
+}
+
+// Reads the contact out of the object under the update's kind.
+Contact ReadContact(const Kind& kind, const ObjectReader& event) {
+  // Written by a chat, or by a bot in a business account's name.
+  if (event.Has("sender_chat") || event.Has("sender_business_bot")) return {};
+  const auto author = event.Object(kind.author);
+  if (!author || author->Bool("is_bot").value_or(false)) return {};
+
+  v1::UpsertUserRequest request;
+  const auto id = author->Integer("id");
+  if (!id || *id < 1 || *id > kMaxUserId) {
+    author->Fail("id", "is not a user id");
+    return {};
+  }
+  if (std::find(std::begin(kPlaceholders), std::end(kPlaceholders), *id) !=
+      std::end(kPlaceholders)) {
+    return {};
+  }
+  request.set_user_id(*id);
+  ReadIdentity(*author, *request.mutable_identity());
+
+  if (std::string(kind.name) == "my_chat_member") {
+    if (const auto is_active = ReadIsActive(event)) {
+      request.set_is_active(*is_active);
+    }
+  }
+  if (kind.time != nullptr) {
+    const std::int64_t time = event.Integer(kind.time).value_or(0);
+    if (time < 0 || time > kMaxTime) event.Fail(kind.time, "is not a time");
+    // Telegram writes 0 for a time that it does not tell.
+    if (time != 0) request.mutable_occurred_at()->set_seconds(time);
+  }
+  return request;
+}
+
+}  // namespace
+
+absl::StatusOr<Contact> ContactOf(const nlohmann::json& update) {
+  if (!update.is_object()) {
+    return absl::InvalidArgumentError("an update is a JSON object");
+  }
+  absl::Status error;
+  Contact contact;
+  const ObjectReader reader(update, "", error);
+  for (const Kind& kind : kKinds) {
+    if (!reader.Has(kind.name)) continue;
+    if (const auto event = reader.Object(kind.name)) {
+      contact = ReadContact(kind, *event);
+    }
+    break;  // an update is of one kind
+  }
+  if (!error.ok()) return error;
+  return contact;
+}
+
+}  // namespace userprofile::telegram

@@ -1,0 +1,56 @@
+#ifndef USERPROFILE_SERVER_APP_DATABASE_H_
+#define USERPROFILE_SERVER_APP_DATABASE_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/postgres/embedded_cluster.h"
+#include "server/postgres/session.h"
+
+namespace userprofile::app {
+
+// Which database a command works on.
+struct DatabaseOptions {
+  // "embedded:DIR", or what libpq accepts: "postgresql://..." or "host=...".
+  std::string database = DefaultDatabase();
+
+  // A file that holds the same, for the sake of the password; wins.
+  std::string database_file;
+
+  // embedded:/var/lib/userprofile as root, else in the user's data folder:
+  // $XDG_DATA_HOME/userprofile or ~/.local/share/userprofile.
+  static std::string DefaultDatabase();
+};
+
+// A database that can be connected to, for as long as the object lives. An
+// embedded one is started with it and stopped with it, unless a server has it
+// open already.
+class Database {
+ public:
+  enum class Use {
+    kServe,    // to own an embedded database: refused if a server has it
+    kCommand,  // to share it with the server that has it
+  };
+
+  // Does not connect to an external database. INVALID_ARGUMENT for options that
+  // can't be understood; else EmbeddedCluster's errors.
+  static absl::StatusOr<std::unique_ptr<Database>> Open(
+      const DatabaseOptions& options, Use use);
+
+  bool embedded() const { return embedded_; }
+
+  // Makes sessions; may be used as long as the database is open.
+  postgres::SessionFactory Sessions() const;
+
+ private:
+  Database() = default;
+
+  std::unique_ptr<postgres::EmbeddedCluster> cluster_;
+  std::string conninfo_;
+  bool embedded_ = false;
+};
+
+}  // namespace userprofile::app
+
+#endif  // USERPROFILE_SERVER_APP_DATABASE_H_

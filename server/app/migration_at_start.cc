@@ -1,0 +1,66 @@
+#include "server/app/migration_at_start.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/time/clock.h"
+#include "server/base/error_info.h"
+#include "server/schema/migrator.h"
+#include "spdlog/spdlog.h"
+
+namespace userprofile::app {
+namespace {
+
+constexpr absl::Duration kPause = absl::Milliseconds(500);
+
+// Whether the database was away, rather than not as it should be.
+bool MayTryAgain(const absl::Status& status) {
+  return absl::IsUnavailable(status) && base::ErrorReason(status).empty();
+}
+
+}  // namespace
+
+MigrationAtStart::MigrationAtStart(postgres::SessionFactory connect)
+    : connect_(std::move(connect)), thread_([this] { Run(); }) {}
+
+MigrationAtStart::~MigrationAtStart() {
+  {
+    base::MutexLock lock(mutex_);
+    stopping_ = true;
+    changed_.SignalAll();
+  }
+  thread_.join();
+}
+
+void MigrationAtStart::Wait() {
+  base::MutexLock lock(mutex_);
+  while (!finished_) changed_.Wait(mutex_);
+}
+
+void MigrationAtStart::Run() {
+  bool logged = false;
+  while (true) {
+    const auto result = schema::Migrate(connect_);
+    if (result.ok()) {
+      spdlog::info("the schema is up to date; {} migrations were applied",
+                   result->applied.size());
+    } else if (!logged) {
+      spdlog::error("can't migrate the schema: {}",
+                    std::string(result.status().message()));
+      logged = true;
+    }
+    base::MutexLock lock(mutex_);
+    if (!MayTryAgain(result.status()) || stopping_) {
+      finished_ = true;
+      changed_.SignalAll();
+      return;
+    }
+    const absl::Time next = absl::Now() + kPause;
+    while (!stopping_ && absl::Now() < next) {
+      changed_.WaitFor(mutex_, next - absl::Now());
+    }
+  }
+}
+
+}  // namespace userprofile::app

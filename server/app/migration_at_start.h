@@ -1,0 +1,38 @@
+#ifndef USERPROFILE_SERVER_APP_MIGRATION_AT_START_H_
+#define USERPROFILE_SERVER_APP_MIGRATION_AT_START_H_
+
+#include <thread>
+
+#include "server/base/mutex.h"
+#include "server/postgres/session.h"
+
+namespace userprofile::app {
+
+// Migrates the database while the server starts, by a thread of its own: the
+// database may be away for a while, and a migration can take long. A migration
+// that fails for another reason is logged; the schema monitor then tells why
+// the service is not ready.
+class MigrationAtStart {
+ public:
+  explicit MigrationAtStart(postgres::SessionFactory connect);
+
+  // Gives up waiting for the database; but finishes a migration that runs.
+  ~MigrationAtStart();
+
+  // Returns once the migration has been done, or has failed.
+  void Wait();
+
+ private:
+  void Run();
+
+  const postgres::SessionFactory connect_;
+  base::Mutex mutex_;
+  base::CondVar changed_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;  // last: starts when all else is made
+};
+
+}  // namespace userprofile::app
+
+#endif  // USERPROFILE_SERVER_APP_MIGRATION_AT_START_H_

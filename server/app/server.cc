@@ -1,0 +1,157 @@
+#include "server/app/server.h"
+
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "server/app/migration_at_start.h"
+#include "server/app/version.h"
+#include "server/base/status_macros.h"
+#include "server/ops/admin_server.h"
+#include "server/ops/metrics.h"
+#include "server/ops/readiness.h"
+#include "server/schema/monitor.h"
+#include "server/service/grpc_server.h"
+#include "server/service/health_service.h"
+#include "server/service/user_profile_service.h"
+#include "server/store/errors.h"
+#include "server/store/postgres_store.h"
+#include "spdlog/spdlog.h"
+
+namespace userprofile::app {
+namespace {
+
+// Whether only this machine can reach the address.
+bool IsLoopback(absl::string_view address) {
+  return absl::StartsWith(address, "127.") ||
+         absl::StartsWith(address, "localhost:") ||
+         absl::StartsWith(address, "[::1]:") ||
+         absl::StartsWith(address, "unix:");
+}
+
+absl::Status Positive(const char* flag, long long value) {
+  if (value > 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(flag, " must be at least 1"));
+}
+
+}  // namespace
+
+absl::Status ServeOptions::Validate() const {
+  USERPROFILE_RETURN_IF_ERROR(
+      Positive("--max-batch", static_cast<long long>(max_batch)));
+  USERPROFILE_RETURN_IF_ERROR(
+      Positive("--max-in-flight", static_cast<long long>(max_in_flight)));
+  USERPROFILE_RETURN_IF_ERROR(Positive("--read-connections", read_connections));
+  USERPROFILE_RETURN_IF_ERROR(
+      Positive("--upsert-connections", upsert_connections));
+  USERPROFILE_RETURN_IF_ERROR(
+      Positive("--onboarding-connections", onboarding_connections));
+  for (const std::string& address : {listen, admin_listen}) {
+    if (insecure || IsLoopback(address)) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "would listen on ", address,
+        ", beyond loopback, where anybody could "
+        "read and change every profile; say --insecure if only trusted "
+        "programs can reach that address"));
+  }
+  return absl::OkStatus();
+}
+
+// In the order in which they are built.
+struct Server::Parts {
+  ops::Metrics metrics{kVersion};
+  ops::Readiness readiness;
+  std::unique_ptr<Database> database;
+  std::unique_ptr<MigrationAtStart> migration;
+  std::unique_ptr<schema::Monitor> monitor;
+  std::unique_ptr<store::PostgresStore> store;
+  std::unique_ptr<service::UserProfileService> service;
+  std::unique_ptr<service::HealthService> health;
+  std::unique_ptr<service::GrpcServer> grpc;
+  std::unique_ptr<ops::AdminServer> admin;
+};
+
+Server::Server(const ServeOptions& options)
+    : drain_timeout_(options.drain_timeout),
+      parts_(std::make_unique<Parts>()) {}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(
+    const ServeOptions& options) {
+  USERPROFILE_RETURN_IF_ERROR(options.Validate());
+  auto server = std::unique_ptr<Server>(new Server(options));
+  Parts& parts = *server->parts_;
+
+  USERPROFILE_ASSIGN_OR_RETURN(
+      parts.database, Database::Open(options.database, Database::Use::kServe));
+  const postgres::SessionFactory sessions = parts.database->Sessions();
+  if (parts.database->embedded() || options.migrate) {
+    parts.migration = std::make_unique<MigrationAtStart>(sessions);
+    // Nobody else can have made an embedded database wait.
+    if (parts.database->embedded()) parts.migration->Wait();
+  }
+
+  schema::MonitorOptions monitor;
+  monitor.on_report = [&parts](const schema::Report& report) {
+    parts.metrics.SetSchemaBreaches(
+        static_cast<std::size_t>(report.Count(schema::Severity::kBlocking)),
+        static_cast<std::size_t>(report.Count(schema::Severity::kAdvisory)));
+  };
+  parts.readiness.Subscribe([&parts](const absl::Status& state) {
+    parts.metrics.SetReady(state.ok());
+  });
+  parts.monitor = std::make_unique<schema::Monitor>(sessions, &parts.readiness,
+                                                    std::move(monitor));
+
+  store::PostgresStoreOptions store;
+  store.connect = sessions;
+  store.read_workers = options.read_connections;
+  store.upsert_workers = options.upsert_connections;
+  store.onboarding_workers = options.onboarding_connections;
+  store.max_batch = options.max_batch;
+  store.max_in_flight = options.max_in_flight;
+  store.metrics = &parts.metrics;
+  store.explain_schema_error = [&parts] {
+    const absl::Status state = parts.monitor->CheckNow();
+    return state.ok() ? store::SchemaChanged() : state;
+  };
+  parts.store = std::make_unique<store::PostgresStore>(std::move(store));
+
+  parts.service = std::make_unique<service::UserProfileService>(
+      *parts.store, parts.readiness, parts.metrics, options.max_timeout);
+  parts.health = std::make_unique<service::HealthService>(parts.readiness);
+  service::GrpcServerOptions grpc;
+  grpc.address = options.listen;
+  USERPROFILE_ASSIGN_OR_RETURN(
+      parts.grpc, service::GrpcServer::Start(
+                      grpc, {parts.service.get(), parts.health.get()}));
+  USERPROFILE_ASSIGN_OR_RETURN(
+      parts.admin, ops::AdminServer::Start(options.admin_listen,
+                                           parts.readiness, parts.metrics));
+  spdlog::info("listening on {}, for people and probes on http://{}",
+               server->address(), server->admin_address());
+  return server;
+}
+
+Server::~Server() { Stop(); }
+
+void Server::Stop() {
+  if (parts_ == nullptr) return;
+  const absl::Time deadline = absl::Now() + drain_timeout_;
+  parts_->readiness.ShutDown();
+  if (parts_->health != nullptr) parts_->health->Shutdown();
+  if (parts_->grpc != nullptr) parts_->grpc->Shutdown(deadline);
+  if (parts_->store != nullptr) parts_->store->Shutdown(deadline);
+  parts_.reset();
+}
+
+const std::string& Server::address() const { return parts_->grpc->address(); }
+
+const std::string& Server::admin_address() const {
+  return parts_->admin->address();
+}
+
+}  // namespace userprofile::app

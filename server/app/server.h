@@ -1,0 +1,77 @@
+#ifndef USERPROFILE_SERVER_APP_SERVER_H_
+#define USERPROFILE_SERVER_APP_SERVER_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/app/database.h"
+
+namespace userprofile::app {
+
+// What `serve` can be told. Validate() says whether it makes sense.
+struct ServeOptions {
+  DatabaseOptions database;
+
+  // Where to listen for calls, and for people and probes: "HOST:PORT", or
+  // "unix:PATH" for calls; port 0 takes a free one.
+  std::string listen = "127.0.0.1:50051";
+  std::string admin_listen = "127.0.0.1:9464";
+
+  // Whether to listen beyond loopback although callers are not identified.
+  bool insecure = false;
+
+  // Whether to migrate an external database first. An embedded one always is.
+  bool migrate = false;
+
+  // See store::PostgresStoreOptions.
+  std::size_t max_batch = 256;
+  std::size_t max_in_flight = 4096;
+  int read_connections = 2;
+  int upsert_connections = 2;
+  int onboarding_connections = 1;
+
+  // The longest time for a call, and what a call without deadline gets.
+  absl::Duration max_timeout = absl::Seconds(10);
+
+  // How long to wait for calls in flight when stopping.
+  absl::Duration drain_timeout = absl::Seconds(15);
+
+  // INVALID_ARGUMENT with a sentence for people.
+  absl::Status Validate() const;
+};
+
+// The whole service in one object: builds its parts in order, and lets go of
+// them in reverse. Not thread-safe.
+class Server {
+ public:
+  // Listens when it returns. An embedded database is open by then; an external
+  // one need not be there yet: the server is not ready until it is.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(
+      const ServeOptions& options);
+
+  // Stops as if told so.
+  ~Server();
+
+  // Says NOT_SERVING, finishes what is in flight, and stops. Further calls do
+  // nothing.
+  void Stop();
+
+  // The addresses, with the ports that were taken.
+  const std::string& address() const;
+  const std::string& admin_address() const;
+
+ private:
+  struct Parts;
+
+  explicit Server(const ServeOptions& options);
+
+  const absl::Duration drain_timeout_;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace userprofile::app
+
+#endif  // USERPROFILE_SERVER_APP_SERVER_H_

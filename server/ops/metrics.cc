@@ -1,0 +1,183 @@
+#include "server/ops/metrics.h"
+
+#include <utility>
+#include <vector>
+
+#include "prometheus/counter.h"
+#include "prometheus/family.h"
+#include "prometheus/gauge.h"
+#include "prometheus/histogram.h"
+#include "prometheus/registry.h"
+#include "prometheus/text_serializer.h"
+
+namespace userprofile::ops {
+namespace {
+
+using prometheus::Counter;
+using prometheus::Family;
+using prometheus::Gauge;
+using prometheus::Histogram;
+
+// From below what an idle database answers in, to the longest deadline.
+const std::vector<double> kSeconds = {
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
+    0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    10};
+
+const std::vector<double> kBatchSizes = {1,  2,   4,   8,   16,  32,
+                                         64, 128, 256, 512, 1024};
+
+}  // namespace
+
+struct Metrics::Families {
+  prometheus::Registry registry;
+
+  Family<Counter>& AddCounter(const char* name, const char* help) {
+    return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+  }
+  Family<Gauge>& AddGauge(const char* name, const char* help) {
+    return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
+  }
+  Family<Histogram>& AddHistogram(const char* name, const char* help) {
+    return prometheus::BuildHistogram().Name(name).Help(help).Register(
+        registry);
+  }
+
+  Family<Counter>& rpc_requests =
+      AddCounter("userprofile_rpc_requests_total",
+                 "Calls answered, by method and status code.");
+  Family<Histogram>& rpc_latency =
+      AddHistogram("userprofile_rpc_duration_seconds",
+                   "Time from the arrival of a call to its answer, by method.");
+  Family<Gauge>& rpc_in_flight = AddGauge("userprofile_rpc_in_flight",
+                                          "Calls not answered yet, by method.");
+
+  Family<Histogram>& batch_size =
+      AddHistogram("userprofile_lane_batch_size",
+                   "Requests that went into one statement together.");
+  Family<Histogram>& queue_wait =
+      AddHistogram("userprofile_lane_queue_wait_seconds",
+                   "Time that a request waited for its statement to begin.");
+  Family<Histogram>& statement_time =
+      AddHistogram("userprofile_lane_statement_duration_seconds",
+                   "Time that a statement ran.");
+  Family<Counter>& retries =
+      AddCounter("userprofile_lane_retries_total",
+                 "Batches that were tried again, after an error or in halves.");
+  Family<Counter>& dropped = AddCounter(
+      "userprofile_lane_dropped_total",
+      "Requests dropped before SQL: past their deadline, or cancelled.");
+  Family<Counter>& refused =
+      AddCounter("userprofile_lane_refused_total",
+                 "Requests refused because the queue was full.");
+  Family<Gauge>& depth =
+      AddGauge("userprofile_lane_queue_depth", "Requests that wait now.");
+
+  Family<Counter>& recognitions =
+      AddCounter("userprofile_recognitions_total",
+                 "Contacts answered, by what the user was recognized as.");
+  Family<Gauge>& ready =
+      AddGauge("userprofile_ready",
+               "Whether this process is ready to be sent requests.");
+  Family<Gauge>& schema_breaches =
+      AddGauge("userprofile_schema_breaches",
+               "Breaches of the schema contract that are there now, by "
+               "severity: harmful ones stop serving, costly ones cost speed.");
+  Family<Gauge>& build_info = AddGauge("userprofile_build_info",
+                                       "Always 1; says what this program is.");
+};
+
+void RpcMetrics::CountStarted() { in_flight_->Increment(); }
+
+void RpcMetrics::CountFinished(absl::StatusCode code, absl::Duration latency) {
+  auto index = static_cast<std::size_t>(code);
+  if (index >= requests_.size()) {
+    index = static_cast<std::size_t>(absl::StatusCode::kUnknown);
+  }
+  requests_[index]->Increment();
+  latency_->Observe(absl::ToDoubleSeconds(latency));
+  in_flight_->Decrement();
+}
+
+void LaneMetrics::ObserveBatch(std::size_t size) {
+  batch_size_->Observe(static_cast<double>(size));
+}
+void LaneMetrics::ObserveQueueWait(absl::Duration wait) {
+  queue_wait_->Observe(absl::ToDoubleSeconds(wait));
+}
+void LaneMetrics::ObserveStatement(absl::Duration duration) {
+  statement_time_->Observe(absl::ToDoubleSeconds(duration));
+}
+void LaneMetrics::CountRetry() { retries_->Increment(); }
+void LaneMetrics::CountDropped() { dropped_->Increment(); }
+void LaneMetrics::CountRefused() { refused_->Increment(); }
+void LaneMetrics::SetDepth(std::size_t requests) {
+  depth_->Set(static_cast<double>(requests));
+}
+
+Metrics::Metrics(absl::string_view version)
+    : families_(std::make_unique<Families>()),
+      ready_(&families_->ready.Add({})),
+      harmful_breaches_(
+          &families_->schema_breaches.Add({{"severity", "harmful"}})),
+      costly_breaches_(
+          &families_->schema_breaches.Add({{"severity", "costly"}})) {
+  // In the order of the enumeration.
+  constexpr const char* kOutcomes[] = {"created", "returning", "onboarded"};
+  for (std::size_t i = 0; i < recognitions_.size(); ++i) {
+    recognitions_[i] =
+        &families_->recognitions.Add({{"outcome", kOutcomes[i]}});
+  }
+  families_->build_info.Add({{"version", std::string(version)}}).Set(1);
+}
+
+Metrics::~Metrics() = default;
+
+RpcMetrics& Metrics::Rpc(absl::string_view method) {
+  base::MutexLock lock(mutex_);
+  const auto [it, inserted] = rpcs_.try_emplace(std::string(method));
+  RpcMetrics& rpc = it->second;
+  if (!inserted) return rpc;
+  const prometheus::Labels labels = {{"method", it->first}};
+  for (std::size_t code = 0; code < rpc.requests_.size(); ++code) {
+    prometheus::Labels with_code = labels;
+    with_code["code"] =
+        absl::StatusCodeToString(static_cast<absl::StatusCode>(code));
+    rpc.requests_[code] = &families_->rpc_requests.Add(with_code);
+  }
+  rpc.latency_ = &families_->rpc_latency.Add(labels, kSeconds);
+  rpc.in_flight_ = &families_->rpc_in_flight.Add(labels);
+  return rpc;
+}
+
+LaneMetrics& Metrics::Lane(absl::string_view lane) {
+  base::MutexLock lock(mutex_);
+  const auto [it, inserted] = lanes_.try_emplace(std::string(lane));
+  LaneMetrics& metrics = it->second;
+  if (!inserted) return metrics;
+  const prometheus::Labels labels = {{"lane", it->first}};
+  metrics.batch_size_ = &families_->batch_size.Add(labels, kBatchSizes);
+  metrics.queue_wait_ = &families_->queue_wait.Add(labels, kSeconds);
+  metrics.statement_time_ = &families_->statement_time.Add(labels, kSeconds);
+  metrics.retries_ = &families_->retries.Add(labels);
+  metrics.dropped_ = &families_->dropped.Add(labels);
+  metrics.refused_ = &families_->refused.Add(labels);
+  metrics.depth_ = &families_->depth.Add(labels);
+  return metrics;
+}
+
+void Metrics::CountRecognition(Recognition recognition) {
+  recognitions_[static_cast<std::size_t>(recognition)]->Increment();
+}
+
+void Metrics::SetReady(bool ready) { ready_->Set(ready ? 1 : 0); }
+
+void Metrics::SetSchemaBreaches(std::size_t harmful, std::size_t costly) {
+  harmful_breaches_->Set(static_cast<double>(harmful));
+  costly_breaches_->Set(static_cast<double>(costly));
+}
+
+std::string Metrics::Text() const {
+  return prometheus::TextSerializer().Serialize(families_->registry.Collect());
+}
+
+}  // namespace userprofile::ops

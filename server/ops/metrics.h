@@ -1,0 +1,117 @@
+#ifndef USERPROFILE_SERVER_OPS_METRICS_H_
+#define USERPROFILE_SERVER_OPS_METRICS_H_
+
+#include <array>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "server/base/mutex.h"
+
+namespace prometheus {
+class Counter;
+class Gauge;
+class Histogram;
+}  // namespace prometheus
+
+namespace userprofile::ops {
+
+// What one RPC method counts; labelled method="UpsertUser". Thread-safe.
+class RpcMetrics {
+ public:
+  // A call began. Each call that began must end once.
+  void CountStarted();
+
+  // It was answered with this code, after this time.
+  void CountFinished(absl::StatusCode code, absl::Duration latency);
+
+ private:
+  friend class Metrics;
+  std::array<prometheus::Counter*, 17> requests_{};  // by status code
+  prometheus::Histogram* latency_ = nullptr;
+  prometheus::Gauge* in_flight_ = nullptr;
+};
+
+// What one lane of the store counts; labelled lane="upsert". A lane runs one
+// kind of statement, so that its name also tells statements apart. Thread-safe.
+class LaneMetrics {
+ public:
+  // Requests that went into one statement together.
+  void ObserveBatch(std::size_t size);
+  // How long a request waited for its statement.
+  void ObserveQueueWait(absl::Duration wait);
+  // How long a statement ran, failed ones included.
+  void ObserveStatement(absl::Duration duration);
+  // A batch was tried again, after an error or in halves.
+  void CountRetry();
+  // A request was dropped before SQL: past its deadline, or cancelled.
+  void CountDropped();
+  // A request was refused, for the queue was full.
+  void CountRefused();
+  // Requests that wait now.
+  void SetDepth(std::size_t requests);
+
+ private:
+  friend class Metrics;
+  prometheus::Histogram* batch_size_ = nullptr;
+  prometheus::Histogram* queue_wait_ = nullptr;
+  prometheus::Histogram* statement_time_ = nullptr;
+  prometheus::Counter* retries_ = nullptr;
+  prometheus::Counter* dropped_ = nullptr;
+  prometheus::Counter* refused_ = nullptr;
+  prometheus::Gauge* depth_ = nullptr;
+};
+
+// What an answer to UpsertUser says of the user.
+enum class Recognition {
+  kCreated,    // never seen before
+  kReturning,  // known, onboarding not completed
+  kOnboarded,  // known, onboarding completed
+};
+
+// All metrics of a process: prometheus-cpp behind names that are ours. Its
+// handles live as long as it does; look them up once, not per call. Any number
+// of objects may exist side by side. Thread-safe.
+class Metrics {
+ public:
+  explicit Metrics(absl::string_view version = "unknown");
+  ~Metrics();
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
+
+  // The handle of that name; the same one each time.
+  RpcMetrics& Rpc(absl::string_view method);
+  LaneMetrics& Lane(absl::string_view lane);
+
+  void CountRecognition(Recognition recognition);
+  void SetReady(bool ready);
+
+  // Breaches of the schema contract that are there now: those that stop serving
+  // because they could harm data, and those that only cost speed.
+  void SetSchemaBreaches(std::size_t harmful, std::size_t costly);
+
+  // Everything, in Prometheus' text format, version 0.0.4.
+  std::string Text() const;
+
+ private:
+  struct Families;
+
+  const std::unique_ptr<Families> families_;
+  std::array<prometheus::Counter*, 3> recognitions_{};
+  prometheus::Gauge* ready_;
+  prometheus::Gauge* harmful_breaches_;
+  prometheus::Gauge* costly_breaches_;
+
+  base::Mutex mutex_;
+  std::map<std::string, RpcMetrics, std::less<>> rpcs_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, LaneMetrics, std::less<>> lanes_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace userprofile::ops
+
+#endif  // USERPROFILE_SERVER_OPS_METRICS_H_

@@ -1,0 +1,108 @@
+#include "server/service/grpc_server.h"
+
+#include <grpc/grpc.h>
+#include <grpc/support/log.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/ops/log_limiter.h"
+#include "spdlog/spdlog.h"
+
+namespace userprofile::service {
+namespace {
+
+// gRPC writes to stderr in a form of its own; send that the way of all logs.
+// Most of what it calls errors is caused by clients: hence warnings, and few.
+void LogForGrpc(gpr_log_func_args* args) {
+  static auto& limiter = *new ops::LogLimiter(10, absl::Seconds(10));
+  if (args->severity != GPR_LOG_SEVERITY_ERROR) {
+    spdlog::debug("gRPC: {}", args->message);
+  } else if (limiter.Admit()) {
+    spdlog::warn("gRPC: {}", args->message);
+  }
+}
+
+void InitializeGrpcOnce() {
+  static const bool initialized = [] {
+    gpr_set_log_function(LogForGrpc);
+    // What does not reach stderr at gRPC's own level costs nothing.
+    if (!spdlog::should_log(spdlog::level::debug)) {
+      gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
+    }
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    return true;
+  }();
+  (void)initialized;
+}
+
+int Milliseconds(absl::Duration duration) {
+  return static_cast<int>(absl::ToInt64Milliseconds(duration));
+}
+
+void Configure(const GrpcServerOptions& options, grpc::ServerBuilder& builder) {
+  builder.SetMaxReceiveMessageSize(options.max_request_bytes);
+  // Only reflection is served by threads that wait; it needs no more.
+  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
+
+  const std::pair<const char*, int> arguments[] = {
+      // Two servers on one port would share its clients without a word.
+      {GRPC_ARG_ALLOW_REUSEPORT, 0},
+      {GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_calls_per_connection},
+      {GRPC_ARG_MAX_CONNECTION_AGE_MS,
+       Milliseconds(options.max_connection_age)},
+      {GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+       Milliseconds(options.max_connection_age_grace)},
+      {GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(options.keepalive_time)},
+      {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(options.keepalive_timeout)},
+      {GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
+      {GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+       Milliseconds(options.min_client_ping_interval)},
+  };
+  for (const auto& [name, value] : arguments) {
+    builder.AddChannelArgument(name, value);
+  }
+}
+
+}  // namespace
+
+GrpcServer::GrpcServer(std::unique_ptr<grpc::Server> server,
+                       std::string address)
+    : server_(std::move(server)), address_(std::move(address)) {}
+
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
+    const GrpcServerOptions& options,
+    const std::vector<grpc::Service*>& services) {
+  InitializeGrpcOnce();
+  grpc::ServerBuilder builder;
+  Configure(options, builder);
+  int port = 0;
+  builder.AddListeningPort(options.address, grpc::InsecureServerCredentials(),
+                           &port);
+  for (grpc::Service* service : services) builder.RegisterService(service);
+  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr || port == 0) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "can't listen on ", options.address,
+        ": another process does, or it is no address of this machine"));
+  }
+  std::string address = options.address;
+  if (absl::EndsWith(address, ":0")) {
+    address = absl::StrCat(address.substr(0, address.size() - 1), port);
+  }
+  return std::unique_ptr<GrpcServer>(
+      new GrpcServer(std::move(server), std::move(address)));
+}
+
+GrpcServer::~GrpcServer() { Shutdown(absl::Now()); }
+
+void GrpcServer::Shutdown(absl::Time deadline) {
+  server_->Shutdown(absl::ToChronoTime(deadline));
+}
+
+}  // namespace userprofile::service

@@ -1,0 +1,43 @@
+#include "server/service/unary_call.h"
+
+#include <grpcpp/impl/codegen/proto_utils.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "server/service/status.h"
+
+namespace userprofile::service {
+
+UnaryCallBase::UnaryCallBase(const Method& method,
+                             grpc::CallbackServerContext* context,
+                             grpc::ByteBuffer* answer)
+    : method_(method),
+      answer_(answer),
+      start_(absl::Now()),
+      deadline_(std::min(start_ + method.max_timeout,
+                         absl::FromChrono(context->deadline()))) {
+  method_.metrics.CountStarted();
+}
+
+store::CallContext UnaryCallBase::context() const {
+  return {deadline_, [this] { return cancelled_.load(); }};
+}
+
+void UnaryCallBase::Answer(const absl::Status& status,
+                           const google::protobuf::Message& response) {
+  grpc::Status answer = ToGrpcStatus(status);
+  if (answer.ok()) {
+    bool own_buffer;
+    answer = grpc::SerializationTraits<google::protobuf::Message>::Serialize(
+        response, answer_, &own_buffer);
+  } else {
+    method_.failures.Log(method_.name, status);
+  }
+  method_.metrics.CountFinished(
+      static_cast<absl::StatusCode>(answer.error_code()), absl::Now() - start_);
+  Finish(std::move(answer));  // the call may be gone
+}
+
+}  // namespace userprofile::service

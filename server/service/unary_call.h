@@ -1,0 +1,87 @@
+#ifndef USERPROFILE_SERVER_SERVICE_UNARY_CALL_H_
+#define USERPROFILE_SERVER_SERVICE_UNARY_CALL_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "google/protobuf/arena.h"
+#include "google/protobuf/message.h"
+#include "server/ops/metrics.h"
+#include "server/service/failure_log.h"
+#include "server/store/profile_store.h"
+
+namespace userprofile::service {
+
+// What the calls of one method have in common.
+struct Method {
+  const char* name;
+  ops::RpcMetrics& metrics;
+  FailureLog& failures;
+  // What a caller's deadline is cut down to.
+  absl::Duration max_timeout;
+};
+
+// One call of a unary method, from its arrival until gRPC is done with it; then
+// it deletes itself. It is answered once, from any thread, perhaps before the
+// handler that made it returns. Here is what does not depend on the messages.
+class UnaryCallBase : public grpc::ServerUnaryReactor {
+ public:
+  // When the call must be answered, and whether its caller gave up.
+  store::CallContext context() const;
+
+ protected:
+  UnaryCallBase(const Method& method, grpc::CallbackServerContext* context,
+                grpc::ByteBuffer* answer);
+
+  void Answer(const absl::Status& status,
+              const google::protobuf::Message& response);
+
+ private:
+  void OnCancel() override { cancelled_ = true; }
+  void OnDone() override { delete this; }
+
+  const Method& method_;
+  grpc::ByteBuffer* const answer_;
+  const absl::Time start_;
+  const absl::Time deadline_;
+  std::atomic<bool> cancelled_{false};
+};
+
+// A call with its messages, which live on an arena of its own.
+template <typename Request, typename Response>
+class UnaryCall final : public UnaryCallBase {
+ public:
+  // Allocates the call, for it deletes itself. `method` must outlive it.
+  static UnaryCall* Start(const Method& method,
+                          grpc::CallbackServerContext* context,
+                          grpc::ByteBuffer* answer) {
+    return new UnaryCall(method, context, answer);
+  }
+
+  Request* request() { return request_; }
+  Response* response() { return response_; }
+
+  // Answers with the response, or with an error. To be called once; the call
+  // and its messages may be gone before it returns.
+  void Answer(const absl::Status& status) {
+    UnaryCallBase::Answer(status, *response_);
+  }
+
+ private:
+  UnaryCall(const Method& method, grpc::CallbackServerContext* context,
+            grpc::ByteBuffer* answer)
+      : UnaryCallBase(method, context, answer) {}
+
+  google::protobuf::Arena arena_;
+  Request* const request_ =
+      google::protobuf::Arena::CreateMessage<Request>(&arena_);
+  Response* const response_ =
+      google::protobuf::Arena::CreateMessage<Response>(&arena_);
+};
+
+}  // namespace userprofile::service
+
+#endif  // USERPROFILE_SERVER_SERVICE_UNARY_CALL_H_

@@ -1,0 +1,95 @@
+#include "server/service/user_profile_service.h"
+
+#include "absl/status/status.h"
+#include "server/base/status_macros.h"
+#include "server/service/request_parser.h"
+#include "server/service/validation.h"
+
+namespace userprofile::service {
+namespace {
+
+ops::Recognition RecognitionOf(const v1::UpsertUserResponse& response) {
+  if (response.created()) return ops::Recognition::kCreated;
+  return response.profile().onboarding_completed()
+             ? ops::Recognition::kOnboarded
+             : ops::Recognition::kReturning;
+}
+
+}  // namespace
+
+UserProfileService::UserProfileService(store::ProfileStore& store,
+                                       const ops::Readiness& readiness,
+                                       ops::Metrics& metrics,
+                                       absl::Duration max_timeout)
+    : store_(store),
+      readiness_(readiness),
+      metrics_(metrics),
+      upsert_user_{"UpsertUser", metrics.Rpc("UpsertUser"), failures_,
+                   max_timeout},
+      get_profile_{"GetProfile", metrics.Rpc("GetProfile"), failures_,
+                   max_timeout},
+      complete_onboarding_{"CompleteOnboarding",
+                           metrics.Rpc("CompleteOnboarding"), failures_,
+                           max_timeout} {}
+
+template <typename Request>
+absl::Status UserProfileService::Admit(const grpc::ByteBuffer& bytes,
+                                       Request* request) const {
+  NotUtf8 not_utf8;
+  USERPROFILE_RETURN_IF_ERROR(ParseRequest(bytes, request, &not_utf8));
+  USERPROFILE_RETURN_IF_ERROR(Validate(request, not_utf8));
+  return readiness_.AdmitRequest();
+}
+
+grpc::ServerUnaryReactor* UserProfileService::UpsertUser(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* answer) {
+  auto* call = UnaryCall<v1::UpsertUserRequest, v1::UpsertUserResponse>::Start(
+      upsert_user_, context, answer);
+  if (absl::Status status = Admit(*request, call->request()); !status.ok()) {
+    call->Answer(status);
+    return call;
+  }
+  store_.UpsertUser(
+      *call->request(), call->response(), call->context(),
+      [this, call](absl::Status status) {
+        if (status.ok()) {
+          metrics_.CountRecognition(RecognitionOf(*call->response()));
+        }
+        call->Answer(status);
+      });
+  return call;
+}
+
+grpc::ServerUnaryReactor* UserProfileService::GetProfile(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* answer) {
+  auto* call = UnaryCall<v1::GetProfileRequest, v1::GetProfileResponse>::Start(
+      get_profile_, context, answer);
+  if (absl::Status status = Admit(*request, call->request()); !status.ok()) {
+    call->Answer(status);
+    return call;
+  }
+  store_.GetProfile(*call->request(), call->response(), call->context(),
+                    [call](absl::Status status) { call->Answer(status); });
+  return call;
+}
+
+grpc::ServerUnaryReactor* UserProfileService::CompleteOnboarding(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* answer) {
+  auto* call =
+      UnaryCall<v1::CompleteOnboardingRequest,
+                v1::CompleteOnboardingResponse>::Start(complete_onboarding_,
+                                                       context, answer);
+  if (absl::Status status = Admit(*request, call->request()); !status.ok()) {
+    call->Answer(status);
+    return call;
+  }
+  store_.CompleteOnboarding(
+      *call->request(), call->response(), call->context(),
+      [call](absl::Status status) { call->Answer(status); });
+  return call;
+}
+
+}  // namespace userprofile::service

@@ -1,0 +1,59 @@
+#ifndef USERPROFILE_SERVER_STORE_BATCH_EXECUTOR_H_
+#define USERPROFILE_SERVER_STORE_BATCH_EXECUTOR_H_
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "server/store/profile_store.h"
+
+namespace userprofile::store {
+
+// One request on its way through a lane. Each kind of request derives its own,
+// with what its executor needs.
+struct Operation {
+  Operation(CallContext c, Done d)
+      : context(std::move(c)), done(std::move(d)) {}
+  virtual ~Operation() = default;
+
+  const CallContext context;
+  Done done;
+
+  // The operation's own outcome, set by Execute: an error such as
+  // UserNotFound concerns this operation alone, not its batch.
+  absl::Status result;
+
+  // For the lane: when the operation was submitted, and whether it has been
+  // held up by a database that was away.
+  absl::Time submitted;
+  bool met_outage = false;
+};
+
+// Carries out batches for one worker of a lane, on a connection of its own.
+// Used by one thread at a time.
+class BatchExecutor {
+ public:
+  virtual ~BatchExecutor() = default;
+
+  // Starts the collection of a batch. Called, as Admit is, under the lane's
+  // lock: must not block.
+  virtual void BeginBatch() = 0;
+
+  // Whether `operation` may share the batch under collection, and if so, counts
+  // it in. An empty batch must admit anything.
+  virtual bool Admit(const Operation& operation) = 0;
+
+  // Makes sure that there is a connection. After an error nothing was sent.
+  virtual absl::Status Connect() = 0;
+
+  // Carries out the batch, or a part of it, as one statement, and sets each
+  // operation's response and result. After an error (in the vocabulary of
+  // postgres::Session) no operation took effect, but for UNAVAILABLE, where
+  // that is unknown.
+  virtual absl::Status Execute(absl::Span<Operation* const> batch) = 0;
+};
+
+}  // namespace userprofile::store
+
+#endif  // USERPROFILE_SERVER_STORE_BATCH_EXECUTOR_H_

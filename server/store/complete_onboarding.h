@@ -1,0 +1,49 @@
+#ifndef USERPROFILE_SERVER_STORE_COMPLETE_ONBOARDING_H_
+#define USERPROFILE_SERVER_STORE_COMPLETE_ONBOARDING_H_
+
+#include <cstdint>
+#include <utility>
+
+#include "server/base/clock.h"
+#include "server/store/session_executor.h"
+
+namespace userprofile::store {
+
+// Whether a profile that has completed onboarding holds these answers: every
+// answer that is given, for those that are not given keep what is stored.
+bool HoldsAnswers(const v1::Profile& profile,
+                  const v1::OnboardingAnswers& answers);
+
+// One CompleteOnboarding call.
+struct CompleteOnboardingOperation final : Operation {
+  CompleteOnboardingOperation(const v1::CompleteOnboardingRequest& q,
+                              v1::CompleteOnboardingResponse* r,
+                              CallContext context, Done done)
+      : Operation(std::move(context), std::move(done)),
+        request(q),
+        response(r) {}
+
+  const v1::CompleteOnboardingRequest& request;
+  v1::CompleteOnboardingResponse* const response;
+};
+
+// Carries out one operation at a time: it can fail on another user's nickname,
+// and happens once in a user's life, so batching has nothing to give.
+class CompleteOnboardingExecutor final : public SessionExecutor {
+ public:
+  CompleteOnboardingExecutor(postgres::SessionFactory connect,
+                             base::Clock clock);
+
+  void BeginBatch() override {}
+  bool Admit(const Operation& operation) override { return true; }
+  absl::Status Execute(absl::Span<Operation* const> batch) override;
+
+ private:
+  absl::Status ExecuteOne(CompleteOnboardingOperation& operation);
+
+  const base::Clock clock_;
+};
+
+}  // namespace userprofile::store
+
+#endif  // USERPROFILE_SERVER_STORE_COMPLETE_ONBOARDING_H_

@@ -1,0 +1,425 @@
+// What every ProfileStore does. The fake and PostgresStore with batches of any
+// size pass the same tests, so that no caller can tell them apart.
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "google/protobuf/util/message_differencer.h"
+#include "gtest/gtest.h"
+#include "server/base/error_info.h"
+#include "server/store/fake_store.h"
+#include "server/store/postgres_store.h"
+#include "server/store/profile_rows.h"
+#include "server/store/testing/blocking_store.h"
+#include "server/store/testing/users_database.h"
+
+namespace userprofile::store {
+namespace {
+
+using ::google::protobuf::util::MessageDifferencer;
+using ::testing::Each;
+using ::testing::HasSubstr;
+
+constexpr std::int64_t kUser = 12345;
+const absl::Time kNow = absl::FromUnixMicros(1'700'000'000'123'456);
+
+struct Implementation {
+  const char* name;
+  std::function<std::unique_ptr<ProfileStore>(base::Clock)> make;
+};
+
+std::unique_ptr<ProfileStore> MakePostgresStore(base::Clock clock,
+                                                std::size_t max_batch) {
+  PostgresStoreOptions options;
+  options.connect = UsersDatabase::Shared().EmptySessions();
+  options.max_batch = max_batch;
+  options.clock = std::move(clock);
+  return std::make_unique<PostgresStore>(std::move(options));
+}
+
+class ProfileStoreTest : public ::testing::TestWithParam<Implementation> {
+ protected:
+  ProfileStoreTest() : impl_(GetParam().make([this] { return now_.load(); })) {}
+
+  // Times that tests move while workers read them.
+  class AtomicTime {
+   public:
+    void operator=(absl::Time time) { micros_ = absl::ToUnixMicros(time); }
+    void operator+=(absl::Duration d) { *this = load() + d; }
+    absl::Time load() const { return absl::FromUnixMicros(micros_); }
+
+   private:
+    std::atomic<std::int64_t> micros_ = absl::ToUnixMicros(kNow);
+  };
+
+  v1::UpsertUserRequest Contact(std::int64_t user_id = kUser) {
+    v1::UpsertUserRequest request;
+    request.set_user_id(user_id);
+    request.mutable_identity()->set_first_name("Test");
+    return request;
+  }
+
+  v1::CompleteOnboardingRequest Answers(std::int64_t user_id,
+                                        const std::string& nickname) {
+    v1::CompleteOnboardingRequest request;
+    request.set_user_id(user_id);
+    request.mutable_answers()->set_real_name("Ada Lovelace");
+    request.mutable_answers()->set_nickname(nickname);
+    return request;
+  }
+
+  AtomicTime now_;
+  std::unique_ptr<ProfileStore> impl_;
+  BlockingStore store_{*impl_};
+};
+
+TEST_P(ProfileStoreTest, CreatesAUserOnTheFirstContactAndThenUpdatesIt) {
+  auto first = store_.Upsert(Contact());
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_TRUE(first->created());
+  EXPECT_EQ(first->profile().user_id(), kUser);
+  EXPECT_EQ(first->profile().first_name(), "Test");
+  EXPECT_EQ(first->profile().revision(), 1);
+
+  v1::UpsertUserRequest update = Contact();
+  update.mutable_identity()->set_first_name("Updated");
+  auto second = store_.Upsert(update);
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_FALSE(second->created());
+  EXPECT_EQ(second->profile().first_name(), "Updated");
+  EXPECT_EQ(second->profile().revision(), 2);
+}
+
+TEST_P(ProfileStoreTest, StartsANewUserWithDefaults) {
+  v1::UpsertUserRequest request;
+  request.set_user_id(kUser);
+  const v1::Profile profile = store_.Upsert(request)->profile();
+  EXPECT_FALSE(profile.has_first_name());
+  EXPECT_FALSE(profile.has_last_name());
+  EXPECT_FALSE(profile.has_username());
+  EXPECT_FALSE(profile.has_language_code());
+  EXPECT_FALSE(profile.onboarding_completed());
+  EXPECT_FALSE(profile.has_nickname());
+  EXPECT_TRUE(profile.is_active());
+  EXPECT_EQ(FromTimestamp(profile.created_at()), kNow);
+  EXPECT_EQ(FromTimestamp(profile.last_seen_at()), kNow);
+  EXPECT_EQ(FromTimestamp(profile.updated_at()), kNow);
+  EXPECT_EQ(FromTimestamp(profile.last_activity()), kNow);
+}
+
+TEST_P(ProfileStoreTest, ReturnsWhatWasStored) {
+  const v1::Profile stored = store_.Upsert(Contact())->profile();
+  const auto read = store_.Get(kUser);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_TRUE(MessageDifferencer::Equals(read->profile(), stored))
+      << read->DebugString();
+}
+
+TEST_P(ProfileStoreTest, DoesNotKnowAUserWhoNeverCame) {
+  const absl::Status status = store_.Get(kUser).status();
+  EXPECT_TRUE(absl::IsNotFound(status)) << status;
+  EXPECT_EQ(base::ErrorReason(status), "USER_NOT_FOUND");
+}
+
+TEST_P(ProfileStoreTest, KeepsAbsentFieldsAndClearsEmptyOnes) {
+  v1::UpsertUserRequest request = Contact();
+  v1::Identity* identity = request.mutable_identity();
+  identity->set_last_name("Lovelace");
+  identity->set_username("ada");
+  identity->set_language_code("en");
+  ASSERT_TRUE(store_.Upsert(request).ok());
+
+  v1::UpsertUserRequest next;
+  next.set_user_id(kUser);
+  next.mutable_identity()->set_last_name("");
+  next.mutable_identity()->set_username("countess");
+  const v1::Profile profile = store_.Upsert(next)->profile();
+  EXPECT_EQ(profile.first_name(), "Test");
+  EXPECT_FALSE(profile.has_last_name());
+  EXPECT_EQ(profile.username(), "countess");
+  EXPECT_EQ(profile.language_code(), "en");
+}
+
+TEST_P(ProfileStoreTest, StoresNothingForEmptyFieldsOfANewUser) {
+  v1::UpsertUserRequest request = Contact();
+  request.mutable_identity()->set_last_name("");
+  const v1::Profile profile = store_.Upsert(request)->profile();
+  EXPECT_FALSE(profile.has_last_name());
+}
+
+TEST_P(ProfileStoreTest, LetsAnOlderEventChangeNothingButTheContact) {
+  v1::UpsertUserRequest newer = Contact();
+  SetTimestamp(kNow - absl::Minutes(1), newer.mutable_occurred_at());
+  const v1::Profile before = store_.Upsert(newer)->profile();
+
+  now_ += absl::Seconds(5);
+  v1::UpsertUserRequest older = Contact();
+  older.mutable_identity()->set_first_name("Old");
+  older.mutable_identity()->set_last_name("Old");
+  older.set_is_active(false);
+  SetTimestamp(kNow - absl::Minutes(2), older.mutable_occurred_at());
+  const v1::Profile after = store_.Upsert(older)->profile();
+  EXPECT_EQ(after.first_name(), "Test");
+  EXPECT_FALSE(after.has_last_name());
+  EXPECT_TRUE(after.is_active());
+  EXPECT_EQ(FromTimestamp(after.last_activity()), kNow - absl::Minutes(1));
+  EXPECT_EQ(FromTimestamp(after.last_seen_at()), kNow + absl::Seconds(5));
+  EXPECT_EQ(FromTimestamp(after.updated_at()),
+            FromTimestamp(before.updated_at()));
+  EXPECT_EQ(after.revision(), 2);
+}
+
+TEST_P(ProfileStoreTest, AppliesAnEventOfTheSameTime) {
+  v1::UpsertUserRequest request = Contact();
+  SetTimestamp(kNow - absl::Minutes(1), request.mutable_occurred_at());
+  ASSERT_TRUE(store_.Upsert(request).ok());
+  request.mutable_identity()->set_first_name("Later");
+  EXPECT_EQ(store_.Upsert(request)->profile().first_name(), "Later");
+}
+
+TEST_P(ProfileStoreTest, TakesAnEventOfTheFutureForOneOfNow) {
+  v1::UpsertUserRequest request = Contact();
+  SetTimestamp(kNow + absl::Hours(24 * 365 * 70),
+               request.mutable_occurred_at());
+  const v1::Profile profile = store_.Upsert(request)->profile();
+  EXPECT_EQ(FromTimestamp(profile.last_activity()), kNow);
+}
+
+TEST_P(ProfileStoreTest, StoresTimesBefore1970) {
+  v1::UpsertUserRequest request = Contact();
+  const absl::Time event = absl::FromUnixMicros(-1'500'001);
+  SetTimestamp(event, request.mutable_occurred_at());
+  const v1::Profile profile = store_.Upsert(request)->profile();
+  EXPECT_EQ(FromTimestamp(profile.last_activity()), event);
+}
+
+TEST_P(ProfileStoreTest, ChangesUpdatedAtOnlyWithTheData) {
+  ASSERT_TRUE(store_.Upsert(Contact()).ok());
+  now_ += absl::Seconds(5);
+  v1::Profile profile = store_.Upsert(Contact())->profile();
+  EXPECT_EQ(FromTimestamp(profile.updated_at()), kNow);
+  EXPECT_EQ(FromTimestamp(profile.last_seen_at()), kNow + absl::Seconds(5));
+
+  v1::UpsertUserRequest blocked = Contact();
+  blocked.set_is_active(false);
+  profile = store_.Upsert(blocked)->profile();
+  EXPECT_FALSE(profile.is_active());
+  EXPECT_EQ(FromTimestamp(profile.updated_at()), kNow + absl::Seconds(5));
+}
+
+TEST_P(ProfileStoreTest, MakesAUserActiveAgainOnAContactThatSaysNothing) {
+  v1::UpsertUserRequest blocked = Contact();
+  blocked.set_is_active(false);
+  EXPECT_FALSE(store_.Upsert(blocked)->profile().is_active());
+  EXPECT_TRUE(store_.Upsert(Contact())->profile().is_active());
+}
+
+TEST_P(ProfileStoreTest, KeepsTextAsItIs) {
+  const std::vector<std::string> texts = {"NULL",
+                                          "null",
+                                          "{}",
+                                          "a,b",
+                                          "\"quoted\"",
+                                          "back\\slash",
+                                          "'); DROP--",
+                                          " spaces ",
+                                          "\xD8\xB3\xD9\x84\xD8\xA7\xD9\x85",
+                                          "\xF0\x9F\x98\x80",
+                                          std::string(256, 'x')};
+  std::int64_t user_id = 1;
+  for (const std::string& text : texts) {
+    v1::UpsertUserRequest request = Contact(user_id);
+    request.mutable_identity()->set_first_name(text);
+    request.mutable_identity()->set_last_name(text);
+    ASSERT_TRUE(store_.Upsert(request).ok()) << text;
+    const v1::Profile profile = store_.Get(user_id)->profile();
+    EXPECT_EQ(profile.first_name(), text);
+    EXPECT_EQ(profile.last_name(), text);
+    ++user_id;
+  }
+}
+
+TEST_P(ProfileStoreTest, TakesTheLargestUserId) {
+  const std::int64_t largest = (std::int64_t{1} << 52) - 1;
+  EXPECT_TRUE(store_.Upsert(Contact(largest))->created());
+  EXPECT_EQ(store_.Get(largest)->profile().user_id(), largest);
+}
+
+TEST_P(ProfileStoreTest, GivesEachOfManyConcurrentContactsItsOwnEffect) {
+  const auto responses =
+      store_.UpsertAll(std::vector<v1::UpsertUserRequest>(32, Contact()));
+  std::set<std::int64_t> revisions;
+  int created = 0;
+  for (const auto& response : responses) {
+    ASSERT_TRUE(response.ok()) << response.status();
+    revisions.insert(response->profile().revision());
+    created += response->created() ? 1 : 0;
+  }
+  EXPECT_EQ(created, 1);
+  EXPECT_EQ(revisions.size(), 32u);
+  EXPECT_EQ(*revisions.begin(), 1);
+  EXPECT_EQ(*revisions.rbegin(), 32);
+}
+
+TEST_P(ProfileStoreTest, AnswersEachOfManyWithItsOwnUser) {
+  std::vector<v1::UpsertUserRequest> requests;
+  for (int i = 1; i <= 300; ++i) {
+    v1::UpsertUserRequest request = Contact(i);
+    v1::Identity* identity = request.mutable_identity();
+    identity->set_first_name("user " + std::to_string(i));
+    // All shapes of presence, in one crowd.
+    if (i % 2 == 0) identity->set_last_name("");
+    if (i % 3 == 0) identity->set_last_name("last");
+    if (i % 5 == 0) identity->set_username("");
+    if (i % 7 == 0) identity->set_language_code("fa");
+    requests.push_back(request);
+  }
+  for (int round = 0; round < 2; ++round) {
+    const auto responses = store_.UpsertAll(requests);
+    for (std::size_t i = 0; i < responses.size(); ++i) {
+      ASSERT_TRUE(responses[i].ok()) << responses[i].status();
+      const v1::Profile& profile = responses[i]->profile();
+      EXPECT_EQ(profile.user_id(), requests[i].user_id());
+      EXPECT_EQ(profile.first_name(), requests[i].identity().first_name());
+      EXPECT_EQ(profile.last_name(), requests[i].identity().last_name());
+      EXPECT_EQ(responses[i]->created(), round == 0);
+    }
+  }
+}
+
+TEST_P(ProfileStoreTest, CompletesOnboardingOnce) {
+  ASSERT_TRUE(store_.Upsert(Contact()).ok());
+  now_ += absl::Seconds(5);
+  v1::CompleteOnboardingRequest request = Answers(kUser, "ada");
+  request.mutable_answers()->set_study_track("mathematics");
+  request.mutable_answers()->set_phone("+989123456789");
+
+  auto first = store_.Complete(request);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_FALSE(first->already_completed());
+  const v1::Profile& profile = first->profile();
+  EXPECT_TRUE(profile.onboarding_completed());
+  EXPECT_EQ(profile.real_name(), "Ada Lovelace");
+  EXPECT_EQ(profile.nickname(), "ada");
+  EXPECT_EQ(profile.study_track(), "mathematics");
+  EXPECT_FALSE(profile.has_grade_band());
+  EXPECT_EQ(profile.phone(), "+989123456789");
+  EXPECT_EQ(profile.first_name(), "Test");
+  EXPECT_EQ(profile.revision(), 2);
+  EXPECT_EQ(FromTimestamp(profile.updated_at()), kNow + absl::Seconds(5));
+  EXPECT_EQ(FromTimestamp(profile.last_seen_at()), kNow + absl::Seconds(5));
+  EXPECT_EQ(FromTimestamp(profile.last_activity()), kNow);
+
+  auto second = store_.Complete(request);
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_TRUE(second->already_completed());
+  EXPECT_TRUE(MessageDifferencer::Equals(second->profile(), profile));
+}
+
+TEST_P(ProfileStoreTest, RefusesOtherAnswersOfACompletedUser) {
+  ASSERT_TRUE(store_.Upsert(Contact()).ok());
+  ASSERT_TRUE(store_.Complete(Answers(kUser, "ada")).ok());
+  v1::CompleteOnboardingRequest other = Answers(kUser, "ada");
+  other.mutable_answers()->set_grade_year("12");
+  const absl::Status status = store_.Complete(other).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_EQ(base::ErrorReason(status), "ALREADY_ONBOARDED");
+  EXPECT_FALSE(store_.Get(kUser)->profile().has_grade_year());
+}
+
+TEST_P(ProfileStoreTest, RefusesOnboardingOfAnUnknownUser) {
+  const absl::Status status = store_.Complete(Answers(kUser, "ada")).status();
+  EXPECT_EQ(base::ErrorReason(status), "USER_NOT_FOUND");
+  EXPECT_TRUE(absl::IsNotFound(store_.Get(kUser).status()));
+}
+
+TEST_P(ProfileStoreTest, RefusesANicknameThatAnotherUserHas) {
+  ASSERT_TRUE(store_.Upsert(Contact(1)).ok());
+  ASSERT_TRUE(store_.Upsert(Contact(2)).ok());
+  ASSERT_TRUE(store_.Complete(Answers(1, "ada")).ok());
+  const absl::Status status = store_.Complete(Answers(2, "ada")).status();
+  EXPECT_TRUE(absl::IsAlreadyExists(status)) << status;
+  EXPECT_EQ(base::ErrorReason(status), "NICKNAME_TAKEN");
+  EXPECT_THAT(std::string(status.message()), HasSubstr("nickname"));
+  EXPECT_FALSE(store_.Get(2)->profile().onboarding_completed());
+  EXPECT_TRUE(store_.Complete(Answers(2, "Ada")).ok());
+}
+
+TEST_P(ProfileStoreTest, DoesNotTouchAnswersOnAContact) {
+  ASSERT_TRUE(store_.Upsert(Contact()).ok());
+  ASSERT_TRUE(store_.Complete(Answers(kUser, "ada")).ok());
+  const v1::Profile profile = store_.Upsert(Contact())->profile();
+  EXPECT_TRUE(profile.onboarding_completed());
+  EXPECT_EQ(profile.nickname(), "ada");
+  EXPECT_EQ(profile.real_name(), "Ada Lovelace");
+}
+
+TEST_P(ProfileStoreTest, CompletesOneOfManyConcurrentOnboardings) {
+  ASSERT_TRUE(store_.Upsert(Contact()).ok());
+  std::vector<v1::CompleteOnboardingRequest> requests;
+  for (int i = 0; i < 16; ++i) {
+    requests.push_back(Answers(kUser, i % 2 == 0 ? "ada" : "countess"));
+  }
+  int fresh = 0;
+  int refused = 0;
+  for (const auto& response : store_.CompleteAll(requests)) {
+    if (response.ok()) {
+      fresh += response->already_completed() ? 0 : 1;
+    } else {
+      EXPECT_EQ(base::ErrorReason(response.status()), "ALREADY_ONBOARDED");
+      ++refused;
+    }
+  }
+  EXPECT_EQ(fresh, 1);
+  EXPECT_EQ(refused, 8);
+}
+
+TEST_P(ProfileStoreTest, DoesNothingForACallerWhoseDeadlinePassed) {
+  CallContext context;
+  context.deadline = kNow;
+  EXPECT_EQ(base::ErrorReason(store_.Upsert(Contact(), context).status()),
+            "DEADLINE_EXCEEDED");
+  EXPECT_TRUE(absl::IsNotFound(store_.Get(kUser).status()));
+}
+
+TEST_P(ProfileStoreTest, DoesNothingForACallerWhoGaveUp) {
+  CallContext context;
+  context.cancelled = [] { return true; };
+  EXPECT_EQ(base::ErrorReason(store_.Upsert(Contact(), context).status()),
+            "CANCELLED");
+  EXPECT_TRUE(absl::IsNotFound(store_.Get(kUser).status()));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Stores, ProfileStoreTest,
+    ::testing::Values(
+        Implementation{"Fake",
+                       [](base::Clock clock) {
+                         return std::make_unique<FakeStore>(std::move(clock));
+                       }},
+        Implementation{"BatchesOfOne",
+                       [](base::Clock clock) {
+                         return MakePostgresStore(std::move(clock), 1);
+                       }},
+        Implementation{"DefaultBatches",
+                       [](base::Clock clock) {
+                         return MakePostgresStore(
+                             std::move(clock),
+                             PostgresStoreOptions().max_batch);
+                       }},
+        Implementation{"LargestBatches",
+                       [](base::Clock clock) {
+                         return MakePostgresStore(
+                             std::move(clock),
+                             PostgresStoreOptions().max_in_flight);
+                       }}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+}  // namespace
+}  // namespace userprofile::store

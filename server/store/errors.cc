@@ -1,0 +1,99 @@
+#include "server/store/errors.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "server/base/error_info.h"
+
+namespace userprofile::store {
+
+using absl::StatusCode;
+using base::MakeError;
+
+// Long enough for a queue to empty, short enough for a person not to notice.
+constexpr absl::Duration kRetryDelay = absl::Milliseconds(100);
+
+absl::Status UserNotFound(std::int64_t user_id) {
+  return MakeError(StatusCode::kNotFound,
+                   absl::StrCat("user ", user_id, " is not known"),
+                   "USER_NOT_FOUND", {{"user_id", absl::StrCat(user_id)}});
+}
+
+absl::Status AlreadyOnboarded(std::int64_t user_id) {
+  return MakeError(
+      StatusCode::kFailedPrecondition,
+      absl::StrCat("user ", user_id,
+                   " completed onboarding before, with different answers"),
+      "ALREADY_ONBOARDED", {{"user_id", absl::StrCat(user_id)}});
+}
+
+absl::Status NicknameTaken() {
+  return MakeError(StatusCode::kAlreadyExists,
+                   "another user has this nickname; ask for a different one",
+                   "NICKNAME_TAKEN", {{"field", "answers.nickname"}});
+}
+
+absl::Status DeadlineExceeded() {
+  return MakeError(StatusCode::kDeadlineExceeded,
+                   "the deadline passed before the request was carried out",
+                   "DEADLINE_EXCEEDED");
+}
+
+absl::Status Cancelled() {
+  return MakeError(StatusCode::kCancelled,
+                   "the caller cancelled the request before it was carried out",
+                   "CANCELLED");
+}
+
+absl::Status Overloaded() {
+  return base::WithRetryDelay(
+      MakeError(StatusCode::kResourceExhausted,
+                "too many requests are in flight; try again a little later",
+                "OVERLOADED"),
+      kRetryDelay);
+}
+
+absl::Status ShuttingDown() {
+  return base::WithRetryDelay(
+      MakeError(StatusCode::kUnavailable,
+                "this server is shutting down; try again, another one answers",
+                "SHUTTING_DOWN"),
+      kRetryDelay);
+}
+
+absl::Status DatabaseUnavailable() {
+  return base::WithRetryDelay(
+      MakeError(StatusCode::kUnavailable,
+                "the database can't be reached; nothing was written, try again",
+                "DATABASE_UNAVAILABLE"),
+      kRetryDelay);
+}
+
+absl::Status OutcomeUnknown() {
+  return MakeError(StatusCode::kUnavailable,
+                   "the database connection was lost during the write, which "
+                   "may or may not have happened; ask with GetProfile, or send "
+                   "the same request again",
+                   "OUTCOME_UNKNOWN");
+}
+
+absl::Status RowRejected() {
+  return MakeError(StatusCode::kInternal,
+                   "the database refuses this user's row, perhaps by a "
+                   "constraint that is not the service's; its log says which",
+                   "ROW_REJECTED");
+}
+
+absl::Status SchemaChanged() {
+  return base::WithRetryDelay(
+      MakeError(StatusCode::kUnavailable,
+                "the schema was changed while the request ran; try again",
+                "SCHEMA_NOT_READY"),
+      kRetryDelay);
+}
+
+absl::Status Internal() {
+  return MakeError(StatusCode::kInternal,
+                   "a defect of the service; its log says more", "INTERNAL");
+}
+
+}  // namespace userprofile::store

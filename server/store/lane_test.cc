@@ -1,0 +1,424 @@
+#include "server/store/lane.h"
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/base/error_info.h"
+#include "server/base/mutex.h"
+#include "server/ops/metrics.h"
+
+namespace userprofile::store {
+namespace {
+
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr absl::Duration kPatience = absl::Seconds(20);
+
+struct KeyedOperation final : Operation {
+  KeyedOperation(int k, CallContext context, Done done)
+      : Operation(std::move(context), std::move(done)), key(k) {}
+  const int key;
+};
+
+using Keys = std::vector<int>;
+
+// Stands for the database: what it was asked to run, and what it answers.
+class Database {
+ public:
+  // Decides what a statement over these keys returns; OK if empty.
+  std::function<absl::Status(const Keys&)> on_execute;
+  std::function<absl::Status()> on_connect;
+
+  // While closed, statements that begin stay under way.
+  void Close() {
+    base::MutexLock lock(mutex_);
+    closed_ = true;
+  }
+  void Open() {
+    base::MutexLock lock(mutex_);
+    closed_ = false;
+    changed_.SignalAll();
+  }
+  void AwaitStatements(std::size_t count) {
+    base::MutexLock lock(mutex_);
+    const absl::Time limit = absl::Now() + kPatience;
+    while (statements_.size() < count) {
+      ASSERT_LT(absl::Now(), limit) << "no statement came";
+      changed_.WaitFor(mutex_, limit - absl::Now());
+    }
+  }
+  std::vector<Keys> statements() {
+    base::MutexLock lock(mutex_);
+    return statements_;
+  }
+
+  absl::Status Execute(const Keys& keys) {
+    {
+      base::MutexLock lock(mutex_);
+      statements_.push_back(keys);
+      changed_.SignalAll();
+      while (closed_) changed_.Wait(mutex_);
+    }
+    return on_execute ? on_execute(keys) : absl::OkStatus();
+  }
+
+ private:
+  base::Mutex mutex_;
+  base::CondVar changed_;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<Keys> statements_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Admits every key once to a batch, as for writes.
+class FakeExecutor final : public BatchExecutor {
+ public:
+  explicit FakeExecutor(Database& database) : database_(database) {}
+
+  void BeginBatch() override { keys_.clear(); }
+  bool Admit(const Operation& operation) override {
+    return keys_.insert(Key(operation)).second;
+  }
+  absl::Status Connect() override {
+    return database_.on_connect ? database_.on_connect() : absl::OkStatus();
+  }
+  absl::Status Execute(absl::Span<Operation* const> batch) override {
+    Keys keys;
+    for (const Operation* operation : batch) keys.push_back(Key(*operation));
+    return database_.Execute(keys);
+  }
+
+ private:
+  static int Key(const Operation& operation) {
+    return static_cast<const KeyedOperation&>(operation).key;
+  }
+
+  Database& database_;
+  std::set<int> keys_;
+};
+
+// Collects the answers to operations.
+class Answers {
+ public:
+  Done Next() {
+    base::MutexLock lock(mutex_);
+    const std::size_t index = statuses_.size();
+    statuses_.emplace_back();
+    counts_.push_back(0);
+    return [this, index](absl::Status status) {
+      base::MutexLock inner(mutex_);
+      statuses_[index] = std::move(status);
+      ++counts_[index];
+      ++answered_;
+      changed_.SignalAll();
+    };
+  }
+
+  std::size_t Answered() {
+    base::MutexLock lock(mutex_);
+    return answered_;
+  }
+
+  // Waits until all are answered; their reasons, "" for OK.
+  std::vector<std::string> Await() {
+    base::MutexLock lock(mutex_);
+    const absl::Time limit = absl::Now() + kPatience;
+    while (answered_ < statuses_.size()) {
+      if (absl::Now() > limit) {
+        ADD_FAILURE() << "only " << answered_ << " were answered";
+        break;
+      }
+      changed_.WaitFor(mutex_, limit - absl::Now());
+    }
+    EXPECT_THAT(counts_, Each(1)) << "not exactly one answer each";
+    std::vector<std::string> reasons;
+    for (const absl::Status& status : statuses_) {
+      reasons.push_back(status.ok() ? "" : base::ErrorReason(status));
+    }
+    return reasons;
+  }
+
+ private:
+  base::Mutex mutex_;
+  base::CondVar changed_;
+  std::vector<absl::Status> statuses_ ABSL_GUARDED_BY(mutex_);
+  std::vector<int> counts_ ABSL_GUARDED_BY(mutex_);
+  std::size_t answered_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+class LaneTest : public ::testing::Test {
+ protected:
+  LaneTest() {
+    options_.workers = 1;
+    options_.min_backoff = absl::Milliseconds(1);
+    options_.max_backoff = absl::Milliseconds(2);
+  }
+
+  void Start() {
+    lane_ = std::make_unique<Lane>(
+        options_, [this] { return std::make_unique<FakeExecutor>(database_); });
+  }
+
+  void Submit(int key, CallContext context = {}) {
+    lane_->Submit(std::make_unique<KeyedOperation>(key, std::move(context),
+                                                   answers_.Next()));
+  }
+
+  // Starts with key 0 under way, so that what follows has to wait.
+  void StartBusy() {
+    database_.Close();
+    Start();
+    Submit(0);
+    database_.AwaitStatements(1);
+  }
+
+  Database database_;
+  Answers answers_;
+  Lane::Options options_;
+  std::unique_ptr<Lane> lane_;
+};
+
+TEST_F(LaneTest, SendsALoneOperationAtOnce) {
+  Start();
+  Submit(7);
+  EXPECT_THAT(answers_.Await(), ElementsAre(""));
+  EXPECT_THAT(database_.statements(), ElementsAre(Keys{7}));
+}
+
+TEST_F(LaneTest, MakesOneBatchOfWhatWaited) {
+  StartBusy();
+  for (int key = 1; key <= 5; ++key) Submit(key);
+  database_.Open();
+  EXPECT_THAT(answers_.Await(), Each(""));
+  EXPECT_THAT(database_.statements(),
+              ElementsAre(Keys{0}, Keys{1, 2, 3, 4, 5}));
+}
+
+TEST_F(LaneTest, CapsBatches) {
+  options_.max_batch = 2;
+  StartBusy();
+  for (int key = 1; key <= 5; ++key) Submit(key);
+  database_.Open();
+  answers_.Await();
+  EXPECT_THAT(database_.statements(),
+              ElementsAre(Keys{0}, Keys{1, 2}, Keys{3, 4}, Keys{5}));
+}
+
+TEST_F(LaneTest, PutsOperationsThatExcludeEachOtherInDifferentBatchesInOrder) {
+  StartBusy();
+  for (const int key : {1, 1, 2, 1, 2}) Submit(key);
+  database_.Open();
+  EXPECT_THAT(answers_.Await(), Each(""));
+  EXPECT_THAT(database_.statements(),
+              ElementsAre(Keys{0}, Keys{1, 2}, Keys{1, 2}, Keys{1}));
+}
+
+TEST_F(LaneTest, LetsOnlyTheCulpritOfABatchFail) {
+  database_.on_execute = [](const Keys& keys) {
+    return std::count(keys.begin(), keys.end(), 5) > 0
+               ? absl::InvalidArgumentError("5 is refused")
+               : absl::OkStatus();
+  };
+  StartBusy();
+  for (int key = 1; key <= 8; ++key) Submit(key);
+  database_.Open();
+  EXPECT_THAT(answers_.Await(),
+              ElementsAre("", "", "", "", "", "ROW_REJECTED", "", "", ""));
+}
+
+TEST_F(LaneTest, TriesAloneWhatHadToGiveWayInABatch) {
+  std::atomic<int> refusals = 3;
+  database_.on_execute = [&](const Keys& keys) {
+    const bool locked = std::count(keys.begin(), keys.end(), 2) > 0;
+    return locked && refusals-- > 0 ? absl::AbortedError("2 is locked")
+                                    : absl::OkStatus();
+  };
+  StartBusy();
+  for (int key = 1; key <= 4; ++key) Submit(key);
+  database_.Open();
+  EXPECT_THAT(answers_.Await(), Each(""));
+  // The others were not held up until the lock was gone.
+  EXPECT_THAT(database_.statements(),
+              ElementsAre(Keys{0}, Keys{1, 2, 3, 4}, Keys{1, 2}, Keys{1},
+                          Keys{2}, Keys{3, 4}, Keys{2}));
+}
+
+TEST_F(LaneTest, DropsWhatIsPastItsDeadlineBeforeItCostsAStatement) {
+  std::atomic<int> seconds = 0;
+  options_.clock = [&] { return absl::FromUnixSeconds(seconds); };
+  StartBusy();
+  CallContext context;
+  context.deadline = absl::FromUnixSeconds(10);
+  Submit(1, context);
+  Submit(2);
+  seconds = 10;
+  database_.Open();
+  EXPECT_THAT(answers_.Await(), ElementsAre("", "DEADLINE_EXCEEDED", ""));
+  EXPECT_THAT(database_.statements(), ElementsAre(Keys{0}, Keys{2}));
+}
+
+TEST_F(LaneTest, DropsWhatWasCancelledBeforeItCostsAStatement) {
+  StartBusy();
+  std::atomic<bool> cancelled = false;
+  CallContext context;
+  context.cancelled = [&] { return cancelled.load(); };
+  Submit(1, context);
+  cancelled = true;
+  database_.Open();
+  EXPECT_THAT(answers_.Await(), ElementsAre("", "CANCELLED"));
+  EXPECT_THAT(database_.statements(), ElementsAre(Keys{0}));
+}
+
+TEST_F(LaneTest, TriesIdempotentOperationsAgainAfterALostConnection) {
+  std::atomic<int> losses = 2;
+  database_.on_execute = [&](const Keys&) {
+    return losses-- > 0 ? absl::UnavailableError("lost") : absl::OkStatus();
+  };
+  ops::Metrics metrics;
+  options_.metrics = &metrics.Lane("test");
+  Start();
+  Submit(1);
+  EXPECT_THAT(answers_.Await(), ElementsAre(""));
+  EXPECT_THAT(database_.statements(), ElementsAre(Keys{1}, Keys{1}, Keys{1}));
+  EXPECT_THAT(metrics.Text(),
+              ::testing::HasSubstr("retries_total{lane=\"test\"} 2"));
+}
+
+TEST_F(LaneTest, DoesNotRepeatOtherOperationsAfterALostConnection) {
+  options_.idempotent = false;
+  database_.on_execute = [](const Keys&) {
+    return absl::UnavailableError("lost");
+  };
+  Start();
+  Submit(1);
+  EXPECT_THAT(answers_.Await(), ElementsAre("OUTCOME_UNKNOWN"));
+  EXPECT_THAT(database_.statements(), SizeIs(1));
+}
+
+TEST_F(LaneTest, HoldsOperationsWhileThereIsNoConnection) {
+  options_.idempotent = false;  // for nothing was sent
+  std::atomic<int> failures = 5;
+  database_.on_connect = [&] {
+    return failures-- > 0 ? absl::UnavailableError("refused")
+                          : absl::OkStatus();
+  };
+  Start();
+  Submit(1);
+  Submit(2);
+  EXPECT_THAT(answers_.Await(), ElementsAre("", ""));
+}
+
+TEST_F(LaneTest, SaysThatTheDatabaseIsAwayWhenTimeRunsOut) {
+  database_.on_connect = [] { return absl::UnavailableError("refused"); };
+  Start();
+  CallContext context;
+  context.deadline = absl::Now() + absl::Milliseconds(30);
+  Submit(1, context);
+  EXPECT_THAT(answers_.Await(), ElementsAre("DATABASE_UNAVAILABLE"));
+  EXPECT_THAT(database_.statements(), IsEmpty());
+}
+
+TEST_F(LaneTest, RefusesWhatIsOverTheLimit) {
+  options_.max_in_flight = 3;
+  StartBusy();
+  for (int key = 1; key <= 4; ++key) Submit(key);
+  database_.Open();
+  EXPECT_THAT(answers_.Await(),
+              ElementsAre("", "", "", "OVERLOADED", "OVERLOADED"));
+  Submit(5);  // and takes more once it has room
+  EXPECT_EQ(answers_.Await().back(), "");
+}
+
+TEST_F(LaneTest, AsksWhatToAnswerWhenTheSchemaIsNotAsNeeded) {
+  database_.on_execute = [](const Keys&) {
+    return absl::FailedPreconditionError("no column first_name");
+  };
+  options_.explain_schema_error = [] {
+    return base::MakeError(absl::StatusCode::kUnavailable, "first_name",
+                           "SCHEMA_NOT_READY");
+  };
+  StartBusy();
+  Submit(1);
+  Submit(2);
+  database_.Open();
+  EXPECT_THAT(answers_.Await(), Each("SCHEMA_NOT_READY"));
+}
+
+TEST_F(LaneTest, DoesNotSendTheDatabasesWordsToCallers) {
+  database_.on_execute = [](const Keys&) {
+    return absl::InternalError("XX000 secret");
+  };
+  Start();
+  Submit(1);
+  EXPECT_THAT(answers_.Await(), ElementsAre("INTERNAL"));
+}
+
+TEST_F(LaneTest, CarriesOutWhatWaitsWhenItShutsDown) {
+  StartBusy();
+  for (int key = 1; key <= 3; ++key) Submit(key);
+  std::thread opener([this] { database_.Open(); });
+  lane_->Shutdown(absl::Now() + kPatience);
+  opener.join();
+  Submit(4);
+  EXPECT_THAT(answers_.Await(), ElementsAre("", "", "", "", "SHUTTING_DOWN"));
+}
+
+TEST_F(LaneTest, AnswersWhatStillWaitsWhenTheTimeForShutdownIsOver) {
+  StartBusy();
+  Submit(1);
+  std::thread stopper([this] { lane_->Shutdown(absl::InfinitePast()); });
+  while (answers_.Answered() < 1) std::this_thread::yield();
+  database_.Open();
+  stopper.join();
+  EXPECT_THAT(answers_.Await(), ElementsAre("", "SHUTTING_DOWN"));
+}
+
+TEST_F(LaneTest, ShutsDownWhileTheDatabaseIsAway) {
+  database_.on_connect = [] { return absl::UnavailableError("refused"); };
+  Start();
+  for (int key = 0; key < 3; ++key) Submit(key);
+  lane_->Shutdown(absl::Now() + absl::Milliseconds(20));
+  EXPECT_THAT(answers_.Await(), Each("SHUTTING_DOWN"));
+}
+
+TEST_F(LaneTest, AnswersEachOfManyExactlyOnceWhateverFails) {
+  options_.workers = 4;
+  options_.max_batch = 16;
+  std::atomic<unsigned> turn = 0;
+  database_.on_execute = [&](const Keys& keys) -> absl::Status {
+    switch (++turn % 7) {
+      case 1:
+        return absl::UnavailableError("lost");
+      case 3:
+        return absl::AbortedError("deadlock");
+      case 5:
+        return keys.size() > 1 ? absl::InvalidArgumentError("no")
+                               : absl::OkStatus();
+      default:
+        return absl::OkStatus();
+    }
+  };
+  Start();
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([this, caller] {
+      for (int i = 0; i < 500; ++i) Submit(caller * 100 + i % 100);
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_THAT(answers_.Await(), Each(""));
+}
+
+}  // namespace
+}  // namespace userprofile::store

@@ -1,0 +1,74 @@
+#ifndef USERPROFILE_SERVER_STORE_POSTGRES_STORE_H_
+#define USERPROFILE_SERVER_STORE_POSTGRES_STORE_H_
+
+#include <cstddef>
+#include <functional>
+
+#include "absl/time/time.h"
+#include "server/base/clock.h"
+#include "server/postgres/session.h"
+#include "server/store/lane.h"
+#include "server/store/profile_store.h"
+
+namespace userprofile::ops {
+class Metrics;
+}
+
+namespace userprofile::store {
+
+// How a PostgresStore works.
+struct PostgresStoreOptions {
+  // Makes the connections, one for each worker, when they are needed. Required.
+  postgres::SessionFactory connect;
+
+  // Workers, and so connections, for reads, for upserts, and for onboarding.
+  int read_workers = 2;
+  int upsert_workers = 2;
+  int onboarding_workers = 1;
+
+  // At most this many requests share a statement; 1 turns batching off.
+  std::size_t max_batch = 256;
+
+  // At most this many requests of a kind are held; more are refused.
+  std::size_t max_in_flight = 4096;
+
+  // See Lane::Options.
+  std::function<absl::Status()> explain_schema_error;
+
+  // Not owned, may be null.
+  ops::Metrics* metrics = nullptr;
+
+  base::Clock clock = absl::Now;
+};
+
+// Stores users in PostgreSQL's table `users`, which must be as the schema
+// contract says. A lane for each kind of request; see lane.h for what holds
+// when something fails. Makes no connection before the first request.
+class PostgresStore final : public ProfileStore {
+ public:
+  explicit PostgresStore(PostgresStoreOptions options);
+
+  void UpsertUser(const v1::UpsertUserRequest& request,
+                  v1::UpsertUserResponse* response, CallContext context,
+                  Done done) override;
+  void GetProfile(const v1::GetProfileRequest& request,
+                  v1::GetProfileResponse* response, CallContext context,
+                  Done done) override;
+  void CompleteOnboarding(const v1::CompleteOnboardingRequest& request,
+                          v1::CompleteOnboardingResponse* response,
+                          CallContext context, Done done) override;
+
+  // Refuses further calls and returns when all are answered, by `deadline` or
+  // little later. See Lane::Shutdown.
+  void Shutdown(absl::Time deadline);
+
+ private:
+  const base::Clock clock_;
+  Lane reads_;
+  Lane upserts_;
+  Lane onboarding_;
+};
+
+}  // namespace userprofile::store
+
+#endif  // USERPROFILE_SERVER_STORE_POSTGRES_STORE_H_

@@ -1,0 +1,307 @@
+// What PostgresStore does when the database, or what is in it, gets in the way.
+// What it does otherwise is in conformance_test.cc.
+
+#include "server/store/postgres_store.h"
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/base/error_info.h"
+#include "server/ops/metrics.h"
+#include "server/store/testing/blocking_store.h"
+#include "server/store/testing/users_database.h"
+
+namespace userprofile::store {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class PostgresStoreTest : public ::testing::Test {
+ protected:
+  PostgresStoreTest() {
+    options_.connect = database_.session_factory();
+    options_.explain_schema_error = [] {
+      return base::MakeError(absl::StatusCode::kUnavailable, "explained",
+                             "SCHEMA_NOT_READY");
+    };
+  }
+
+  BlockingStore& store() {
+    if (impl_ == nullptr) {
+      impl_ = std::make_unique<PostgresStore>(options_);
+      store_ = std::make_unique<BlockingStore>(*impl_);
+    }
+    return *store_;
+  }
+
+  static v1::UpsertUserRequest Contact(std::int64_t user_id,
+                                       const std::string& name = "Test") {
+    v1::UpsertUserRequest request;
+    request.set_user_id(user_id);
+    request.mutable_identity()->set_first_name(name);
+    return request;
+  }
+
+  // Users 1 to n, all at once.
+  std::vector<absl::StatusOr<v1::UpsertUserResponse>> UpsertMany(int n) {
+    std::vector<v1::UpsertUserRequest> requests;
+    for (int i = 1; i <= n; ++i) requests.push_back(Contact(i));
+    return store().UpsertAll(requests);
+  }
+
+  static v1::CompleteOnboardingRequest Answers(std::int64_t user_id) {
+    v1::CompleteOnboardingRequest request;
+    request.set_user_id(user_id);
+    request.mutable_answers()->set_real_name("Ada Lovelace");
+    request.mutable_answers()->set_nickname(absl::StrCat("ada", user_id));
+    return request;
+  }
+
+  std::int64_t Count(const std::string& sql) {
+    return database_.Execute(sql).Int64(0, 0);
+  }
+
+  UsersDatabase database_;
+  PostgresStoreOptions options_;
+  std::unique_ptr<PostgresStore> impl_;
+  std::unique_ptr<BlockingStore> store_;
+};
+
+TEST_F(PostgresStoreTest, BatchesWhatWaits) {
+  ops::Metrics metrics;
+  options_.metrics = &metrics;
+  for (const auto& response : UpsertMany(500)) ASSERT_TRUE(response.ok());
+  EXPECT_THAT(metrics.Text(),
+              Not(HasSubstr("batch_size_count{lane=\"upsert_user\"} 500")));
+  EXPECT_EQ(Count("SELECT count(*) FROM users WHERE revision = 1"), 500);
+}
+
+TEST_F(PostgresStoreTest, GoesOnOverFreshConnectionsWhenAllAreCut) {
+  ASSERT_TRUE(store().Upsert(Contact(1)).ok());
+  ASSERT_TRUE(store().Get(1).ok());
+  database_.CutConnections();
+  EXPECT_TRUE(store().Get(1).ok());
+  const auto again = store().Upsert(Contact(1));
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_FALSE(again->created());
+}
+
+TEST_F(PostgresStoreTest, RidesOutADatabaseThatIsRestarted) {
+  ASSERT_TRUE(store().Upsert(Contact(1)).ok());
+  database_.StopServer();
+  std::thread restarter([this] { database_.StartServer(); });
+  CallContext context;
+  context.deadline = absl::Now() + absl::Seconds(30);
+  const auto upserted = store().Upsert(Contact(1), context);
+  const auto read = store().Get(1, context);
+  restarter.join();
+  ASSERT_TRUE(upserted.ok()) << upserted.status();
+  EXPECT_FALSE(upserted->created());
+  EXPECT_TRUE(read.ok()) << read.status();
+}
+
+TEST_F(PostgresStoreTest, SaysThatTheDatabaseIsAwayWhenTimeRunsOut) {
+  ASSERT_TRUE(store().Upsert(Contact(1)).ok());
+  database_.StopServer();
+  const auto soon = [] {
+    return CallContext{absl::Now() + absl::Milliseconds(300), {}};
+  };
+  for (const absl::Status& status :
+       {store().Upsert(Contact(1), soon()).status(),
+        store().Get(1, soon()).status(),
+        store().Complete(Answers(1), soon()).status()}) {
+    EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+    EXPECT_EQ(base::ErrorReason(status), "DATABASE_UNAVAILABLE");
+  }
+  database_.StartServer();
+  EXPECT_TRUE(store().Get(1).ok());
+}
+
+TEST_F(PostgresStoreTest, CreatesEachUserOnceWhileConnectionsAreCut) {
+  store();
+  std::atomic<bool> done = false;
+  std::thread cutter([&] {
+    while (!done) database_.CutConnections();
+  });
+  constexpr int kUsers = 50;
+  std::vector<std::atomic<int>> created(kUsers + 1);
+  std::vector<std::thread> bots;
+  for (int bot = 0; bot < 4; ++bot) {
+    bots.emplace_back([&] {
+      for (int user = 1; user <= kUsers; ++user) {
+        const auto response = store().Upsert(Contact(user));
+        ASSERT_TRUE(response.ok()) << response.status();
+        if (response->created()) ++created[user];
+      }
+    });
+  }
+  for (std::thread& bot : bots) bot.join();
+  done = true;
+  cutter.join();
+  for (int user = 1; user <= kUsers; ++user) EXPECT_LE(created[user], 1);
+  EXPECT_EQ(Count("SELECT count(*) FROM users"), kUsers);
+}
+
+TEST_F(PostgresStoreTest, LetsOnlyTheUserFailWhoseRowIsRefused) {
+  database_.Execute("ALTER TABLE users ADD CHECK (user_id <> 77)");
+  const auto responses = UpsertMany(200);
+  for (int user = 1; user <= 200; ++user) {
+    const absl::Status status = responses[user - 1].status();
+    if (user == 77) {
+      EXPECT_EQ(base::ErrorReason(status), "ROW_REJECTED");
+    } else {
+      EXPECT_TRUE(status.ok()) << user << ": " << status;
+    }
+  }
+  EXPECT_EQ(Count("SELECT count(*) FROM users"), 199);
+}
+
+TEST_F(PostgresStoreTest, ReportsARowThatATriggerSwallows) {
+  database_.Execute(
+      "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS"
+      " 'BEGIN IF NEW.user_id = 7 THEN RETURN NULL; END IF; RETURN NEW; END';"
+      "CREATE TRIGGER swallow BEFORE INSERT ON users FOR EACH ROW"
+      " EXECUTE FUNCTION swallow()");
+  const auto responses = UpsertMany(10);
+  for (int user = 1; user <= 10; ++user) {
+    EXPECT_EQ(responses[user - 1].ok(), user != 7);
+  }
+  EXPECT_EQ(base::ErrorReason(responses[6].status()), "ROW_REJECTED");
+}
+
+TEST_F(PostgresStoreTest, DoesNotLetALockedUserHoldUpOthers) {
+  ASSERT_TRUE(store().Upsert(Contact(7)).ok());
+  const auto holder = database_.Connect();
+  ASSERT_TRUE(holder
+                  ->ExecuteScript("BEGIN; SELECT * FROM users"
+                                  " WHERE user_id = 7 FOR UPDATE")
+                  .ok());
+  CallContext context;
+  context.deadline = absl::Now() + absl::Seconds(60);
+  std::thread locked(
+      [&] { EXPECT_TRUE(store().Upsert(Contact(7), context).ok()); });
+  for (int user = 11; user <= 30; ++user) {
+    EXPECT_TRUE(store().Upsert(Contact(user), context).ok());
+  }
+  ASSERT_TRUE(holder->ExecuteScript("COMMIT").ok());
+  locked.join();
+}
+
+TEST_F(PostgresStoreTest, WritesRowsInKeyOrderSoThatBatchesCannotDeadlock) {
+  std::vector<std::thread> replicas;
+  for (int replica = 0; replica < 3; ++replica) {
+    replicas.emplace_back([this, replica] {
+      PostgresStore impl(options_);
+      BlockingStore store(impl);
+      std::mt19937 random(replica);
+      std::vector<v1::UpsertUserRequest> requests;
+      for (int i = 1; i <= 100; ++i) requests.push_back(Contact(i));
+      for (int round = 0; round < 10; ++round) {
+        std::shuffle(requests.begin(), requests.end(), random);
+        for (const auto& response : store.UpsertAll(requests)) {
+          EXPECT_TRUE(response.ok()) << response.status();
+        }
+      }
+    });
+  }
+  for (std::thread& replica : replicas) replica.join();
+  EXPECT_EQ(Count("SELECT deadlocks FROM pg_stat_database"
+                  " WHERE datname = current_database()"),
+            0);
+  EXPECT_EQ(Count("SELECT min(revision) FROM users"), 30);
+  EXPECT_EQ(Count("SELECT max(revision) FROM users"), 30);
+}
+
+TEST_F(PostgresStoreTest, ExplainsAMissingColumnAndRecoversWhenItIsBack) {
+  ASSERT_TRUE(store().Upsert(Contact(1)).ok());
+  ASSERT_TRUE(store().Get(1).ok());
+  database_.Execute("ALTER TABLE users DROP COLUMN first_name");
+  for (const absl::Status& status :
+       {store().Upsert(Contact(1)).status(), store().Get(1).status(),
+        store().Upsert(Contact(2)).status(), store().Get(2).status(),
+        store().Complete(Answers(1)).status()}) {
+    EXPECT_EQ(base::ErrorReason(status), "SCHEMA_NOT_READY") << status;
+  }
+  database_.Execute("ALTER TABLE users ADD COLUMN first_name varchar");
+  EXPECT_TRUE(store().Upsert(Contact(1)).ok());
+  EXPECT_TRUE(store().Get(1).ok());
+  EXPECT_TRUE(store().Complete(Answers(1)).ok());
+}
+
+TEST_F(PostgresStoreTest, NeverTakesAMissingTableForAnEmptyOne) {
+  ASSERT_TRUE(store().Upsert(Contact(1)).ok());
+  ASSERT_TRUE(store().Get(1).ok());
+  database_.Execute("ALTER TABLE users RENAME TO users_elsewhere");
+  EXPECT_EQ(base::ErrorReason(store().Get(1).status()), "SCHEMA_NOT_READY");
+  EXPECT_EQ(base::ErrorReason(store().Upsert(Contact(1)).status()),
+            "SCHEMA_NOT_READY");
+  database_.Execute("ALTER TABLE users_elsewhere RENAME TO users");
+  EXPECT_TRUE(store().Get(1).ok());
+}
+
+TEST_F(PostgresStoreTest, RecoversFromAColumnThatChangesItsType) {
+  ASSERT_TRUE(store().Upsert(Contact(1)).ok());
+  ASSERT_TRUE(store().Get(1).ok());
+  database_.Execute("ALTER TABLE users ALTER first_name TYPE text");
+  EXPECT_TRUE(store().Get(1).ok());
+  EXPECT_TRUE(store().Upsert(Contact(1)).ok());
+}
+
+TEST_F(PostgresStoreTest, ReadsTimesThatNoMessageCanHold) {
+  database_.Execute(
+      "INSERT INTO users (user_id, created_at, last_seen_at, last_activity)"
+      " VALUES (1, '-infinity', 'infinity', '20000-01-01')");
+  const auto response = store().Get(1);
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->profile().created_at().seconds(), -62135596800);
+  EXPECT_EQ(response->profile().last_seen_at().seconds(), 253402300799);
+  EXPECT_EQ(response->profile().last_activity().seconds(), 253402300799);
+}
+
+TEST_F(PostgresStoreTest, KeepsWhatALegacyBotStoredOfAnswersNotGiven) {
+  database_.Execute(
+      "INSERT INTO users (user_id, study_track, phone)"
+      " VALUES (1, 'physics', '0912')");
+  const auto response = store().Complete(Answers(1));
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->profile().study_track(), "physics");
+  EXPECT_EQ(response->profile().phone(), "0912");
+  EXPECT_TRUE(store().Complete(Answers(1))->already_completed());
+}
+
+TEST_F(PostgresStoreTest, DoesNotCallARowOfALegacyBotCreated) {
+  database_.Execute("INSERT INTO users (user_id) VALUES (1)");
+  EXPECT_FALSE(store().Upsert(Contact(1))->created());
+}
+
+TEST_F(PostgresStoreTest, DoesNotScanATableThatGrewSinceTheFirstStatement) {
+  for (int i = 0; i < 10; ++i) ASSERT_FALSE(store().Get(1).ok());
+  database_.Execute(
+      "ALTER TABLE users SET (autovacuum_enabled = off);"
+      "INSERT INTO users (user_id) SELECT generate_series(1, 20000)");
+  for (int i = 1; i <= 20; ++i) ASSERT_TRUE(store().Get(i).ok());
+  impl_->Shutdown(absl::InfiniteFuture());
+  impl_.reset();  // its sessions report their statistics as they end
+  const absl::Time limit = absl::Now() + absl::Seconds(20);
+  while (Count("SELECT idx_scan FROM pg_stat_user_tables"
+               " WHERE relname = 'users'") < 20) {
+    ASSERT_LT(absl::Now(), limit);
+  }
+  EXPECT_EQ(Count("SELECT seq_tup_read FROM pg_stat_user_tables"
+                  " WHERE relname = 'users'"),
+            0);
+}
+
+}  // namespace
+}  // namespace userprofile::store

@@ -1,0 +1,29 @@
+#ifndef USERPROFILE_SERVER_STORE_PROFILE_ROWS_H_
+#define USERPROFILE_SERVER_STORE_PROFILE_ROWS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+#include "google/protobuf/timestamp.pb.h"
+#include "server/postgres/rows.h"
+#include "userprofile/v1/user_profile_service.pb.h"
+
+namespace userprofile::store {
+
+// The user id of a row that a statement of statements.h returned.
+std::int64_t UserId(const postgres::Rows& rows, std::size_t row);
+
+// Fills `profile`, which is empty, from such a row.
+void ReadProfile(const postgres::Rows& rows, std::size_t row,
+                 v1::Profile* profile);
+
+// Microseconds are all that PostgreSQL keeps; a message holds the years 1 to
+// 9999, and what is outside becomes the nearest that it can hold.
+void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp);
+absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp);
+
+}  // namespace userprofile::store
+
+#endif  // USERPROFILE_SERVER_STORE_PROFILE_ROWS_H_

@@ -1,0 +1,93 @@
+#include "server/store/statements.h"
+
+namespace userprofile::store {
+
+// The columns that every statement returns, in the order of profile_rows.cc.
+// Times travel as double precision seconds, which hold microseconds exactly for
+// centuries, print fast, and can be infinite; extract() would be numeric
+// arithmetic.
+#define PROFILE_COLUMNS(t)                                             \
+  t "user_id, " t "username, " t "first_name, " t "last_name, " t      \
+    "language_code, " t "onboarding_completed, " t "real_name, " t     \
+    "nickname, " t "study_track, " t "grade_band, " t "grade_year, " t \
+    "phone, " t                                                        \
+    "is_active,"                                                       \
+    " date_part('epoch', " t                                           \
+    "created_at),"                                                     \
+    " date_part('epoch', " t                                           \
+    "last_seen_at),"                                                   \
+    " date_part('epoch', " t                                           \
+    "updated_at),"                                                     \
+    " date_part('epoch', " t "last_activity), " t "revision"
+
+// Whether a contact is not older than the newest one seen.
+#define IS_NEWS \
+  "excluded.last_activity >= coalesce(u.last_activity, '-infinity')"
+
+// Whether a contact has something to say about a column, be it to clear it.
+#define SAYS(column, clears) \
+  "(excluded." column " IS NOT NULL OR " clears "::boolean)"
+
+// A column after a contact with a known user.
+#define AFTER(column, clears)                  \
+  column " = CASE WHEN " IS_NEWS " AND " SAYS( \
+      column, clears) " THEN excluded." column " ELSE u." column " END, "
+
+// Whether a contact changes a column of a known user.
+#define CHANGES(column, clears) \
+  SAYS(column, clears) " AND excluded." column " IS DISTINCT FROM u." column
+
+const postgres::Statement kGetProfiles = {
+    "get_profiles",
+    "SELECT " PROFILE_COLUMNS("") " FROM users"
+    " WHERE user_id = ANY($1::bigint[])"};
+
+const postgres::Statement kUpsertUsers = {
+    "upsert_users",
+    "INSERT INTO users AS u (user_id, username, first_name, last_name,"
+    " language_code, is_active, onboarding_completed, created_at,"
+    " last_seen_at, updated_at, last_activity, revision)"
+    " SELECT r.user_id, r.username, r.first_name, r.last_name,"
+    " r.language_code, r.is_active, false,"
+    " $8::timestamptz AT TIME ZONE 'UTC', $8::timestamptz,"
+    " $8::timestamptz AT TIME ZONE 'UTC', to_timestamp(r.occurred_at), 1"
+    " FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[],"
+    " $5::text[], $6::boolean[], $7::double precision[])"
+    " AS r (user_id, username, first_name, last_name, language_code,"
+    " is_active, occurred_at)"
+    " ORDER BY r.user_id"
+    " ON CONFLICT (user_id) DO UPDATE SET "
+    AFTER("username", "$9")
+    AFTER("first_name", "$10")
+    AFTER("last_name", "$11")
+    AFTER("language_code", "$12")
+    "is_active = CASE WHEN " IS_NEWS
+    " THEN excluded.is_active ELSE u.is_active END,"
+    " updated_at = CASE WHEN " IS_NEWS " AND ("
+    CHANGES("username", "$9") " OR "
+    CHANGES("first_name", "$10") " OR "
+    CHANGES("last_name", "$11") " OR "
+    CHANGES("language_code", "$12") " OR "
+    "excluded.is_active IS DISTINCT FROM u.is_active)"
+    " THEN excluded.updated_at ELSE u.updated_at END,"
+    " last_seen_at = greatest(u.last_seen_at, excluded.last_seen_at),"
+    " last_activity = greatest(u.last_activity, excluded.last_activity),"
+    " revision = u.revision + 1"
+    " RETURNING " PROFILE_COLUMNS("u.")};
+
+const postgres::Statement kCompleteOnboarding = {
+    "complete_onboarding",
+    "UPDATE users SET onboarding_completed = true,"
+    " real_name = coalesce($2, real_name),"
+    " nickname = coalesce($3, nickname),"
+    " study_track = coalesce($4, study_track),"
+    " grade_band = coalesce($5, grade_band),"
+    " grade_year = coalesce($6, grade_year),"
+    " phone = coalesce($7, phone),"
+    " updated_at = $8::timestamptz AT TIME ZONE 'UTC',"
+    " last_seen_at = greatest(last_seen_at, $8::timestamptz),"
+    " revision = revision + 1"
+    " WHERE user_id = $1::bigint AND onboarding_completed IS NOT TRUE"
+    " RETURNING " PROFILE_COLUMNS("")};
+
+}  // namespace userprofile::store

@@ -1,0 +1,31 @@
+#ifndef USERPROFILE_SERVER_STORE_STATEMENTS_H_
+#define USERPROFILE_SERVER_STORE_STATEMENTS_H_
+
+#include "server/postgres/session.h"
+
+namespace userprofile::store {
+
+// Every statement of the store. All return the columns of profile_rows.h, are
+// keyed by user_id, and take times as parameters: distributed PostgreSQLs
+// refuse now() inside DO UPDATE.
+
+// $1 user ids (bigint[]). Unknown ones are missing from the result, which has
+// no order.
+extern const postgres::Statement kGetProfiles;
+
+// One row per contact, all of different users, as arrays of equal length:
+// $1 user ids, $2 usernames, $3 first names, $4 last names, $5 language codes,
+// $6 is_active, $7 event times (seconds since 1970); then $8 the time now, and
+// $9 to $12 what a NULL in $2 to $5 means for a known user: true clears the
+// column, false keeps it. Rows are written in key order, so that two batches
+// can't deadlock. The result has no order.
+extern const postgres::Statement kUpsertUsers;
+
+// $1 user id, $2 real name, $3 nickname, $4 study track, $5 grade band,
+// $6 grade year, $7 phone, $8 the time now. A NULL keeps what is stored.
+// Returns nothing if the user is unknown or has completed onboarding.
+extern const postgres::Statement kCompleteOnboarding;
+
+}  // namespace userprofile::store
+
+#endif  // USERPROFILE_SERVER_STORE_STATEMENTS_H_

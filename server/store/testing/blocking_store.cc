@@ -1,0 +1,82 @@
+#include "server/store/testing/blocking_store.h"
+
+#include <deque>
+#include <future>
+#include <memory>
+#include <utility>
+
+namespace userprofile::store {
+namespace {
+
+template <typename Response, typename Request>
+using Method = void (ProfileStore::*)(const Request&, Response*, CallContext,
+                                      Done);
+
+// Starts a call for each request, then waits for all answers.
+template <typename Response, typename Request>
+std::vector<absl::StatusOr<Response>> CallAll(
+    ProfileStore& store, Method<Response, Request> method,
+    const std::vector<Request>& requests, const CallContext& context) {
+  std::deque<Response> responses;
+  // Shared with the callbacks, which may still be in set_value when its effect
+  // is seen here.
+  std::vector<std::shared_ptr<std::promise<absl::Status>>> answers;
+  for (const Request& request : requests) {
+    Response& response = responses.emplace_back();
+    auto answer = std::make_shared<std::promise<absl::Status>>();
+    answers.push_back(answer);
+    (store.*method)(request, &response, context, [answer](absl::Status status) {
+      answer->set_value(std::move(status));
+    });
+  }
+  std::vector<absl::StatusOr<Response>> results;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const absl::Status status = answers[i]->get_future().get();
+    if (status.ok()) {
+      results.emplace_back(std::move(responses[i]));
+    } else {
+      results.emplace_back(status);
+    }
+  }
+  return results;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::UpsertUserResponse> BlockingStore::Upsert(
+    const v1::UpsertUserRequest& request, CallContext context) {
+  return CallAll<v1::UpsertUserResponse, v1::UpsertUserRequest>(
+             store_, &ProfileStore::UpsertUser, {request}, context)
+      .front();
+}
+
+absl::StatusOr<v1::GetProfileResponse> BlockingStore::Get(std::int64_t user_id,
+                                                          CallContext context) {
+  v1::GetProfileRequest request;
+  request.set_user_id(user_id);
+  return CallAll<v1::GetProfileResponse, v1::GetProfileRequest>(
+             store_, &ProfileStore::GetProfile, {request}, context)
+      .front();
+}
+
+absl::StatusOr<v1::CompleteOnboardingResponse> BlockingStore::Complete(
+    const v1::CompleteOnboardingRequest& request, CallContext context) {
+  return CallAll<v1::CompleteOnboardingResponse, v1::CompleteOnboardingRequest>(
+             store_, &ProfileStore::CompleteOnboarding, {request}, context)
+      .front();
+}
+
+std::vector<absl::StatusOr<v1::UpsertUserResponse>> BlockingStore::UpsertAll(
+    const std::vector<v1::UpsertUserRequest>& requests) {
+  return CallAll<v1::UpsertUserResponse, v1::UpsertUserRequest>(
+      store_, &ProfileStore::UpsertUser, requests, {});
+}
+
+std::vector<absl::StatusOr<v1::CompleteOnboardingResponse>>
+BlockingStore::CompleteAll(
+    const std::vector<v1::CompleteOnboardingRequest>& requests) {
+  return CallAll<v1::CompleteOnboardingResponse, v1::CompleteOnboardingRequest>(
+      store_, &ProfileStore::CompleteOnboarding, requests, {});
+}
+
+}  // namespace userprofile::store

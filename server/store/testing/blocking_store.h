@@ -1,0 +1,37 @@
+#ifndef USERPROFILE_SERVER_STORE_TESTING_BLOCKING_STORE_H_
+#define USERPROFILE_SERVER_STORE_TESTING_BLOCKING_STORE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/store/profile_store.h"
+
+namespace userprofile::store {
+
+// A store's calls for tests: they wait for the answer. Thread-safe.
+class BlockingStore {
+ public:
+  // `store` must outlive this object.
+  explicit BlockingStore(ProfileStore& store) : store_(store) {}
+
+  absl::StatusOr<v1::UpsertUserResponse> Upsert(
+      const v1::UpsertUserRequest& request, CallContext context = {});
+  absl::StatusOr<v1::GetProfileResponse> Get(std::int64_t user_id,
+                                             CallContext context = {});
+  absl::StatusOr<v1::CompleteOnboardingResponse> Complete(
+      const v1::CompleteOnboardingRequest& request, CallContext context = {});
+
+  // All at once; the answers in the order of the requests.
+  std::vector<absl::StatusOr<v1::UpsertUserResponse>> UpsertAll(
+      const std::vector<v1::UpsertUserRequest>& requests);
+  std::vector<absl::StatusOr<v1::CompleteOnboardingResponse>> CompleteAll(
+      const std::vector<v1::CompleteOnboardingRequest>& requests);
+
+ private:
+  ProfileStore& store_;
+};
+
+}  // namespace userprofile::store
+
+#endif  // USERPROFILE_SERVER_STORE_TESTING_BLOCKING_STORE_H_

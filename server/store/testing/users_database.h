@@ -1,0 +1,24 @@
+#ifndef USERPROFILE_SERVER_STORE_TESTING_USERS_DATABASE_H_
+#define USERPROFILE_SERVER_STORE_TESTING_USERS_DATABASE_H_
+
+#include "server/postgres/session.h"
+#include "tests/support/test_database.h"
+
+namespace userprofile::store {
+
+// A test database with the users table in it, as the migrations leave it.
+class UsersDatabase : public testing::TestDatabase {
+ public:
+  UsersDatabase();
+
+  // One for all tests of the program, for those that need no more than an empty
+  // table.
+  static UsersDatabase& Shared();
+
+  // Removes all users; then makes sessions as the server would.
+  postgres::SessionFactory EmptySessions();
+};
+
+}  // namespace userprofile::store
+
+#endif  // USERPROFILE_SERVER_STORE_TESTING_USERS_DATABASE_H_

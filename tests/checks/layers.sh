@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# Checks who includes whom: the tables below are the rule, ARCHITECTURE.md says
+# why. A folder may include itself, and everybody the generated messages.
+#   layers.sh [ROOT]    ROOT: the checkout, if not the one of this script
+set -euo pipefail
+cd "${1:-$(dirname "${BASH_SOURCE[0]}")/../..}"
+
+# A folder, and the folders that it may include.
+layers='
+server/base
+server/ops          server/base
+server/postgres     server/base
+server/schema       server/base server/postgres server/ops migrations
+server/store        server/base server/postgres server/ops
+server/service      server/base server/store server/ops
+server/app          server/base server/postgres server/schema server/store
+                    server/service server/ops
+server              server/base server/app
+client
+client/telegram
+client/adapter      client client/telegram
+tests/support       server/base server/postgres server/schema
+tests               tests/support client client/telegram
+'
+
+# What tests beside the code, and what helps them, may include besides; only
+# they may include what helps them.
+for_tests='tests/support migrations'
+is_test='_test[.]cc$|_testing[.](h|cc)$|/testing([.]h|[.]cc|/)'
+
+# The start of an include, and the folders that may include it. What is in no
+# row (the standard library, Abseil, ...) is free to all.
+libraries='
+pqxx                server/postgres
+libpq               server/postgres
+grpcpp/             server/service server/app server client tests/support tests
+grpc/               server/service server/app server client tests/support tests
+userprofile/v1/user_profile_service.grpc.pb.h
+                    server/service server/app server client tests/support tests
+prometheus/         server/ops
+httplib.h           server/ops client tests/support tests
+phonenumbers/       server/service
+CLI/                server/app server client/adapter
+'
+
+find server client tests migrations -name '*.h' -o -name '*.cc' | sort |
+  xargs grep -Hn '^[[:space:]]*#[[:space:]]*include' |
+  awk -v layers="$layers" -v libraries="$libraries" -v for_tests="$for_tests" \
+    -v is_test="$is_test" '
+# Reads a table: a line that starts in column 1 starts a row.
+function read_table(text, table,    lines, words, n, m, i, j, key) {
+  n = split(text, lines, "\n")
+  for (i = 1; i <= n; i++) {
+    m = split(lines[i], words, " ")
+    for (j = 1; j <= m; j++) {
+      if (j == 1 && lines[i] !~ /^ /) {
+        key = words[1]
+        table[key] = " "
+      } else {
+        table[key] = table[key] words[j] " "
+      }
+    }
+  }
+}
+
+# The longest row of the layers that the path is in.
+function folder_of(path) {
+  while (sub(/\/[^\/]*$/, "", path)) {
+    if (path in layer) return path
+  }
+  return ""
+}
+
+function complain(what) {
+  printf "%s:%s: %s\n", file, line, what
+  bad = 1
+}
+
+BEGIN {
+  read_table(layers, layer)
+  read_table(libraries, library)
+}
+
+{
+  split($0, field, ":")
+  file = field[1]
+  line = field[2]
+  included = $0
+  gsub(/^[^<"]*[<"]|[>"].*$/, "", included)
+  includes++
+
+  folder = folder_of(file)
+  if (folder == "") folder = file
+  allowed = layer[folder] folder " "
+  if (file ~ is_test) {
+    allowed = allowed for_tests " "
+  } else if (included ~ is_test) {
+    complain("only tests may include what helps tests (" included ")")
+  }
+
+  if (included ~ /^(server|client|tests|migrations)\//) {
+    target = folder_of(included)
+    if (target == "") target = substr(included, 1, index(included, "/") - 1)
+    if (index(allowed, " " target " ") == 0) {
+      complain(folder " may not include " target " (" included ")")
+    }
+  }
+  for (name in library) {
+    if (index(included, name) == 1 &&
+        index(library[name], " " folder " ") == 0) {
+      complain(folder " may not include <" included ">")
+    }
+  }
+}
+
+END {
+  printf "%d includes checked\n", includes
+  exit bad || includes == 0
+}'

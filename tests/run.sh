@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs every test, or those with a label.
+#   run.sh [--preset dev|asan|tsan|release] [--label LABEL] [CTEST ARGUMENTS...]
+# Example: tests/run.sh --preset tsan --label store
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+arguments=("$@")
+
+preset=dev
+targets=()
+select=()
+while (($# >= 2)); do
+  case $1 in
+    --preset) preset=$2 ;;
+    --label)
+      targets=("tests_$2")
+      select=(--label-regex "^$2\$")
+      ;;
+    *) break ;;
+  esac
+  shift 2
+done
+
+# ThreadSanitizer of g++ 12 and 13 can't start where the kernel puts programs
+# at addresses of more than 28 random bits.
+if [[ $preset == tsan && -z ${USERPROFILE_FIXED_ADDRESSES:-} ]] &&
+  (($(cat /proc/sys/vm/mmap_rnd_bits 2>/dev/null || echo 0) > 28)); then
+  export USERPROFILE_FIXED_ADDRESSES=1
+  exec setarch "$(uname -m)" --addr-no-randomize tests/run.sh "${arguments[@]}"
+fi
+
+deploy/local/build.sh "$preset" "${targets[@]}"
+exec ctest --test-dir "build/$preset" --output-on-failure --no-tests=error \
+  --parallel "$(nproc)" "${select[@]}" "$@"
