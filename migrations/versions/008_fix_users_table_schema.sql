@@ -234,7 +234,8 @@ BEGIN
       ('idx_users_grade_year', 'grade_year', false)
     ) AS expected (name, columns, is_unique)
     LEFT JOIN pg_class ON relname = expected.name
-      AND relnamespace = schema_name::regnamespace
+      AND relnamespace = (SELECT relnamespace FROM pg_class
+                          WHERE oid = 'users'::regclass)
     LEFT JOIN pg_index ON indexrelid = pg_class.oid
     LEFT JOIN pg_constraint ON conindid = pg_class.oid
       AND conrelid = indrelid

@@ -2,3 +2,10 @@
 -- created its row: so "new" is known from the row itself.
 ALTER TABLE users
   ADD COLUMN IF NOT EXISTS revision bigint NOT NULL DEFAULT 1;
+
+-- Where somebody had added the column by hand.
+UPDATE users SET revision = 1 WHERE revision IS NULL;
+SET CONSTRAINTS ALL IMMEDIATE;
+ALTER TABLE users
+  ALTER COLUMN revision SET DEFAULT 1,
+  ALTER COLUMN revision SET NOT NULL;

@@ -29,6 +29,7 @@ absl::optional<Account> AccountNamed(const char* name) {
 }
 
 // The owner of what lies at `path`, unless that is root or nothing is there.
+// initdb wants the user to have a name.
 absl::optional<Account> OwnerOf(const std::string& path) {
   struct stat info;
   if (stat(path.c_str(), &info) != 0 || info.st_uid == 0) return absl::nullopt;
@@ -36,9 +37,8 @@ absl::optional<Account> OwnerOf(const std::string& path) {
   passwd* found = nullptr;
   std::array<char, kPasswdBuffer> buffer;
   getpwuid_r(info.st_uid, &entry, buffer.data(), buffer.size(), &found);
-  if (found != nullptr) return Named(*found);
-  return Account{info.st_uid, info.st_gid, absl::StrCat("uid ", info.st_uid),
-                 true};
+  if (found == nullptr) return absl::nullopt;
+  return Named(*found);
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ bool HoldsPrograms(const std::string& folder) {
 int MajorVersion(const std::string& folder) {
   Command command;
   command.words = {absl::StrCat(folder, "/postgres"), "--version"};
-  const absl::StatusOr<Outcome> outcome = Run(std::move(command));
+  const absl::StatusOr<Outcome> outcome = RunToEnd(std::move(command));
   if (!outcome.ok() || outcome->exit_code != 0) return 0;
   const std::vector<absl::string_view> words =
       absl::StrSplit(outcome->output, ' ');

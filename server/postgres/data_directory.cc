@@ -61,7 +61,8 @@ absl::Status RunInitdb(const Binaries& binaries, const std::string& folder,
   if (!durable) command.words.push_back("--no-sync");
   command.account = account;
   command.directory = folder;
-  USERPROFILE_ASSIGN_OR_RETURN(const Outcome outcome, Run(std::move(command)));
+  USERPROFILE_ASSIGN_OR_RETURN(const Outcome outcome,
+                               RunToEnd(std::move(command)));
   if (outcome.exit_code == 0) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("initdb failed: ", outcome.output));
 }

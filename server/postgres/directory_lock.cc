@@ -9,19 +9,36 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 
 namespace userprofile::postgres {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Milliseconds(200);
+constexpr absl::Duration kPollInterval = absl::Milliseconds(10);
+
+// Returns an errno. Patient, for whoever only looks (IsHeld) is gone at once.
+int Lock(int fd) {
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    const int error = errno;
+    if (error != EWOULDBLOCK || absl::Now() > deadline) return error;
+    absl::SleepFor(kPollInterval);
+  }
+  return 0;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<DirectoryLock>> DirectoryLock::Acquire(
     const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/lock");
   const int fd =
-      open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+      open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("can't open ", path));
   }
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    const int error = errno;
+  if (const int error = Lock(fd); error != 0) {
     std::array<char, 32> buffer;
     const ssize_t n = pread(fd, buffer.data(), buffer.size(), 0);
     close(fd);
@@ -47,8 +64,7 @@ bool DirectoryLock::IsHeld(const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/lock");
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) return false;
-  // Shared, and let go at once: a server that starts right now is refused at
-  // worst for an instant.
+  // Shared, and let go at once: see Acquire.
   const bool held = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
   close(fd);
   return held;

@@ -177,7 +177,7 @@ absl::StatusOr<pid_t> Spawn(const Command& command) {
   return Explain(command, failure);
 }
 
-absl::StatusOr<Outcome> Run(Command command) {
+absl::StatusOr<Outcome> RunToEnd(Command command) {
   std::array<int, 2> output;
   if (pipe2(output.data(), O_CLOEXEC) != 0) {
     return absl::ErrnoToStatus(errno, "can't create a pipe");

@@ -45,7 +45,7 @@ struct Outcome {
 };
 
 // Runs the program to its end; `output` of the command is not used.
-absl::StatusOr<Outcome> Run(Command command);
+absl::StatusOr<Outcome> RunToEnd(Command command);
 
 }  // namespace userprofile::postgres
 

@@ -88,7 +88,7 @@ void Monitor::Run() {
 absl::StatusOr<Report> Monitor::InspectOnce() {
   if (session_ != nullptr) {
     absl::StatusOr<Report> report = Inspect(*session_);
-    if (session_->healthy()) return report;
+    if (report.ok()) return report;
     // Perhaps the server just came back: a fresh session will tell.
     session_ = nullptr;
   }

@@ -68,7 +68,7 @@ class Monitor {
  private:
   void Run();
 
-  // One inspection, on a fresh session if the last one is lost.
+  // One inspection, on a fresh session if the last one fails.
   absl::StatusOr<Report> InspectOnce();
 
   // Tells the Readiness and the log; returns the outcome as CheckNow does.

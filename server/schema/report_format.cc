@@ -29,7 +29,9 @@ std::string FormatText(const Report& report) {
     absl::StrAppendFormat(&text, "%10s%s\n", "", breach.remedy);
   }
   absl::StrAppendFormat(
-      &text, "\n%d as needed, %d breaches that could harm data, %d advisory.\n",
+      &text,
+      "\n%d as needed; breaches: %d blocking (they can harm data), "
+      "%d advisory.\n",
       report.holdings.size(), report.Count(Severity::kBlocking),
       report.Count(Severity::kAdvisory));
   if (report.migrations_pending) {
@@ -58,15 +60,20 @@ std::string FormatJson(const Report& report) {
                {"migrations_pending", report.migrations_pending},
                {"holds", holds},
                {"breaches", breaches}})
-      .dump(2);
+      .dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string FormatText(const std::vector<MigrationStatus>& migrations) {
   std::string text;
   for (const MigrationStatus& migration : migrations) {
-    absl::StrAppendFormat(&text, "%-8s  %-36s  %s\n", ToString(migration.state),
-                          Label(migration.version, migration.name),
-                          migration.applied_at);
+    const std::string label = Label(migration.version, migration.name);
+    if (migration.applied_at.empty()) {
+      absl::StrAppend(&text, ToString(migration.state), "   ", label, "\n");
+    } else {
+      absl::StrAppendFormat(&text, "%s   %-36s  %s\n",
+                            ToString(migration.state), label,
+                            migration.applied_at);
+    }
   }
   return text;
 }
@@ -81,7 +88,8 @@ std::string FormatJson(const std::vector<MigrationStatus>& migrations) {
                                        ? Json(nullptr)
                                        : Json(migration.applied_at)}});
   }
-  return Json({{"migrations", list}}).dump(2);
+  return Json({{"migrations", list}})
+      .dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace userprofile::schema

@@ -1,0 +1,234 @@
+#include "server/postgres/session.h"
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "server/postgres/errors.h"
+#include "tests/support/test_database.h"
+
+namespace userprofile::postgres {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::userprofile::testing::TestDatabase;
+
+class SessionTest : public ::testing::Test {
+ protected:
+  SessionTest() : session_(database_.Connect()) {}
+
+  std::string Value(const std::string& sql) {
+    const absl::StatusOr<Rows> rows = session_->ExecuteScript(sql);
+    EXPECT_TRUE(rows.ok()) << rows.status();
+    return rows.ok() && !rows->empty() ? std::string(rows->Text(0, 0)) : "";
+  }
+
+  TestDatabase database_;
+  std::unique_ptr<Session> session_;
+};
+
+TEST_F(SessionTest, ReadsValuesOfEveryKind) {
+  const absl::StatusOr<Rows> rows = session_->ExecuteScript(
+      "VALUES (9007199254740993, 0.1::float8, true, 'a', NULL),"
+      " (-1, 'Infinity', false, '', NULL), (0, '-Infinity', NULL, NULL, NULL)");
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  ASSERT_EQ(rows->size(), 3);
+  EXPECT_EQ(rows->Int64(0, 0), 9007199254740993);
+  EXPECT_EQ(rows->Double(0, 1), 0.1);
+  EXPECT_TRUE(rows->Bool(0, 2));
+  EXPECT_EQ(rows->Text(0, 3), "a");
+  EXPECT_EQ(rows->Int64(1, 0), -1);
+  EXPECT_EQ(rows->Double(1, 1), std::numeric_limits<double>::infinity());
+  EXPECT_FALSE(rows->Bool(1, 2));
+  EXPECT_EQ(rows->Text(1, 3), "");
+  EXPECT_FALSE(rows->IsNull(1, 3));
+  EXPECT_EQ(rows->Double(2, 1), -std::numeric_limits<double>::infinity());
+}
+
+TEST_F(SessionTest, TellsNullFromEverythingElse) {
+  const absl::StatusOr<Rows> rows =
+      session_->Execute({"nulls", "SELECT $1::text, $2::bigint, $3::text"},
+                        {absl::nullopt, absl::nullopt, ""});
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  EXPECT_TRUE(rows->IsNull(0, 0));
+  EXPECT_EQ(rows->Text(0, 0), "");
+  EXPECT_EQ(rows->Int64(0, 1), 0);
+  EXPECT_EQ(rows->Double(0, 1), 0);
+  EXPECT_FALSE(rows->Bool(0, 0));
+  EXPECT_FALSE(rows->IsNull(0, 2));
+}
+
+TEST_F(SessionTest, KeepsRowsAfterTheSessionIsGone) {
+  absl::string_view text;
+  Rows copy;
+  {
+    const absl::StatusOr<Rows> rows =
+        session_->ExecuteScript("SELECT repeat('long ', 20)");
+    ASSERT_TRUE(rows.ok());
+    copy = *rows;
+    text = rows->Text(0, 0);
+  }
+  session_.reset();
+  EXPECT_EQ(text.size(), 100);
+}
+
+TEST_F(SessionTest, CountsTheRowsThatAStatementWrote) {
+  ASSERT_TRUE(session_->ExecuteScript("CREATE TABLE t (n int)").ok());
+  const absl::StatusOr<Rows> rows = session_->Execute(
+      {"insert", "INSERT INTO t SELECT generate_series(1, 3)"}, {});
+  ASSERT_TRUE(rows.ok());
+  EXPECT_EQ(rows->affected(), 3);
+  EXPECT_TRUE(rows->empty());
+}
+
+TEST_F(SessionTest, PreparesAStatementOnce) {
+  const Statement statement{"once", "SELECT $1::int"};
+  for (const char* value : {"1", "2", "3"}) {
+    EXPECT_EQ(session_->Execute(statement, {value})->Text(0, 0), value);
+  }
+  EXPECT_EQ(Value("SELECT generic_plans + custom_plans FROM"
+                  " pg_prepared_statements WHERE name = 'once'"),
+            "3");
+}
+
+TEST_F(SessionTest, TriesAgainToPrepareWhatFailed) {
+  const Statement statement{"late", "SELECT n FROM t"};
+  EXPECT_EQ(SqlState(session_->Execute(statement, {}).status()), "42P01");
+  ASSERT_TRUE(session_->ExecuteScript("CREATE TABLE t (n int)").ok());
+  EXPECT_TRUE(session_->Execute(statement, {}).ok());
+}
+
+TEST_F(SessionTest, RefusesNulBytes) {
+  const std::string nul("a\0b", 3);
+  const absl::Status parameter =
+      session_->Execute({"nul", "SELECT $1::text"}, {nul}).status();
+  EXPECT_EQ(parameter.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(session_->ExecuteScript(nul).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(session_->healthy());
+}
+
+TEST_F(SessionTest, NamesTheStatementInErrors) {
+  const absl::Status status =
+      session_->Execute({"find_user", "SELECT 1 FROM users"}, {}).status();
+  EXPECT_THAT(std::string(status.message()), HasSubstr("find_user: "));
+}
+
+TEST_F(SessionTest, RunsScriptsOfSeveralStatements) {
+  EXPECT_EQ(Value("CREATE TABLE t (n int); INSERT INTO t VALUES (7);"
+                  "SELECT n FROM t"),
+            "7");
+}
+
+TEST_F(SessionTest, HoldsItsSettingsWhateverTheRolesAre) {
+  database_.Execute(
+      "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit ="
+      " off', current_database()); EXECUTE format('ALTER DATABASE %I SET"
+      " timezone = ''Asia/Tehran''', current_database()); EXECUTE"
+      " format('ALTER DATABASE %I SET datestyle = ''SQL, DMY''',"
+      " current_database()); EXECUTE format('ALTER DATABASE %I SET"
+      " extra_float_digits = 0', current_database()); END $$");
+  session_ = database_.Connect();
+  EXPECT_EQ(Value("SHOW synchronous_commit"), "on");
+  EXPECT_EQ(Value("SELECT '2026-01-02 03:04:05.678901+00'::timestamptz"),
+            "2026-01-02 03:04:05.678901+00");
+  EXPECT_EQ(Value("SELECT 0.1::float8 + 0.2::float8"), "0.30000000000000004");
+}
+
+TEST_F(SessionTest, KeepsAStrongerSynchronousCommit) {
+  database_.Execute(
+      "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit ="
+      " remote_apply', current_database()); END $$");
+  session_ = database_.Connect();
+  EXPECT_EQ(Value("SHOW synchronous_commit"), "remote_apply");
+}
+
+TEST_F(SessionTest, IsRefusedByAReadOnlyDatabase) {
+  database_.Execute(
+      "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET"
+      " default_transaction_read_only = on', current_database()); END $$");
+  EXPECT_EQ(database_.session_factory()().status().code(),
+            absl::StatusCode::kUnavailable);
+}
+
+TEST_F(SessionTest, CommitsSeveralStatementsTogether) {
+  const absl::Status status = InTransaction(*session_, [&]() -> absl::Status {
+    EXPECT_TRUE(session_->ExecuteScript("CREATE TABLE t (n int)").ok());
+    EXPECT_TRUE(session_->Execute({"i", "INSERT INTO t VALUES (1)"}, {}).ok());
+    EXPECT_TRUE(session_->Execute({"i", "INSERT INTO t VALUES (1)"}, {}).ok());
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(database_.Execute("SELECT n FROM t").size(), 2);
+}
+
+TEST_F(SessionTest, RollsBackATransactionThatFails) {
+  ASSERT_TRUE(session_->ExecuteScript("CREATE TABLE t (n int)").ok());
+  const absl::Status status = InTransaction(*session_, [&]() -> absl::Status {
+    // The first use of a prepared statement, and a later one.
+    EXPECT_TRUE(session_->Execute({"i", "INSERT INTO t VALUES (1)"}, {}).ok());
+    EXPECT_TRUE(session_->Execute({"i", "INSERT INTO t VALUES (1)"}, {}).ok());
+    return absl::CancelledError("enough");
+  });
+  EXPECT_EQ(status.message(), "enough");
+  EXPECT_TRUE(database_.Execute("SELECT n FROM t").empty());
+  EXPECT_EQ(Value("SELECT count(*) FROM t"), "0");
+}
+
+TEST_F(SessionTest, DoesNotTakeAFailedTransactionForACommit) {
+  ASSERT_TRUE(session_->ExecuteScript("CREATE TABLE t (n int)").ok());
+  const absl::Status status = InTransaction(*session_, [&]() -> absl::Status {
+    EXPECT_TRUE(session_->ExecuteScript("INSERT INTO t VALUES (1)").ok());
+    EXPECT_FALSE(session_->ExecuteScript("SELECT 1/0").ok());
+    return absl::OkStatus();
+  });
+  EXPECT_FALSE(status.ok());
+  EXPECT_EQ(Value("SELECT count(*) FROM t"), "0");
+}
+
+TEST_F(SessionTest, LosesATransactionWithItsConnection) {
+  ASSERT_TRUE(session_->ExecuteScript("CREATE TABLE t (n int)").ok());
+  const absl::Status status = InTransaction(*session_, [&]() -> absl::Status {
+    EXPECT_TRUE(session_->ExecuteScript("INSERT INTO t VALUES (1)").ok());
+    database_.CutConnections();
+    return session_->ExecuteScript("INSERT INTO t VALUES (2)").status();
+  });
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(database_.Execute("SELECT n FROM t").empty());
+}
+
+TEST_F(SessionTest, ReportsADatabaseThatIsNotThereAsUnavailable) {
+  ConnectOptions options;
+  options.conninfo = "host=/nonexistent password=secret dbname=x";
+  const absl::Status status = Connect(options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()), Not(HasSubstr("secret")));
+
+  options.conninfo = absl::StrCat(database_.conninfo(), " dbname=missing");
+  EXPECT_EQ(Connect(options).status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(SessionTest, RefusesAConnectionStringThatCannotBeRead) {
+  ConnectOptions options;
+  options.conninfo = "host=h secret";
+  const absl::Status status = Connect(options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), Not(HasSubstr("secret")));
+}
+
+TEST_F(SessionTest, FindsTheServerThatIsThereAmongSeveralHosts) {
+  ConnectOptions options;
+  options.conninfo = database_.conninfo();
+  options.conninfo.replace(options.conninfo.find("host="), 5,
+                           "host=/nonexistent,");
+  EXPECT_TRUE(Connect(options).ok());
+}
+
+}  // namespace
+}  // namespace userprofile::postgres

@@ -1,0 +1,189 @@
+#include "server/schema/damages_testing.h"
+
+#include "absl/strings/str_cat.h"
+#include "migrations/embedded.h"
+
+namespace userprofile::schema {
+namespace {
+
+constexpr Severity kAdvisory = Severity::kAdvisory;
+constexpr Severity kBlocking = Severity::kBlocking;
+
+constexpr Damage kDamages[] = {
+    // Columns
+    {"ALTER TABLE users DROP first_name", "users.first_name", kBlocking},
+    {"ALTER TABLE users DROP onboarding_completed",
+     "users.onboarding_completed", kBlocking},
+    {"ALTER TABLE users DROP is_active, DROP created_at", "users.is_active",
+     kBlocking},
+    {"ALTER TABLE users DROP revision", "users.revision", kBlocking},
+    {"ALTER TABLE users RENAME user_id TO telegram_id", "users.user_id",
+     kBlocking, "changed nothing: users has no column user_id", false},
+
+    // Types
+    {"ALTER TABLE users ALTER first_name TYPE varchar(64)", "users.first_name",
+     kBlocking},
+    {"ALTER TABLE users ALTER phone TYPE char(20)", "users.phone", kBlocking},
+    {"ALTER TABLE users ALTER first_name TYPE text", "users.first_name",
+     kAdvisory},
+    {"ALTER TABLE users ALTER grade_year TYPE smallint USING 3",
+     "users.grade_year", kBlocking},
+    {"ALTER TABLE users ALTER user_id TYPE integer", "users.user_id",
+     kBlocking},
+    {"ALTER TABLE users ALTER last_seen_at TYPE timestamp",
+     "users.last_seen_at", kBlocking},
+    {"ALTER TABLE users ALTER created_at TYPE timestamptz, "
+     "ALTER created_at SET DEFAULT now()",
+     "users.created_at", kBlocking},
+    {"ALTER TABLE users ALTER updated_at TYPE timestamp(0)", "users.updated_at",
+     kBlocking},
+    {"ALTER TABLE users ALTER phone TYPE bytea USING phone::bytea",
+     "users.phone", kBlocking, "users.phone is bytea, but has to be text",
+     false},
+    {"ALTER TABLE users ALTER first_name TYPE varchar(64);"
+     "CREATE VIEW names AS SELECT first_name FROM users",
+     "users.first_name", kBlocking, "drop what depends on the column", false},
+    {"ALTER TABLE users DROP last_name; ALTER TABLE users "
+     "ADD last_name text GENERATED ALWAYS AS (first_name || '!') STORED",
+     "users.last_name", kBlocking},
+    {"ALTER TABLE users ALTER user_id ADD GENERATED ALWAYS AS IDENTITY",
+     "users.user_id", kBlocking},
+
+    // NULL and defaults
+    {"ALTER TABLE users ALTER username SET NOT NULL", "users.username",
+     kBlocking},
+    {"ALTER TABLE users ALTER is_active DROP NOT NULL", "users.is_active",
+     kBlocking},
+    {"ALTER TABLE users ALTER onboarding_completed DROP NOT NULL;"
+     "UPDATE users SET onboarding_completed = NULL",
+     "users.onboarding_completed", kBlocking, nullptr, false},
+    {"ALTER TABLE users ALTER onboarding_completed SET DEFAULT true",
+     "users.onboarding_completed", kAdvisory},
+    {"ALTER TABLE users ALTER nickname SET DEFAULT 'anonymous'",
+     "users.nickname", kBlocking},
+    {"ALTER TABLE users ALTER created_at DROP DEFAULT", "users.created_at",
+     kAdvisory},
+    {"ALTER TABLE users ALTER \"Coins\" SET NOT NULL", "users.\"Coins\"",
+     kBlocking, "could be stored: \"Coins\"; for each"},
+
+    {"ALTER TABLE users ALTER revision DROP NOT NULL,"
+     " ALTER revision DROP DEFAULT; UPDATE users SET revision = NULL",
+     "users.revision", kBlocking, nullptr, false},
+
+    // The primary key
+    {"ALTER TABLE users DROP CONSTRAINT users_pkey;"
+     "ALTER TABLE users ALTER user_id DROP NOT NULL",
+     "users.user_id", kBlocking},
+    {"ALTER TABLE users DROP CONSTRAINT users_pkey;"
+     "INSERT INTO users (user_id, revision) VALUES (1, 2)",
+     "users primary key", kBlocking, "1 users have more than one row", false},
+    {"ALTER TABLE users DROP CONSTRAINT users_pkey;"
+     "ALTER TABLE users ALTER user_id DROP NOT NULL;"
+     "INSERT INTO users (user_id) VALUES (NULL)",
+     "users.user_id", kBlocking, "1 rows of users have no user_id", false},
+    {"ALTER TABLE users DROP CONSTRAINT users_pkey;"
+     "ALTER TABLE users ADD PRIMARY KEY (user_id, created_at)",
+     "users primary key", kBlocking, "but needs PRIMARY KEY (user_id)", false},
+    {"ALTER TABLE users DROP CONSTRAINT users_pkey;"
+     "ALTER TABLE users ADD PRIMARY KEY (user_id) DEFERRABLE",
+     "users primary key", kBlocking, "but needs PRIMARY KEY (user_id)", false},
+
+    // Indexes
+    {"DROP INDEX idx_users_nickname", "idx_users_nickname", kBlocking},
+    {"DROP INDEX idx_users_grade_year", "idx_users_grade_year", kAdvisory},
+    {"DROP INDEX idx_users_nickname; UPDATE users SET nickname = 'same'",
+     "idx_users_nickname", kBlocking, "1 nicknames are used by more than one",
+     false},
+    {"DROP INDEX idx_users_nickname;"
+     "CREATE INDEX idx_users_nickname ON users (nickname)",
+     "idx_users_nickname", kBlocking},
+    {"DROP INDEX idx_users_nickname;"
+     "CREATE UNIQUE INDEX idx_users_nickname ON users (lower(nickname))",
+     "idx_users_nickname", kBlocking},
+    {"DROP INDEX idx_users_nickname; CREATE UNIQUE INDEX idx_users_nickname "
+     "ON users (nickname) WHERE onboarding_completed",
+     "idx_users_nickname", kBlocking},
+    {"DROP INDEX idx_users_nickname; CREATE UNIQUE INDEX idx_users_nickname "
+     "ON users (nickname) NULLS NOT DISTINCT",
+     "idx_users_nickname", kBlocking},
+    {"UPDATE pg_index SET indisvalid = false "
+     "WHERE indexrelid = 'idx_users_nickname'::regclass",
+     "idx_users_nickname", kBlocking},
+    {"DROP INDEX idx_users_study_track; CREATE UNIQUE INDEX "
+     "idx_users_study_track ON users (study_track)",
+     "idx_users_study_track", kBlocking},
+    {"DROP INDEX idx_users_grade_year;"
+     "CREATE INDEX idx_users_grade_year ON users (grade_band)",
+     "idx_users_grade_year", kAdvisory},
+    {"DROP INDEX idx_users_nickname; CREATE TABLE users_old (nickname text);"
+     "CREATE UNIQUE INDEX idx_users_nickname ON users_old (nickname)",
+     "idx_users_nickname", kBlocking, "is taken by something that is no index",
+     false},
+    {"DROP INDEX idx_users_nickname; ALTER TABLE users "
+     "ADD CONSTRAINT idx_users_nickname UNIQUE (username)",
+     "idx_users_nickname", kBlocking, "is taken by another constraint", false},
+
+    // The table
+    {"ALTER TABLE users SET UNLOGGED", "users", kBlocking},
+    {"ALTER TABLE users RENAME TO people;"
+     "CREATE VIEW users AS SELECT * FROM people",
+     "users", kBlocking, "users is not an ordinary table", false},
+};
+
+}  // namespace
+
+absl::Span<const Damage> Damages() { return kDamages; }
+
+void CreateUnmigratedTable(const testing::TestDatabase& database) {
+  std::string sql = "DROP SCHEMA public CASCADE; CREATE SCHEMA public;";
+  for (const migrations::Migration& migration : migrations::Embedded()) {
+    absl::StrAppend(&sql, migration.sql, ";");
+  }
+  absl::StrAppend(
+      &sql,
+      "ALTER TABLE users ADD COLUMN \"Coins\" integer;"
+      "INSERT INTO users (user_id, username, first_name, last_name,"
+      " onboarding_completed, nickname, phone, \"Coins\", created_at,"
+      " last_seen_at, updated_at) VALUES"
+      " (1, 'u1', 'Ali', 'R', true, 'ali', '+98', 10,"
+      "  '2025-01-02 03:04:05', '2025-02-03 04:05:06+00',"
+      "  '2025-03-04 05:06:07'),"
+      " (2, 'u2', 'Sara', NULL, false, NULL, NULL, 20,"
+      "  '2024-01-02 03:04:05', NULL, NULL)");
+  database.Execute(sql);
+}
+
+void CreateLegacyTable(const testing::TestDatabase& database) {
+  database.Execute(R"sql(
+CREATE TABLE users (
+  user_id bigint PRIMARY KEY,
+  is_active boolean,
+  created_at timestamp,
+  referral text
+);
+INSERT INTO users VALUES
+  (101, true, '2025-10-01 08:00:00.123456', 'spring'),
+  (102, true, '2025-10-02 09:30:00', ''),
+  (103, false, '2025-10-03 10:45:00', NULL),
+  (104, true, '2025-10-19 23:59:59.999999', E'tab\tand "quote"');
+CREATE INDEX idx_users_referral ON users (referral);
+CREATE VIEW active_users AS SELECT * FROM users WHERE is_active;
+CREATE TABLE users_log (user_id bigint);
+CREATE FUNCTION log_user() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN INSERT INTO users_log VALUES (NEW.user_id); RETURN NEW; END $$;
+CREATE TRIGGER log_users AFTER INSERT OR UPDATE ON users
+  FOR EACH ROW EXECUTE FUNCTION log_user();
+)sql");
+}
+
+std::string Dump(const testing::TestDatabase& database,
+                 absl::string_view columns) {
+  return std::string(
+      database
+          .Execute(absl::StrCat("SELECT string_agg(r::text, E'\\n' ORDER BY "
+                                "r::text) FROM (SELECT ",
+                                columns, " FROM users) AS r"))
+          .Text(0, 0));
+}
+
+}  // namespace userprofile::schema

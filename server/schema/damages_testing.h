@@ -1,0 +1,41 @@
+#ifndef USERPROFILE_SERVER_SCHEMA_DAMAGES_TESTING_H_
+#define USERPROFILE_SERVER_SCHEMA_DAMAGES_TESTING_H_
+
+#include <string>
+
+#include "absl/types/span.h"
+#include "server/schema/contract.h"
+#include "tests/support/test_database.h"
+
+namespace userprofile::schema {
+
+// One way in which a users table can be wrong, and what is to come of it.
+struct Damage {
+  const char* sql;     // done to a table that was as needed, with two users
+  const char* object;  // of the first breach
+  Severity severity;
+
+  // What the migration says that can't mend it; nullptr if it can.
+  const char* refusal = nullptr;
+
+  // Whether the breaches' remedies are SQL that mends all of it.
+  bool remedy_is_sql = true;
+};
+
+absl::Span<const Damage> Damages();
+
+// Makes a users table that is as needed and that nobody migrated, with two
+// users and a foreign column, instead of whatever is in the database.
+void CreateUnmigratedTable(const testing::TestDatabase& database);
+
+// The table that the fix was written for: four users, a foreign column, index,
+// view and trigger.
+void CreateLegacyTable(const testing::TestDatabase& database);
+
+// Every row of `columns` of users, as text.
+std::string Dump(const testing::TestDatabase& database,
+                 absl::string_view columns);
+
+}  // namespace userprofile::schema
+
+#endif  // USERPROFILE_SERVER_SCHEMA_DAMAGES_TESTING_H_

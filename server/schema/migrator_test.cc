@@ -1,0 +1,361 @@
+#include "server/schema/migrator.h"
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/time/clock.h"
+#include "server/base/error_info.h"
+#include "server/schema/damages_testing.h"
+#include "server/schema/history.h"
+#include "server/schema/inspector.h"
+#include "server/schema/report_format.h"
+#include "tests/support/test_database.h"
+
+namespace userprofile::schema {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+using Migrations = std::vector<migrations::Migration>;
+
+// The embedded migrations and more.
+Migrations EmbeddedAnd(const Migrations& more) {
+  Migrations all(migrations::Embedded().begin(), migrations::Embedded().end());
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+absl::StatusOr<MigrateResult> Migrate(const testing::TestDatabase& database,
+                                      const Migrations& all) {
+  MigrateOptions options;
+  options.migrations = all;
+  return schema::Migrate(database.session_factory(), options);
+}
+
+absl::StatusOr<MigrateResult> Migrate(const testing::TestDatabase& database) {
+  return schema::Migrate(database.session_factory());
+}
+
+bool HasColumn(const testing::TestDatabase& database, const char* name) {
+  return database
+      .Execute(std::string("SELECT EXISTS (SELECT FROM pg_attribute WHERE "
+                           "attrelid = 'users'::regclass AND NOT attisdropped "
+                           "AND attname = '") +
+               name + "')")
+      .Bool(0, 0);
+}
+
+void AwaitTrue(const testing::TestDatabase& database, const char* query) {
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  while (!database.Execute(query).Bool(0, 0)) {
+    ASSERT_LT(absl::Now(), deadline) << query;
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+}
+
+TEST(MigratorTest, BuildsTheTableInAnEmptyDatabaseOnce) {
+  testing::TestDatabase database;
+  const auto first = Migrate(database);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_THAT(first->applied, ElementsAre(1, 4, 8, 9, 10));
+  EXPECT_THAT(first->report.breaches, IsEmpty());
+
+  const auto second = Migrate(database);
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_THAT(second->applied, IsEmpty());
+  EXPECT_THAT(second->report.breaches, IsEmpty());
+}
+
+TEST(MigratorTest, MendsTheLegacyTableAndLosesNothing) {
+  testing::TestDatabase database;
+  CreateLegacyTable(database);
+  constexpr char kColumns[] = "user_id, is_active, created_at, referral";
+  const std::string before = Dump(database, kColumns);
+
+  const auto result = Migrate(database);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->report.breaches, IsEmpty());
+  EXPECT_EQ(Dump(database, kColumns), before);
+  EXPECT_EQ(database.Execute("SELECT count(*) FROM active_users").Int64(0, 0),
+            3);
+  EXPECT_TRUE(
+      database.Execute("SELECT to_regclass('idx_users_referral') IS NOT NULL")
+          .Bool(0, 0));
+
+  // The trigger still works, and nothing made it fire.
+  database.Execute("UPDATE users SET referral = 'x' WHERE user_id = 101");
+  EXPECT_EQ(database.Execute("SELECT count(*) FROM users_log").Int64(0, 0), 1);
+}
+
+TEST(MigratorTest, MendsEveryDamageOrRefusesAndChangesNothing) {
+  testing::TestDatabase database;
+  for (const Damage& damage : Damages()) {
+    SCOPED_TRACE(damage.sql);
+    CreateUnmigratedTable(database);
+    database.Execute(damage.sql);
+    const std::string rows = Dump(database, "*");
+    const std::string report = FormatJson(*Inspect(*database.Connect()));
+
+    const auto result = Migrate(database);
+    if (damage.refusal == nullptr) {
+      ASSERT_TRUE(result.ok()) << result.status();
+      EXPECT_THAT(result->report.breaches, IsEmpty())
+          << FormatText(result->report);
+      EXPECT_EQ(database.Execute("SELECT count(*) FROM users").Int64(0, 0), 2);
+      EXPECT_EQ(Dump(database, "\"Coins\""), "(10)\n(20)");
+    } else {
+      EXPECT_TRUE(absl::IsFailedPrecondition(result.status()));
+      EXPECT_EQ(base::ErrorReason(result.status()), kMigrationRefused);
+      EXPECT_THAT(std::string(result.status().message()),
+                  HasSubstr(damage.refusal));
+      EXPECT_EQ(Dump(database, "*"), rows);
+      EXPECT_EQ(FormatJson(*Inspect(*database.Connect())), report);
+    }
+  }
+}
+
+TEST(MigratorTest, KeepsEveryValueOfConvertedColumns) {
+  testing::TestDatabase database;
+  CreateUnmigratedTable(database);
+  constexpr char kColumns[] =
+      "user_id, first_name, created_at, last_seen_at, updated_at, phone";
+  const std::string before = Dump(database, kColumns);
+  database.Execute(
+      "ALTER TABLE users ALTER user_id TYPE integer,"
+      " ALTER first_name TYPE varchar(64), ALTER phone TYPE varchar(20),"
+      " ALTER created_at TYPE timestamptz USING created_at AT TIME ZONE 'UTC',"
+      " ALTER last_seen_at TYPE timestamp"
+      "  USING last_seen_at AT TIME ZONE 'UTC'");
+  ASSERT_NE(Dump(database, kColumns), before);
+  ASSERT_TRUE(Migrate(database).ok());
+  EXPECT_EQ(Dump(database, kColumns), before);
+}
+
+TEST(MigratorTest, FillsWhatWasNullWithWhatItMeant) {
+  testing::TestDatabase database;
+  CreateLegacyTable(database);
+  database.Execute(
+      "ALTER TABLE users ADD last_seen_at timestamptz;"
+      "UPDATE users SET is_active = NULL, created_at = NULL,"
+      " last_seen_at = '2025-05-05 05:05:05+00' WHERE user_id = 102");
+  ASSERT_TRUE(Migrate(database).ok());
+  const auto row = database.Execute(
+      "SELECT is_active, onboarding_completed, created_at, revision"
+      " FROM users WHERE user_id = 102");
+  EXPECT_TRUE(row.Bool(0, 0));
+  EXPECT_FALSE(row.Bool(0, 1));
+  EXPECT_EQ(row.Text(0, 2), "2025-05-05 05:05:05");
+  EXPECT_EQ(row.Int64(0, 3), 1);
+}
+
+TEST(MigratorTest, LeavesATextColumnThatAViewKeepsFromChanging) {
+  testing::TestDatabase database;
+  CreateUnmigratedTable(database);
+  database.Execute(
+      "ALTER TABLE users ALTER first_name TYPE text;"
+      "CREATE VIEW names AS SELECT first_name FROM users");
+  const auto result = Migrate(database);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->report.Count(Severity::kAdvisory), 1);
+}
+
+TEST(MigratorTest, AdoptsATableThatLiesInALaterSchemaOfTheSearchPath) {
+  testing::TestDatabase database;
+  CreateLegacyTable(database);
+  database.Execute(
+      "CREATE SCHEMA bot; ALTER SCHEMA public RENAME TO \"Old Bot\";"
+      "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = bot, "
+      "\"Old Bot\"', current_database()); END $$");
+  const auto result = Migrate(database);
+  ASSERT_TRUE(result.ok()) << result.status();
+  const auto row = database.Execute(
+      "SELECT to_regclass('bot.users') IS NULL,"
+      " to_regclass('\"Old Bot\".userprofile_migrations') IS NOT NULL,"
+      " (SELECT count(*) FROM \"Old Bot\".users WHERE revision = 1)");
+  EXPECT_TRUE(row.Bool(0, 0));
+  EXPECT_TRUE(row.Bool(0, 1));
+  EXPECT_EQ(row.Int64(0, 2), 4);
+}
+
+TEST(MigratorTest, KeepsAFillfactorThatSomebodyChose) {
+  testing::TestDatabase database;
+  CreateLegacyTable(database);
+  database.Execute("ALTER TABLE users SET (fillfactor = 70)");
+  ASSERT_TRUE(Migrate(database).ok());
+  EXPECT_EQ(database
+                .Execute("SELECT reloptions::text FROM pg_class"
+                         " WHERE oid = 'users'::regclass")
+                .Text(0, 0),
+            "{fillfactor=70}");
+}
+
+TEST(MigratorTest, UndoesALastMigrationThatBreaksTheContract) {
+  testing::TestDatabase database;
+  ASSERT_TRUE(Migrate(database).ok());
+  const auto result = Migrate(
+      database,
+      EmbeddedAnd({{11, "bad", "x", "ALTER TABLE users DROP first_name"}}));
+  EXPECT_TRUE(absl::IsUnavailable(result.status()));
+  EXPECT_EQ(base::ErrorReason(result.status()), kSchemaNotReady);
+  EXPECT_THAT(std::string(result.status().message()),
+              HasSubstr("users.first_name is missing"));
+  EXPECT_TRUE(HasColumn(database, "first_name"));
+  EXPECT_TRUE(Migrate(database)->applied.empty());
+}
+
+TEST(MigratorTest, LetsAnEarlierMigrationBreakWhatALaterOneMends) {
+  testing::TestDatabase database;
+  const auto result = Migrate(
+      database,
+      EmbeddedAnd({{11, "drop", "x", "ALTER TABLE users DROP first_name"},
+                   {12, "add", "y",
+                    "ALTER TABLE users ADD first_name character varying"}}));
+  EXPECT_TRUE(result.ok()) << result.status();
+}
+
+TEST(MigratorTest, ReportsABrokenSchemaWhenNothingIsPending) {
+  testing::TestDatabase database;
+  ASSERT_TRUE(Migrate(database).ok());
+  database.Execute("DROP INDEX idx_users_nickname");
+  const absl::Status status = Migrate(database).status();
+  EXPECT_EQ(base::ErrorReason(status), kSchemaNotReady);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("idx_users_nickname is missing"));
+}
+
+TEST(MigratorTest, RefusesAMigrationThatWasEditedAfterItWasApplied) {
+  testing::TestDatabase database;
+  ASSERT_TRUE(Migrate(database).ok());
+  Migrations edited = EmbeddedAnd({{11, "new", "x", "SELECT 1"}});
+  edited[2].sha256 = "something else";
+  const absl::Status status = Migrate(database, edited).status();
+  EXPECT_EQ(base::ErrorReason(status), kMigrationChanged);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("008_fix_users_table_schema"));
+  EXPECT_TRUE(Migrate(database).ok());
+}
+
+TEST(MigratorTest, AcceptsAHistoryThatKnowsMore) {
+  testing::TestDatabase database;
+  ASSERT_TRUE(
+      Migrate(database, EmbeddedAnd({{11, "later", "x", "SELECT 1"}})).ok());
+  EXPECT_TRUE(Migrate(database).ok());
+  const auto status = ReadMigrationStatus(*database.Connect());
+  ASSERT_TRUE(status.ok());
+  EXPECT_EQ(status->back().state, MigrationState::kUnknown);
+}
+
+TEST(MigratorTest, TellsWhatIsPendingAndWhatWasApplied) {
+  testing::TestDatabase database;
+  const auto session = database.Connect();
+  auto status = ReadMigrationStatus(*session);
+  ASSERT_TRUE(status.ok()) << status.status();
+  ASSERT_EQ(status->size(), 5);
+  for (const MigrationStatus& migration : *status) {
+    EXPECT_EQ(migration.state, MigrationState::kPending);
+  }
+  ASSERT_TRUE(Migrate(database).ok());
+  status = ReadMigrationStatus(*session);
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_THAT(FormatText(*status),
+              HasSubstr("applied   008_fix_users_table_schema"));
+  for (const MigrationStatus& migration : *status) {
+    EXPECT_EQ(migration.state, MigrationState::kApplied);
+    EXPECT_THAT(migration.applied_at,
+                ::testing::MatchesRegex("20..-..-..T..:..:..Z"));
+  }
+}
+
+TEST(MigratorTest, FinishesWhatAKilledMigratorBegan) {
+  testing::TestDatabase database;
+  std::thread killed([&] {
+    EXPECT_TRUE(absl::IsUnavailable(
+        Migrate(database, EmbeddedAnd({{11, "slow", "x",
+                                        "ALTER TABLE users ADD extra integer;"
+                                        "SELECT pg_sleep(60)"}}))
+            .status()));
+  });
+  AwaitTrue(database,
+            "SELECT count(*) = 1 FROM pg_stat_activity"
+            " WHERE query LIKE 'ALTER TABLE users ADD extra%'"
+            " AND wait_event = 'PgSleep'");
+  database.CutConnections();
+  killed.join();
+  EXPECT_FALSE(HasColumn(database, "extra"));
+
+  const auto result = Migrate(
+      database,
+      EmbeddedAnd({{11, "slow", "x", "ALTER TABLE users ADD extra integer"}}));
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->applied, ElementsAre(11));
+  EXPECT_TRUE(HasColumn(database, "extra"));
+}
+
+TEST(MigratorTest, LetsOneOfEightWorkWhileTheOthersWait) {
+  testing::TestDatabase database;
+  CreateLegacyTable(database);
+  std::vector<std::thread> threads;
+  std::atomic<int> succeeded = 0;
+  std::atomic<int> applied = 0;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      const auto result = Migrate(database);
+      EXPECT_TRUE(result.ok()) << result.status();
+      if (!result.ok()) return;
+      ++succeeded;
+      applied += static_cast<int>(result->applied.size());
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(succeeded, 8);
+  EXPECT_EQ(applied, 5);
+}
+
+TEST(MigratorTest, GivesUpWaitingForAnotherMigrator) {
+  testing::TestDatabase database;
+  const auto other = database.Connect();
+  ASSERT_TRUE(
+      other->ExecuteScript("SELECT pg_advisory_lock(8463219666946518886)")
+          .ok());
+  MigrateOptions options;
+  options.migrator_wait = absl::Milliseconds(50);
+  options.migrator_poll = absl::Milliseconds(10);
+  const auto result = schema::Migrate(database.session_factory(), options);
+  EXPECT_EQ(base::ErrorReason(result.status()), kMigratorBusy);
+}
+
+TEST(MigratorTest, WaitsForTheTableInShortAttempts) {
+  testing::TestDatabase database;
+  CreateLegacyTable(database);
+  const auto reader = database.Connect();
+  ASSERT_TRUE(reader->ExecuteScript("BEGIN; SELECT FROM users").ok());
+
+  MigrateOptions options;
+  options.lock_timeout = absl::Milliseconds(20);
+  options.attempt_pause = absl::Milliseconds(5);
+  options.attempts = 2;
+  const absl::Status given_up =
+      schema::Migrate(database.session_factory(), options).status();
+  EXPECT_TRUE(absl::IsAborted(given_up)) << given_up;
+  EXPECT_FALSE(HasColumn(database, "last_seen_at"));
+
+  options.attempts = 1000;
+  std::thread migrator([&] {
+    EXPECT_TRUE(schema::Migrate(database.session_factory(), options).ok());
+  });
+  AwaitTrue(database,
+            "SELECT count(*) > 0 FROM pg_locks"
+            " WHERE mode = 'AccessExclusiveLock' AND NOT granted");
+  ASSERT_TRUE(reader->ExecuteScript("COMMIT").ok());
+  migrator.join();
+}
+
+}  // namespace
+}  // namespace userprofile::schema

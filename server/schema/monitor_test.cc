@@ -1,0 +1,225 @@
+#include "server/schema/monitor.h"
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/time/clock.h"
+#include "server/base/error_info.h"
+#include "server/schema/migrator.h"
+#include "tests/support/test_database.h"
+
+namespace userprofile::schema {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr char kReady[] = "";
+constexpr char kStarting[] = "STARTING";
+
+// Records the states of a Readiness, by reason.
+class States {
+ public:
+  explicit States(ops::Readiness& readiness) {
+    readiness.Subscribe([this](const absl::Status& state) {
+      base::MutexLock lock(mutex_);
+      states_.push_back(state);
+      changed_.SignalAll();
+    });
+  }
+
+  // Waits until `reason` is the last state, and returns its message.
+  std::string Await(absl::string_view reason) {
+    const absl::Time deadline = absl::Now() + absl::Seconds(20);
+    base::MutexLock lock(mutex_);
+    while (base::ErrorReason(states_.back()) != reason) {
+      if (absl::Now() > deadline) {
+        ADD_FAILURE() << "never \"" << reason << "\", but " << states_.back();
+        break;
+      }
+      changed_.WaitFor(mutex_, absl::Milliseconds(50));
+    }
+    return std::string(states_.back().message());
+  }
+
+  std::vector<std::string> reasons() {
+    base::MutexLock lock(mutex_);
+    std::vector<std::string> reasons;
+    for (const absl::Status& state : states_) {
+      reasons.push_back(base::ErrorReason(state));
+    }
+    return reasons;
+  }
+
+ private:
+  base::Mutex mutex_;
+  base::CondVar changed_;
+  std::vector<absl::Status> states_ ABSL_GUARDED_BY(mutex_);
+};
+
+class MonitorTest : public ::testing::Test {
+ protected:
+  static MonitorOptions Quick() {
+    MonitorOptions options;
+    options.interval = absl::Milliseconds(20);
+    options.unreachable_grace = absl::Milliseconds(500);
+    return options;
+  }
+
+  // Never inspects again by itself, once it inspected.
+  static MonitorOptions OnDemand() {
+    MonitorOptions options;
+    options.interval = absl::Hours(1);
+    options.unreachable_grace = absl::Hours(1);
+    options.check_timeout = absl::Seconds(20);
+    return options;
+  }
+
+  void MigrateDatabase() {
+    ASSERT_TRUE(Migrate(database_.session_factory()).ok());
+  }
+
+  testing::TestDatabase database_;
+  ops::Readiness readiness_;  // outlives the monitors, and States these
+  States states_{readiness_};
+};
+
+TEST_F(MonitorTest, BecomesReadyOnceTheSchemaIs) {
+  Monitor monitor(database_.session_factory(), &readiness_, Quick());
+  EXPECT_THAT(states_.Await(kSchemaNotReady), HasSubstr("users is missing"));
+  MigrateDatabase();
+  states_.Await(kReady);
+  EXPECT_EQ(states_.reasons()[0], kStarting);
+  EXPECT_EQ(states_.reasons()[1], kSchemaNotReady);
+}
+
+TEST_F(MonitorTest, SeesAColumnGoAndComeBack) {
+  MigrateDatabase();
+  Monitor monitor(database_.session_factory(), &readiness_, Quick());
+  states_.Await(kReady);
+
+  database_.Execute("ALTER TABLE users DROP COLUMN first_name");
+  EXPECT_THAT(states_.Await(kSchemaNotReady),
+              HasSubstr("users.first_name is missing"));
+  EXPECT_FALSE(readiness_.AdmitRequest().ok());
+
+  database_.Execute("ALTER TABLE users ADD COLUMN first_name varchar");
+  states_.Await(kReady);
+  monitor.Stop();
+  EXPECT_THAT(states_.reasons(),
+              ElementsAre(kStarting, kReady, kSchemaNotReady, kReady));
+}
+
+TEST_F(MonitorTest, StaysReadyWithoutAPlainIndexAndCountsIt) {
+  MigrateDatabase();
+  database_.Execute("DROP INDEX idx_users_grade_year");
+  std::atomic<int> advisory = 0;
+  MonitorOptions options = Quick();
+  options.on_report = [&](const Report& report) {
+    advisory = report.Count(Severity::kAdvisory);
+  };
+  Monitor monitor(database_.session_factory(), &readiness_, options);
+  states_.Await(kReady);
+  EXPECT_EQ(advisory, 1);
+}
+
+TEST_F(MonitorTest, IsUnavailableAfterTheGraceAndRecovers) {
+  MigrateDatabase();
+  const MonitorOptions options = Quick();
+  Monitor monitor(database_.session_factory(), &readiness_, options);
+  states_.Await(kReady);
+
+  const absl::Time stopped = absl::Now();
+  database_.StopServer();
+  states_.Await(kDatabaseUnavailable);
+  EXPECT_GE(absl::Now() - stopped, options.unreachable_grace);
+  EXPECT_TRUE(readiness_.AdmitRequest().ok());  // the store decides
+
+  database_.StartServer();
+  states_.Await(kReady);
+  monitor.Stop();
+  EXPECT_THAT(states_.reasons(),
+              ElementsAre(kStarting, kReady, kDatabaseUnavailable, kReady));
+}
+
+TEST_F(MonitorTest, RidesOutAnOutageThatIsShorterThanTheGrace) {
+  MigrateDatabase();
+  Monitor monitor(database_.session_factory(), &readiness_, OnDemand());
+  EXPECT_TRUE(monitor.CheckNow().ok());
+  database_.StopServer();
+  EXPECT_EQ(base::ErrorReason(monitor.CheckNow()), kDatabaseUnavailable);
+  database_.StartServer();
+  EXPECT_TRUE(monitor.CheckNow().ok());
+  database_.CutConnections();
+  EXPECT_TRUE(monitor.CheckNow().ok());
+  EXPECT_THAT(states_.reasons(), ElementsAre(kStarting, kReady));
+}
+
+TEST_F(MonitorTest, SaysAtOnceThatItNeverReachedADatabase) {
+  Monitor monitor([] { return absl::UnavailableError("connection refused"); },
+                  &readiness_, OnDemand());
+  states_.Await(kDatabaseUnavailable);
+  EXPECT_FALSE(readiness_.AdmitRequest().ok());
+}
+
+TEST_F(MonitorTest, ChecksOnDemandNotTakingAnOlderAnswer) {
+  MigrateDatabase();
+  std::atomic<int> inspections = 0;
+  std::thread checker;
+  Monitor* monitor = nullptr;
+  base::Mutex mutex;
+  base::CondVar built;
+  bool is_built = false;
+
+  MonitorOptions options = OnDemand();
+  options.on_report = [&](const Report& report) {
+    if (++inspections > 1) return;
+    // The first inspection found all well, and is still under way.
+    base::MutexLock lock(mutex);
+    while (!is_built) built.Wait(mutex);
+    database_.Execute("ALTER TABLE users DROP COLUMN first_name");
+    checker = std::thread([&] {
+      EXPECT_EQ(base::ErrorReason(monitor->CheckNow()), kSchemaNotReady);
+    });
+  };
+  Monitor the_monitor(database_.session_factory(), &readiness_, options);
+  {
+    base::MutexLock lock(mutex);
+    monitor = &the_monitor;
+    is_built = true;
+    built.SignalAll();
+  }
+  states_.Await(kSchemaNotReady);
+  checker.join();
+  EXPECT_EQ(inspections, 2);
+}
+
+TEST_F(MonitorTest, AnswersManyChecksAtOnce) {
+  MigrateDatabase();
+  Monitor monitor(database_.session_factory(), &readiness_, OnDemand());
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 16; ++i) {
+    threads.emplace_back([&] { EXPECT_TRUE(monitor.CheckNow().ok()); });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST_F(MonitorTest, StopsWithoutWaitingForTheInterval) {
+  MigrateDatabase();
+  Monitor monitor(database_.session_factory(), &readiness_, OnDemand());
+  states_.Await(kReady);
+  const absl::Time start = absl::Now();
+  monitor.Stop();
+  monitor.Stop();
+  EXPECT_LT(absl::Now() - start, absl::Seconds(10));
+  EXPECT_EQ(base::ErrorReason(monitor.CheckNow()), kDatabaseUnavailable);
+}
+
+}  // namespace
+}  // namespace userprofile::schema
