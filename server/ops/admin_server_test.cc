@@ -2,7 +2,6 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/strings/match.h"
 #include "gmock/gmock.h"
@@ -71,17 +70,12 @@ TEST_F(AdminServerTest, ShowsTheMetrics) {
 
 TEST_F(AdminServerTest, HasNothingElse) { EXPECT_EQ(Get("/x")->status, 404); }
 
-TEST_F(AdminServerTest, IdleConnectionsKeepNobodyOut) {
-  // More of them than the server has threads.
-  std::vector<std::unique_ptr<httplib::Client>> clients;
-  for (int i = 0; i < 16; ++i) {
-    clients.push_back(
-        std::make_unique<httplib::Client>("http://" + admin_->address()));
-    clients.back()->set_keep_alive(true);
-    const auto answer = clients.back()->Get("/livez");
-    ASSERT_TRUE(answer) << i;
-    EXPECT_EQ(answer->status, 200);
-  }
+TEST_F(AdminServerTest, KeepsNoConnectionOpen) {
+  httplib::Client client("http://" + admin_->address());
+  client.set_keep_alive(true);
+  const auto answer = client.Get("/livez");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->get_header_value("Connection"), "close");
 }
 
 TEST_F(AdminServerTest, RefusesAnAddressInUse) {
