@@ -7,6 +7,7 @@
 
 #include <array>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <utility>
@@ -72,6 +73,10 @@ class Owner {
   ~Owner() {
     Kill();
     EXPECT_TRUE(WaitUntilGone(postmaster_));
+    // What waits for a next start, which may not come.
+    const std::size_t begin = conninfo_.find('/');
+    std::filesystem::remove_all(
+        conninfo_.substr(begin, conninfo_.find(' ') - begin));
   }
 
   void Kill() {
