@@ -25,9 +25,8 @@ void AddLoggingFlags(CLI::App* command, ops::LoggingOptions& options) {
 void AddOutputFlag(CLI::App* command, bool& json) {
   command->add_option("--output", json, "text (for people) or json")
       ->envname(EnvironmentName("--output"))
-      ->transform(CLI::Transformer(
-          std::map<std::string, std::string>{{"text", "false"},
-                                             {"json", "true"}}))
+      ->transform(CLI::Transformer(std::map<std::string, std::string>{
+          {"text", "false"}, {"json", "true"}}))
       ->type_name("text|json")
       ->default_str("text");
 }

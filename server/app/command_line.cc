@@ -1,5 +1,6 @@
 #include "server/app/command_line.h"
 
+#include <cstdlib>
 #include <utility>
 #include <vector>
 
@@ -20,19 +21,23 @@ class FlatConfig final : public CLI::ConfigTOML {
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
     std::vector<CLI::ConfigItem> result;
     for (const CLI::ConfigItem& item : CLI::ConfigTOML::from_config(input)) {
-      const std::size_t before = result.size();
-      if (item.parents.empty()) AddForCommands(*root_, {}, item, result);
-      if (result.size() == before) result.push_back(item);  // CLI11 refuses it
+      const bool known =
+          item.parents.empty() && AddForCommands(*root_, {}, item, result);
+      if (!known) result.push_back(item);  // CLI11 refuses it
     }
     return result;
   }
 
  private:
-  static void AddForCommands(const CLI::App& command,
+  // Whether `command`, or one below it, has the flag.
+  static bool AddForCommands(const CLI::App& command,
                              const std::vector<std::string>& path,
                              const CLI::ConfigItem& item,
                              std::vector<CLI::ConfigItem>& result) {
-    if (command.get_option_no_throw("--" + item.name) != nullptr) {
+    const CLI::Option* option = command.get_option_no_throw("--" + item.name);
+    bool known = option != nullptr;
+    // CLI11 looks at the environment only for what the file left open.
+    if (known && std::getenv(option->get_envname().c_str()) == nullptr) {
       CLI::ConfigItem& copy = result.emplace_back(item);
       copy.parents = path;
     }
@@ -40,8 +45,9 @@ class FlatConfig final : public CLI::ConfigTOML {
          command.get_subcommands([](const CLI::App*) { return true; })) {
       std::vector<std::string> child_path = path;
       child_path.push_back(child->get_name());
-      AddForCommands(*child, child_path, item, result);
+      known = AddForCommands(*child, child_path, item, result) || known;
     }
+    return known;
   }
 
   const CLI::App* const root_;

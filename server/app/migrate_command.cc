@@ -55,8 +55,8 @@ absl::Status Status(const MigrateCommand& command) {
 }  // namespace
 
 void AddMigrateCommand(CommandLine& command_line) {
-  CLI::App* migrate = command_line.AddCommand(
-      command_line.root(), "migrate", "Bring the schema up to date");
+  CLI::App* migrate = command_line.AddCommand(command_line.root(), "migrate",
+                                              "Bring the schema up to date");
   migrate->require_subcommand(1);
   const auto add = [&](const char* name, const char* description,
                        absl::Status (*run)(const MigrateCommand&)) {

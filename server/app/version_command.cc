@@ -18,8 +18,8 @@ void AddVersionCommand(CommandLine& command_line) {
   AddOutputFlag(app, *json);
   command_line.OnCall(app, [json] {
     if (*json) {
-      std::cout << nlohmann::json({{"version", kVersion},
-                                   {"grpc", grpc::Version()}})
+      std::cout << nlohmann::json(
+                       {{"version", kVersion}, {"grpc", grpc::Version()}})
                 << std::endl;
     } else {
       std::cout << "userprofile-server " << kVersion << " (gRPC "

@@ -78,10 +78,10 @@ struct Metrics::Families {
   Family<Gauge>& ready =
       AddGauge("userprofile_ready",
                "Whether this process is ready to be sent requests.");
-  Family<Gauge>& schema_breaches =
-      AddGauge("userprofile_schema_breaches",
-               "Breaches of the schema contract that are there now, by "
-               "severity: blocking ones stop serving, advisory ones cost speed.");
+  Family<Gauge>& schema_breaches = AddGauge(
+      "userprofile_schema_breaches",
+      "Breaches of the schema contract that are there now, by "
+      "severity: blocking ones stop serving, advisory ones cost speed.");
   Family<Gauge>& build_info = AddGauge("userprofile_build_info",
                                        "Always 1; says what this program is.");
 };

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <fstream>
-#include <map>
 #include <mutex>
 #include <random>
 #include <set>
@@ -54,12 +53,34 @@ void WriteUpdates(const std::string& path) {
   }
 }
 
-// What the outside world has been told of users, and whether it ever changed.
+// What the outside world has been told of users, and whether that was ever
+// taken back. Thread-safe.
 class Memory {
  public:
-  // Takes in what an adapter printed. The last line of one that was killed may
-  // be cut off.
-  void Read(const std::string& output) {
+  using Users = std::set<std::int64_t>;
+
+  // Those of whom an answer told something.
+  Users known() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return known_;
+  }
+
+  // Takes in the answer to a call; `known` are those who were known before it
+  // was sent.
+  void Saw(std::int64_t user, bool created, const Users& known) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    EXPECT_FALSE(created && known.count(user) > 0)
+        << "user " << user << " was known, and is reported as new";
+    if (created) {
+      EXPECT_TRUE(created_.insert(user).second)
+          << "user " << user << " was created twice";
+    }
+    known_.insert(user);
+  }
+
+  // Takes in what an adapter printed that was started when `known` were known.
+  // The last line of one that was killed may be cut off.
+  void Read(const std::string& output, Users known) {
     for (const absl::string_view line : absl::StrSplit(output, '\n')) {
       const auto result =
           nlohmann::json::parse(std::string(line), nullptr, false);
@@ -69,34 +90,17 @@ class Memory {
         ++errors_;
         continue;
       }
-      Saw(result["user_id"], recognized == "new");
+      Saw(result["user_id"], recognized == "new", known);
+      known.insert(result["user_id"].get<std::int64_t>());
     }
   }
 
-  void Saw(std::int64_t user, bool created) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    const bool was_known = !known_.insert(user).second;
-    EXPECT_FALSE(created && was_known)
-        << "user " << user << " was known, and is reported as new";
-    if (created) {
-      EXPECT_EQ(++created_[user], 1) << "user " << user << " created twice";
-    }
-  }
-
-  void Onboarded(std::int64_t user) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    onboarded_.insert(user);
-  }
-
-  std::set<std::int64_t> onboarded() const { return onboarded_; }
-  std::size_t known() const { return known_.size(); }
   int errors() const { return errors_; }
 
  private:
   mutable std::mutex mutex_;
-  std::set<std::int64_t> known_;
-  std::map<std::int64_t, int> created_;
-  std::set<std::int64_t> onboarded_;
+  Users known_;
+  Users created_;
   int errors_ = 0;
 };
 
@@ -127,9 +131,10 @@ class RestartStoryTest : public ::testing::Test {
   void Onboard(Stub& stub, int round) {
     for (std::int64_t user = 1; user <= kUsers / 2; ++user) {
       if (user % kRounds != round) continue;
+      const Memory::Users known = memory_.known();
       v1::UpsertUserResponse upserted;
       if (!Upsert(stub, user, &upserted).ok()) continue;
-      memory_.Saw(user, upserted.created());
+      memory_.Saw(user, upserted.created(), known);
       v1::CompleteOnboardingRequest request;
       request.set_user_id(user);
       request.mutable_answers()->set_real_name("Ada");
@@ -140,7 +145,7 @@ class RestartStoryTest : public ::testing::Test {
       context.set_deadline(std::chrono::system_clock::now() +
                            std::chrono::seconds(20));
       if (stub.CompleteOnboarding(&context, request, &response).ok()) {
-        memory_.Onboarded(user);
+        onboarded_.insert(user);
       }
     }
   }
@@ -149,6 +154,7 @@ class RestartStoryTest : public ::testing::Test {
   const std::string updates_ = directory_ / "updates.jsonl";
   ServerProgram server_{absl::StrCat("embedded:", directory_ / "database")};
   Memory memory_;
+  std::set<std::int64_t> onboarded_;  // while it is acknowledged, by one thread
 };
 
 TEST_F(RestartStoryTest, NoUserIsForgottenWhateverIsKilled) {
@@ -159,16 +165,18 @@ TEST_F(RestartStoryTest, NoUserIsForgottenWhateverIsKilled) {
     std::thread onboarding([&] { Onboard(*stub, round); });
 
     // The adapter is killed in the middle of its file, and run again.
+    Memory::Users known = memory_.known();
     auto adapter = StartAdapter(static_cast<int>(random() % 500) + 1);
     adapter->Kill();
-    memory_.Read(adapter->output());
+    memory_.Read(adapter->output(), known);
 
     // The server is killed while that goes on, and started again.
+    known = memory_.known();
     adapter = StartAdapter(static_cast<int>(random() % 500) + 1);
     server_.program().Kill();
     server_.StartReady();
     adapter->Wait(absl::Seconds(120));
-    memory_.Read(adapter->output());
+    memory_.Read(adapter->output(), known);
     onboarding.join();
   }
   // At last, without any disturbance: nobody is new any more.
@@ -177,22 +185,20 @@ TEST_F(RestartStoryTest, NoUserIsForgottenWhateverIsKilled) {
   EXPECT_EQ(last.output.find("\"new\""), std::string::npos);
   EXPECT_EQ(std::count(last.output.begin(), last.output.end(), '\n'),
             2 * kUsers);
-  memory_.Read(last.output);
-  EXPECT_EQ(memory_.known(), kUsers);
+  memory_.Read(last.output, memory_.known());
+  EXPECT_EQ(memory_.known().size(), kUsers);
 
   // Every onboarding that was acknowledged is there.
   const auto stub = server_.NewStub();
-  Onboard(*stub, 0);
-  const std::set<std::int64_t> onboarded = memory_.onboarded();
-  EXPECT_GT(onboarded.size(), kUsers / 4);
-  for (const std::int64_t user : onboarded) {
+  EXPECT_GT(onboarded_.size(), kUsers / 4);
+  for (const std::int64_t user : onboarded_) {
     v1::GetProfileResponse response;
     const grpc::Status status = Get(*stub, user, &response);
     ASSERT_TRUE(status.ok()) << status.error_message();
     EXPECT_TRUE(response.profile().onboarding_completed()) << user;
     EXPECT_EQ(response.profile().nickname(), Name(user));
   }
-  RecordProperty("onboarded", static_cast<int>(onboarded.size()));
+  RecordProperty("onboarded", static_cast<int>(onboarded_.size()));
   RecordProperty("errors", memory_.errors());
   server_.program().Signal(SIGTERM);
   EXPECT_EQ(server_.program().Wait(), 0);

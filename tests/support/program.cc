@@ -87,7 +87,10 @@ Program::Program(Options options) {
   }
 }
 
-Program::~Program() { Kill(); }
+Program::~Program() {
+  Signal(SIGTERM);
+  if (!Eventually([this] { return !running(); })) Kill();
+}
 
 void Program::Signal(int signal) {
   if (!reaped_) kill(pid_, signal);

@@ -32,7 +32,8 @@ class Program {
   // Starts it.
   explicit Program(Options options);
 
-  // Kills it, if it still runs.
+  // Ends it, if it still runs: by SIGTERM, so that it can tidy up, and by
+  // SIGKILL if that takes too long.
   ~Program();
 
   Program(const Program&) = delete;
