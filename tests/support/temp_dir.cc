@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 
 namespace userprofile::testing {
 
@@ -21,8 +22,13 @@ TempDir::TempDir()
 }
 
 TempDir::~TempDir() {
+  // A program that was told to end may still be writing its last files.
+  const absl::Time deadline = absl::Now() + absl::Seconds(10);
   std::error_code error;
-  std::filesystem::remove_all(path_, error);
+  while (std::filesystem::remove_all(path_, error),
+         error && absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
 }
 
 std::string TempDir::operator/(absl::string_view name) const {
