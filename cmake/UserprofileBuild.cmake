@@ -19,6 +19,8 @@ add_library(userprofile_options INTERFACE)
 target_include_directories(userprofile_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(userprofile_options INTERFACE
   -Wall -Wextra -Wno-unused-parameter
+  # g++ 12 sees overlapping copies in its own std::string.
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
   $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety -Werror=thread-safety>)
 if(USERPROFILE_SANITIZE)
   add_compile_options(-fsanitize=${USERPROFILE_SANITIZE}

@@ -21,6 +21,7 @@ client/telegram
 client/adapter      client client/telegram
 tests/support       server/base server/postgres server/schema
 tests               tests/support client client/telegram
+tests/bench
 '
 
 # What tests beside the code, and what helps them, may include besides; only
@@ -34,13 +35,16 @@ libraries='
 pqxx                server/postgres
 libpq               server/postgres
 grpcpp/             server/service server/app server client tests/support tests
+                    tests/bench
 grpc/               server/service server/app server client tests/support tests
+                    tests/bench
 userprofile/v1/user_profile_service.grpc.pb.h
                     server/service server/app server client tests/support tests
+                    tests/bench
 prometheus/         server/ops
 httplib.h           server/ops client tests/support tests
 phonenumbers/       server/service
-CLI/                server/app server client/adapter
+CLI/                server/app server client/adapter tests/bench
 '
 
 find server client tests migrations -name '*.h' -o -name '*.cc' | sort |

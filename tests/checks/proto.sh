@@ -3,10 +3,14 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 require npm npm
 
-tools=tests/checks
-if [[ ! $tools/node_modules/.package-lock.json -nt $tools/package-lock.json ]]
-then
-  npm ci --prefix "$tools" --no-audit --no-fund --loglevel=error
+# Into the build folder, and by its exact version; a lock file would have to
+# name packages for systems that some registries do not carry.
+version=1.75.0
+tools=build/tools/buf-$version
+buf=$tools/node_modules/.bin/buf
+if ! "$buf" --version >/dev/null 2>&1; then
+  npm install --prefix "$tools" --no-save --no-package-lock --no-audit \
+    --no-fund --loglevel=error "@bufbuild/buf@$version"
 fi
-"$tools/node_modules/.bin/buf" lint proto
-echo "buf $("$tools/node_modules/.bin/buf" --version) finds no fault in proto/"
+"$buf" lint proto
+echo "buf $("$buf" --version) finds no fault in proto/"
