@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/status/status.h"
+#include "client/telegram/acceptable_text.h"
 #include "client/telegram/object_reader.h"
 
 namespace userprofile::telegram {
@@ -58,11 +59,13 @@ constexpr std::int64_t kMaxTime = 253402300799;  // the end of the year 9999
 
 void ReadIdentity(const ObjectReader& author, v1::Identity& identity) {
   if (const auto first_name = author.Text("first_name")) {
-    identity.set_first_name(*first_name);
+    identity.set_first_name(AcceptableName(*first_name));
   }
-  identity.set_last_name(author.Text("last_name").value_or(""));
-  identity.set_username(author.Text("username").value_or(""));
-  if (const auto language_code = author.Text("language_code")) {
+  identity.set_last_name(AcceptableName(author.Text("last_name").value_or("")));
+  const std::string username = author.Text("username").value_or("");
+  if (IsAcceptableUsername(username)) identity.set_username(username);
+  const auto language_code = author.Text("language_code");
+  if (language_code && IsAcceptableLanguageCode(*language_code)) {
     identity.set_language_code(*language_code);
   }
 }

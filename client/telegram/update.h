@@ -20,7 +20,9 @@ namespace userprofile::telegram {
 // In the request,
 //   identity     first_name as given; last_name and username empty if the user
 //                has none, which clears them; language_code absent if Telegram
-//                does not tell it, for that says nothing about the user.
+//                does not tell it, for that says nothing about the user. What
+//                the service would refuse is cut or left out: see
+//                acceptable_text.h.
 //   is_active    false when the user blocks the bot, true when they unblock it;
 //                absent otherwise.
 //   occurred_at  when it happened, if the update says so. Presses of buttons

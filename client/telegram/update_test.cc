@@ -360,6 +360,20 @@ TEST(IdentityTest, MissingLanguageIsUnknownAndThusAbsent) {
   EXPECT_FALSE((*contact)->identity().has_language_code());
 }
 
+TEST(IdentityTest, WhatTheServiceWouldRefuseIsCutOrLeftOut) {
+  const auto contact = Parse(
+      R"({"message": {"from": {"id": 7, "is_bot": false,
+          "first_name": "A\u0000d\u0085a", "last_name": "\u001b\u007f",
+          "username": "ada\n", "language_code": "classic-zh-cn"}}})");
+  ASSERT_TRUE(contact.ok() && contact->has_value());
+  const v1::Identity& identity = (*contact)->identity();
+  EXPECT_EQ(identity.first_name(), "Ada");
+  EXPECT_TRUE(identity.has_last_name());
+  EXPECT_EQ(identity.last_name(), "");
+  EXPECT_FALSE(identity.has_username());
+  EXPECT_FALSE(identity.has_language_code());
+}
+
 TEST(IdentityTest, TheLargestIdIsOfUse) {
   const auto contact =
       Parse(R"({"message": {"from": {"id": 4503599627370495}}})");

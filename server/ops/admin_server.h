@@ -21,9 +21,10 @@ namespace userprofile::ops {
 //   /livez    200 "ok" as long as the process can answer at all
 //   /readyz   200 "ready", or 503 with the reason and what it means, in words
 //   /metrics  the metrics in Prometheus' text format
-// A few threads and short time limits: a slow client delays others by seconds
-// at most. Connections are closed after each answer, so that none keeps a
-// thread.
+// A few threads and short time limits: a client that falls silent delays others
+// by seconds at most, and connections are closed after each answer, so that
+// none keeps a thread. One that sends its request byte by byte does keep it: a
+// few such clients silence the port, another reason to trust who can reach it.
 class AdminServer {
  public:
   // Listens on "HOST:PORT" ("[::1]:9464" for IPv6); port 0 takes a free one.

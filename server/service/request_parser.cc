@@ -3,12 +3,15 @@
 #include <grpcpp/support/proto_buffer_reader.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/unknown_field_set.h"
 #include "server/base/error_info.h"
+#include "server/base/status_macros.h"
 #include "server/service/text_traits.h"
 
 namespace userprofile::service {
@@ -21,6 +24,9 @@ using google::protobuf::UnknownFieldSet;
 
 // Far deeper than any message of the API: recursion ends somewhere.
 constexpr int kMaxDepth = 16;
+
+// Any request within the API's limits is smaller.
+constexpr std::size_t kUsualSize = 8 * 1024;
 
 // Empties the text fields of a message, given as the fields that its bytes
 // hold, that are not UTF-8, and notes their paths. False if a message within it
@@ -79,11 +85,9 @@ std::string Flatten(const grpc::ByteBuffer& bytes) {
   return flat;
 }
 
-}  // namespace
-
-absl::Status ParseRequest(const grpc::ByteBuffer& bytes,
-                          google::protobuf::Message* request,
-                          std::vector<std::string>* not_utf8) {
+absl::Status ParseWhole(const grpc::ByteBuffer& bytes,
+                        google::protobuf::Message* request,
+                        std::vector<std::string>* not_utf8) {
   // The reader does not change the buffer, whatever its signature says.
   grpc::ProtoBufferReader reader(const_cast<grpc::ByteBuffer*>(&bytes));
   if (reader.status().ok() && request->ParseFromZeroCopyStream(&reader)) {
@@ -96,6 +100,22 @@ absl::Status ParseRequest(const grpc::ByteBuffer& bytes,
       absl::StatusCode::kInvalidArgument,
       absl::StrCat("the bytes are no ", request->GetDescriptor()->full_name()),
       "MALFORMED_REQUEST");
+}
+
+}  // namespace
+
+absl::Status ParseRequest(const grpc::ByteBuffer& bytes,
+                          google::protobuf::Message* request,
+                          std::vector<std::string>* not_utf8) {
+  if (bytes.Length() <= kUsualSize) {
+    return ParseWhole(bytes, request, not_utf8);
+  }
+  // In a message of its own, for an arena frees nothing that is dropped.
+  const std::unique_ptr<google::protobuf::Message> whole(request->New());
+  USERPROFILE_RETURN_IF_ERROR(ParseWhole(bytes, whole.get(), not_utf8));
+  whole->DiscardUnknownFields();
+  request->CopyFrom(*whole);
+  return absl::OkStatus();
 }
 
 }  // namespace userprofile::service

@@ -96,5 +96,14 @@ TEST(RequestParserTest, BytesOfUnknownFieldsNeedNotBeUtf8) {
   EXPECT_THAT(parsed.not_utf8, IsEmpty());
 }
 
+TEST(RequestParserTest, KeepsNothingOfUnknownFields) {
+  std::string bytes = kUserId;
+  for (int i = 0; i < 30000; ++i) bytes += std::string("\x78\0", 2);
+  const Parsed parsed = Parse(bytes);
+  ASSERT_TRUE(parsed.status.ok());
+  EXPECT_EQ(parsed.request.user_id(), 12345);
+  EXPECT_LT(parsed.request.SpaceUsedLong(), 1000);
+}
+
 }  // namespace
 }  // namespace userprofile::service

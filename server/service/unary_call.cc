@@ -1,5 +1,6 @@
 #include "server/service/unary_call.h"
 
+#include <grpc/support/time.h>
 #include <grpcpp/impl/codegen/proto_utils.h>
 
 #include <algorithm>
@@ -10,6 +11,11 @@
 
 namespace userprofile::service {
 
+absl::Time ToTime(gpr_timespec time) {
+  const gpr_timespec real = gpr_convert_clock_type(time, GPR_CLOCK_REALTIME);
+  return absl::FromUnixSeconds(real.tv_sec) + absl::Nanoseconds(real.tv_nsec);
+}
+
 UnaryCallBase::UnaryCallBase(const Method& method,
                              grpc::CallbackServerContext* context,
                              grpc::ByteBuffer* answer)
@@ -17,7 +23,7 @@ UnaryCallBase::UnaryCallBase(const Method& method,
       answer_(answer),
       start_(absl::Now()),
       deadline_(std::min(start_ + method.max_timeout,
-                         absl::FromChrono(context->deadline()))) {
+                         ToTime(context->raw_deadline()))) {
   method_.metrics.CountStarted();
 }
 

@@ -15,6 +15,9 @@
 
 namespace userprofile::service {
 
+// A time of gRPC's, also one beyond the end of std::chrono's clock.
+absl::Time ToTime(gpr_timespec time);
+
 // What the calls of one method have in common.
 struct Method {
   const char* name;

@@ -63,7 +63,7 @@ absl::Status ShuttingDown() {
 absl::Status DatabaseUnavailable() {
   return base::WithRetryDelay(
       MakeError(StatusCode::kUnavailable,
-                "the database can't be reached; nothing was written, try again",
+                "the database can't be reached; send the request again",
                 "DATABASE_UNAVAILABLE"),
       kRetryDelay);
 }
