@@ -37,6 +37,7 @@ as_owner "$pg/pg_ctl" -D "$data/db" -l "$data/postgres.log" -w start -o \
   >/dev/null
 as_owner "$pg/createdb" -h "$data" -U userprofile userprofile
 
+: >"$data/log"
 "$bin/userprofile-server" serve --migrate --listen 127.0.0.1:0 \
   --database "host=$data user=userprofile dbname=userprofile" \
   --admin-listen 127.0.0.1:0 "$@" 2>"$data/log" &
