@@ -46,6 +46,31 @@ BEGIN
 END
 $$;
 
+-- Whoever left a real name and a nickname had answered the questions, while
+-- there was no column to say so: without this they would be asked everything
+-- again. The rows are rewritten rather than updated, for no trigger of others
+-- shall take that for a change of the profile.
+DO $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_attribute
+             WHERE attrelid = 'users'::regclass
+               AND attname = 'onboarding_completed' AND NOT attisdropped) THEN
+    RETURN;
+  END IF;
+
+  ALTER TABLE users
+    ADD COLUMN onboarding_completed boolean NOT NULL DEFAULT false,
+    ADD COLUMN IF NOT EXISTS real_name text,
+    ADD COLUMN IF NOT EXISTS nickname character varying;
+  IF EXISTS (SELECT FROM users
+             WHERE real_name::text ~ '\S' AND nickname::text ~ '\S') THEN
+    ALTER TABLE users
+      ALTER COLUMN onboarding_completed TYPE boolean
+        USING coalesce(real_name::text ~ '\S' AND nickname::text ~ '\S', false);
+  END IF;
+END
+$$;
+
 -- The columns that 004 forgot, and those that a damaged table may lack.
 ALTER TABLE users
   ADD COLUMN IF NOT EXISTS username character varying,

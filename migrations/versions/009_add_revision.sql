@@ -3,8 +3,9 @@
 ALTER TABLE users
   ADD COLUMN IF NOT EXISTS revision bigint NOT NULL DEFAULT 1;
 
--- Where somebody had added the column by hand.
-UPDATE users SET revision = 1 WHERE revision IS NULL;
+-- Where the column was there before. A row of revision 0 would look new when it
+-- is written next.
+UPDATE users SET revision = 1 WHERE revision IS NULL OR revision < 1;
 SET CONSTRAINTS ALL IMMEDIATE;
 ALTER TABLE users
   ALTER COLUMN revision SET DEFAULT 1,

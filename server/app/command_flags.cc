@@ -4,14 +4,18 @@
 #include <map>
 
 #include "server/base/error_info.h"
+#include "server/postgres/errors.h"
 
 namespace userprofile::app {
 
 void AddDatabaseFlags(CLI::App* command, DatabaseOptions& options) {
-  AddFlag(command, "--database", options.database,
-          "embedded:DIR (a private PostgreSQL in DIR) or postgresql://...");
+  CLI::Option* database =
+      AddFlag(command, "--database", options.database,
+              "embedded:DIR (a private PostgreSQL in DIR) or postgresql://...");
+  // Neither wins, wherever they come from: it would be the wrong database.
   AddFlag(command, "--database-file", options.database_file,
-          "A file that holds the same, to keep its password from view");
+          "A file that holds the same, to keep its password from view")
+      ->excludes(database);
 }
 
 void AddLoggingFlags(CLI::App* command, ops::LoggingOptions& options) {
@@ -34,7 +38,10 @@ void AddOutputFlag(CLI::App* command, bool& json) {
 int Fail(const absl::Status& status) {
   std::cerr << "userprofile-server: " << std::string(status.message())
             << std::endl;
-  if (absl::IsInvalidArgument(status)) return kWrongUsage;
+  // Unless it was the data that the database refused.
+  if (absl::IsInvalidArgument(status) && postgres::SqlState(status).empty()) {
+    return kWrongUsage;
+  }
   return base::ErrorReason(status) == "SCHEMA_NOT_READY" ? kSchemaNotReady
                                                          : kFailed;
 }

@@ -29,6 +29,12 @@ class FlatConfig final : public CLI::ConfigTOML {
   }
 
  private:
+  // As CLI11 takes it: an empty variable is none.
+  static bool IsInEnvironment(const CLI::Option& option) {
+    const char* value = std::getenv(option.get_envname().c_str());
+    return value != nullptr && *value != '\0';
+  }
+
   // Whether `command`, or one below it, has the flag.
   static bool AddForCommands(const CLI::App& command,
                              const std::vector<std::string>& path,
@@ -37,7 +43,7 @@ class FlatConfig final : public CLI::ConfigTOML {
     const CLI::Option* option = command.get_option_no_throw("--" + item.name);
     bool known = option != nullptr;
     // CLI11 looks at the environment only for what the file left open.
-    if (known && std::getenv(option->get_envname().c_str()) == nullptr) {
+    if (known && !IsInEnvironment(*option)) {
       CLI::ConfigItem& copy = result.emplace_back(item);
       copy.parents = path;
     }

@@ -15,7 +15,8 @@ struct DatabaseOptions {
   // "embedded:DIR", or what libpq accepts: "postgresql://..." or "host=...".
   std::string database = DefaultDatabase();
 
-  // A file that holds the same, for the sake of the password; wins.
+  // A file that holds the same, for the sake of the password. Not beside a
+  // --database that was given.
   std::string database_file;
 
   // embedded:/var/lib/userprofile as root, else in the user's data folder:

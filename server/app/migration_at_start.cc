@@ -38,14 +38,21 @@ void MigrationAtStart::Wait() {
   while (!finished_) changed_.Wait(mutex_);
 }
 
+bool MigrationAtStart::stopping() {
+  base::MutexLock lock(mutex_);
+  return stopping_;
+}
+
 void MigrationAtStart::Run() {
+  schema::MigrateOptions options;
+  options.give_up = [this] { return stopping(); };
   bool logged = false;
   while (true) {
-    const auto result = schema::Migrate(connect_);
+    const auto result = schema::Migrate(connect_, options);
     if (result.ok()) {
       spdlog::info("the schema is up to date; {} migrations were applied",
                    result->applied.size());
-    } else if (!logged) {
+    } else if (!logged && !absl::IsCancelled(result.status())) {
       spdlog::error("can't migrate the schema: {}",
                     std::string(result.status().message()));
       logged = true;

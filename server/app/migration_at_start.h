@@ -16,7 +16,8 @@ class MigrationAtStart {
  public:
   explicit MigrationAtStart(postgres::SessionFactory connect);
 
-  // Gives up waiting for the database; but finishes a migration that runs.
+  // Gives up waiting, for the database, a lock or another migrator; but
+  // finishes a migration that runs.
   ~MigrationAtStart();
 
   // Returns once the migration has been done, or has failed.
@@ -24,6 +25,7 @@ class MigrationAtStart {
 
  private:
   void Run();
+  bool stopping();
 
   const postgres::SessionFactory connect_;
   base::Mutex mutex_;

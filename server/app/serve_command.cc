@@ -9,6 +9,7 @@
 #include "server/app/command_flags.h"
 #include "server/app/commands.h"
 #include "server/app/server.h"
+#include "server/base/mutex.h"
 #include "server/ops/logging.h"
 #include "spdlog/spdlog.h"
 
@@ -39,21 +40,61 @@ std::string AwaitStopSignal(const sigset_t& signals) {
   return signal == SIGTERM ? "SIGTERM" : "SIGINT";
 }
 
+// Between the thread that serves and the one that takes the signals.
+class StopRequest {
+ public:
+  // False, and nothing is requested, while the server is starting.
+  bool Make() {
+    base::MutexLock lock(mutex_);
+    if (!started_) return false;
+    made_ = true;
+    changed_.SignalAll();
+    return true;
+  }
+
+  void SetStarted() {
+    base::MutexLock lock(mutex_);
+    started_ = true;
+  }
+
+  void Await() {
+    base::MutexLock lock(mutex_);
+    while (!made_) changed_.Wait(mutex_);
+  }
+
+ private:
+  base::Mutex mutex_;
+  base::CondVar changed_;
+  bool started_ ABSL_GUARDED_BY(mutex_) = false;
+  bool made_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+// Ends the process where nothing has to be finished, or nothing shall be.
+// PostgreSQL, if it is ours, ends with it and recovers when it is started
+// again.
+void TakeStopSignals(const sigset_t& signals, StopRequest& stop) {
+  const std::string first = AwaitStopSignal(signals);
+  if (!stop.Make()) {
+    spdlog::info("{} while starting: stopped at once", first);
+    std::_Exit(kDone);
+  }
+  spdlog::info("{}: finishing what is in flight; once more stops at once",
+               first);
+  spdlog::warn("{} again: stopped at once", AwaitStopSignal(signals));
+  std::_Exit(kFailed);
+}
+
 int Serve(const ServeCommand& command) {
   if (absl::Status status = ops::SetUpLogging(command.logging); !status.ok()) {
     return Fail(status);
   }
   const sigset_t signals = BlockStopSignals();
+  const auto stop = std::make_shared<StopRequest>();
+  std::thread([signals, stop] { TakeStopSignals(signals, *stop); }).detach();
   auto server = Server::Start(command.serve);
   if (!server.ok()) return Fail(server.status());
-  spdlog::info("{}: finishing what is in flight; once more stops at once",
-               AwaitStopSignal(signals));
-  // PostgreSQL, if it is ours, ends with this process and recovers when it is
-  // started again.
-  std::thread([signals] {
-    spdlog::warn("{} again: stopped at once", AwaitStopSignal(signals));
-    std::_Exit(kFailed);
-  }).detach();
+  stop->SetStarted();
+  stop->Await();
   (*server)->Stop();
   spdlog::info("stopped");
   return kDone;

@@ -22,6 +22,7 @@
 #include "absl/strings/str_split.h"
 #include "server/base/status_macros.h"
 #include "server/postgres/process.h"
+#include "server/postgres/socket_folder.h"
 
 namespace userprofile::postgres {
 namespace {
@@ -65,6 +66,14 @@ absl::Status RunInitdb(const Binaries& binaries, const std::string& folder,
                                RunToEnd(std::move(command)));
   if (outcome.exit_code == 0) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("initdb failed: ", outcome.output));
+}
+
+// Whether the mark that a PostgreSQL leaves while it runs may be one of ours:
+// the fifth line, once it is there, is the folder of its socket.
+// https://doxygen.postgresql.org/pidfile_8h.html
+bool MayBeOurs(const std::vector<std::string>& pid_file) {
+  return pid_file.size() < 5 || pid_file[4].empty() ||
+         absl::StartsWith(pid_file[4], kSocketFolderPrefix);
 }
 
 // Whether the process is a PostgreSQL that was started on this folder. By its
@@ -144,6 +153,12 @@ absl::StatusOr<Binaries> PrepareData(const std::string& directory,
 }
 
 absl::Status StopOrphan(const std::string& directory, absl::Duration timeout) {
+  if (!MayBeOurs(PidFileLines(directory))) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        DataFolder(directory),
+        " is, or was, in use by a PostgreSQL that is not the service's own: "
+        "choose another directory"));
+  }
   const int orphan = OpenOrphan(directory);
   if (orphan >= 0) {
     const absl::Cleanup close_it = [&] { close(orphan); };

@@ -32,7 +32,8 @@ absl::StatusOr<Binaries> PrepareData(const std::string& directory,
 
 // Stops the PostgreSQL that a killed server may have left running on the data,
 // and clears a mark of one that is gone. Touches no process that is not the
-// PostgreSQL of this folder. DEADLINE_EXCEEDED if it does not end.
+// PostgreSQL of this folder. DEADLINE_EXCEEDED if it does not end;
+// FAILED_PRECONDITION if the data is that of somebody else's PostgreSQL.
 absl::Status StopOrphan(const std::string& directory, absl::Duration timeout);
 
 // Whether the PostgreSQL that runs as `postmaster` accepts connections.

@@ -198,5 +198,19 @@ TEST(EmbeddedClusterCrashTest, DoesNotTouchAProcessThatHasTheOldNumber) {
   waitpid(*other, nullptr, 0);
 }
 
+TEST(EmbeddedClusterCrashTest, LeavesAloneWhatAnotherPostgresWorksOn) {
+  TempDir folder;
+  { ASSERT_TRUE(EmbeddedCluster::Start(OptionsFor(folder / "db")).ok()); }
+  const std::string mark = folder / "db/data/postmaster.pid";
+  std::ofstream(mark) << getpid() << "\n"
+                      << folder / "db/data"
+                      << "\n1700000000\n5432\n/var/run/postgresql\n";
+  const auto cluster = EmbeddedCluster::Start(OptionsFor(folder / "db"));
+  EXPECT_TRUE(absl::IsFailedPrecondition(cluster.status()));
+  EXPECT_THAT(std::string(cluster.status().message()),
+              HasSubstr("not the service's own"));
+  EXPECT_TRUE(std::filesystem::exists(mark));
+}
+
 }  // namespace
 }  // namespace userprofile::postgres

@@ -38,7 +38,7 @@ absl::StatusOr<std::string> SocketFolder::PathFor(const std::string& directory,
     return absl::ErrnoToStatus(errno, absl::StrCat("can't find ", directory));
   }
   // Device and inode name a directory, however its path is spelled.
-  return absl::StrFormat("/tmp/userprofile-%d-%x-%x", account.uid,
+  return absl::StrFormat("%s%d-%x-%x", kSocketFolderPrefix, account.uid,
                          std::uint64_t{info.st_dev},
                          std::uint64_t{info.st_ino});
 }

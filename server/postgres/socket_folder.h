@@ -9,6 +9,9 @@
 
 namespace userprofile::postgres {
 
+// What the path of every socket folder begins with.
+inline constexpr char kSocketFolderPrefix[] = "/tmp/userprofile-";
+
 // The private folder of a server's Unix socket: /tmp/userprofile-..., for the
 // path of a socket can't be longer than 107 bytes, and that of a data directory
 // can. Only `account` and root can enter it, which is all the authentication

@@ -125,6 +125,8 @@ constexpr Damage kDamages[] = {
 
     // The table
     {"ALTER TABLE users SET UNLOGGED", "users", kBlocking},
+    {"CREATE TABLE users_2024 () INHERITS (users)", "users", kBlocking,
+     "other tables inherit from users", false},
     {"ALTER TABLE users RENAME TO people;"
      "CREATE VIEW users AS SELECT * FROM people",
      "users", kBlocking, "users is not an ordinary table", false},

@@ -25,7 +25,8 @@ constexpr postgres::Statement kInspectTable = {
     " has_table_privilege(c.oid, 'UPDATE'),"
     " (SELECT pg_get_constraintdef(p.oid) FROM pg_constraint AS p"
     "  WHERE p.conrelid = c.oid AND p.contype = 'p'),"
-    " quote_ident(current_user)"
+    " quote_ident(current_user),"
+    " EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid)"
     " FROM (SELECT to_regclass($1)::oid AS oid) AS found"
     " LEFT JOIN pg_class AS c ON c.oid = found.oid"};
 
@@ -126,6 +127,14 @@ class Inspection {
                          "rename it, or leave its schema out of the search "
                          "path, then migrate"));
       return false;
+    }
+    // A user in one of them could be read, but would be created again.
+    if (row.Bool(0, 9)) {
+      Block(contract_.table, "no table that inherits from it", "inherited from",
+            absl::StrCat(kByPerson,
+                         "move the rows of the tables that inherit into users, "
+                         "and ALTER TABLE ... NO INHERIT users"));
+      return true;
     }
     if (row.Text(0, 2) != "p") {
       Block(contract_.table, "a table that survives a crash", "unlogged",

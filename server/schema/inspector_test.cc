@@ -146,5 +146,17 @@ TEST(InspectorTest, FailsWithoutAVerdictWhenTheConnectionIsLost) {
   EXPECT_TRUE(absl::IsUnavailable(Inspect(*session).status()));
 }
 
+TEST(InspectorTest, AddsTheColumnOfOnboardingWithWhatIsKnownOfIt) {
+  testing::TestDatabase database;
+  CreateUnmigratedTable(database);
+  database.Execute(
+      "UPDATE users SET real_name = 'Ali' WHERE user_id = 1;"
+      "ALTER TABLE users DROP onboarding_completed");
+  const auto report = Inspect(*database.Connect());
+  ASSERT_TRUE(report.ok()) << report.status();
+  database.Execute(report->breaches.front().remedy);
+  EXPECT_EQ(Dump(database, "user_id, onboarding_completed"), "(1,t)\n(2,f)");
+}
+
 }  // namespace
 }  // namespace userprofile::schema

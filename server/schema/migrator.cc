@@ -27,6 +27,10 @@ constexpr postgres::Statement kTryMigratorLock = {
 
 constexpr char kRefusedState[] = "UP001";
 
+absl::Status GaveUp() {
+  return absl::CancelledError("gave up waiting; nothing is half done");
+}
+
 // Makes this the only migrator, for as long as `session` lives.
 absl::Status LockMigrator(postgres::Session& session,
                           const MigrateOptions& options) {
@@ -44,6 +48,7 @@ absl::Status LockMigrator(postgres::Session& session,
                        "; try again later"),
           kMigratorBusy);
     }
+    if (options.give_up()) return GaveUp();
     if (!logged) {
       spdlog::info("waiting for another migrator to finish");
       logged = true;
@@ -158,6 +163,7 @@ class Migrator {
       if (!MayRetry(status) || attempt >= options_.attempts) {
         return ExplainFailure(migration, status);
       }
+      if (options_.give_up()) return GaveUp();
       spdlog::info("migration {} waits for a lock (attempt {} of {})", label,
                    attempt, options_.attempts);
       absl::SleepFor(options_.attempt_pause * absl::Uniform(random_, 0.5, 1.5));

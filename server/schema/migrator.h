@@ -1,6 +1,7 @@
 #ifndef USERPROFILE_SERVER_SCHEMA_MIGRATOR_H_
 #define USERPROFILE_SERVER_SCHEMA_MIGRATOR_H_
 
+#include <functional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -30,6 +31,10 @@ struct MigrateOptions {
   absl::Duration lock_timeout = absl::Seconds(2);
   int attempts = 20;
   absl::Duration attempt_pause = absl::Seconds(1);  // on average
+
+  // Asked now and then while waiting, for a migrator or for a lock: whether to
+  // give up.
+  std::function<bool()> give_up = [] { return false; };
 };
 
 struct MigrateResult {
@@ -55,6 +60,7 @@ struct MigrateResult {
 //   FAILED_PRECONDITION  MIGRATION_CHANGED  a migration was applied from a file
 //                                           with other contents; nothing done
 //   DEADLINE_EXCEEDED    MIGRATOR_BUSY      another migrator did not finish
+//   CANCELLED                               as options.give_up asked
 absl::StatusOr<MigrateResult> Migrate(const postgres::SessionFactory& connect,
                                       const MigrateOptions& options = {});
 

@@ -155,6 +155,69 @@ TEST(MigratorTest, FillsWhatWasNullWithWhatItMeant) {
   EXPECT_EQ(row.Int64(0, 3), 1);
 }
 
+TEST(MigratorTest, KeepsThoseOnboardedWhoAnsweredBeforeThereWasAColumnForIt) {
+  testing::TestDatabase database;
+  CreateLegacyTable(database);
+  database.Execute(
+      "ALTER TABLE users ADD real_name varchar(50), ADD nickname char(20);"
+      "UPDATE users SET real_name = 'Sara', nickname = 'sara'"
+      " WHERE user_id = 101;"
+      "UPDATE users SET real_name = 'Ali' WHERE user_id = 102;"
+      "UPDATE users SET real_name = ' ', nickname = 'x' WHERE user_id = 103;"
+      "TRUNCATE users_log");
+  const auto result = Migrate(database);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(Dump(database, "user_id, onboarding_completed"),
+            "(101,t)\n(102,f)\n(103,f)\n(104,f)");
+  EXPECT_EQ(database.Execute("SELECT count(*) FROM users_log").Int64(0, 0), 0);
+}
+
+TEST(MigratorTest, LeavesAnOnboardingThatABotRecordedAsItIs) {
+  testing::TestDatabase database;
+  CreateLegacyTable(database);
+  database.Execute(
+      "ALTER TABLE users ADD real_name text, ADD nickname text,"
+      " ADD onboarding_completed boolean;"
+      "UPDATE users SET real_name = 'A', nickname = user_id::text;"
+      "UPDATE users SET onboarding_completed = true WHERE user_id = 101;"
+      "UPDATE users SET onboarding_completed = false WHERE user_id = 102");
+  const auto result = Migrate(database);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(Dump(database, "user_id, onboarding_completed"),
+            "(101,t)\n(102,f)\n(103,f)\n(104,f)");
+}
+
+TEST(MigratorTest, RaisesRevisionsFromWhichAUserWouldLookNew) {
+  testing::TestDatabase database;
+  CreateLegacyTable(database);
+  database.Execute("ALTER TABLE users ADD revision bigint DEFAULT 0");
+  database.Execute("UPDATE users SET revision = 7 WHERE user_id = 104");
+  ASSERT_TRUE(Migrate(database).ok());
+  EXPECT_EQ(Dump(database, "user_id, revision"),
+            "(101,1)\n(102,1)\n(103,1)\n(104,7)");
+}
+
+TEST(MigratorTest, NeverHidesATableOfUsersBehindANewOne) {
+  constexpr const char* kHidings[] = {
+      "CREATE SCHEMA bot; ALTER TABLE users SET SCHEMA bot",
+      "ALTER TABLE users RENAME TO \"Users\""};
+  for (const char* hiding : kHidings) {
+    SCOPED_TRACE(hiding);
+    testing::TestDatabase database;
+    CreateLegacyTable(database);
+    database.Execute(hiding);
+    const absl::Status status = Migrate(database).status();
+    EXPECT_EQ(base::ErrorReason(status), kMigrationRefused) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("there is "));
+    EXPECT_TRUE(
+        database.Execute("SELECT to_regclass('users') IS NULL").Bool(0, 0));
+
+    // Where it is another program's after all.
+    database.Execute("CREATE TABLE users (user_id bigint PRIMARY KEY)");
+    EXPECT_TRUE(Migrate(database).ok());
+  }
+}
+
 TEST(MigratorTest, LeavesATextColumnThatAViewKeepsFromChanging) {
   testing::TestDatabase database;
   CreateUnmigratedTable(database);
@@ -329,6 +392,27 @@ TEST(MigratorTest, GivesUpWaitingForAnotherMigrator) {
   options.migrator_poll = absl::Milliseconds(10);
   const auto result = schema::Migrate(database.session_factory(), options);
   EXPECT_EQ(base::ErrorReason(result.status()), kMigratorBusy);
+}
+
+TEST(MigratorTest, GivesUpWaitingWhenAskedTo) {
+  testing::TestDatabase database;
+  CreateLegacyTable(database);
+  MigrateOptions options;
+  options.give_up = [] { return true; };
+  options.lock_timeout = absl::Milliseconds(20);
+  const auto other = database.Connect();
+  ASSERT_TRUE(
+      other->ExecuteScript("SELECT pg_advisory_lock(8463219666946518886)")
+          .ok());
+  EXPECT_TRUE(absl::IsCancelled(
+      schema::Migrate(database.session_factory(), options).status()));
+
+  ASSERT_TRUE(other
+                  ->ExecuteScript("SELECT pg_advisory_unlock_all();"
+                                  "BEGIN; SELECT FROM users")
+                  .ok());
+  EXPECT_TRUE(absl::IsCancelled(
+      schema::Migrate(database.session_factory(), options).status()));
 }
 
 TEST(MigratorTest, WaitsForTheTableInShortAttempts) {

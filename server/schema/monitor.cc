@@ -106,6 +106,8 @@ absl::Status Monitor::PublishReport(const Report& report) {
   if (options_.on_report) options_.on_report(report);
   absl::Status state = report.ToStatus();
   readiness_->Set(state);
+  // A search path or a role that is mended holds for new sessions only.
+  if (!state.ok()) session_ = nullptr;
 
   const std::string summary = absl::StrCat(
       state.ok() ? "the schema is ready" : "the schema is not ready",

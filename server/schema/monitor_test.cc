@@ -116,6 +116,18 @@ TEST_F(MonitorTest, SeesAColumnGoAndComeBack) {
               ElementsAre(kStarting, kReady, kSchemaNotReady, kReady));
 }
 
+TEST_F(MonitorTest, SeesThatTheSearchPathWasMended) {
+  MigrateDatabase();
+  Monitor monitor(database_.session_factory(), &readiness_, Quick());
+  states_.Await(kReady);
+  database_.Execute("CREATE SCHEMA bot; ALTER TABLE users SET SCHEMA bot");
+  states_.Await(kSchemaNotReady);
+  database_.Execute(
+      "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = bot, "
+      "public', current_database()); END $$");
+  states_.Await(kReady);
+}
+
 TEST_F(MonitorTest, StaysReadyWithoutAPlainIndexAndCountsIt) {
   MigrateDatabase();
   database_.Execute("DROP INDEX idx_users_grade_year");

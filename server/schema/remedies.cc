@@ -47,6 +47,12 @@ std::string AddColumn(const Column& column) {
   if (column.default_value != nullptr) {
     absl::StrAppend(&sql, " DEFAULT ", DefaultOf(column));
   }
+  // Or everybody would be asked everything again.
+  if (absl::string_view(column.name) == "onboarding_completed") {
+    absl::StrAppend(&sql,
+                    "; UPDATE users SET onboarding_completed = true"
+                    " WHERE real_name <> '' AND nickname <> ''");
+  }
   return sql;
 }
 

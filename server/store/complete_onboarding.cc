@@ -53,7 +53,7 @@ absl::Status CompleteOnboardingExecutor::ExecuteOne(
     CompleteOnboardingOperation& operation) {
   const std::int64_t user_id = operation.request.user_id();
   const v1::OnboardingAnswers& answers = operation.request.answers();
-  const absl::StatusOr<postgres::Rows> written = session().Execute(
+  const absl::StatusOr<postgres::Rows> written = Query(
       kCompleteOnboarding,
       {absl::StrCat(user_id), NullIfEmpty(answers.real_name()),
        NullIfEmpty(answers.nickname()), NullIfEmpty(answers.study_track()),
@@ -77,7 +77,7 @@ absl::Status CompleteOnboardingExecutor::ExecuteOne(
   // snapshot may be older than the completion that it waited for.
   USERPROFILE_ASSIGN_OR_RETURN(
       const postgres::Rows stored,
-      session().Execute(kGetProfiles, {absl::StrCat("{", user_id, "}")}));
+      Query(kGetProfiles, {absl::StrCat("{", user_id, "}")}));
   if (stored.empty()) {
     operation.result = UserNotFound(user_id);
     return absl::OkStatus();

@@ -16,7 +16,7 @@ absl::Status GetProfileExecutor::Execute(absl::Span<Operation* const> batch) {
         static_cast<const GetProfileOperation&>(*operation).user_id);
   }
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
-                               session().Execute(kGetProfiles, {ids.Finish()}));
+                               Query(kGetProfiles, {ids.Finish()}));
 
   absl::flat_hash_map<std::int64_t, std::size_t> row_of_user;
   row_of_user.reserve(rows.size());

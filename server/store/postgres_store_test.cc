@@ -250,6 +250,20 @@ TEST_F(PostgresStoreTest, NeverTakesAMissingTableForAnEmptyOne) {
   EXPECT_TRUE(store().Get(1).ok());
 }
 
+TEST_F(PostgresStoreTest, FindsTheTableOnceTheSearchPathIsMended) {
+  options_.upsert_workers = 1;  // each finds out by itself
+  EXPECT_TRUE(store().Upsert(Contact(1)).ok());
+  database_.Execute("CREATE SCHEMA bot; ALTER TABLE users SET SCHEMA bot");
+  EXPECT_EQ(base::ErrorReason(store().Upsert(Contact(1)).status()),
+            "SCHEMA_NOT_READY");
+  database_.Execute(
+      "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = bot, "
+      "public', current_database()); END $$");
+  const auto contact = store().Upsert(Contact(1));
+  ASSERT_TRUE(contact.ok()) << contact.status();
+  EXPECT_FALSE(contact->created());
+}
+
 TEST_F(PostgresStoreTest, RecoversFromAColumnThatChangesItsType) {
   ASSERT_TRUE(store().Upsert(Contact(1)).ok());
   ASSERT_TRUE(store().Get(1).ok());

@@ -5,7 +5,9 @@
 namespace userprofile::store {
 
 absl::Status SessionExecutor::Connect() {
-  if (session_ != nullptr && session_->healthy()) return absl::OkStatus();
+  if (session_ != nullptr && session_->healthy() && !replace_) {
+    return absl::OkStatus();
+  }
   session_.reset();
   USERPROFILE_ASSIGN_OR_RETURN(auto session, connect_());
   // A plan that was made while the table was small must not scan it once it
@@ -13,7 +15,17 @@ absl::Status SessionExecutor::Connect() {
   USERPROFILE_RETURN_IF_ERROR(
       session->ExecuteScript("SET enable_seqscan = off").status());
   session_ = std::move(session);
+  replace_ = false;
   return absl::OkStatus();
+}
+
+absl::StatusOr<postgres::Rows> SessionExecutor::Query(
+    const postgres::Statement& statement,
+    const postgres::Parameters& parameters) {
+  absl::StatusOr<postgres::Rows> rows =
+      session_->Execute(statement, parameters);
+  if (absl::IsFailedPrecondition(rows.status())) replace_ = true;
+  return rows;
 }
 
 }  // namespace userprofile::store

@@ -10,7 +10,7 @@
 namespace userprofile::store {
 
 // What all executors on PostgreSQL share: a session that is made when it is
-// needed and replaced once it is lost.
+// needed and replaced once it is lost, or finds the schema not as needed.
 class SessionExecutor : public BatchExecutor {
  public:
   explicit SessionExecutor(postgres::SessionFactory connect)
@@ -19,12 +19,17 @@ class SessionExecutor : public BatchExecutor {
   absl::Status Connect() final;
 
  protected:
-  // Valid after Connect, until the session is lost.
-  postgres::Session& session() { return *session_; }
+  // Runs a statement; after Connect, until the session is lost.
+  absl::StatusOr<postgres::Rows> Query(const postgres::Statement& statement,
+                                       const postgres::Parameters& parameters);
 
  private:
   const postgres::SessionFactory connect_;
   std::unique_ptr<postgres::Session> session_;
+
+  // The schema was not as needed. Where a search path or a role is mended, that
+  // holds for new sessions only.
+  bool replace_ = false;
 };
 
 }  // namespace userprofile::store

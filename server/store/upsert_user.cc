@@ -121,7 +121,7 @@ absl::Status UpsertUserExecutor::Execute(absl::Span<Operation* const> batch) {
     parameters.push_back(meaning == Kind::kClear ? "t" : "f");
   }
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
-                               session().Execute(kUpsertUsers, parameters));
+                               Query(kUpsertUsers, parameters));
 
   if (rows.size() != batch.size()) {
     // A foreign trigger or rule swallowed rows. Which ones, the keys tell.

@@ -130,5 +130,17 @@ TEST(SeedStoryTest, FourUsersOfABrokenTableAreStillKnownAfterItIsMended) {
   EXPECT_THAT(server.program().errors(), Not(HasSubstr("Updated")));
 }
 
+TEST(SeedStoryTest, ARowThatAForeignRuleRefusesIsNoWrongUsage) {
+  TestDatabase database;
+  database.Execute(kLegacyTable);
+  database.Execute(
+      "ALTER TABLE users ADD CHECK (user_id <> 104 OR is_active IS NULL)");
+  const Outcome outcome =
+      RunProgram({{"userprofile-server", "migrate", "up",
+                   absl::StrCat("--database=", database.conninfo())}});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.errors, HasSubstr("users_check"));
+}
+
 }  // namespace
 }  // namespace userprofile::testing

@@ -1,6 +1,7 @@
 // The server program as people, other programs and Kubernetes meet it.
 
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <string>
@@ -53,6 +54,8 @@ TEST(ServerProgramTest, ExplainsWrongUsage) {
            {"userprofile-server", "serve", "--database", "nonsense"},
            {"userprofile-server", "serve", "--database", "embedded:"},
            {"userprofile-server", "serve", "--database-file", "/nowhere"},
+           {"userprofile-server", "schema", "check", "--database", "host=/x",
+            "--database-file", "/nowhere"},
            {"userprofile-server", "schema", "check", "--output", "xml"},
            {"userprofile-server", "migrate"}}) {
     const Outcome outcome = RunProgram({words});
@@ -86,6 +89,9 @@ TEST(ServerProgramTest, TakesFlagsFromTheEnvironmentAndFromAFile) {
                          "--listen", "0.0.0.0:3"},
                         {{"USERPROFILE_LISTEN", "0.0.0.0:2"}}});
   EXPECT_THAT(outcome.errors, HasSubstr("0.0.0.0:3"));
+  outcome = RunProgram({{"userprofile-server", "serve", "--config", file},
+                        {{"USERPROFILE_LISTEN", ""}}});
+  EXPECT_THAT(outcome.errors, HasSubstr("0.0.0.0:1"));
 
   std::ofstream(file) << "lisen = \"0.0.0.0:1\"\n";
   outcome = RunProgram({{"userprofile-server", "serve", "--config", file}});
@@ -110,6 +116,24 @@ TEST(ServerProgramTest, KeepsThePasswordOfADatabaseToItself) {
     EXPECT_THAT(outcome.errors, Not(IsEmpty()));
     EXPECT_THAT(outcome.errors, Not(HasSubstr("hush-hush")));
   }
+}
+
+TEST(ServerProgramTest, StopsAtOnceWhileItIsStarting) {
+  TempDir directory;
+  Program server({{"userprofile-server", "serve",
+                   absl::StrCat("--database=", Embedded(directory)), "--listen",
+                   "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}});
+  // Before that, it makes its database, which takes a while.
+  ASSERT_TRUE(Eventually([&] {
+    return std::filesystem::exists(directory / "database/data.new");
+  }));
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.Wait(absl::Seconds(10)), 0);
+  EXPECT_THAT(server.errors(), HasSubstr("while starting"));
+  EXPECT_FALSE(std::filesystem::exists(directory / "database/data"));
+
+  ServerProgram next(Embedded(directory));
+  next.StartReady();
 }
 
 TEST(ServerProgramTest, SharesItsEmbeddedDatabaseWithCommandsOnly) {
