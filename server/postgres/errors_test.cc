@@ -107,6 +107,24 @@ TEST_F(ServerErrorsTest, NameWhatIsMissing) {
   EXPECT_TRUE(session_->healthy());
 }
 
+TEST_F(ServerErrorsTest, KeepTheirSqlState) {
+  for (const absl::string_view sqlstate :
+       {"0A000", "22000", "22012", "23000", "23001", "23502", "23503", "23505",
+        "23514", "24000", "25006", "26000", "28000", "3D000", "3F000", "40000",
+        "40001", "40003", "40P01", "42501", "42601", "42703", "42883", "42P01",
+        "42P10", "44000", "53000", "53100", "53200", "54000", "55P03", "57014",
+        "58030", "P0001", "P0002", "XX000"}) {
+    const absl::Status status =
+        session_
+            ->ExecuteScript(
+                absl::StrCat("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '",
+                             sqlstate, "'; END $$"))
+            .status();
+    EXPECT_EQ(SqlState(status), sqlstate) << status;
+    if (!session_->healthy()) session_ = database_.Connect();
+  }
+}
+
 TEST_F(ServerErrorsTest, OfAUniqueIndexNameIt) {
   const absl::Status status =
       Execute("INSERT INTO t VALUES (3, $1)", {"Alice"});

@@ -21,7 +21,9 @@ namespace {
 // Settings go by statement, not by connection string: poolers refuse unknown
 // start-up options, and a session never reconnects behind our back.
 constexpr char kConfigureFormat[] =
-    "SELECT set_config('timezone', 'UTC', false),"
+    "SELECT set_config('client_encoding', 'UTF8', false),"
+    " set_config('row_security', 'off', false),"
+    " set_config('timezone', 'UTC', false),"
     " set_config('datestyle', 'ISO', false),"
     " set_config('extra_float_digits', '1', false),"
     " set_config('client_min_messages', 'error', false),"
@@ -88,6 +90,8 @@ absl::Status Guard(Body body, Connected connected) {
     return ConnectionLost(e.what());
   } catch (const pqxx::in_doubt_error& e) {
     return ConnectionLost(e.what());
+  } catch (const pqxx::insufficient_privilege& e) {
+    return ErrorFromSqlState("42501", e.what());  // nor here
   } catch (const pqxx::sql_error& e) {
     if (!connected() || e.sqlstate().empty()) return ConnectionLost(e.what());
     return ErrorFromSqlState(e.sqlstate(), e.what());
@@ -208,7 +212,7 @@ absl::StatusOr<std::unique_ptr<Session>> Connect(
                            kConfigureFormat,
                            absl::ToInt64Milliseconds(options.statement_timeout),
                            absl::ToInt64Milliseconds(options.lock_timeout))));
-  if (rows.Text(0, 7) == "on") {
+  if (rows.Text(0, 9) == "on") {
     return ConnectionLost("the database is read-only, perhaps a standby");
   }
   return session;

@@ -81,10 +81,12 @@ struct ConnectOptions {
   absl::Duration lock_timeout = absl::Seconds(1);
 };
 
-// Makes a session whose times are in UTC and ISO style, whose commits are
-// durable (synchronous_commit), and which can write (a standby is
-// UNAVAILABLE). INVALID_ARGUMENT if conninfo can't be read. Blocks for up to
-// connect_timeout per host.
+// Makes a session whose text is UTF-8, whose times are in UTC and ISO style,
+// whose commits are durable (synchronous_commit), which can write (a standby is
+// UNAVAILABLE), and from which no row is hidden: where a row-level security
+// policy would hide some, statements fail (FAILED_PRECONDITION).
+// INVALID_ARGUMENT if conninfo can't be read. Blocks for up to connect_timeout
+// per host.
 absl::StatusOr<std::unique_ptr<Session>> Connect(const ConnectOptions& options);
 
 // Makes a new session; called from any thread.

@@ -230,5 +230,15 @@ TEST_F(SessionTest, FindsTheServerThatIsThereAmongSeveralHosts) {
   EXPECT_TRUE(Connect(options).ok());
 }
 
+TEST_F(SessionTest, SpeaksUtf8WhateverTheDatabaseDoes) {
+  ConnectOptions options;
+  options.conninfo = database_.conninfo() + " client_encoding=LATIN1";
+  const auto session = Connect(options);
+  ASSERT_TRUE(session.ok()) << session.status();
+  const auto rows = (*session)->ExecuteScript("SELECT chr(1587)");
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  EXPECT_EQ(rows->Text(0, 0), "\u0633");
+}
+
 }  // namespace
 }  // namespace userprofile::postgres
