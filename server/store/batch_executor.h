@@ -24,10 +24,12 @@ struct Operation {
   // UserNotFound concerns this operation alone, not its batch.
   absl::Status result;
 
-  // For the lane: when the operation was submitted, and whether it has been
-  // held up by a database that was away.
+  // For the lane: when the operation was submitted, whether it has been held up
+  // by a database that was away, and whether it had to give way though it was
+  // alone in its statement.
   absl::Time submitted;
   bool met_outage = false;
+  bool gave_way_alone = false;
 };
 
 // Carries out batches for one worker of a lane, on a connection of its own.

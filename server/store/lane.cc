@@ -72,6 +72,7 @@ void Lane::Shutdown(absl::Time deadline) {
     std::move(queue_.begin(), queue_.end(), std::back_inserter(abandoned));
     queue_.clear();
     work_available_.SignalAll();
+    changed_.SignalAll();
   }
   for (const auto& operation : abandoned) Answer(*operation, ShuttingDown());
   base::MutexLock lock(join_mutex_);
@@ -84,10 +85,7 @@ void Lane::Work(BatchExecutor& executor) {
   Operations batch;
   Operations dropped;
   while (Collect(executor, batch, dropped)) {
-    for (const auto& operation : dropped) {
-      if (options_.metrics != nullptr) options_.metrics->CountDropped();
-      Answer(*operation, operation->result);
-    }
+    for (const auto& operation : dropped) Drop(*operation, operation->result);
     dropped.clear();
     if (batch.empty()) continue;
     if (Run(executor, std::exchange(batch, {}))) {
@@ -115,10 +113,15 @@ bool Lane::Collect(BatchExecutor& executor, Operations& batch,
     std::unique_ptr<Operation> operation = std::move(queue_.front());
     queue_.pop_front();
     operation->result = Verdict(*operation, now);
-    Operations& place = !operation->result.ok()      ? dropped
-                        : executor.Admit(*operation) ? batch
-                                                     : waiting;
-    place.push_back(std::move(operation));
+    const bool to_be_alone = operation->gave_way_alone;
+    if (!operation->result.ok()) {
+      dropped.push_back(std::move(operation));
+    } else if ((to_be_alone && !batch.empty()) || !executor.Admit(*operation)) {
+      waiting.push_back(std::move(operation));
+    } else {
+      batch.push_back(std::move(operation));
+      if (to_be_alone) break;
+    }
   }
   std::move(waiting.rbegin(), waiting.rend(), std::front_inserter(queue_));
   if (!queue_.empty()) work_available_.SignalOne();
@@ -139,24 +142,41 @@ bool Lane::Run(BatchExecutor& executor, Operations batch) {
   } else {
     for (const auto& operation : batch) operation->met_outage = true;
   }
+  const std::size_t size = batch.size();
   batch.erase(std::remove_if(batch.begin(), batch.end(), Answered),
               batch.end());
   if (batch.empty()) return true;
+  const bool any_decided = batch.size() < size;
 
   {
     base::MutexLock lock(mutex_);
     if (!abandon_queue_) {
       if (options_.metrics != nullptr) options_.metrics->CountRetry();
-      std::move(batch.rbegin(), batch.rend(), std::front_inserter(queue_));
+      const auto late = std::stable_partition(
+          batch.begin(), batch.end(),
+          [](const auto& operation) { return !operation->gave_way_alone; });
+      std::move(std::make_reverse_iterator(late), batch.rend(),
+                std::front_inserter(queue_));
+      std::move(late, batch.end(), std::back_inserter(queue_));
       batch.clear();
     }
   }
   for (const auto& operation : batch) Answer(*operation, ShuttingDown());
-  return false;
+  return any_decided;
 }
 
-void Lane::RunPart(BatchExecutor& executor, absl::Span<Operation* const> part) {
+void Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
   const absl::Time start = options_.clock();
+  // Making the connection, or running another part, can have taken seconds.
+  part.erase(std::remove_if(part.begin(), part.end(),
+                            [&](Operation* operation) {
+                              absl::Status verdict = Verdict(*operation, start);
+                              if (verdict.ok()) return false;
+                              Drop(*operation, std::move(verdict));
+                              return true;
+                            }),
+             part.end());
+  if (part.empty()) return;
   const absl::Status status = executor.Execute(part);
   if (options_.metrics != nullptr) {
     options_.metrics->ObserveStatement(options_.clock() - start);
@@ -180,11 +200,18 @@ void Lane::RunPart(BatchExecutor& executor, absl::Span<Operation* const> part) {
                                   absl::IsAlreadyExists(status) ||
                                   absl::IsAborted(status);
   if (may_be_one_culprit && part.size() > 1) {
-    RunPart(executor, part.first(part.size() / 2));
-    RunPart(executor, part.subspan(part.size() / 2));
+    const auto middle =
+        part.begin() + static_cast<std::ptrdiff_t>(part.size() / 2);
+    RunPart(executor, {part.begin(), middle});
+    RunPart(executor, {middle, part.end()});
     return;
   }
-  if (absl::IsAborted(status)) return;  // it gave way, and is tried again
+  if (absl::IsAborted(status)) {
+    spdlog::warn("a request gave way and is tried again: {}",
+                 std::string(status.message()));
+    part.front()->gave_way_alone = true;
+    return;
+  }
   spdlog::warn("a statement for {} requests failed: {}", part.size(),
                std::string(status.message()));
   const absl::Status answer = Translate(status);
@@ -209,6 +236,11 @@ absl::Status Lane::Translate(const absl::Status& failure) const {
     default:
       return Internal();
   }
+}
+
+void Lane::Drop(Operation& operation, absl::Status verdict) {
+  if (options_.metrics != nullptr) options_.metrics->CountDropped();
+  Answer(operation, std::move(verdict));
 }
 
 void Lane::Answer(Operation& operation, absl::Status status) {

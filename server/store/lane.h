@@ -35,6 +35,7 @@ namespace userprofile::store {
 //    user) go in different ones.
 //  - One operation can't harm its batch: where a statement fails on data, or
 //    has to give way, its halves are run apart until the culprit fails alone.
+//    One that gave way alone waits behind the others, and shares no batch.
 //  - An operation whose deadline has passed, or whose caller gave up, is
 //    dropped before it costs a statement.
 //  - While the database is away, operations wait for it until their deadlines.
@@ -104,10 +105,10 @@ class Lane {
   // shut down. Those that are of no use any more go to `dropped`.
   bool Collect(BatchExecutor& executor, Operations& batch, Operations& dropped);
 
-  // Runs the batch and answers what is decided. Puts the rest back into the
-  // queue, and returns false then.
+  // Runs the batch, answers what is decided, and puts the rest back into the
+  // queue; whether anything was decided.
   bool Run(BatchExecutor& executor, Operations batch);
-  void RunPart(BatchExecutor& executor, absl::Span<Operation* const> part);
+  void RunPart(BatchExecutor& executor, std::vector<Operation*> part);
 
   // Why the operation should not be run any more; OK if it should.
   absl::Status Verdict(const Operation& operation, absl::Time now) const;
@@ -115,6 +116,7 @@ class Lane {
   // What to answer when a statement failed for good.
   absl::Status Translate(const absl::Status& failure) const;
 
+  void Drop(Operation& operation, absl::Status verdict);
   void Answer(Operation& operation, absl::Status status);
   void PauseAfterFailure(int failures_in_a_row);
 
@@ -123,7 +125,7 @@ class Lane {
 
   base::Mutex mutex_;
   base::CondVar work_available_;  // or shutting down
-  base::CondVar changed_;         // a worker ended, or the deadline came closer
+  base::CondVar changed_;         // a worker ended, or the shutdown went on
   std::deque<std::unique_ptr<Operation>> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool abandon_queue_ ABSL_GUARDED_BY(mutex_) = false;

@@ -254,6 +254,27 @@ TEST_F(LaneTest, TriesAloneWhatHadToGiveWayInABatch) {
                           Keys{2}, Keys{3, 4}, Keys{2}));
 }
 
+TEST_F(LaneTest, KeepsWhatHadToGiveWayAloneOutOfTheNextBatches) {
+  std::atomic<int> refusals = 5;
+  database_.on_execute = [&](const Keys& keys) {
+    const bool locked = std::count(keys.begin(), keys.end(), 1) > 0;
+    if (!locked || refusals-- <= 0) return absl::OkStatus();
+    // Others come while it waits for the lock.
+    if (keys == Keys{1}) {
+      for (const int key : {5, 6}) Submit(key);
+    }
+    return absl::AbortedError("1 is locked");
+  };
+  StartBusy();
+  for (int key = 1; key <= 4; ++key) Submit(key);
+  database_.Open();
+  EXPECT_THAT(answers_.Await(), Each(""));
+  EXPECT_THAT(database_.statements(),
+              ElementsAre(Keys{0}, Keys{1, 2, 3, 4}, Keys{1, 2}, Keys{1},
+                          Keys{2}, Keys{3, 4}, Keys{5, 6}, Keys{1}, Keys{5, 6},
+                          Keys{1}, Keys{5, 6}, Keys{1}));
+}
+
 TEST_F(LaneTest, DropsWhatIsPastItsDeadlineBeforeItCostsAStatement) {
   std::atomic<int> seconds = 0;
   options_.clock = [&] { return absl::FromUnixSeconds(seconds); };
@@ -266,6 +287,42 @@ TEST_F(LaneTest, DropsWhatIsPastItsDeadlineBeforeItCostsAStatement) {
   database_.Open();
   EXPECT_THAT(answers_.Await(), ElementsAre("", "DEADLINE_EXCEEDED", ""));
   EXPECT_THAT(database_.statements(), ElementsAre(Keys{0}, Keys{2}));
+}
+
+TEST_F(LaneTest, DropsWhatIsPastItsDeadlineWhenABatchIsRunInHalves) {
+  std::atomic<int> seconds = 0;
+  options_.clock = [&] { return absl::FromUnixSeconds(seconds); };
+  database_.on_execute = [&](const Keys& keys) {
+    seconds += 5;
+    return keys.size() > 1 ? absl::AbortedError("timed out") : absl::OkStatus();
+  };
+  database_.Close();
+  Start();
+  CallContext context;
+  context.deadline = absl::FromUnixSeconds(18);
+  Submit(0, context);
+  database_.AwaitStatements(1);
+  for (int key = 1; key <= 4; ++key) Submit(key, context);
+  database_.Open();
+  EXPECT_THAT(answers_.Await(),
+              ElementsAre("", "", "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED",
+                          "DEADLINE_EXCEEDED"));
+  EXPECT_THAT(database_.statements(),
+              ElementsAre(Keys{0}, Keys{1, 2, 3, 4}, Keys{1, 2}, Keys{1}));
+}
+
+TEST_F(LaneTest, DropsWhatWasCancelledWhileTheConnectionWasMade) {
+  std::atomic<bool> cancelled = false;
+  database_.on_connect = [&] {
+    cancelled = true;
+    return absl::OkStatus();
+  };
+  Start();
+  CallContext context;
+  context.cancelled = [&] { return cancelled.load(); };
+  Submit(1, context);
+  EXPECT_THAT(answers_.Await(), ElementsAre("CANCELLED"));
+  EXPECT_THAT(database_.statements(), IsEmpty());
 }
 
 TEST_F(LaneTest, DropsWhatWasCancelledBeforeItCostsAStatement) {
@@ -389,6 +446,21 @@ TEST_F(LaneTest, ShutsDownWhileTheDatabaseIsAway) {
   Start();
   for (int key = 0; key < 3; ++key) Submit(key);
   lane_->Shutdown(absl::Now() + absl::Milliseconds(20));
+  EXPECT_THAT(answers_.Await(), Each("SHUTTING_DOWN"));
+}
+
+TEST_F(LaneTest, DoesNotSitOutAPauseWhenTheTimeForShutdownIsOver) {
+  options_.min_backoff = options_.max_backoff = absl::Hours(1);
+  std::atomic<bool> failed = false;
+  database_.on_connect = [&] {
+    failed = true;
+    return absl::UnavailableError("refused");
+  };
+  Start();
+  Submit(1);
+  while (!failed) std::this_thread::yield();
+  absl::SleepFor(absl::Milliseconds(20));  // the pause has begun
+  lane_->Shutdown(absl::InfinitePast());
   EXPECT_THAT(answers_.Await(), Each("SHUTTING_DOWN"));
 }
 
