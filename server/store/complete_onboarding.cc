@@ -13,8 +13,9 @@
 namespace userprofile::store {
 namespace {
 
-// The unique index on nickname, by its name in the schema contract.
-constexpr char kNicknameIndex[] = "idx_users_nickname";
+// What the names of unique indexes on nickname have in common: a legacy table
+// can have another one beside that of the schema contract.
+constexpr char kNicknameIndex[] = "nickname";
 
 absl::optional<std::string> NullIfEmpty(const std::string& answer) {
   if (answer.empty()) return absl::nullopt;

@@ -299,6 +299,55 @@ TEST_F(PostgresStoreTest, DoesNotCallARowOfALegacyBotCreated) {
   EXPECT_FALSE(store().Upsert(Contact(1))->created());
 }
 
+TEST_F(PostgresStoreTest, NeverCallsAKnownUserCreatedWhateverItsRevision) {
+  for (const char* revision : {"0", "-1", "NULL"}) {
+    SCOPED_TRACE(revision);
+    database_.Execute(absl::StrCat(
+        "DELETE FROM users; ALTER TABLE users ALTER revision DROP NOT NULL;"
+        "INSERT INTO users (user_id, revision) VALUES (1, ",
+        revision, "), (2, ", revision, ")"));
+    std::int64_t last = 1;
+    for (int i = 0; i < 3; ++i) {
+      const auto response = store().Upsert(Contact(1));
+      ASSERT_TRUE(response.ok()) << response.status();
+      EXPECT_FALSE(response->created());
+      EXPECT_GT(response->profile().revision(), last);
+      last = response->profile().revision();
+    }
+    const auto completed = store().Complete(Answers(2));
+    ASSERT_TRUE(completed.ok()) << completed.status();
+    EXPECT_GT(completed->profile().revision(), 1);
+    EXPECT_FALSE(store().Upsert(Contact(2))->created());
+  }
+}
+
+TEST_F(PostgresStoreTest, NeverTakesARowThatItMayNotSeeForAnUnknownUser) {
+  ASSERT_TRUE(store().Upsert(Contact(1)).ok());
+  database_.Execute(
+      "ALTER TABLE users ENABLE ROW LEVEL SECURITY;"
+      "DROP ROLE IF EXISTS reader; CREATE ROLE reader;"
+      "GRANT ALL ON users TO reader");
+  options_.connect = [this]() -> decltype(options_.connect()) {
+    auto session = database_.Connect();
+    EXPECT_TRUE(session->ExecuteScript("SET ROLE reader").ok());
+    return session;
+  };
+  PostgresStore impl(options_);
+  BlockingStore limited(impl);
+  EXPECT_EQ(base::ErrorReason(limited.Get(1).status()), "SCHEMA_NOT_READY");
+  database_.Execute("DROP OWNED BY reader; DROP ROLE reader");
+}
+
+TEST_F(PostgresStoreTest, KnowsATakenNicknameByALegacyIndexToo) {
+  database_.Execute(
+      "DROP INDEX idx_users_nickname; ALTER TABLE users ADD UNIQUE (nickname);"
+      "CREATE UNIQUE INDEX idx_users_nickname ON users (nickname);"
+      "INSERT INTO users (user_id, nickname) VALUES (2, 'ada1')");
+  ASSERT_TRUE(store().Upsert(Contact(1)).ok());
+  EXPECT_EQ(base::ErrorReason(store().Complete(Answers(1)).status()),
+            "NICKNAME_TAKEN");
+}
+
 TEST_F(PostgresStoreTest, DoesNotScanATableThatGrewSinceTheFirstStatement) {
   for (int i = 0; i < 10; ++i) ASSERT_FALSE(store().Get(1).ok());
   database_.Execute(

@@ -20,6 +20,9 @@ namespace userprofile::store {
     "updated_at),"                                                     \
     " date_part('epoch', " t "last_activity), " t "revision"
 
+// Never 1, whatever somebody stored by hand: 1 means created.
+#define NEXT_REVISION(t) "greatest(" t "revision, 1) + 1"
+
 // Whether a contact is not older than the newest one seen.
 #define IS_NEWS \
   "excluded.last_activity >= coalesce(u.last_activity, '-infinity')"
@@ -72,7 +75,7 @@ const postgres::Statement kUpsertUsers = {
     " THEN excluded.updated_at ELSE u.updated_at END,"
     " last_seen_at = greatest(u.last_seen_at, excluded.last_seen_at),"
     " last_activity = greatest(u.last_activity, excluded.last_activity),"
-    " revision = u.revision + 1"
+    " revision = " NEXT_REVISION("u.")
     " RETURNING " PROFILE_COLUMNS("u.")};
 
 const postgres::Statement kCompleteOnboarding = {
@@ -86,7 +89,7 @@ const postgres::Statement kCompleteOnboarding = {
     " phone = coalesce($7, phone),"
     " updated_at = $8::timestamptz AT TIME ZONE 'UTC',"
     " last_seen_at = greatest(last_seen_at, $8::timestamptz),"
-    " revision = revision + 1"
+    " revision = " NEXT_REVISION("")
     " WHERE user_id = $1::bigint AND onboarding_completed IS NOT TRUE"
     " RETURNING " PROFILE_COLUMNS("")};
 
