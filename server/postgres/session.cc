@@ -1,5 +1,7 @@
 #include "server/postgres/session.h"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <exception>
 #include <set>
@@ -137,7 +139,10 @@ class PqxxSession final : public Session {
     });
   }
 
-  bool healthy() const override { return healthy_ && connection_.is_open(); }
+  bool healthy() override {
+    if (healthy_) healthy_ = connection_.is_open() && !LostWhileIdle();
+    return healthy_;
+  }
 
  private:
   template <typename Body>
@@ -160,6 +165,20 @@ class PqxxSession final : public Session {
       named.SetPayload(url, value);
     });
     return named;
+  }
+
+  // A server that goes away says so, or just closes the connection: either way
+  // there is something to read although nothing was asked.
+  bool LostWhileIdle() {
+    constexpr int kMessages = 8;  // more than a server says unasked
+    for (int i = 0; i < kMessages; ++i) {
+      pollfd idle = {connection_.sock(), POLLIN, 0};
+      if (poll(&idle, 1, 0) <= 0) return false;
+      const absl::Status read = Guard([&] { connection_.get_notifs(); },
+                                      [&] { return connection_.is_open(); });
+      if (!read.ok() || !connection_.is_open()) return true;
+    }
+    return true;
   }
 
   pqxx::connection connection_;

@@ -56,8 +56,9 @@ class Session {
   // returns the rows of the last one.
   virtual absl::StatusOr<Rows> ExecuteScript(absl::string_view sql) = 0;
 
-  // False once the connection is lost. A session never reconnects: drop it.
-  virtual bool healthy() const = 0;
+  // False once the connection is lost, also if that happened since the last
+  // statement. A session never reconnects: drop it.
+  virtual bool healthy() = 0;
 };
 
 // Runs `body` between BEGIN and COMMIT; ROLLBACK if it fails, and its error. An

@@ -140,6 +140,7 @@ bool Lane::Run(BatchExecutor& executor, Operations batch) {
   if (absl::Status connected = executor.Connect(); connected.ok()) {
     RunPart(executor, Pointers(batch));
   } else {
+    Log("finds no connection", batch.size(), connected);
     for (const auto& operation : batch) operation->met_outage = true;
   }
   const std::size_t size = batch.size();
@@ -188,8 +189,7 @@ void Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
     return;
   }
   if (absl::IsUnavailable(status)) {
-    spdlog::warn("a statement for {} requests met an outage: {}", part.size(),
-                 std::string(status.message()));
+    Log("met an outage", part.size(), status);
     for (Operation* operation : part) {
       operation->met_outage = true;
       if (!options_.idempotent) Answer(*operation, OutcomeUnknown());
@@ -207,15 +207,22 @@ void Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
     return;
   }
   if (absl::IsAborted(status)) {
-    spdlog::warn("a request gave way and is tried again: {}",
-                 std::string(status.message()));
+    Log("gave way, and is tried again", part.size(), status);
     part.front()->gave_way_alone = true;
     return;
   }
-  spdlog::warn("a statement for {} requests failed: {}", part.size(),
-               std::string(status.message()));
+  Log("failed", part.size(), status);
   const absl::Status answer = Translate(status);
   for (Operation* operation : part) Answer(*operation, answer);
+}
+
+void Lane::Log(const char* outcome, std::size_t size,
+               const absl::Status& failure) {
+  const absl::optional<std::int64_t> held_back = log_limiter_.Admit();
+  if (!held_back) return;
+  if (*held_back > 0) spdlog::warn("{} such lines were left out", *held_back);
+  spdlog::warn("a statement for {} requests {}: {}", size, outcome,
+               std::string(failure.message()));
 }
 
 absl::Status Lane::Verdict(const Operation& operation, absl::Time now) const {
@@ -251,8 +258,9 @@ void Lane::Answer(Operation& operation, absl::Status status) {
 void Lane::PauseAfterFailure(int failures_in_a_row) {
   thread_local absl::InsecureBitGen random;
   const absl::Duration pause =
-      std::min(options_.max_backoff,
-               options_.min_backoff * (1 << std::min(failures_in_a_row, 16))) *
+      std::min(
+          options_.max_backoff,
+          options_.min_backoff * (1 << std::min(failures_in_a_row - 1, 16))) *
       absl::Uniform(random, 0.5, 1.0);
   const absl::Time end = absl::Now() + pause;
   base::MutexLock lock(mutex_);

@@ -15,6 +15,7 @@
 #include "absl/types/span.h"
 #include "server/base/clock.h"
 #include "server/base/mutex.h"
+#include "server/ops/log_limiter.h"
 #include "server/store/batch_executor.h"
 
 namespace userprofile::ops {
@@ -113,6 +114,10 @@ class Lane {
   // Why the operation should not be run any more; OK if it should.
   absl::Status Verdict(const Operation& operation, absl::Time now) const;
 
+  // Logs what became of a statement over `size` requests, but does not let a
+  // failure that happens to everybody flood the log.
+  void Log(const char* outcome, std::size_t size, const absl::Status& failure);
+
   // What to answer when a statement failed for good.
   absl::Status Translate(const absl::Status& failure) const;
 
@@ -121,6 +126,7 @@ class Lane {
   void PauseAfterFailure(int failures_in_a_row);
 
   const Options options_;
+  ops::LogLimiter log_limiter_{5, absl::Seconds(1)};
   std::atomic<std::size_t> in_flight_ = 0;
 
   base::Mutex mutex_;

@@ -97,6 +97,21 @@ TEST_F(PostgresStoreTest, GoesOnOverFreshConnectionsWhenAllAreCut) {
   EXPECT_FALSE(again->created());
 }
 
+TEST_F(PostgresStoreTest, DoesNotSendAWriteIntoAConnectionThatIsDead) {
+  ASSERT_TRUE(store().Upsert(Contact(1)).ok());
+  ASSERT_TRUE(store().Upsert(Contact(2)).ok());
+  ASSERT_TRUE(store().Complete(Answers(1)).ok());
+  database_.CutConnections();
+  const absl::Time limit = absl::Now() + absl::Seconds(20);
+  while (Count("SELECT count(*) FROM pg_stat_activity"
+               " WHERE datname = current_database()"
+               " AND pid <> pg_backend_pid()") > 0) {
+    ASSERT_LT(absl::Now(), limit);
+  }
+  const auto response = store().Complete(Answers(2));
+  EXPECT_TRUE(response.ok()) << response.status();
+}
+
 TEST_F(PostgresStoreTest, RidesOutADatabaseThatIsRestarted) {
   ASSERT_TRUE(store().Upsert(Contact(1)).ok());
   database_.StopServer();
