@@ -64,8 +64,10 @@ bool UpsertUserExecutor::Agree(const UpsertUserOperation& contact,
   for (std::size_t i = 0; i < kIdentityFields; ++i) {
     const Kind kind = contact.identity[i].kind;
     if (kind == Kind::kSet) continue;
-    if (agreed[i] != Kind::kSet && agreed[i] != kind) return false;
-    agreed[i] = kind;
+    const NullMeaning meaning =
+        kind == Kind::kClear ? NullMeaning::kClears : NullMeaning::kKeeps;
+    if (agreed[i] == NullMeaning::kUndecided) agreed[i] = meaning;
+    if (agreed[i] != meaning) return false;
   }
   meanings = agreed;
   return true;
@@ -73,7 +75,7 @@ bool UpsertUserExecutor::Agree(const UpsertUserOperation& contact,
 
 void UpsertUserExecutor::BeginBatch() {
   users_.clear();
-  meanings_ = kUndecided;
+  meanings_ = {};
 }
 
 bool UpsertUserExecutor::Admit(const Operation& operation) {
@@ -90,7 +92,7 @@ absl::Status UpsertUserExecutor::Execute(absl::Span<Operation* const> batch) {
   std::array<postgres::ArrayLiteral, kIdentityFields> identities;
   postgres::ArrayLiteral is_active;
   postgres::ArrayLiteral occurred_at;
-  NullMeanings meanings = kUndecided;
+  NullMeanings meanings{};  // of this part of the batch
   absl::flat_hash_map<std::int64_t, UpsertUserOperation*> contact_of_user;
   contact_of_user.reserve(batch.size());
   for (Operation* operation : batch) {
@@ -117,8 +119,8 @@ absl::Status UpsertUserExecutor::Execute(absl::Span<Operation* const> batch) {
   parameters.push_back(occurred_at.Finish());
   parameters.push_back(absl::FormatTime("%Y-%m-%d %H:%M:%E6S+00", clock_(),
                                         absl::UTCTimeZone()));
-  for (const Kind meaning : meanings) {
-    parameters.push_back(meaning == Kind::kClear ? "t" : "f");
+  for (const NullMeaning meaning : meanings) {
+    parameters.push_back(meaning == NullMeaning::kClears ? "t" : "f");
   }
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
                                Query(kUpsertUsers, parameters));

@@ -50,11 +50,9 @@ class UpsertUserExecutor final : public SessionExecutor {
   absl::Status Execute(absl::Span<Operation* const> batch) override;
 
  private:
-  // What NULL means in each column: kSet stands for not decided.
-  using NullMeanings = std::array<FieldUpdate::Kind, kIdentityFields>;
-  static constexpr NullMeanings kUndecided = {
-      FieldUpdate::Kind::kSet, FieldUpdate::Kind::kSet, FieldUpdate::Kind::kSet,
-      FieldUpdate::Kind::kSet};
+  // What NULL means in each column of a batch, as far as a contact decided it.
+  enum class NullMeaning { kUndecided, kKeeps, kClears };
+  using NullMeanings = std::array<NullMeaning, kIdentityFields>;
 
   // Decides by what `contact` says; false, and no change, if it disagrees.
   static bool Agree(const UpsertUserOperation& contact, NullMeanings& meanings);
@@ -63,7 +61,7 @@ class UpsertUserExecutor final : public SessionExecutor {
 
   // Of the batch under collection.
   absl::flat_hash_set<std::int64_t> users_;
-  NullMeanings meanings_ = kUndecided;
+  NullMeanings meanings_{};
 };
 
 }  // namespace userprofile::store
