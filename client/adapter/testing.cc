@@ -59,7 +59,7 @@ void HeldService::Answer(std::int64_t user_id,
                          absl::StatusOr<client::Recognition> answer) {
   std::unique_lock<std::mutex> lock(mutex_);
   ASSERT_TRUE(changed_.wait_for(lock, kPatience,
-                                [&] { return under_way_.count(user_id) != 0; }))
+                                [&] { return under_way_.contains(user_id); }))
       << "no call for user " << user_id;
   auto call = under_way_.extract(user_id);
   lock.unlock();

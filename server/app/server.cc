@@ -1,6 +1,6 @@
 #include "server/app/server.h"
 
-#include <thread>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -33,7 +33,7 @@ bool IsLoopback(absl::string_view address) {
          absl::StartsWith(address, "unix:");
 }
 
-absl::Status Positive(const char* flag, long long value) {
+absl::Status Positive(const char* flag, std::int64_t value) {
   if (value > 0) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(flag, " must be at least 1"));
 }
@@ -42,9 +42,9 @@ absl::Status Positive(const char* flag, long long value) {
 
 absl::Status ServeOptions::Validate() const {
   USERPROFILE_RETURN_IF_ERROR(
-      Positive("--max-batch", static_cast<long long>(max_batch)));
+      Positive("--max-batch", static_cast<std::int64_t>(max_batch)));
   USERPROFILE_RETURN_IF_ERROR(
-      Positive("--max-in-flight", static_cast<long long>(max_in_flight)));
+      Positive("--max-in-flight", static_cast<std::int64_t>(max_in_flight)));
   USERPROFILE_RETURN_IF_ERROR(Positive("--read-connections", read_connections));
   USERPROFILE_RETURN_IF_ERROR(
       Positive("--upsert-connections", upsert_connections));

@@ -29,13 +29,13 @@ struct HostAndPort {
 absl::StatusOr<HostAndPort> ParseAddress(absl::string_view address) {
   const auto colon = address.rfind(':');
   int port;
-  if (colon != address.npos && colon > 0 &&
+  if (colon != absl::string_view::npos && colon > 0 &&
       absl::SimpleAtoi(address.substr(colon + 1), &port) && port >= 0 &&
       port <= 65535) {
     absl::string_view host = address.substr(0, colon);
     const bool bracketed =
         absl::ConsumePrefix(&host, "[") && absl::ConsumeSuffix(&host, "]");
-    if (bracketed || host.find(':') == host.npos) {
+    if (bracketed || host.find(':') == absl::string_view::npos) {
       return HostAndPort{std::string(host), port};
     }
   }

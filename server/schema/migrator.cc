@@ -61,11 +61,11 @@ absl::Status LockMigrator(postgres::Session& session,
 std::string RaisedMessage(const absl::Status& status) {
   absl::string_view text = status.message();
   const std::string state = absl::StrCat(kRefusedState, ": ");
-  if (const std::size_t at = text.find(state); at != text.npos) {
+  if (const std::size_t at = text.find(state); at != absl::string_view::npos) {
     text.remove_prefix(at + state.size());
   }
   // "ERROR:  ", in the language of the server.
-  if (const std::size_t at = text.find(":  "); at != text.npos) {
+  if (const std::size_t at = text.find(":  "); at != absl::string_view::npos) {
     text.remove_prefix(at + 3);
   }
   return std::string(text);

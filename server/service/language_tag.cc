@@ -51,7 +51,7 @@ class Subtags {
     }
     const std::size_t dash = rest_.find('-');
     current_ = rest_.substr(0, dash);
-    at_end_ = dash == rest_.npos;
+    at_end_ = dash == absl::string_view::npos;
     if (!at_end_) rest_.remove_prefix(dash + 1);
   }
 

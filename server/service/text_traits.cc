@@ -21,7 +21,7 @@ TextTraits Inspect(const std::string& text) {
   const auto size = static_cast<std::int32_t>(text.size());
   for (std::int32_t i = 0; i < size; ++traits.code_points) {
     UChar32 c;
-    U8_NEXT(text.data(), i, size, c);
+    U8_NEXT(text, i, size, c);
     if (c < 0) {
       traits.valid_utf8 = false;
       return traits;

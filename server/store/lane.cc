@@ -85,7 +85,9 @@ void Lane::Work(BatchExecutor& executor) {
   Operations batch;
   Operations dropped;
   while (Collect(executor, batch, dropped)) {
-    for (const auto& operation : dropped) Drop(*operation, operation->result);
+    for (const auto& operation : dropped) {
+      Drop(*operation, std::move(operation->result));
+    }
     dropped.clear();
     if (batch.empty()) continue;
     if (Run(executor, std::exchange(batch, {}))) {
