@@ -35,7 +35,7 @@ Serving. In another terminal, in $root:
     build/release/bin/userprofile-adapter stdin --server $server
 
   # Any gRPC client can ask; the service describes itself by reflection.
-  npx @bufbuild/buf curl --protocol grpc -d '{"user_id": 12345}' \\
+  npx --yes @bufbuild/buf curl --protocol grpc -d '{"user_id": 12345}' \\
     http://$server/userprofile.v1.UserProfileService/GetProfile
   grpcurl -plaintext -d '{"user_id": 12345}' \\
     $server userprofile.v1.UserProfileService/GetProfile
