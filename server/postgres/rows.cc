@@ -6,35 +6,39 @@
 #include "server/postgres/rows_data.h"
 
 namespace userprofile::postgres {
-namespace {
 
-pqxx::field Field(const Rows::Data& data, std::size_t row, int column) {
-  using Row = pqxx::result::size_type;
-  using Column = pqxx::row::size_type;
-  return data.result[static_cast<Row>(row)][static_cast<Column>(column)];
+Rows::Data::Data(const pqxx::result& result)
+    : result_(result),
+      rows_(static_cast<std::size_t>(result.size())),
+      columns_(static_cast<std::size_t>(result.columns())),
+      affected_(static_cast<std::size_t>(result.affected_rows())) {
+  values_.reserve(rows_ * columns_);
+  // By iterators, for each row and field of the driver's that is made anew
+  // copies its handle on the result.
+  auto row = result_.begin();
+  for (std::size_t i = 0; i < rows_; ++i, ++row) {
+    auto field = row->begin();
+    for (std::size_t j = 0; j < columns_; ++j, ++field) {
+      values_.push_back(
+          {absl::string_view(field->c_str(), field->size()), field->is_null()});
+    }
+  }
 }
-
-}  // namespace
 
 Rows::Rows(std::shared_ptr<const Data> data) : data_(std::move(data)) {}
 
-std::size_t Rows::size() const {
-  return data_ == nullptr ? 0 : static_cast<std::size_t>(data_->result.size());
-}
+std::size_t Rows::size() const { return data_ == nullptr ? 0 : data_->rows(); }
 
 std::size_t Rows::affected() const {
-  return data_ == nullptr
-             ? 0
-             : static_cast<std::size_t>(data_->result.affected_rows());
+  return data_ == nullptr ? 0 : data_->affected();
 }
 
 bool Rows::IsNull(std::size_t row, int column) const {
-  return Field(*data_, row, column).is_null();
+  return data_->value(row, column).is_null;
 }
 
 absl::string_view Rows::Text(std::size_t row, int column) const {
-  const pqxx::field field = Field(*data_, row, column);
-  return absl::string_view(field.c_str(), field.size());
+  return data_->value(row, column).text;
 }
 
 std::int64_t Rows::Int64(std::size_t row, int column) const {

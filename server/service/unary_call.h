@@ -46,6 +46,11 @@ class UnaryCallBase : public grpc::ServerUnaryReactor {
   void OnCancel() override { cancelled_ = true; }
   void OnDone() override { delete this; }
 
+  // Lets gRPC call OnDone where it is: it does not block, and a hop to a thread
+  // of gRPC's executor took a tenth of a call's CPU time. gRPC means this for
+  // reactors of its own; one that no longer asks costs speed, nothing else.
+  bool InternalInlineable() /* override */ { return true; }
+
   const Method& method_;
   grpc::ByteBuffer* const answer_;
   const absl::Time start_;

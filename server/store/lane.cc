@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/random/random.h"
+#include "server/base/batch_scheduling.h"
 #include "server/ops/metrics.h"
 #include "server/store/errors.h"
 #include "spdlog/spdlog.h"
@@ -81,6 +82,8 @@ void Lane::Shutdown(absl::Time deadline) {
 }
 
 void Lane::Work(BatchExecutor& executor) {
+  // What arrives while others finish what they do, joins the batch.
+  base::UseBatchScheduling();
   int failures_in_a_row = 0;
   Operations batch;
   Operations dropped;

@@ -5,7 +5,6 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "server/base/status_macros.h"
 #include "server/postgres/array_literal.h"
 #include "server/store/errors.h"
@@ -34,9 +33,8 @@ std::array<FieldUpdate, kIdentityFields> Updates(const v1::Identity& identity) {
 // Seconds since 1970, for to_timestamp, exact to the microsecond.
 std::string EpochSeconds(absl::Time time) {
   const std::int64_t micros = absl::ToUnixMicros(time);
-  return absl::StrFormat("%s%d.%06d", micros < 0 ? "-" : "",
-                         std::abs(micros / 1'000'000),
-                         std::abs(micros % 1'000'000));
+  return absl::StrCat(micros < 0 ? "-" : "", std::abs(micros / 1'000'000), ".",
+                      absl::Dec(std::abs(micros % 1'000'000), absl::kZeroPad6));
 }
 
 }  // namespace
@@ -130,15 +128,17 @@ absl::Status UpsertUserExecutor::Execute(absl::Span<Operation* const> batch) {
     spdlog::error("upsert_users: wrote {} rows of {}", rows.size(),
                   batch.size());
   }
-  for (Operation* operation : batch) operation->result = RowRejected();
   for (std::size_t row = 0; row < rows.size(); ++row) {
     const auto contact = contact_of_user.find(UserId(rows, row));
     if (contact == contact_of_user.end()) continue;
     v1::UpsertUserResponse* response = contact->second->response;
+    contact_of_user.erase(contact);
     ReadProfile(rows, row, response->mutable_profile());
     // Only an insertion leaves revision 1: every later write raises it.
     response->set_created(response->profile().revision() == 1);
-    contact->second->result = absl::OkStatus();
+  }
+  for (const auto& [user, contact] : contact_of_user) {
+    contact->result = RowRejected();
   }
   return absl::OkStatus();
 }
