@@ -7,55 +7,19 @@
 
 #include <spdlog/spdlog.h>
 
-#include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/postgres/errors.h"
+#include "server/schema/ddl.h"
 #include "server/schema/history.h"
 #include "server/schema/inspector.h"
 
 namespace userprofile::schema {
 namespace {
 
-// The key is "userprof" in ASCII. Polled, for a session that waits within
-// pg_advisory_lock deadlocks with CREATE INDEX CONCURRENTLY.
-constexpr postgres::Statement kTryMigratorLock = {
-    "try_migrator_lock", "SELECT pg_try_advisory_lock(8463219666946518886)"};
-
 constexpr char kRefusedState[] = "UP001";
-
-absl::Status GaveUp() {
-  return absl::CancelledError("gave up waiting; nothing is half done");
-}
-
-// Makes this the only migrator, for as long as `session` lives.
-absl::Status LockMigrator(postgres::Session& session,
-                          const MigrateOptions& options) {
-  const absl::Time give_up = absl::Now() + options.migrator_wait;
-  bool logged = false;
-  while (true) {
-    USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
-                                 session.Execute(kTryMigratorLock, {}));
-    if (rows.Bool(0, 0)) return absl::OkStatus();
-    if (absl::Now() >= give_up) {
-      return base::MakeError(
-          absl::StatusCode::kDeadlineExceeded,
-          absl::StrCat("another migrator is still at work after ",
-                       absl::FormatDuration(options.migrator_wait),
-                       "; try again later"),
-          kMigratorBusy);
-    }
-    if (options.give_up()) return GaveUp();
-    if (!logged) {
-      spdlog::info("waiting for another migrator to finish");
-      logged = true;
-    }
-    absl::SleepFor(options.migrator_poll);
-  }
-}
 
 // The words of a RAISE, without what the layers below put before them.
 std::string RaisedMessage(const absl::Status& status) {
@@ -82,17 +46,13 @@ absl::Status ExplainFailure(const migrations::Migration& migration,
         kMigrationRefused, {{"migration", label}});
   }
   if (!base::ErrorReason(status).empty()) return status;
+  if (absl::IsCancelled(status)) return status;
   absl::Status named(status.code(),
                      absl::StrCat("migration ", label, ": ", status.message()));
   status.ForEachPayload([&](absl::string_view url, const absl::Cord& value) {
     named.SetPayload(url, value);
   });
   return named;
-}
-
-bool MayRetry(const absl::Status& status) {
-  const std::string state = postgres::SqlState(status);
-  return state == "55P03" || state == "40P01" || state == "40001";
 }
 
 class Migrator {
@@ -147,37 +107,21 @@ class Migrator {
 
   absl::Status Apply(const migrations::Migration& migration, bool last) {
     const std::string label = Label(migration.version, migration.name);
-    for (int attempt = 1;; ++attempt) {
-      const absl::Time start = absl::Now();
-      bool is_new = false;
-      const absl::Status status = postgres::InTransaction(session_, [&] {
-        return ApplyInTransaction(migration, last, is_new);
-      });
-      if (status.ok()) {
-        if (!is_new) return absl::OkStatus();
-        result_.applied.push_back(migration.version);
-        spdlog::info("migration {} applied in {}", label,
-                     absl::FormatDuration(absl::Now() - start));
-        return absl::OkStatus();
-      }
-      if (!MayRetry(status) || attempt >= options_.attempts) {
-        return ExplainFailure(migration, status);
-      }
-      if (options_.give_up()) return GaveUp();
-      spdlog::info("migration {} waits for a lock (attempt {} of {})", label,
-                   attempt, options_.attempts);
-      absl::SleepFor(options_.attempt_pause * absl::Uniform(random_, 0.5, 1.5));
-    }
+    const absl::Time start = absl::Now();
+    bool is_new = false;
+    const absl::Status status =
+        InDdlTransaction(session_, options_, absl::StrCat("migration ", label),
+                         [&] { return ApplyOnce(migration, last, is_new); });
+    if (!status.ok()) return ExplainFailure(migration, status);
+    if (!is_new) return absl::OkStatus();
+    result_.applied.push_back(migration.version);
+    spdlog::info("migration {} applied in {}", label,
+                 absl::FormatDuration(absl::Now() - start));
+    return absl::OkStatus();
   }
 
-  absl::Status ApplyInTransaction(const migrations::Migration& migration,
-                                  bool last, bool& is_new) {
-    USERPROFILE_RETURN_IF_ERROR(
-        session_
-            .ExecuteScript(absl::StrFormat(
-                "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = %d",
-                absl::ToInt64Milliseconds(options_.lock_timeout)))
-            .status());
+  absl::Status ApplyOnce(const migrations::Migration& migration, bool last,
+                         bool& is_new) {
     // First, so that a migrator that lost its lock unnoticed can't get further.
     USERPROFILE_ASSIGN_OR_RETURN(is_new, RecordMigration(session_, migration));
     if (is_new) {
@@ -196,7 +140,6 @@ class Migrator {
   postgres::Session& session_;
   const MigrateOptions& options_;
   MigrateResult result_;
-  absl::BitGen random_;
 };
 
 }  // namespace
@@ -205,7 +148,7 @@ absl::StatusOr<MigrateResult> Migrate(const postgres::SessionFactory& connect,
                                       const MigrateOptions& options) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<postgres::Session> lock_session, connect());
-  USERPROFILE_RETURN_IF_ERROR(LockMigrator(*lock_session, options));
+  USERPROFILE_RETURN_IF_ERROR(LockSchema(*lock_session, options));
   USERPROFILE_ASSIGN_OR_RETURN(const std::unique_ptr<postgres::Session> session,
                                connect());
   return Migrator(*session, options).Run();

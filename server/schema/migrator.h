@@ -1,40 +1,23 @@
 #ifndef USERPROFILE_SERVER_SCHEMA_MIGRATOR_H_
 #define USERPROFILE_SERVER_SCHEMA_MIGRATOR_H_
 
-#include <functional>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "migrations/embedded.h"
 #include "server/postgres/session.h"
+#include "server/schema/ddl.h"
 #include "server/schema/report.h"
 
 namespace userprofile::schema {
 
-// Reasons of Migrate's errors, beside kSchemaNotReady.
+// Reasons of Migrate's errors, beside kSchemaNotReady and kMigratorBusy.
 inline constexpr char kMigrationRefused[] = "MIGRATION_REFUSED";
 inline constexpr char kMigrationChanged[] = "MIGRATION_CHANGED";
-inline constexpr char kMigratorBusy[] = "MIGRATOR_BUSY";
 
-struct MigrateOptions {
+struct MigrateOptions : DdlOptions {
   absl::Span<const migrations::Migration> migrations = migrations::Embedded();
-
-  // How long to wait for another migrator to finish, and how often to ask.
-  absl::Duration migrator_wait = absl::Minutes(5);
-  absl::Duration migrator_poll = absl::Milliseconds(200);
-
-  // How long a statement waits for a lock. While it waits, it holds up all
-  // traffic on the table behind it: so rather short, and many attempts, with
-  // pauses in which that traffic goes on.
-  absl::Duration lock_timeout = absl::Seconds(2);
-  int attempts = 20;
-  absl::Duration attempt_pause = absl::Seconds(1);  // on average
-
-  // Asked now and then while waiting, for a migrator or for a lock: whether to
-  // give up.
-  std::function<bool()> give_up = [] { return false; };
 };
 
 struct MigrateResult {

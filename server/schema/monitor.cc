@@ -119,7 +119,7 @@ absl::Status Monitor::PublishReport(const Report& report) {
       spdlog::warn(summary);
     } else {
       spdlog::error("{}; run 'userprofile-server {}'", summary,
-                    report.migrations_pending ? "migrate up" : "schema check");
+                    report.migrations_pending ? "migrate up" : "schema repair");
     }
     logged_ = summary;
   }
