@@ -41,6 +41,9 @@ class Database {
 
   bool embedded() const { return embedded_; }
 
+  // For libpq. Holds a password, perhaps.
+  const std::string& conninfo() const { return conninfo_; }
+
   // Makes sessions; may be used as long as the database is open.
   postgres::SessionFactory Sessions() const;
 

@@ -69,7 +69,7 @@ class Repairer {
     USERPROFILE_RETURN_IF_ERROR(FindRefusals());
     if (options_.dry_run || !HasWork()) return std::move(result_);
 
-    USERPROFILE_RETURN_IF_ERROR(options_.before_first_change());
+    USERPROFILE_RETURN_IF_ERROR(options_.before_first_change(result_));
     for (RepairOutcome& outcome : result_.outcomes) {
       if (outcome.state == State::kPlanned) {
         USERPROFILE_RETURN_IF_ERROR(RunStep(outcome));
@@ -151,7 +151,11 @@ class Repairer {
     spdlog::info("repairing {}", label);
     for (const RepairAction& action : outcome.step.actions) {
       const absl::Status status = RunAction(outcome, action, label);
-      if (!status.ok()) return RefuseFor(outcome, status);
+      if (!status.ok()) {
+        USERPROFILE_RETURN_IF_ERROR(RefuseFor(outcome, status));
+        ClearAway(action, label);
+        return absl::OkStatus();
+      }
       if (outcome.state == State::kRefused) return absl::OkStatus();
     }
     outcome.state = State::kDone;
@@ -171,6 +175,13 @@ class Repairer {
         return Concurrently(action, label);
     }
     return absl::OkStatus();
+  }
+
+  void ClearAway(const RepairAction& action, const std::string& label) {
+    const bool leaves_remains =
+        action.kind == Kind::kTransaction || action.kind == Kind::kConcurrently;
+    if (!leaves_remains || action.also.empty()) return;
+    RunConcurrently(*session_, connect_, action.also, label).IgnoreError();
   }
 
   absl::StatusOr<postgres::Rows> Transaction(const std::string& sql,
@@ -214,11 +225,8 @@ class Repairer {
     for (int attempt = 1;; ++attempt) {
       absl::Status status =
           RunConcurrently(*session_, connect_, action.sql, label);
-      if (status.ok()) return status;
-      if (!action.also.empty() && session_->healthy()) {
-        RunConcurrently(*session_, connect_, action.also, label).IgnoreError();
-      }
       if (!absl::IsAborted(status) || attempt == kBuildAttempts) return status;
+      ClearAway(action, label);
     }
   }
 

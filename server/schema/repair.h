@@ -14,20 +14,6 @@
 
 namespace userprofile::schema {
 
-struct RepairOptions : DdlOptions {
-  // Say what would be done, and do nothing.
-  bool dry_run = false;
-
-  // The role that serves, whose rights are looked at; empty for the session's.
-  std::string role;
-
-  // Called once, before the first change, if there is anything to change: to
-  // make a backup. An error ends the repair before it began.
-  std::function<absl::Status()> before_first_change = [] {
-    return absl::OkStatus();
-  };
-};
-
 struct RepairOutcome {
   enum class State { kPlanned, kDone, kRefused };
   RepairStep step;
@@ -39,6 +25,19 @@ struct RepairOutcome {
 struct RepairResult {
   std::vector<RepairOutcome> outcomes;  // in the order of PlanRepair
   Report report;  // what is so afterwards; of a dry run, what is so now
+};
+
+struct RepairOptions : DdlOptions {
+  // Say what would be done, and do nothing.
+  bool dry_run = false;
+
+  // The role that serves, whose rights are looked at; empty for the session's.
+  std::string role;
+
+  // Called once with the plan, before the first change, if there is anything to
+  // change: to make a backup. An error ends the repair before it began.
+  std::function<absl::Status(const RepairResult& plan)> before_first_change =
+      [](const RepairResult&) { return absl::OkStatus(); };
 };
 
 // Makes the table as the contract asks, as far as that is possible without a

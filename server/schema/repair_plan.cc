@@ -239,7 +239,8 @@ class Planner {
           {Kind::kTransaction,
            absl::StrFormat("ALTER TABLE users ADD CONSTRAINT users_pkey "
                            "PRIMARY KEY USING INDEX %s",
-                           kName)}}});
+                           kName),
+           drop}}});
   }
 
   void BuildIndex(const Breach& breach) {

@@ -21,7 +21,7 @@ struct RepairAction {
 
   // kRequireNone: what a person should do, after the text that was returned.
   // kBatches: a query for how many rows there are to do.
-  // kConcurrently: what clears away the remains if it fails, or nothing.
+  // Else: what clears away the remains if it fails, concurrently; or nothing.
   std::string also = "";
 };
 

@@ -44,7 +44,7 @@ TEST(RepairTest, DoesNothingWhereNothingIsWrong) {
   testing::TestDatabase database;
   CreateUnmigratedTable(database);
   RepairOptions options;
-  options.before_first_change = [] {
+  options.before_first_change = [](const RepairResult&) {
     return absl::InternalError("there is nothing to back up");
   };
   EXPECT_THAT(RepairOrDie(database, options).outcomes, IsEmpty());
@@ -87,7 +87,7 @@ TEST(RepairTest, ChangesNothingInADryRun) {
 
   RepairOptions options;
   options.dry_run = true;
-  options.before_first_change = [] {
+  options.before_first_change = [](const RepairResult&) {
     return absl::InternalError("a dry run needs no backup");
   };
   const RepairResult result = RepairOrDie(database, options);
@@ -127,7 +127,7 @@ TEST(RepairTest, MakesABackupFirstOrNothing) {
   CreateUnmigratedTable(database);
   database.Execute("ALTER TABLE users DROP phone");
   RepairOptions options;
-  options.before_first_change = [] {
+  options.before_first_change = [](const RepairResult&) {
     return absl::ResourceExhaustedError("the disk is full");
   };
   const auto result = Repair(database.session_factory(), options);

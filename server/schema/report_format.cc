@@ -92,8 +92,8 @@ std::string FormatText(const RepairResult& result) {
     if (outcome.state == RepairOutcome::State::kRefused) {
       ++refused;
       absl::StrAppendFormat(&text, "%10s%s\n", "", outcome.reason);
-      continue;
     }
+    if (outcome.state != RepairOutcome::State::kPlanned) continue;
     for (const RepairAction& action : outcome.step.actions) {
       absl::StrAppendFormat(&text, "%10s%s\n", "", action.sql);
     }
