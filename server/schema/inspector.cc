@@ -293,12 +293,14 @@ class Inspection {
              absl::StrCat("ALTER TABLE users ALTER COLUMN ", column.name,
                           " DROP EXPRESSION"),
              &column});
+      CheckDefault(column, object, absl::nullopt);
     } else if (!rows.Text(i, 5).empty()) {
       Break({rows.Text(i, 5) == "a" ? Severity::kBlocking : Severity::kAdvisory,
              Fault::kColumnIdentity, object, "no identity", "identity",
              absl::StrCat("ALTER TABLE users ALTER COLUMN ", column.name,
                           " DROP IDENTITY"),
              &column});
+      CheckDefault(column, object, absl::nullopt);
     } else {
       CheckDefault(column, object,
                    rows.IsNull(i, 4)
