@@ -342,7 +342,8 @@ absl::StatusOr<Report> Inspect(
   if (history.ok()) {
     report.migrations_pending = std::any_of(
         history->begin(), history->end(), [](const MigrationStatus& migration) {
-          return migration.state == MigrationState::kPending;
+          return migration.state == MigrationState::kPending ||
+                 migration.state == MigrationState::kLate;
         });
   } else if (!absl::IsFailedPrecondition(history.status())) {
     return history.status();  // a role that may not read it is no error
