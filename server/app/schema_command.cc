@@ -21,7 +21,7 @@ absl::StatusOr<schema::Report> Inspect(const CheckCommand& command) {
   USERPROFILE_RETURN_IF_ERROR(ops::SetUpLogging(command.logging));
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
-      Database::Open(command.database, Database::Use::kCommand));
+      Database::Open(command.database, Database::Use::kInspect));
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
   return schema::Inspect(*session);
 }

@@ -99,6 +99,35 @@ std::string Label(int version, absl::string_view name) {
   return absl::StrFormat("%03d_%s", version, name);
 }
 
+bool IsToDo(MigrationState state) {
+  return state == MigrationState::kPending || state == MigrationState::kLate;
+}
+
+std::string Explain(const MigrationStatus& status) {
+  const std::string label = Label(status.version, status.name);
+  switch (status.state) {
+    case MigrationState::kPending:
+      return absl::StrCat(label, " is pending");
+    case MigrationState::kLate:
+      return absl::StrCat(label,
+                          " is pending although later ones were applied: its "
+                          "file came after them; if it can run after them, say "
+                          "'migrate up --out-of-order'");
+    case MigrationState::kApplied:
+      return absl::StrCat(label, " was applied");
+    case MigrationState::kChanged:
+      return absl::StrCat(label,
+                          " was applied with other contents than this "
+                          "version's; if the database is right as it is, "
+                          "'migrate baseline' takes it as such");
+    case MigrationState::kUnknown:
+      return absl::StrCat(label,
+                          " was applied by another version of this program, "
+                          "perhaps a newer one");
+  }
+  return label;
+}
+
 absl::StatusOr<std::vector<MigrationStatus>> ReadMigrationStatus(
     postgres::Session& session,
     absl::Span<const migrations::Migration> migrations) {

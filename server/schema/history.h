@@ -48,6 +48,12 @@ struct MigrationStatus {
 // "008_fix_users_table_schema"
 std::string Label(int version, absl::string_view name);
 
+// Whether Migrate has it to do.
+bool IsToDo(MigrationState state);
+
+// In a sentence: "008_fix_users_table_schema is pending".
+std::string Explain(const MigrationStatus& status);
+
 // What became of each of `migrations`, and unknown ones, by version. All are
 // pending where there is no history. FAILED_PRECONDITION if this role may not
 // read it.

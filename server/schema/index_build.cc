@@ -8,6 +8,7 @@
 #include "server/base/status_macros.h"
 #include "server/postgres/errors.h"
 #include "server/schema/inspector.h"
+#include "server/schema/refusal.h"
 #include "server/schema/sql_script.h"
 
 namespace userprofile::schema {

@@ -8,9 +8,6 @@
 
 namespace userprofile::schema {
 
-// Reason of the errors for what a person must decide.
-inline constexpr char kMigrationRefused[] = "MIGRATION_REFUSED";
-
 // Sees to it that users has the index `name`, as `sql` makes it (one CREATE
 // INDEX CONCURRENTLY), while others read and write. An index of that name that
 // is invalid, as a failed build leaves it, or not what the contract asks for,

@@ -340,11 +340,14 @@ absl::StatusOr<Report> Inspect(
   const absl::StatusOr<std::vector<MigrationStatus>> history =
       ReadMigrationStatus(session, migrations);
   if (history.ok()) {
-    report.migrations_pending = std::any_of(
-        history->begin(), history->end(), [](const MigrationStatus& migration) {
-          return migration.state == MigrationState::kPending ||
-                 migration.state == MigrationState::kLate;
-        });
+    for (const MigrationStatus& migration : *history) {
+      if (IsToDo(migration.state)) {
+        report.migrations_pending = true;
+      } else if (migration.state == MigrationState::kUnknown) {
+        report.unknown_migrations.push_back(
+            Label(migration.version, migration.name));
+      }
+    }
   } else if (!absl::IsFailedPrecondition(history.status())) {
     return history.status();  // a role that may not read it is no error
   }

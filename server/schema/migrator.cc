@@ -6,36 +6,19 @@
 
 #include <spdlog/spdlog.h>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/types/optional.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
-#include "server/postgres/errors.h"
 #include "server/schema/back_fill.h"
 #include "server/schema/history.h"
+#include "server/schema/index_build.h"
 #include "server/schema/inspector.h"
 #include "server/schema/sql_script.h"
 
 namespace userprofile::schema {
 namespace {
-
-constexpr char kRefusedState[] = "UP001";
-
-// The words of a RAISE, without what the layers below put before them.
-std::string RaisedMessage(const absl::Status& status) {
-  absl::string_view text = status.message();
-  const std::string state = absl::StrCat(kRefusedState, ": ");
-  if (const std::size_t at = text.find(state); at != absl::string_view::npos) {
-    text.remove_prefix(at + state.size());
-  }
-  // "ERROR:  ", in the language of the server.
-  if (const std::size_t at = text.find(":  "); at != absl::string_view::npos) {
-    text.remove_prefix(at + 3);
-  }
-  return std::string(text);
-}
 
 absl::Status Refused(const std::string& label, absl::string_view why) {
   return base::MakeError(
@@ -46,9 +29,7 @@ absl::Status Refused(const std::string& label, absl::string_view why) {
 
 absl::Status ExplainFailure(const std::string& label,
                             const absl::Status& status) {
-  if (postgres::SqlState(status) == kRefusedState) {
-    return Refused(label, RaisedMessage(status));
-  }
+  if (const auto refusal = RefusalOf(status)) return Refused(label, *refusal);
   if (base::ErrorReason(status) == kMigrationRefused) {
     return Refused(label, status.message());
   }
@@ -133,41 +114,19 @@ class Migrator {
         ReadMigrationStatus(*session_, options_.migrations));
     std::vector<const migrations::Migration*> pending;
     for (const MigrationStatus& entry : history) {
-      const std::string label = Label(entry.version, entry.name);
-      switch (entry.state) {
-        case MigrationState::kApplied:
-          break;
-        case MigrationState::kLate:
-          if (!options_.out_of_order) {
-            return base::MakeError(
-                absl::StatusCode::kFailedPrecondition,
-                absl::StrCat(
-                    "migration ", label,
-                    " is pending although later ones were applied: its file "
-                    "came after them; if it can run after them, say "
-                    "--out-of-order; nothing was done"),
-                kMigrationLate, {{"migration", label}});
-          }
-          spdlog::warn("migration {} runs although later ones were applied",
-                       label);
-          pending.push_back(Find(entry.version));
-          break;
-        case MigrationState::kPending:
-          pending.push_back(Find(entry.version));
-          break;
-        case MigrationState::kUnknown:
-          spdlog::warn("migration {} was applied by a newer version", label);
-          break;
-        case MigrationState::kChanged:
-          return base::MakeError(
-              absl::StatusCode::kFailedPrecondition,
-              absl::StrCat("migration ", label,
-                           " was applied with other contents than this "
-                           "version's; nothing was done. If the database is "
-                           "right as it is, 'userprofile-server migrate "
-                           "baseline' takes it as such"),
-              kMigrationChanged, {{"migration", label}});
+      const bool late = entry.state == MigrationState::kLate;
+      if (entry.state == MigrationState::kChanged ||
+          (late && !options_.out_of_order)) {
+        return base::MakeError(
+            absl::StatusCode::kFailedPrecondition,
+            absl::StrCat("nothing was done: migration ", Explain(entry)),
+            late ? kMigrationLate : kMigrationChanged,
+            {{"migration", Label(entry.version, entry.name)}});
       }
+      if (late || entry.state == MigrationState::kUnknown) {
+        spdlog::warn("migration {}", Explain(entry));
+      }
+      if (IsToDo(entry.state)) pending.push_back(Find(entry.version));
     }
     return pending;
   }

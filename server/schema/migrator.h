@@ -9,7 +9,7 @@
 #include "migrations/embedded.h"
 #include "server/postgres/session.h"
 #include "server/schema/ddl.h"
-#include "server/schema/index_build.h"
+#include "server/schema/refusal.h"
 #include "server/schema/report.h"
 
 namespace userprofile::schema {

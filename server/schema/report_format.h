@@ -12,11 +12,14 @@ namespace userprofile::schema {
 // For `schema check`, what holds and what does not; for `migrate status`, the
 // state of each migration. Text is a table for people, ended by a line feed.
 // JSON is one object, for programs:
-//   {"ready": bool, "migrations_pending": bool,
+//   {"ready": bool, "migrations_pending": bool, "unknown_migrations": [text],
 //    "holds": [{"object", "expected"}],
 //    "breaches": [{"severity": "blocking" | "advisory", "object", "expected",
 //                  "found", "remedy"}]}
-//   {"migrations": [{"version", "name", "state", "applied_at" (or null)}]}
+//   {"migrations": [{"version", "name", "state": "pending" | "late" |
+//                    "applied" | "changed" | "unknown", "applied_at",
+//                    "started_at", "duration_ms", "role", "tool_version" (each
+//                    can be null), "baseline": bool}]}
 
 std::string FormatText(const Report& report);
 std::string FormatJson(const Report& report);
