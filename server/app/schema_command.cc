@@ -29,7 +29,7 @@ struct SchemaCommand {
 
 absl::StatusOr<std::unique_ptr<Database>> Open(const SchemaCommand& command) {
   USERPROFILE_RETURN_IF_ERROR(ops::SetUpLogging(command.logging));
-  return Database::Open(command.database, Database::Use::kCommand);
+  return Database::Open(command.database, Database::Use::kInspect);
 }
 
 template <typename T>

@@ -37,7 +37,8 @@ struct DdlOptions {
 };
 
 // Makes this the only one who changes the schema, for as long as `session`
-// lives; it must not be used for anything else. DEADLINE_EXCEEDED with the
+// lives. Best the one that does the work: with the lock, which goes with the
+// connection, the work is lost as well. DEADLINE_EXCEEDED with the
 // reason MIGRATOR_BUSY if another one does not finish; CANCELLED as give_up
 // asked.
 absl::Status LockSchema(postgres::Session& session, const DdlOptions& options);

@@ -509,9 +509,15 @@ absl::StatusOr<Report> Inspect(
   if (history.ok()) {
     bool applied = false;
     for (const MigrationStatus& migration : *history) {
-      const bool pending = migration.state == MigrationState::kPending;
-      report.migrations_pending = report.migrations_pending || pending;
-      applied = applied || !pending;
+      if (IsToDo(migration.state)) {
+        report.migrations_pending = true;
+        continue;
+      }
+      applied = true;
+      if (migration.state == MigrationState::kUnknown) {
+        report.unknown_migrations.push_back(
+            Label(migration.version, migration.name));
+      }
     }
     // Applied migrations are not run again, and so can't bring it back.
     const bool lost =

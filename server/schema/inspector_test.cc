@@ -236,7 +236,9 @@ TEST(InspectorTest, SaysWhereTheTableMayBe) {
       "DROP OWNED BY inspector_test_stranger;"
       "DROP ROLE inspector_test_stranger");
 
-  database.Execute("DROP TABLE \"My bot\".users");
+  database.Execute(
+      "ALTER TABLE \"My bot\".users SET SCHEMA public; DROP TABLE users");
+  ASSERT_TRUE(session->ExecuteScript("RESET search_path").ok());
   EXPECT_THAT(remedy(), HasSubstr("restore a backup"));
 }
 

@@ -1,6 +1,7 @@
 #ifndef USERPROFILE_SERVER_SCHEMA_MIGRATOR_H_
 #define USERPROFILE_SERVER_SCHEMA_MIGRATOR_H_
 
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -8,28 +9,39 @@
 #include "migrations/embedded.h"
 #include "server/postgres/session.h"
 #include "server/schema/ddl.h"
+#include "server/schema/refusal.h"
 #include "server/schema/report.h"
 
 namespace userprofile::schema {
 
-// Reasons of Migrate's errors, beside kSchemaNotReady and kMigratorBusy.
-inline constexpr char kMigrationRefused[] = "MIGRATION_REFUSED";
+// Reasons of this file's errors, beside kSchemaNotReady, kMigrationRefused and
+// kMigratorBusy.
 inline constexpr char kMigrationChanged[] = "MIGRATION_CHANGED";
+inline constexpr char kMigrationLate[] = "MIGRATION_LATE";
 
-struct MigrateOptions : DdlOptions {
+struct MigrateOptions {
   absl::Span<const migrations::Migration> migrations = migrations::Embedded();
+
+  // What the history shall say of who applied a migration.
+  std::string tool_version;
+
+  // Whether to apply a migration although a later one was applied before.
+  bool out_of_order = false;
+
+  DdlOptions ddl;
 };
 
 struct MigrateResult {
-  std::vector<int> applied;  // the versions that this run applied
+  std::vector<int> applied;  // the versions that this run applied or recorded
   Report report;             // no breach in it blocks
 };
 
-// Applies the migrations that are pending, in order, each in one transaction
-// with its row of the history. Before the last one commits, the schema must be
-// as the contract asks; earlier ones need not lead there. Safe to repeat, also
-// after a kill at any point, and by several processes at once: one works, the
-// others wait. Blocks for as long as it takes.
+// Applies the migrations that are pending, in order, each as its kind asks
+// (migrations::Kind), and records each when it is complete: in its own
+// transaction where it has one. Before the last one is recorded, the schema
+// must be as the contract asks; earlier ones need not lead there. Safe to
+// repeat, also after a kill at any point, and by several processes at once: one
+// works, the others wait. Blocks for as long as it takes.
 //
 // `connect` must reach the server itself, or a pooler in session mode.
 // Statement time-outs that its sessions have are lifted.
@@ -37,15 +49,26 @@ struct MigrateResult {
 // Errors, beside those of postgres::Session:
 //   UNAVAILABLE          SCHEMA_NOT_READY   all is applied, or would be, but
 //                                           the schema is not as needed; the
-//                                           last migration was undone
+//                                           last migration is not recorded, and
+//                                           undone if it was a transaction
 //   FAILED_PRECONDITION  MIGRATION_REFUSED  a person must decide something
 //                                           first; the migration was undone
 //   FAILED_PRECONDITION  MIGRATION_CHANGED  a migration was applied from a file
 //                                           with other contents; nothing done
+//   FAILED_PRECONDITION  MIGRATION_LATE     a migration is pending although a
+//                                           later one was applied; nothing done
 //   DEADLINE_EXCEEDED    MIGRATOR_BUSY      another migrator did not finish
-//   CANCELLED                               as options.give_up asked
+//   CANCELLED                               as options.ddl.give_up asks
 absl::StatusOr<MigrateResult> Migrate(const postgres::SessionFactory& connect,
                                       const MigrateOptions& options = {});
+
+// Adopts a database that something else brought where it is: records all
+// migrations as applied, without running them, and takes the files of changed
+// ones for what was run. Only if the schema is as the contract asks:
+// UNAVAILABLE with the reason SCHEMA_NOT_READY, and nothing recorded, if it is
+// not. Other errors are those of Migrate.
+absl::StatusOr<MigrateResult> Baseline(const postgres::SessionFactory& connect,
+                                       const MigrateOptions& options = {});
 
 }  // namespace userprofile::schema
 

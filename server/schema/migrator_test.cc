@@ -64,7 +64,8 @@ TEST(MigratorTest, BuildsTheTableInAnEmptyDatabaseOnce) {
   testing::TestDatabase database;
   const auto first = Migrate(database);
   ASSERT_TRUE(first.ok()) << first.status();
-  EXPECT_THAT(first->applied, ElementsAre(1, 4, 8, 9, 10));
+  EXPECT_THAT(first->applied,
+              ElementsAre(1, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17));
   EXPECT_THAT(first->report.breaches, IsEmpty());
 
   const auto second = Migrate(database);
@@ -264,7 +265,7 @@ TEST(MigratorTest, UndoesALastMigrationThatBreaksTheContract) {
   ASSERT_TRUE(Migrate(database).ok());
   const auto result = Migrate(
       database,
-      EmbeddedAnd({{11, "bad", "x", "ALTER TABLE users DROP first_name"}}));
+      EmbeddedAnd({{18, "bad", "x", "ALTER TABLE users DROP first_name"}}));
   EXPECT_TRUE(absl::IsUnavailable(result.status()));
   EXPECT_EQ(base::ErrorReason(result.status()), kSchemaNotReady);
   EXPECT_THAT(std::string(result.status().message()),
@@ -277,8 +278,8 @@ TEST(MigratorTest, LetsAnEarlierMigrationBreakWhatALaterOneMends) {
   testing::TestDatabase database;
   const auto result = Migrate(
       database,
-      EmbeddedAnd({{11, "drop", "x", "ALTER TABLE users DROP first_name"},
-                   {12, "add", "y",
+      EmbeddedAnd({{18, "drop", "x", "ALTER TABLE users DROP first_name"},
+                   {19, "add", "y",
                     "ALTER TABLE users ADD first_name character varying"}}));
   EXPECT_TRUE(result.ok()) << result.status();
 }
@@ -296,7 +297,7 @@ TEST(MigratorTest, ReportsABrokenSchemaWhenNothingIsPending) {
 TEST(MigratorTest, RefusesAMigrationThatWasEditedAfterItWasApplied) {
   testing::TestDatabase database;
   ASSERT_TRUE(Migrate(database).ok());
-  Migrations edited = EmbeddedAnd({{11, "new", "x", "SELECT 1"}});
+  Migrations edited = EmbeddedAnd({{18, "new", "x", "SELECT 1"}});
   edited[2].sha256 = "something else";
   const absl::Status status = Migrate(database, edited).status();
   EXPECT_EQ(base::ErrorReason(status), kMigrationChanged);
@@ -308,7 +309,7 @@ TEST(MigratorTest, RefusesAMigrationThatWasEditedAfterItWasApplied) {
 TEST(MigratorTest, AcceptsAHistoryThatKnowsMore) {
   testing::TestDatabase database;
   ASSERT_TRUE(
-      Migrate(database, EmbeddedAnd({{11, "later", "x", "SELECT 1"}})).ok());
+      Migrate(database, EmbeddedAnd({{18, "later", "x", "SELECT 1"}})).ok());
   EXPECT_TRUE(Migrate(database).ok());
   const auto status = ReadMigrationStatus(*database.Connect());
   ASSERT_TRUE(status.ok());
@@ -320,7 +321,7 @@ TEST(MigratorTest, TellsWhatIsPendingAndWhatWasApplied) {
   const auto session = database.Connect();
   auto status = ReadMigrationStatus(*session);
   ASSERT_TRUE(status.ok()) << status.status();
-  ASSERT_EQ(status->size(), 5);
+  ASSERT_EQ(status->size(), 12);
   for (const MigrationStatus& migration : *status) {
     EXPECT_EQ(migration.state, MigrationState::kPending);
   }
@@ -340,14 +341,14 @@ TEST(MigratorTest, FinishesWhatAKilledMigratorBegan) {
   testing::TestDatabase database;
   std::thread killed([&] {
     EXPECT_TRUE(absl::IsUnavailable(
-        Migrate(database, EmbeddedAnd({{11, "slow", "x",
+        Migrate(database, EmbeddedAnd({{18, "slow", "x",
                                         "ALTER TABLE users ADD extra integer;"
                                         "SELECT pg_sleep(60)"}}))
             .status()));
   });
   AwaitTrue(database,
             "SELECT count(*) = 1 FROM pg_stat_activity"
-            " WHERE query LIKE 'ALTER TABLE users ADD extra%'"
+            " WHERE query LIKE 'SELECT pg_sleep%'"
             " AND wait_event = 'PgSleep'");
   database.CutConnections();
   killed.join();
@@ -355,9 +356,9 @@ TEST(MigratorTest, FinishesWhatAKilledMigratorBegan) {
 
   const auto result = Migrate(
       database,
-      EmbeddedAnd({{11, "slow", "x", "ALTER TABLE users ADD extra integer"}}));
+      EmbeddedAnd({{18, "slow", "x", "ALTER TABLE users ADD extra integer"}}));
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_THAT(result->applied, ElementsAre(11));
+  EXPECT_THAT(result->applied, ElementsAre(18));
   EXPECT_TRUE(HasColumn(database, "extra"));
 }
 
@@ -378,7 +379,7 @@ TEST(MigratorTest, LetsOneOfEightWorkWhileTheOthersWait) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(succeeded, 8);
-  EXPECT_EQ(applied, 5);
+  EXPECT_EQ(applied, 12);
 }
 
 TEST(MigratorTest, GivesUpWaitingForAnotherMigrator) {
@@ -388,8 +389,8 @@ TEST(MigratorTest, GivesUpWaitingForAnotherMigrator) {
       other->ExecuteScript("SELECT pg_advisory_lock(8463219666946518886)")
           .ok());
   MigrateOptions options;
-  options.migrator_wait = absl::Milliseconds(50);
-  options.migrator_poll = absl::Milliseconds(10);
+  options.ddl.migrator_wait = absl::Milliseconds(50);
+  options.ddl.migrator_poll = absl::Milliseconds(10);
   const auto result = schema::Migrate(database.session_factory(), options);
   EXPECT_EQ(base::ErrorReason(result.status()), kMigratorBusy);
 }
@@ -398,8 +399,8 @@ TEST(MigratorTest, GivesUpWaitingWhenAskedTo) {
   testing::TestDatabase database;
   CreateLegacyTable(database);
   MigrateOptions options;
-  options.give_up = [] { return true; };
-  options.lock_timeout = absl::Milliseconds(20);
+  options.ddl.give_up = [] { return true; };
+  options.ddl.lock_timeout = absl::Milliseconds(20);
   const auto other = database.Connect();
   ASSERT_TRUE(
       other->ExecuteScript("SELECT pg_advisory_lock(8463219666946518886)")
@@ -422,15 +423,15 @@ TEST(MigratorTest, WaitsForTheTableInShortAttempts) {
   ASSERT_TRUE(reader->ExecuteScript("BEGIN; SELECT FROM users").ok());
 
   MigrateOptions options;
-  options.lock_timeout = absl::Milliseconds(20);
-  options.attempt_pause = absl::Milliseconds(5);
-  options.attempts = 2;
+  options.ddl.lock_timeout = absl::Milliseconds(20);
+  options.ddl.attempt_pause = absl::Milliseconds(5);
+  options.ddl.attempts = 2;
   const absl::Status given_up =
       schema::Migrate(database.session_factory(), options).status();
   EXPECT_TRUE(absl::IsAborted(given_up)) << given_up;
   EXPECT_FALSE(HasColumn(database, "last_seen_at"));
 
-  options.attempts = 1000;
+  options.ddl.attempts = 1000;
   std::thread migrator([&] {
     EXPECT_TRUE(schema::Migrate(database.session_factory(), options).ok());
   });

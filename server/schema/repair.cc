@@ -95,8 +95,10 @@ class Repairer {
   // PostgreSQL's way of saying that a feature is missing.
   absl::Status Reconnect() {
     if (session_ != nullptr && session_->healthy()) return absl::OkStatus();
+    session_ = nullptr;  // lets the lock go
     USERPROFILE_ASSIGN_OR_RETURN(session_, connect_());
-    return absl::OkStatus();
+    return options_.dry_run ? absl::OkStatus()
+                            : LockSchema(*session_, options_);
   }
 
   static void Refuse(RepairOutcome& outcome, std::string reason) {
@@ -240,11 +242,6 @@ class Repairer {
 
 absl::StatusOr<RepairResult> Repair(const postgres::SessionFactory& connect,
                                     const RepairOptions& options) {
-  std::unique_ptr<postgres::Session> lock_session;
-  if (!options.dry_run) {
-    USERPROFILE_ASSIGN_OR_RETURN(lock_session, connect());
-    USERPROFILE_RETURN_IF_ERROR(LockSchema(*lock_session, options));
-  }
   return Repairer(connect, options).Run();
 }
 

@@ -281,15 +281,17 @@ CREATE FUNCTION foreign_log() RETURNS trigger LANGUAGE plpgsql AS
 
 // Every foreign thing by its name.
 constexpr char kForeignThings[] =
-    "SELECT relname FROM pg_class WHERE relname LIKE 'foreign%'"
+    "SELECT relname::text FROM pg_class WHERE relname LIKE 'foreign%'"
     " UNION ALL SELECT attname FROM pg_attribute"
     " WHERE attrelid = 'users'::regclass AND NOT attisdropped"
     " UNION ALL SELECT tgname FROM pg_trigger WHERE tgname LIKE 'foreign%'"
     " UNION ALL SELECT rulename FROM pg_rewrite WHERE rulename LIKE 'foreign%'"
     " UNION ALL SELECT conname FROM pg_constraint WHERE conname LIKE 'foreign%'"
-    // What an index is on, which may be renamed, if it is not broken.
-    " UNION ALL SELECT regexp_replace(pg_get_indexdef(indexrelid),"
-    "  ' INDEX .* ON ', ' ON ') FROM pg_index"
+    // What an index is on, which may be renamed, if it is not broken. A column
+    // of another type is cast in another way.
+    " UNION ALL SELECT regexp_replace(regexp_replace("
+    "   pg_get_indexdef(indexrelid), ' INDEX .* ON ', ' ON '),"
+    "   '[()]|::[a-z]+', '', 'g') FROM pg_index"
     "  WHERE indrelid = 'users'::regclass AND indisvalid"
     "  AND (indnatts > 1 OR indexprs IS NOT NULL)";
 

@@ -65,6 +65,9 @@ struct Report {
   // Whether `migrate up` has something to do that may mend the breaches.
   bool migrations_pending = false;
 
+  // Labels of those that a newer program applied, and this one does not know.
+  std::vector<std::string> unknown_migrations;
+
   int Count(Severity severity) const;
 
   // OK if no breach blocks. Otherwise UNAVAILABLE with the reason

@@ -68,6 +68,9 @@ std::string FormatText(const Report& report) {
                     "Migrations are pending: run 'userprofile-server migrate "
                     "up'.\n");
   }
+  for (const std::string& label : report.unknown_migrations) {
+    absl::StrAppend(&text, "A newer program applied ", label, ".\n");
+  }
   return text;
 }
 
@@ -79,6 +82,7 @@ std::string FormatJson(const Report& report) {
   }
   return Dump({{"ready", report.ToStatus().ok()},
                {"migrations_pending", report.migrations_pending},
+               {"unknown_migrations", report.unknown_migrations},
                {"holds", holds},
                {"breaches", ToJson(report.breaches)}});
 }
@@ -140,25 +144,42 @@ std::string FormatText(const std::vector<MigrationStatus>& migrations) {
   for (const MigrationStatus& migration : migrations) {
     const std::string label = Label(migration.version, migration.name);
     if (migration.applied_at.empty()) {
-      absl::StrAppend(&text, ToString(migration.state), "   ", label, "\n");
+      absl::StrAppendFormat(&text, "%-8s  %s", ToString(migration.state),
+                            label);
     } else {
-      absl::StrAppendFormat(&text, "%s   %-36s  %s\n",
-                            ToString(migration.state), label,
-                            migration.applied_at);
+      absl::StrAppendFormat(&text, "%-8s  %-36s  %s", ToString(migration.state),
+                            label, migration.applied_at);
     }
+    if (migration.duration_ms.has_value() && !migration.baseline) {
+      absl::StrAppendFormat(&text, "  %7d ms", *migration.duration_ms);
+    }
+    if (!migration.role.empty()) {
+      absl::StrAppend(&text, "  by ", migration.role, ", version ",
+                      migration.tool_version,
+                      migration.baseline ? ", as a baseline" : "");
+    }
+    absl::StrAppend(&text, "\n");
   }
   return text;
 }
 
 std::string FormatJson(const std::vector<MigrationStatus>& migrations) {
+  const auto text_or_null = [](const std::string& text) {
+    return text.empty() ? Json(nullptr) : Json(text);
+  };
   Json list = Json::array();
   for (const MigrationStatus& migration : migrations) {
     list.push_back({{"version", migration.version},
                     {"name", migration.name},
                     {"state", ToString(migration.state)},
-                    {"applied_at", migration.applied_at.empty()
-                                       ? Json(nullptr)
-                                       : Json(migration.applied_at)}});
+                    {"applied_at", text_or_null(migration.applied_at)},
+                    {"started_at", text_or_null(migration.started_at)},
+                    {"duration_ms", migration.duration_ms.has_value()
+                                        ? Json(*migration.duration_ms)
+                                        : Json(nullptr)},
+                    {"role", text_or_null(migration.role)},
+                    {"tool_version", text_or_null(migration.tool_version)},
+                    {"baseline", migration.baseline}});
   }
   return Dump({{"migrations", list}});
 }

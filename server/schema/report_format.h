@@ -14,7 +14,7 @@ namespace userprofile::schema {
 // was or would be done about it; for `migrate status`, the state of each
 // migration. Text is a table for people, ended by a line feed.
 // JSON is one object, for programs:
-//   {"ready": bool, "migrations_pending": bool,
+//   {"ready": bool, "migrations_pending": bool, "unknown_migrations": [text],
 //    "holds": [{"object", "expected"}],
 //    "breaches": [{"severity": "blocking" | "advisory", "object", "expected",
 //                  "found", "remedy"}]}
@@ -22,7 +22,10 @@ namespace userprofile::schema {
 //    "steps": [{"objects", "state": "planned" | "done" | "refused",
 //               "sql": [...], "rewrites_table": bool, "reason"}],
 //    "breaches": what is wrong afterwards, as above}
-//   {"migrations": [{"version", "name", "state", "applied_at" (or null)}]}
+//   {"migrations": [{"version", "name", "state": "pending" | "late" |
+//                    "applied" | "changed" | "unknown", "applied_at",
+//                    "started_at", "duration_ms", "role", "tool_version" (each
+//                    can be null), "baseline": bool}]}
 
 std::string FormatText(const Report& report);
 std::string FormatJson(const Report& report);
