@@ -23,7 +23,7 @@ struct BackupCommand {
 absl::StatusOr<int> Create(const BackupCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const auto database,
-      Database::Open(command.database, Database::Use::kCommand));
+      Database::Open(command.database, Database::Use::kInspect));
   USERPROFILE_RETURN_IF_ERROR(schema::CreateBackup(
       database->Sessions(), database->conninfo(), command.file));
   if (command.json) {

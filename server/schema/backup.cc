@@ -128,7 +128,7 @@ std::string MakeRoom(const postgres::Rows& target, bool replace,
   const std::string users = absl::StrCat(schema, ".users");
   const std::string history = absl::StrCat(schema, ".userprofile_migrations");
   std::string sql =
-      "SET client_min_messages = error; SET lock_timeout = '5s';\n";
+      "SET client_min_messages = error; SET lock_timeout = '2s';\n";
   if (target.Bool(0, 2)) {
     absl::StrAppend(&sql, "LOCK TABLE ", users, ";\n");
     if (!replace) {
@@ -185,9 +185,11 @@ absl::Status CreateBackup(const postgres::SessionFactory& connect,
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Outcome outcome,
                                postgres::RunToEnd(std::move(command)));
   if (outcome.exit_code != 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the backup failed; there is no ", file, ": ",
-                     FirstComplaint(outcome.output)));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the backup failed, there is no ", file, ": ",
+        outcome.output.empty()
+            ? absl::StrCat("pg_dump ended with code ", outcome.exit_code)
+            : FirstComplaint(outcome.output)));
   }
   return target->Finish();
 }

@@ -6,11 +6,15 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/postgres/binaries.h"
+#include "server/postgres/process.h"
 #include "server/schema/archive.h"
 #include "server/schema/damages_testing.h"
 #include "server/schema/inspector.h"
@@ -223,10 +227,47 @@ TEST_F(BackupTest, RestoresNothingOfAFileThatIsCutOff) {
   }
 }
 
+TEST_F(BackupTest, SeesAUserWhoComesAtTheLastMoment) {
+  CreateMigratedTable(database_);
+  ASSERT_TRUE(Create(database_, file_).ok());
+  ASSERT_TRUE(Migrate(other_.session_factory()).ok());
+  const auto bot = other_.Connect();
+  ASSERT_TRUE(
+      bot->ExecuteScript("BEGIN; INSERT INTO users (user_id) VALUES (7)").ok());
+
+  absl::Status status;
+  std::thread restore([&] { status = Restore(other_, file_).status(); });
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  while (!other_
+              .Execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE "
+                       "query LIKE 'LOCK TABLE%' AND wait_event_type = 'Lock')")
+              .Bool(0, 0) &&
+         absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  EXPECT_TRUE(bot->ExecuteScript("COMMIT").ok());
+  restore.join();
+  EXPECT_THAT(std::string(status.message()), HasSubstr("holds users by now"));
+  EXPECT_EQ(Dump(other_, "user_id"), "(7)");
+}
+
 TEST_F(BackupTest, RefusesWhatIsNoBackupOfTheService) {
   std::ofstream(file_) << "SELECT 1;";
   EXPECT_THAT(std::string(Restore(database_, file_).status().message()),
               HasSubstr("is no backup that can be read"));
+  database_.Execute("CREATE TABLE orders (user_id bigint)");
+  postgres::Command dump;
+  dump.words = {
+      absl::StrCat(
+          postgres::FindClientPrograms(postgres::kOldestMajorVersion)->folder,
+          "/pg_dump"),
+      "--format=custom", "--file=" + (directory_ / "orders.dump"),
+      "--dbname=" + database_.conninfo()};
+  ASSERT_EQ(postgres::RunToEnd(dump)->exit_code, 0);
+  EXPECT_THAT(
+      std::string(
+          Restore(database_, directory_ / "orders.dump").status().message()),
+      HasSubstr("is no backup of this service: it holds other tables"));
   EXPECT_THAT(
       std::string(Restore(database_, directory_ / "none").status().message()),
       HasSubstr("No such file"));

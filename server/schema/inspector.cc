@@ -42,7 +42,9 @@ constexpr postgres::Statement kInspectTable = {
     // BEFORE (2) each ROW (1) of INSERT (4) or UPDATE (16).
     " (SELECT string_agg(quote_ident(tgname), ', ' ORDER BY tgname)"
     "  FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal"
-    "  AND tgenabled IN ('O', 'A') AND tgtype & 3 = 3 AND tgtype & 20 <> 0)"
+    "  AND tgenabled IN ('O', 'A') AND tgtype & 3 = 3 AND tgtype & 20 <> 0),"
+    " EXISTS (SELECT FROM pg_class AS h WHERE h.relnamespace = n.oid"
+    "  AND h.relname = 'userprofile_migrations')"
     " FROM pg_roles AS r"
     " LEFT JOIN pg_class AS c ON c.oid = to_regclass($1)"
     " LEFT JOIN pg_namespace AS n ON n.oid = c.relnamespace"
@@ -66,13 +68,6 @@ constexpr postgres::Statement kFindUsers = {
     "  AND a.attname IN ('onboarding_completed', 'nickname')))"
     " ORDER BY c.relname = $1 DESC, 6 DESC, lower(c.relname) = $1 DESC,"
     " c.relkind = 'r' DESC, 1, 2"};
-
-// Whether the schema of users (an oid) holds the history of migrations.
-constexpr postgres::Statement kHasHistory = {
-    "has_history_beside",
-    "SELECT EXISTS (SELECT FROM pg_class AS u JOIN pg_class AS h"
-    " ON h.relnamespace = u.relnamespace"
-    " AND h.relname = 'userprofile_migrations' WHERE u.oid = $1::oid)"};
 
 // A default that is written as a cast ('1'::bigint) is shown as its value.
 constexpr postgres::Statement kInspectColumns = {
@@ -126,7 +121,7 @@ class Inspection {
       USERPROFILE_RETURN_IF_ERROR(ExplainMissingTable());
     } else if (CheckTable(table)) {
       const std::string oid(table.Text(0, 0));
-      USERPROFILE_RETURN_IF_ERROR(CheckSchema(oid, table.Text(0, 10)));
+      USERPROFILE_RETURN_IF_ERROR(CheckSchema(table));
       USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows columns,
                                    session_.Execute(kInspectColumns, {oid}));
       CheckColumns(columns);
@@ -219,10 +214,8 @@ class Inspection {
 
   // A search path that leads to another table than the one that was migrated:
   // whoever is known there looks new here.
-  absl::Status CheckSchema(const std::string& oid, absl::string_view schema) {
-    USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows history,
-                                 session_.Execute(kHasHistory, {oid}));
-    if (history.Bool(0, 0)) return absl::OkStatus();
+  absl::Status CheckSchema(const postgres::Rows& row) {
+    if (row.Bool(0, 14)) return absl::OkStatus();
     USERPROFILE_ASSIGN_OR_RETURN(
         const postgres::Rows others,
         session_.Execute(kFindUsers, {contract_.table}));
@@ -231,7 +224,7 @@ class Inspection {
     }
     Refer(absl::StrCat("schema of ", contract_.table),
           absl::StrCat(others.Text(0, 0), ", where a history of migrations is"),
-          schema,
+          row.Text(0, 10),
           absl::StrCat("ALTER ROLE ", others.Text(0, 4),
                        " SET search_path = ", others.Text(0, 0),
                        "; or, if this is the table, run 'userprofile-server "
