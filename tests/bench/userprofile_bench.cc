@@ -141,8 +141,8 @@ int Run(const Options& options) {
   std::cout << options.method << ": "
             << static_cast<std::int64_t>(latencies.size()) / options.seconds
             << " calls/s, p50 " << percentile(0.5) << " ms, p99 "
-            << percentile(0.99) << " ms, " << failures << " failures"
-            << std::endl;
+            << percentile(0.99) << " ms, max " << latencies.back() << " ms, "
+            << failures << " failures" << std::endl;
   return failures == 0 ? 0 : 1;
 }
 
