@@ -40,7 +40,7 @@ schema::MigrateOptions OptionsOf(const MigrateCommand& command) {
   schema::MigrateOptions options;
   options.tool_version = kVersion;
   options.out_of_order = command.out_of_order;
-  options.ddl.migrator_wait = command.wait;
+  options.migrator_wait = command.wait;
   return options;
 }
 

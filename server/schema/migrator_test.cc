@@ -395,8 +395,8 @@ TEST(MigratorTest, GivesUpWaitingForAnotherMigrator) {
       other->ExecuteScript("SELECT pg_advisory_lock(8463219666946518886)")
           .ok());
   MigrateOptions options;
-  options.ddl.migrator_wait = absl::Milliseconds(50);
-  options.ddl.migrator_poll = absl::Milliseconds(10);
+  options.migrator_wait = absl::Milliseconds(50);
+  options.migrator_poll = absl::Milliseconds(10);
   const auto result = schema::Migrate(database.session_factory(), options);
   EXPECT_EQ(base::ErrorReason(result.status()), kMigratorBusy);
 }
@@ -405,8 +405,8 @@ TEST(MigratorTest, GivesUpWaitingWhenAskedTo) {
   testing::TestDatabase database;
   CreateLegacyTable(database);
   MigrateOptions options;
-  options.ddl.give_up = [] { return true; };
-  options.ddl.lock_timeout = absl::Milliseconds(20);
+  options.give_up = [] { return true; };
+  options.lock_timeout = absl::Milliseconds(20);
   const auto other = database.Connect();
   ASSERT_TRUE(
       other->ExecuteScript("SELECT pg_advisory_lock(8463219666946518886)")
@@ -429,15 +429,15 @@ TEST(MigratorTest, WaitsForTheTableInShortAttempts) {
   ASSERT_TRUE(reader->ExecuteScript("BEGIN; SELECT FROM users").ok());
 
   MigrateOptions options;
-  options.ddl.lock_timeout = absl::Milliseconds(20);
-  options.ddl.attempt_pause = absl::Milliseconds(5);
-  options.ddl.attempts = 2;
+  options.lock_timeout = absl::Milliseconds(20);
+  options.attempt_pause = absl::Milliseconds(5);
+  options.attempts = 2;
   const absl::Status given_up =
       schema::Migrate(database.session_factory(), options).status();
   EXPECT_TRUE(absl::IsAborted(given_up)) << given_up;
   EXPECT_FALSE(HasColumn(database, "last_seen_at"));
 
-  options.ddl.attempts = 1000;
+  options.attempts = 1000;
   std::thread migrator([&] {
     EXPECT_TRUE(schema::Migrate(database.session_factory(), options).ok());
   });

@@ -77,13 +77,11 @@ class Caller {
       done_ = true;
       return;
     }
-    if (now >= begin_) {
-      if (status.ok() || status.error_code() == grpc::StatusCode::NOT_FOUND) {
-        latencies_.push_back(
-            std::chrono::duration<double, std::milli>(now - sent_).count());
-      } else {
-        ++failures_;
-      }
+    if (!status.ok() && status.error_code() != grpc::StatusCode::NOT_FOUND) {
+      ++failures_;
+    } else if (now >= begin_) {
+      latencies_.push_back(
+          std::chrono::duration<double, std::milli>(now - sent_).count());
     }
     Call();
   }
