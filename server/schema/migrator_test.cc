@@ -531,8 +531,7 @@ TEST(MigratorTest, LeavesNoPartOfAnIndexThatCanNotBeUnique) {
     return BuildIndex(*session, database.session_factory(),
                       "idx_users_nickname",
                       "CREATE UNIQUE INDEX CONCURRENTLY idx_users_nickname"
-                      " ON users (nickname)",
-                      {});
+                      " ON users (nickname)");
   };
   const absl::Status status = build();
   EXPECT_EQ(base::ErrorReason(status), kMigrationRefused) << status;
