@@ -104,7 +104,15 @@ absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
         break;
       }
       case DirectoryHolder::kServer: {
-        if (use == Use::kServe) return Own(directory, DirectoryHolder::kServer);
+        if (use == Use::kServe) {
+          const absl::Status status = Own(directory, DirectoryHolder::kServer);
+          // Or it is a command that had not said so yet.
+          if (status.ok() || postgres::EmbeddedCluster::HolderOf(directory) !=
+                                 DirectoryHolder::kCommand) {
+            return status;
+          }
+          break;
+        }
         conninfo_ =
             postgres::EmbeddedCluster::ConninfoIfRunning(directory).value_or(
                 "");

@@ -40,7 +40,7 @@ schema::MigrateOptions OptionsOf(const MigrateCommand& command) {
   schema::MigrateOptions options;
   options.tool_version = kVersion;
   options.out_of_order = command.out_of_order;
-  options.ddl.migrator_wait = command.wait;
+  options.migrator_wait = command.wait;
   return options;
 }
 
@@ -90,10 +90,14 @@ absl::Status Baseline(const MigrateCommand& command) {
   return absl::OkStatus();
 }
 
-// OK if the service can serve and has all that it wants. Connects anew each
-// time, for the database may come and go.
-absl::Status CheckReady(const Database& database) {
-  USERPROFILE_ASSIGN_OR_RETURN(const auto session, database.Sessions()());
+// OK if the service can serve and has all that it wants. Opens the database
+// anew each time: it may come and go, and an embedded one must be left to the
+// server in between.
+absl::Status CheckReady(const MigrateCommand& command) {
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Database> database,
+      Database::Open(command.database, Database::Use::kInspect));
+  USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
   USERPROFILE_ASSIGN_OR_RETURN(const schema::Report report,
                                schema::Inspect(*session));
   USERPROFILE_RETURN_IF_ERROR(report.ToStatus());
@@ -104,12 +108,15 @@ absl::Status CheckReady(const Database& database) {
       schema::kSchemaNotReady);
 }
 
-absl::Status AwaitReady(const Database& database, absl::Duration timeout) {
-  const absl::Time give_up = absl::Now() + timeout;
+absl::Status AwaitReady(const MigrateCommand& command) {
+  const absl::Time give_up = absl::Now() + command.block_timeout;
   std::string logged;
   while (true) {
-    const absl::Status status = CheckReady(database);
-    if (status.ok() || absl::Now() >= give_up) return status;
+    const absl::Status status = CheckReady(command);
+    if (status.ok() || absl::IsInvalidArgument(status) ||
+        absl::Now() >= give_up) {
+      return status;
+    }
     const std::string reason(status.message());
     if (reason != logged) spdlog::info("waiting: {}", reason);
     logged = reason;
@@ -118,12 +125,10 @@ absl::Status AwaitReady(const Database& database, absl::Duration timeout) {
 }
 
 absl::Status Status(const MigrateCommand& command) {
+  if (command.block) USERPROFILE_RETURN_IF_ERROR(AwaitReady(command));
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
       Database::Open(command.database, Database::Use::kInspect));
-  if (command.block) {
-    USERPROFILE_RETURN_IF_ERROR(AwaitReady(*database, command.block_timeout));
-  }
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::vector<schema::MigrationStatus> migrations,

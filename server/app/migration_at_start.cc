@@ -53,7 +53,7 @@ bool MigrationAtStart::stopping() {
 void MigrationAtStart::Run() {
   schema::MigrateOptions options;
   options.tool_version = kVersion;
-  options.ddl.give_up = [this] { return stopping(); };
+  options.give_up = [this] { return stopping(); };
   bool logged = false;
   while (true) {
     const auto result = schema::Migrate(connect_, options);

@@ -92,9 +92,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   const postgres::SessionFactory sessions = parts.database->Sessions();
   if (parts.database->embedded() || options.migrate) {
     parts.migration = std::make_unique<MigrationAtStart>(sessions);
-    // A new database has its table before anybody asks. But not longer: one
-    // that takes its time shall be seen to be alive.
-    parts.migration->WaitFor(kMigrationPatience);
+    // So that a new database has its table before anybody asks. Not for long:
+    // a server whose migration takes its time shall be seen to be alive.
+    if (parts.database->embedded()) {
+      parts.migration->WaitFor(kMigrationPatience);
+    }
   }
 
   schema::MonitorOptions monitor;

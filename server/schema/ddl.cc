@@ -1,5 +1,6 @@
 #include "server/schema/ddl.h"
 
+#include <algorithm>
 #include <memory>
 #include <thread>
 
@@ -17,6 +18,9 @@
 
 namespace userprofile::schema {
 namespace {
+
+// How soon give_up is heard while pausing.
+constexpr absl::Duration kGiveUpPoll = absl::Milliseconds(100);
 
 constexpr absl::Duration kProgressInterval = absl::Seconds(2);
 
@@ -128,16 +132,22 @@ absl::Status InDdlTransaction(postgres::Session& session,
       "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = %d",
       absl::ToInt64Milliseconds(options.lock_timeout));
   absl::BitGen random;
+  absl::Duration pause = options.attempt_pause;
   for (int attempt = 1;; ++attempt) {
     absl::Status status = postgres::InTransaction(session, [&] {
       const absl::Status set = session.ExecuteScript(settings).status();
       return set.ok() ? body() : set;
     });
     if (!MayRetry(status) || attempt >= options.attempts) return status;
-    if (options.give_up()) return GaveUp();
     spdlog::info("{} waits for a lock (attempt {} of {})", std::string(label),
                  attempt, options.attempts);
-    absl::SleepFor(options.attempt_pause * absl::Uniform(random, 0.5, 1.5));
+    const absl::Time next =
+        absl::Now() + pause * absl::Uniform(random, 0.5, 1.5);
+    do {
+      if (options.give_up()) return GaveUp();
+      absl::SleepFor(std::min(next - absl::Now(), kGiveUpPoll));
+    } while (absl::Now() < next);
+    pause = std::min(pause * 2, options.longest_pause);
   }
 }
 

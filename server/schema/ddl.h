@@ -28,8 +28,11 @@ struct DdlOptions {
   // traffic on the table behind it: so rather short, and many attempts, with
   // pauses in which that traffic goes on.
   absl::Duration lock_timeout = absl::Milliseconds(200);
+  // The pause doubles up to the longest one; each is give or take half of it,
+  // at random. In all, that is about ten minutes.
   int attempts = 120;
-  absl::Duration attempt_pause = absl::Milliseconds(500);  // on average
+  absl::Duration attempt_pause = absl::Milliseconds(500);
+  absl::Duration longest_pause = absl::Seconds(5);
 
   // Asked now and then while waiting, for a migrator or for a lock: whether to
   // give up.

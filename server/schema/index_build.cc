@@ -7,12 +7,15 @@
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/postgres/errors.h"
+#include "server/schema/ddl.h"
 #include "server/schema/inspector.h"
 #include "server/schema/refusal.h"
 #include "server/schema/sql_script.h"
 
 namespace userprofile::schema {
 namespace {
+
+constexpr int kAttempts = 3;
 
 // What has the name in the schema of users; no row if nothing has.
 constexpr postgres::Statement kFindIndex = {
@@ -35,19 +38,15 @@ class IndexBuild {
  public:
   IndexBuild(postgres::Session& session,
              const postgres::SessionFactory& connect, absl::string_view name,
-             absl::string_view sql, const DdlOptions& options)
-      : session_(session),
-        connect_(connect),
-        name_(name),
-        sql_(sql),
-        options_(options) {}
+             absl::string_view sql)
+      : session_(session), connect_(connect), name_(name), sql_(sql) {}
 
   absl::Status Build() {
     absl::Status status;
     // After a deadlock, say: from what was left behind.
-    for (int attempt = 1; attempt <= options_.attempts; ++attempt) {
+    for (int attempt = 1; attempt <= kAttempts; ++attempt) {
       status = TryOnce();
-      if (!absl::IsAborted(status) || options_.give_up()) break;
+      if (!absl::IsAborted(status)) break;
     }
     if (postgres::SqlState(status) != "23505") return status;
     USERPROFILE_RETURN_IF_ERROR(DropUnlessRight());
@@ -100,7 +99,6 @@ class IndexBuild {
   const postgres::SessionFactory& connect_;
   const std::string name_;
   const std::string sql_;
-  const DdlOptions& options_;
   bool right_ = false;
 };
 
@@ -108,9 +106,8 @@ class IndexBuild {
 
 absl::Status BuildIndex(postgres::Session& session,
                         const postgres::SessionFactory& connect,
-                        absl::string_view name, absl::string_view sql,
-                        const DdlOptions& options) {
-  return IndexBuild(session, connect, name, sql, options).Build();
+                        absl::string_view name, absl::string_view sql) {
+  return IndexBuild(session, connect, name, sql).Build();
 }
 
 }  // namespace userprofile::schema

@@ -4,7 +4,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "server/postgres/session.h"
-#include "server/schema/ddl.h"
 
 namespace userprofile::schema {
 
@@ -19,8 +18,7 @@ namespace userprofile::schema {
 // stays behind then.
 absl::Status BuildIndex(postgres::Session& session,
                         const postgres::SessionFactory& connect,
-                        absl::string_view name, absl::string_view sql,
-                        const DdlOptions& options);
+                        absl::string_view name, absl::string_view sql);
 
 }  // namespace userprofile::schema
 

@@ -34,6 +34,7 @@ absl::Status ExplainFailure(const std::string& label,
     return Refused(label, status.message());
   }
   if (!base::ErrorReason(status).empty()) return status;
+  if (absl::IsCancelled(status)) return status;
   absl::Status named(status.code(),
                      absl::StrCat("migration ", label, ": ", status.message()));
   status.ForEachPayload([&](absl::string_view url, const absl::Cord& value) {
@@ -50,6 +51,8 @@ class Migrator {
 
   absl::StatusOr<MigrateResult> Up() {
     USERPROFILE_RETURN_IF_ERROR(Begin());
+    USERPROFILE_RETURN_IF_ERROR(InDdlTransaction(
+        *session_, options_, "history", [&] { return OpenHistory(); }));
     USERPROFILE_ASSIGN_OR_RETURN(const auto pending, Pending());
     for (const migrations::Migration* migration : pending) {
       const std::string label = Label(migration->version, migration->name);
@@ -65,32 +68,13 @@ class Migrator {
 
   absl::StatusOr<MigrateResult> Baseline() {
     USERPROFILE_RETURN_IF_ERROR(Begin());
-    USERPROFILE_ASSIGN_OR_RETURN(
-        const std::vector<MigrationStatus> history,
-        ReadMigrationStatus(*session_, options_.migrations));
-    const auto record = [&]() -> absl::Status {
-      result_.applied.clear();
-      USERPROFILE_RETURN_IF_ERROR(CheckContract());
-      for (const MigrationStatus& entry : history) {
-        if (entry.state == MigrationState::kApplied ||
-            entry.state == MigrationState::kUnknown) {
-          continue;
-        }
-        const migrations::Migration& migration = *Find(entry.version);
-        USERPROFILE_RETURN_IF_ERROR(history_->Forget(migration));
-        USERPROFILE_RETURN_IF_ERROR(
-            history_->Record(migration, absl::ZeroDuration(), true).status());
-        result_.applied.push_back(entry.version);
-      }
-      return absl::OkStatus();
-    };
-    USERPROFILE_RETURN_IF_ERROR(
-        InDdlTransaction(*session_, options_.ddl, "baseline", record));
+    USERPROFILE_RETURN_IF_ERROR(InDdlTransaction(
+        *session_, options_, "baseline", [&] { return RecordAll(); }));
     return std::move(result_);
   }
 
  private:
-  // Connects, becomes the only migrator, and sees to the history.
+  // Connects, and becomes the only migrator.
   absl::Status Begin() {
     USERPROFILE_ASSIGN_OR_RETURN(session_, connect_());
     // Should this machine vanish, the server lets go of the lock soon.
@@ -100,12 +84,35 @@ class Migrator {
                             "SET tcp_keepalives_interval = 10;"
                             "SET tcp_keepalives_count = 3")
             .status());
-    USERPROFILE_RETURN_IF_ERROR(LockSchema(*session_, options_.ddl));
-    return InDdlTransaction(*session_, options_.ddl, "history", [&] {
-      auto history = History::Open(*session_, options_.tool_version);
-      if (history.ok()) history_.emplace(*std::move(history));
-      return history.status();
-    });
+    return LockSchema(*session_, options_);
+  }
+
+  absl::Status OpenHistory() {
+    auto history = History::Open(*session_, options_.tool_version);
+    if (history.ok()) history_.emplace(*std::move(history));
+    return history.status();
+  }
+
+  // If the schema is as needed, and else nothing.
+  absl::Status RecordAll() {
+    result_.applied.clear();
+    USERPROFILE_RETURN_IF_ERROR(CheckContract());
+    USERPROFILE_RETURN_IF_ERROR(OpenHistory());
+    USERPROFILE_ASSIGN_OR_RETURN(
+        const std::vector<MigrationStatus> history,
+        ReadMigrationStatus(*session_, options_.migrations));
+    for (const MigrationStatus& entry : history) {
+      if (entry.state == MigrationState::kApplied ||
+          entry.state == MigrationState::kUnknown) {
+        continue;
+      }
+      const migrations::Migration& migration = *Find(entry.version);
+      USERPROFILE_RETURN_IF_ERROR(history_->Forget(migration));
+      USERPROFILE_RETURN_IF_ERROR(
+          history_->Record(migration, absl::ZeroDuration(), true).status());
+      result_.applied.push_back(entry.version);
+    }
+    return absl::OkStatus();
   }
 
   absl::StatusOr<std::vector<const migrations::Migration*>> Pending() {
@@ -144,10 +151,10 @@ class Migrator {
     }
     const absl::Time start = absl::Now();
     if (migration.kind == migrations::Kind::kBatches) {
-      USERPROFILE_RETURN_IF_ERROR(BackFill(*session_, migration, options_.ddl));
+      USERPROFILE_RETURN_IF_ERROR(BackFill(*session_, migration, options_));
     } else {
-      USERPROFILE_RETURN_IF_ERROR(BuildIndex(
-          *session_, connect_, migration.index, migration.sql, options_.ddl));
+      USERPROFILE_RETURN_IF_ERROR(
+          BuildIndex(*session_, connect_, migration.index, migration.sql));
     }
     if (last) USERPROFILE_RETURN_IF_ERROR(CheckContract());
     USERPROFILE_RETURN_IF_ERROR(
@@ -174,7 +181,7 @@ class Migrator {
       return history_->SetDuration(migration, absl::Now() - start);
     };
     USERPROFILE_RETURN_IF_ERROR(
-        InDdlTransaction(*session_, options_.ddl, label, apply));
+        InDdlTransaction(*session_, options_, label, apply));
     if (is_new) result_.applied.push_back(migration.version);
     return absl::OkStatus();
   }

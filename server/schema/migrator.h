@@ -19,7 +19,7 @@ namespace userprofile::schema {
 inline constexpr char kMigrationChanged[] = "MIGRATION_CHANGED";
 inline constexpr char kMigrationLate[] = "MIGRATION_LATE";
 
-struct MigrateOptions {
+struct MigrateOptions : DdlOptions {
   absl::Span<const migrations::Migration> migrations = migrations::Embedded();
 
   // What the history shall say of who applied a migration.
@@ -27,8 +27,6 @@ struct MigrateOptions {
 
   // Whether to apply a migration although a later one was applied before.
   bool out_of_order = false;
-
-  DdlOptions ddl;
 };
 
 struct MigrateResult {
@@ -58,7 +56,7 @@ struct MigrateResult {
 //   FAILED_PRECONDITION  MIGRATION_LATE     a migration is pending although a
 //                                           later one was applied; nothing done
 //   DEADLINE_EXCEEDED    MIGRATOR_BUSY      another migrator did not finish
-//   CANCELLED                               as options.ddl.give_up asks
+//   CANCELLED                               as options.give_up asks
 absl::StatusOr<MigrateResult> Migrate(const postgres::SessionFactory& connect,
                                       const MigrateOptions& options = {});
 

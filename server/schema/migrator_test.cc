@@ -1,6 +1,8 @@
 #include "server/schema/migrator.h"
 
 #include <atomic>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -8,10 +10,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/base/error_info.h"
+#include "server/schema/back_fill.h"
 #include "server/schema/damages_testing.h"
 #include "server/schema/history.h"
+#include "server/schema/index_build.h"
 #include "server/schema/inspector.h"
 #include "server/schema/report_format.h"
 #include "tests/support/test_database.h"
@@ -22,6 +27,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 using Migrations = std::vector<migrations::Migration>;
 
@@ -389,8 +395,8 @@ TEST(MigratorTest, GivesUpWaitingForAnotherMigrator) {
       other->ExecuteScript("SELECT pg_advisory_lock(8463219666946518886)")
           .ok());
   MigrateOptions options;
-  options.ddl.migrator_wait = absl::Milliseconds(50);
-  options.ddl.migrator_poll = absl::Milliseconds(10);
+  options.migrator_wait = absl::Milliseconds(50);
+  options.migrator_poll = absl::Milliseconds(10);
   const auto result = schema::Migrate(database.session_factory(), options);
   EXPECT_EQ(base::ErrorReason(result.status()), kMigratorBusy);
 }
@@ -399,8 +405,8 @@ TEST(MigratorTest, GivesUpWaitingWhenAskedTo) {
   testing::TestDatabase database;
   CreateLegacyTable(database);
   MigrateOptions options;
-  options.ddl.give_up = [] { return true; };
-  options.ddl.lock_timeout = absl::Milliseconds(20);
+  options.give_up = [] { return true; };
+  options.lock_timeout = absl::Milliseconds(20);
   const auto other = database.Connect();
   ASSERT_TRUE(
       other->ExecuteScript("SELECT pg_advisory_lock(8463219666946518886)")
@@ -423,15 +429,15 @@ TEST(MigratorTest, WaitsForTheTableInShortAttempts) {
   ASSERT_TRUE(reader->ExecuteScript("BEGIN; SELECT FROM users").ok());
 
   MigrateOptions options;
-  options.ddl.lock_timeout = absl::Milliseconds(20);
-  options.ddl.attempt_pause = absl::Milliseconds(5);
-  options.ddl.attempts = 2;
+  options.lock_timeout = absl::Milliseconds(20);
+  options.attempt_pause = absl::Milliseconds(5);
+  options.attempts = 2;
   const absl::Status given_up =
       schema::Migrate(database.session_factory(), options).status();
   EXPECT_TRUE(absl::IsAborted(given_up)) << given_up;
   EXPECT_FALSE(HasColumn(database, "last_seen_at"));
 
-  options.ddl.attempts = 1000;
+  options.attempts = 1000;
   std::thread migrator([&] {
     EXPECT_TRUE(schema::Migrate(database.session_factory(), options).ok());
   });
@@ -440,6 +446,120 @@ TEST(MigratorTest, WaitsForTheTableInShortAttempts) {
             " WHERE mode = 'AccessExclusiveLock' AND NOT granted");
   ASSERT_TRUE(reader->ExecuteScript("COMMIT").ok());
   migrator.join();
+}
+
+TEST(MigratorTest, WidensARevisionThatIsTooNarrow) {
+  testing::TestDatabase database;
+  CreateLegacyTable(database);
+  database.Execute("ALTER TABLE users ADD revision integer DEFAULT 5");
+  const auto result = Migrate(database);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->report.breaches, IsEmpty());
+  EXPECT_EQ(Dump(database, "revision"), "(5)\n(5)\n(5)\n(5)");
+}
+
+TEST(MigratorTest, GivesAnOlderHistoryTheColumnsThatItLacks) {
+  testing::TestDatabase database;
+  CreateLegacyTable(database);
+  database.Execute(
+      "CREATE TABLE userprofile_migrations (version integer PRIMARY KEY,"
+      " name text NOT NULL, sha256 text NOT NULL,"
+      " applied_at timestamptz NOT NULL DEFAULT now())");
+  const migrations::Migration& first = migrations::Embedded().front();
+  // As an older program writes it.
+  const std::string insert = absl::StrCat(
+      "INSERT INTO userprofile_migrations (version, name, sha256) VALUES (");
+  database.Execute(absl::StrCat(insert, first.version, ", '", first.name,
+                                "', '", first.sha256, "')"));
+  auto status = ReadMigrationStatus(*database.Connect());
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->front().state, MigrationState::kApplied);
+
+  ASSERT_TRUE(Migrate(database).ok());
+  status = ReadMigrationStatus(*database.Connect());
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->front().role, "");
+  EXPECT_EQ(status->back().role, "userprofile");
+  database.Execute(absl::StrCat(insert, "99, 'older', 'x')"));
+}
+
+TEST(MigratorTest, TakesNoOtherTablesHistoryForItsOwn) {
+  testing::TestDatabase database;
+  ASSERT_TRUE(Migrate(database).ok());
+  // Another users table, found first, without a history beside it.
+  database.Execute(
+      "CREATE SCHEMA bot; CREATE TABLE bot.users (user_id bigint PRIMARY KEY);"
+      "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = bot, "
+      "public', current_database()); END $$");
+  const auto result = Migrate(database);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->applied.size(), migrations::Embedded().size());
+  EXPECT_EQ(database.Execute("SELECT count(*) FROM bot.userprofile_migrations")
+                .Int64(0, 0),
+            static_cast<std::int64_t>(migrations::Embedded().size()));
+}
+
+TEST(MigratorTest, FillsTheRestOfWhatAnEarlierRunFilled) {
+  testing::TestDatabase database;
+  ASSERT_TRUE(Migrate(database).ok());
+  database.Execute(
+      "ALTER TABLE users ADD extra integer, ADD CHECK (user_id <> 7);"
+      "INSERT INTO users (user_id) SELECT generate_series(-3, 6);"
+      "UPDATE users SET extra = 1 WHERE user_id < 2");
+  const migrations::Migration fill = {
+      18, "fill", "x",
+      "UPDATE users SET extra = coalesce(extra, 0) + 2"
+      " WHERE user_id > $1 AND user_id <= $2 AND extra IS NULL",
+      migrations::Kind::kBatches};
+  for (int run = 0; run < 2; ++run) {
+    const auto session = database.Connect();
+    const absl::Status status = BackFill(*session, fill, {}, 3);
+    ASSERT_TRUE(status.ok()) << status;
+    EXPECT_EQ(Dump(database, "extra"),
+              "(1)\n(1)\n(1)\n(1)\n(1)\n(2)\n(2)\n(2)\n(2)\n(2)");
+  }
+}
+
+TEST(MigratorTest, LeavesNoPartOfAnIndexThatCanNotBeUnique) {
+  testing::TestDatabase database;
+  ASSERT_TRUE(Migrate(database).ok());
+  database.Execute(
+      "DROP INDEX idx_users_nickname; INSERT INTO users (user_id, nickname)"
+      " VALUES (1, 'same'), (2, 'same')");
+  const auto session = database.Connect();
+  const auto build = [&] {
+    return BuildIndex(*session, database.session_factory(),
+                      "idx_users_nickname",
+                      "CREATE UNIQUE INDEX CONCURRENTLY idx_users_nickname"
+                      " ON users (nickname)");
+  };
+  const absl::Status status = build();
+  EXPECT_EQ(base::ErrorReason(status), kMigrationRefused) << status;
+  EXPECT_THAT(std::string(status.message()), Not(HasSubstr("same")));
+  EXPECT_TRUE(
+      database.Execute("SELECT to_regclass('idx_users_nickname') IS NULL")
+          .Bool(0, 0));
+  database.Execute("UPDATE users SET nickname = 'other' WHERE user_id = 2");
+  EXPECT_TRUE(build().ok());
+  EXPECT_TRUE(build().ok());
+}
+
+TEST(MigratorTest, SetsNoTimeLimitToWhatTakesLong) {
+  testing::TestDatabase database;
+  ASSERT_TRUE(Migrate(database).ok());
+  const auto connect =
+      [&]() -> absl::StatusOr<std::unique_ptr<postgres::Session>> {
+    auto session = database.Connect();
+    const auto set = session->ExecuteScript("SET statement_timeout = 100");
+    if (!set.ok()) return set.status();
+    return session;
+  };
+  const Migrations slow =
+      EmbeddedAnd({{18, "slow", "x", "SELECT pg_sleep(0.3)"}});
+  MigrateOptions options;
+  options.migrations = slow;
+  const auto result = schema::Migrate(connect, options);
+  EXPECT_TRUE(result.ok()) << result.status();
 }
 
 }  // namespace

@@ -107,11 +107,11 @@ TEST_F(MigrateProgramTest, StopsTrafficNoLongerThanTheLockTimeout) {
     const absl::Time start = absl::Now();
     EXPECT_TRUE(reader->ExecuteScript("SELECT FROM users LIMIT 1").ok());
     longest = std::max(longest, absl::Now() - start);
-    return absl::StrContains(up.errors(), "attempt 4 of");
+    return absl::StrContains(up.errors(), "attempt 3 of");
   })) << up.errors();
   // The time-out is 200 ms; the rest is a busy machine's.
   EXPECT_GT(longest, absl::Milliseconds(50));
-  EXPECT_LT(longest, absl::Milliseconds(700));
+  EXPECT_LT(longest, absl::Milliseconds(1500));
   ASSERT_TRUE(holder->ExecuteScript("COMMIT").ok());
   EXPECT_EQ(up.Wait(), 0) << up.errors();
 }
@@ -241,6 +241,7 @@ TEST_F(MigrateProgramTest, TakesABaselineOnlyOfASchemaThatIsAsNeeded) {
   Outcome outcome = Run({"baseline"});
   EXPECT_EQ(outcome.exit_code, 3);
   EXPECT_THAT(outcome.errors, HasSubstr("nothing was recorded"));
+  EXPECT_TRUE(Holds("to_regclass('userprofile_migrations') IS NULL"));
   EXPECT_EQ(Run({"status", "--block", "--timeout", "10ms"}).exit_code, 3);
 
   ASSERT_EQ(Run({"up"}).exit_code, 0);
@@ -274,8 +275,10 @@ TEST(MigrateEmbeddedTest, TakesTurnsWithOthersAndWithAServer) {
   for (int i = 0; i < 3; ++i) runners.emplace_back(Migrate(database, {"up"}));
   ASSERT_TRUE(Eventually(
       [&] { return std::filesystem::exists(directory / "db/lock"); }));
+  Program waits(Migrate(database, {"status", "--block"}));
   ServerProgram server(database);
   server.StartReady();
+  EXPECT_EQ(waits.Wait(), 0) << waits.errors();
   for (Program& runner : runners) {
     EXPECT_EQ(runner.Wait(), 0) << runner.errors();
   }
