@@ -8,16 +8,34 @@ set(entries "")
 set(previous 0)
 list(SORT MIGRATIONS)
 foreach(file IN LISTS MIGRATIONS)
-  get_filename_component(stem ${file} NAME_WE)
-  if(NOT stem MATCHES "^0*([0-9]+)_([a-z0-9_]+)$")
-    message(FATAL_ERROR "${file}: a migration is named NNN_name.sql")
+  get_filename_component(filename ${file} NAME)
+  if(NOT filename MATCHES
+     "^0*([0-9]+)_([a-z0-9_]+)([.](batches|index))?[.]sql$")
+    message(FATAL_ERROR "${file}: a migration is named NNN_name.sql, "
+                        "NNN_name.batches.sql or NNN_name.index.sql")
   endif()
   set(version ${CMAKE_MATCH_1})
   set(name ${CMAKE_MATCH_2})
+  set(suffix "${CMAKE_MATCH_4}")
   if(NOT version GREATER previous)
     message(FATAL_ERROR "${file}: its number is taken or out of order")
   endif()
   set(previous ${version})
+
+  set(kind kTransaction)
+  set(index "")
+  if(suffix STREQUAL "batches")
+    set(kind kBatches)
+  elseif(suffix STREQUAL "index")
+    set(kind kIndex)
+    file(READ ${file} text)
+    if(NOT text MATCHES
+       "\nCREATE( UNIQUE)? INDEX CONCURRENTLY ([a-z0-9_]+)[ \n]+ON users ")
+      message(FATAL_ERROR "${file}: one CREATE INDEX CONCURRENTLY name ON users"
+                          " is expected, below a comment")
+    endif()
+    set(index ${CMAKE_MATCH_2})
+  endif()
 
   file(READ ${file} bytes HEX)
   file(SHA256 ${file} sha256)
@@ -28,7 +46,8 @@ foreach(file IN LISTS MIGRATIONS)
          "    {${version}, \"${name}\",\n"
          "     \"${sha256}\",\n"
          "     absl::string_view(\n"
-         "     \"${literal}\", ${size})},\n")
+         "     \"${literal}\", ${size}),\n"
+         "     Kind::${kind}, \"${index}\"},\n")
 endforeach()
 
 file(WRITE ${OUTPUT}

@@ -2,11 +2,20 @@
 -- bot left it in. Nothing is lost: rows, foreign columns, indexes, triggers and
 -- views stay. What can't be mended without a decision is refused, with all of
 -- this undone.
+--
+-- This part is quick on a sound table of any size. What has to look at every
+-- row comes later, in steps that hold up nobody: 011 fills, 013 checks, 014 to
+-- 017 build the indexes. It takes longer only where there is no other way: a
+-- column of another type, no primary key, an unlogged table, and users who had
+-- answered before there was a column to say so.
 
--- What a person must decide.
+-- What a person must decide. Read before anything is locked.
 DO $$
 DECLARE
   found text;
+  has_key boolean;
+  bad bigint;
+  n text;
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_attribute
                  WHERE attrelid = 'users'::regclass AND attname = 'user_id'
@@ -19,6 +28,7 @@ BEGIN
   SELECT pg_get_constraintdef(oid) INTO found
   FROM pg_constraint
   WHERE conrelid = 'users'::regclass AND contype = 'p';
+  has_key := found IS NOT NULL;
   IF found <> 'PRIMARY KEY (user_id)' THEN
     RAISE EXCEPTION 'users has "%", but needs PRIMARY KEY (user_id); drop that '
       'constraint (a UNIQUE one can replace it), then migrate again', found
@@ -42,6 +52,67 @@ BEGIN
       'that no new user could be stored: %; for each, ALTER TABLE users ALTER '
       'COLUMN ... DROP NOT NULL, or SET DEFAULT ...', found
       USING ERRCODE = 'UP001';
+  END IF;
+
+  IF NOT has_key THEN
+    SELECT count(*) INTO bad FROM users WHERE user_id IS NULL;
+    IF bad > 0 THEN
+      RAISE EXCEPTION '% rows of users have no user_id; find out whose they '
+        'are, or delete them: SELECT * FROM users WHERE user_id IS NULL', bad
+        USING ERRCODE = 'UP001';
+    END IF;
+
+    SELECT count(*) INTO bad
+    FROM (SELECT FROM users GROUP BY user_id HAVING count(*) > 1) AS d;
+    IF bad > 0 THEN
+      RAISE EXCEPTION '% users have more than one row; decide which one stays: '
+        'SELECT user_id, count(*) FROM users GROUP BY user_id '
+        'HAVING count(*) > 1', bad
+        USING ERRCODE = 'UP001';
+    END IF;
+  END IF;
+
+  FOREACH n IN ARRAY ARRAY['idx_users_nickname',
+    'idx_users_onboarding_completed', 'idx_users_study_track',
+    'idx_users_grade_year']
+  LOOP
+    IF EXISTS (SELECT FROM pg_class LEFT JOIN pg_index ON indexrelid = oid
+               WHERE relname = n
+                 AND relnamespace = (SELECT relnamespace FROM pg_class
+                                     WHERE oid = 'users'::regclass)
+                 AND indrelid IS DISTINCT FROM 'users'::regclass) THEN
+      RAISE EXCEPTION 'the name % is taken by something that is no index of '
+        'users; rename that: ALTER ... RENAME TO ...', n
+        USING ERRCODE = 'UP001';
+    END IF;
+    -- As a constraint, the index of that name can't be replaced.
+    IF EXISTS (SELECT FROM pg_constraint
+               JOIN pg_index ON indexrelid = conindid
+               WHERE conrelid = 'users'::regclass AND conname = n
+                 AND NOT (n = 'idx_users_nickname' AND contype = 'u'
+                          AND NOT condeferrable
+                          AND pg_get_constraintdef(pg_constraint.oid)
+                              = 'UNIQUE (nickname)')) THEN
+      RAISE EXCEPTION 'the name % is taken by another constraint of users; '
+        'rename it: ALTER TABLE users RENAME CONSTRAINT % TO ...', n, n
+        USING ERRCODE = 'UP001';
+    END IF;
+  END LOOP;
+
+  -- Of the type that it will have, for char(n) ignores blanks at the end.
+  IF EXISTS (SELECT FROM pg_attribute
+             WHERE attrelid = 'users'::regclass AND attname = 'nickname'
+               AND NOT attisdropped) THEN
+    SELECT count(*) INTO bad
+    FROM (SELECT FROM users WHERE nickname IS NOT NULL
+          GROUP BY nickname::text HAVING count(*) > 1) AS d;
+    IF bad > 0 THEN
+      RAISE EXCEPTION '% nicknames are used by more than one user (an empty '
+        'one counts); clear all but one of each: SELECT nickname, '
+        'array_agg(user_id) FROM users WHERE nickname IS NOT NULL '
+        'GROUP BY nickname HAVING count(*) > 1', bad
+        USING ERRCODE = 'UP001';
+    END IF;
   END IF;
 END
 $$;
@@ -97,6 +168,10 @@ DECLARE
   c record;
   conversion text;
 BEGIN
+  -- The casts between the two kinds of time go by it; and it lets PostgreSQL
+  -- leave the rows as they are.
+  PERFORM set_config('timezone', 'UTC', true);
+
   -- Such a table is emptied after a crash.
   IF EXISTS (SELECT FROM pg_class
              WHERE oid = 'users'::regclass AND relpersistence = 'u') THEN
@@ -125,7 +200,8 @@ BEGIN
       ('created_at', 'timestamp without time zone', false),
       ('last_seen_at', 'timestamp with time zone', true),
       ('updated_at', 'timestamp without time zone', true),
-      ('last_activity', 'timestamp with time zone', true)
+      ('last_activity', 'timestamp with time zone', true),
+      ('revision', 'bigint', false)
     ) AS expected (name, type, nullable)
     JOIN pg_attribute ON attrelid = 'users'::regclass AND attname = name
   LOOP
@@ -149,10 +225,8 @@ BEGIN
         THEN format('%I::%s', c.name, c.type)
       WHEN c.type = 'bigint' AND c.found_any_length IN ('smallint', 'integer')
         THEN format('%I::bigint', c.name)
-      WHEN c.type LIKE 'timestamp%' AND c.found_any_length = c.type
-        THEN format('%I::%s', c.name, c.type)
       WHEN c.type LIKE 'timestamp%' AND c.found_any_length LIKE 'timestamp%'
-        THEN format('%I AT TIME ZONE ''UTC''', c.name)
+        THEN format('%I::%s', c.name, c.type)
     END;
     IF conversion IS NULL THEN
       RAISE EXCEPTION 'users.% is %, but has to be %; convert it: ALTER TABLE '
@@ -178,124 +252,19 @@ BEGIN
 END
 $$;
 
--- NULL meant to the bots what is stored now. A user whose first contact nobody
--- recorded was there at the latest at the oldest time known.
-UPDATE users SET is_active = true WHERE is_active IS NULL;
-UPDATE users SET onboarding_completed = false
-WHERE onboarding_completed IS NULL;
-UPDATE users SET created_at = LEAST(
-  last_seen_at AT TIME ZONE 'UTC', last_activity AT TIME ZONE 'UTC',
-  updated_at, now() AT TIME ZONE 'UTC')
-WHERE created_at IS NULL;
-
--- Deferred triggers of others must run before the table can be altered again.
-SET CONSTRAINTS ALL IMMEDIATE;
-
+-- For the rows to come; 011 fills those that are there.
 ALTER TABLE users
   ALTER COLUMN onboarding_completed SET DEFAULT false,
-  ALTER COLUMN onboarding_completed SET NOT NULL,
   ALTER COLUMN is_active SET DEFAULT true,
-  ALTER COLUMN is_active SET NOT NULL,
-  ALTER COLUMN created_at SET DEFAULT (now() AT TIME ZONE 'UTC'),
-  ALTER COLUMN created_at SET NOT NULL;
+  ALTER COLUMN created_at SET DEFAULT (now() AT TIME ZONE 'UTC');
 
--- The primary key.
+-- The primary key, in one go: without it, a user could be written twice while
+-- its index is being built.
 DO $$
-DECLARE
-  bad bigint;
 BEGIN
-  IF EXISTS (SELECT FROM pg_constraint
-             WHERE conrelid = 'users'::regclass AND contype = 'p') THEN
-    RETURN;
+  IF NOT EXISTS (SELECT FROM pg_constraint
+                 WHERE conrelid = 'users'::regclass AND contype = 'p') THEN
+    ALTER TABLE users ADD PRIMARY KEY (user_id);
   END IF;
-
-  SELECT count(*) INTO bad FROM users WHERE user_id IS NULL;
-  IF bad > 0 THEN
-    RAISE EXCEPTION '% rows of users have no user_id; find out whose they are, '
-      'or delete them: SELECT * FROM users WHERE user_id IS NULL', bad
-      USING ERRCODE = 'UP001';
-  END IF;
-
-  SELECT count(*) INTO bad
-  FROM (SELECT FROM users GROUP BY user_id HAVING count(*) > 1) AS d;
-  IF bad > 0 THEN
-    RAISE EXCEPTION '% users have more than one row; decide which one stays: '
-      'SELECT user_id, count(*) FROM users GROUP BY user_id '
-      'HAVING count(*) > 1', bad
-      USING ERRCODE = 'UP001';
-  END IF;
-
-  ALTER TABLE users ADD PRIMARY KEY (user_id);
-END
-$$;
-
--- The indexes.
-DO $$
-DECLARE
-  i record;
-  bad bigint;
-  schema_name text;
-BEGIN
-  SELECT nspname INTO schema_name
-  FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-  WHERE pg_class.oid = 'users'::regclass;
-
-  FOR i IN
-    SELECT expected.name, expected.columns, expected.is_unique,
-           pg_class.oid IS NOT NULL AS is_there,
-           indrelid IS NOT DISTINCT FROM 'users'::regclass AS is_ours,
-           pg_constraint.oid IS NOT NULL AS is_constraint,
-           -- What no index is on, is NULL here, and not as it should be.
-           indisvalid AND indisready AND indisunique = is_unique
-             AND indimmediate AND indpred IS NULL AND indnatts = 1
-             AND pg_get_indexdef(indexrelid, 1, true) = expected.columns
-             AND coalesce(to_jsonb(pg_index) ->> 'indnullsnotdistinct', 'false')
-                 = 'false'
-             AS is_right
-    FROM (VALUES
-      ('idx_users_nickname', 'nickname', true),
-      ('idx_users_onboarding_completed', 'onboarding_completed', false),
-      ('idx_users_study_track', 'study_track', false),
-      ('idx_users_grade_year', 'grade_year', false)
-    ) AS expected (name, columns, is_unique)
-    LEFT JOIN pg_class ON relname = expected.name
-      AND relnamespace = (SELECT relnamespace FROM pg_class
-                          WHERE oid = 'users'::regclass)
-    LEFT JOIN pg_index ON indexrelid = pg_class.oid
-    LEFT JOIN pg_constraint ON conindid = pg_class.oid
-      AND conrelid = indrelid
-  LOOP
-    CONTINUE WHEN i.is_ours AND i.is_right;
-
-    IF i.is_there AND NOT i.is_ours THEN
-      RAISE EXCEPTION 'the name % is taken by something that is no index of '
-        'users; rename that: ALTER ... RENAME TO ...', i.name
-        USING ERRCODE = 'UP001';
-    ELSIF i.is_constraint THEN
-      RAISE EXCEPTION 'the name % is taken by another constraint of users; '
-        'rename it: ALTER TABLE users RENAME CONSTRAINT % TO ...',
-        i.name, i.name
-        USING ERRCODE = 'UP001';
-    ELSIF i.is_there THEN
-      EXECUTE format('DROP INDEX %I.%I', schema_name, i.name);
-    END IF;
-
-    IF i.name = 'idx_users_nickname' THEN
-      SELECT count(*) INTO bad
-      FROM (SELECT FROM users WHERE nickname IS NOT NULL
-            GROUP BY nickname HAVING count(*) > 1) AS d;
-      IF bad > 0 THEN
-        RAISE EXCEPTION '% nicknames are used by more than one user (an empty '
-          'one counts); clear all but one of each: SELECT nickname, '
-          'array_agg(user_id) FROM users WHERE nickname IS NOT NULL '
-          'GROUP BY nickname HAVING count(*) > 1', bad
-          USING ERRCODE = 'UP001';
-      END IF;
-    END IF;
-
-    EXECUTE format('CREATE %s INDEX %I ON users (%I)',
-                   CASE WHEN i.is_unique THEN 'UNIQUE' ELSE '' END,
-                   i.name, i.columns);
-  END LOOP;
 END
 $$;

@@ -10,6 +10,7 @@ namespace userprofile::app {
 void AddServeCommand(CommandLine& command_line);
 void AddMigrateCommand(CommandLine& command_line);
 void AddSchemaCommand(CommandLine& command_line);
+void AddBackupCommand(CommandLine& command_line);
 void AddVersionCommand(CommandLine& command_line);
 
 }  // namespace userprofile::app

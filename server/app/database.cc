@@ -11,13 +11,19 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "absl/types/optional.h"
+#include "absl/time/clock.h"
 #include "server/base/status_macros.h"
+#include "spdlog/spdlog.h"
 
 namespace userprofile::app {
 namespace {
 
 constexpr char kEmbedded[] = "embedded:";
+
+// How long a server may take to open its database, for a command that wants to
+// share it.
+constexpr absl::Duration kStartPatience = absl::Seconds(60);
+constexpr absl::Duration kPoll = absl::Milliseconds(100);
 
 absl::StatusOr<std::string> Specification(const DatabaseOptions& options) {
   if (options.database_file.empty()) return options.database;
@@ -69,21 +75,73 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(
   if (directory.empty()) {
     return absl::InvalidArgumentError("--database embedded: lacks a directory");
   }
-  database->embedded_ = true;
-  if (use == Use::kCommand) {
-    absl::optional<std::string> running =
-        postgres::EmbeddedCluster::ConninfoIfRunning(std::string(directory));
-    if (running) {
-      database->conninfo_ = *std::move(running);
-      return database;
+  USERPROFILE_RETURN_IF_ERROR(
+      database->OpenEmbedded(std::string(directory), use));
+  return database;
+}
+
+absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
+  using postgres::DirectoryHolder;
+  embedded_ = true;
+  const absl::Time give_up = absl::Now() + kStartPatience;
+  for (bool logged = false;; absl::SleepFor(kPoll)) {
+    switch (postgres::EmbeddedCluster::HolderOf(directory)) {
+      case DirectoryHolder::kNobody: {
+        if (use == Use::kInspect &&
+            !postgres::EmbeddedCluster::Exists(directory)) {
+          return absl::NotFoundError(absl::StrCat(
+              "there is no database in ", directory,
+              "; 'userprofile-server serve' and 'migrate up' make one"));
+        }
+        const absl::Status status =
+            Own(directory, use == Use::kServe ? DirectoryHolder::kServer
+                                              : DirectoryHolder::kCommand);
+        // Or somebody was faster.
+        if (status.ok() || postgres::EmbeddedCluster::HolderOf(directory) ==
+                               DirectoryHolder::kNobody) {
+          return status;
+        }
+        break;
+      }
+      case DirectoryHolder::kServer: {
+        if (use == Use::kServe) {
+          const absl::Status status = Own(directory, DirectoryHolder::kServer);
+          // Or it is a command that had not said so yet.
+          if (status.ok() || postgres::EmbeddedCluster::HolderOf(directory) !=
+                                 DirectoryHolder::kCommand) {
+            return status;
+          }
+          break;
+        }
+        conninfo_ =
+            postgres::EmbeddedCluster::ConninfoIfRunning(directory).value_or(
+                "");
+        const absl::Status status =
+            conninfo_.empty() ? absl::UnavailableError("the server has ended")
+                              : Sessions()().status();
+        if (status.ok() || absl::Now() > give_up) return status;
+        break;
+      }
+      case DirectoryHolder::kCommand:
+        if (!logged) {
+          spdlog::info("waiting for a command that works on {} to finish",
+                       directory);
+          logged = true;
+        }
+        break;
     }
   }
-  postgres::EmbeddedCluster::Options cluster;
-  cluster.directory = std::string(directory);
+}
+
+absl::Status Database::Own(const std::string& directory,
+                           postgres::DirectoryHolder holder) {
+  postgres::EmbeddedCluster::Options options;
+  options.directory = directory;
+  options.holder = holder;
   USERPROFILE_ASSIGN_OR_RETURN(
-      database->cluster_, postgres::EmbeddedCluster::Start(std::move(cluster)));
-  database->conninfo_ = database->cluster_->conninfo();
-  return database;
+      cluster_, postgres::EmbeddedCluster::Start(std::move(options)));
+  conninfo_ = cluster_->conninfo();
+  return absl::OkStatus();
 }
 
 postgres::SessionFactory Database::Sessions() const {

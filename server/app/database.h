@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/postgres/embedded_cluster.h"
 #include "server/postgres/session.h"
@@ -31,21 +32,31 @@ class Database {
  public:
   enum class Use {
     kServe,    // to own an embedded database: refused if a server has it
-    kCommand,  // to share it with the server that has it
+    kCommand,  // to share it with the server that has it, or own it meanwhile
+    kInspect,  // the same, but does not make a database where there is none
   };
 
-  // Does not connect to an external database. INVALID_ARGUMENT for options that
-  // can't be understood; else EmbeddedCluster's errors.
+  // Does not connect to an external database. Waits for a command that owns an
+  // embedded one, and shares one with a server as soon as that has started it.
+  // INVALID_ARGUMENT for options that can't be understood; NOT_FOUND if there
+  // is nothing to inspect; else EmbeddedCluster's errors.
   static absl::StatusOr<std::unique_ptr<Database>> Open(
       const DatabaseOptions& options, Use use);
 
   bool embedded() const { return embedded_; }
+
+  // For libpq. Holds a password, perhaps.
+  const std::string& conninfo() const { return conninfo_; }
 
   // Makes sessions; may be used as long as the database is open.
   postgres::SessionFactory Sessions() const;
 
  private:
   Database() = default;
+
+  absl::Status OpenEmbedded(const std::string& directory, Use use);
+  absl::Status Own(const std::string& directory,
+                   postgres::DirectoryHolder holder);
 
   std::unique_ptr<postgres::EmbeddedCluster> cluster_;
   std::string conninfo_;

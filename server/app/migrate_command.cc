@@ -1,31 +1,56 @@
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "nlohmann/json.hpp"
 #include "server/app/command_flags.h"
 #include "server/app/commands.h"
 #include "server/app/database.h"
+#include "server/app/version.h"
+#include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/schema/history.h"
+#include "server/schema/inspector.h"
 #include "server/schema/migrator.h"
+#include "server/schema/plan.h"
 #include "server/schema/report_format.h"
+#include "server/schema/verification.h"
+#include "spdlog/spdlog.h"
 
 namespace userprofile::app {
 namespace {
+
+constexpr absl::Duration kBlockPoll = absl::Milliseconds(500);
 
 struct MigrateCommand {
   DatabaseOptions database;
   ops::LoggingOptions logging;
   bool json = false;
+
+  bool out_of_order = false;                        // of up
+  absl::Duration wait = absl::Hours(1);             // of up and baseline
+  bool block = false;                               // of status
+  absl::Duration block_timeout = absl::Minutes(5);  // of status
 };
+
+schema::MigrateOptions OptionsOf(const MigrateCommand& command) {
+  schema::MigrateOptions options;
+  options.tool_version = kVersion;
+  options.out_of_order = command.out_of_order;
+  options.migrator_wait = command.wait;
+  return options;
+}
 
 absl::Status Up(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
       Database::Open(command.database, Database::Use::kCommand));
-  USERPROFILE_ASSIGN_OR_RETURN(const schema::MigrateResult result,
-                               schema::Migrate(database->Sessions()));
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const schema::MigrateResult result,
+      schema::Migrate(database->Sessions(), OptionsOf(command)));
   if (command.json) {
     std::cout << nlohmann::json({{"applied", result.applied}}) << std::endl;
   } else if (result.applied.empty()) {
@@ -38,10 +63,72 @@ absl::Status Up(const MigrateCommand& command) {
   return absl::OkStatus();
 }
 
-absl::Status Status(const MigrateCommand& command) {
+absl::Status Baseline(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
-      Database::Open(command.database, Database::Use::kCommand));
+      Database::Open(command.database, Database::Use::kInspect));
+  const auto result =
+      schema::Baseline(database->Sessions(), OptionsOf(command));
+  if (base::ErrorReason(result.status()) == schema::kSchemaNotReady) {
+    return base::MakeError(
+        absl::StatusCode::kUnavailable,
+        absl::StrCat("nothing was recorded, for the schema is not as needed: ",
+                     result.status().message(),
+                     "; 'migrate up' adopts a table in any state"),
+        schema::kSchemaNotReady);
+  }
+  USERPROFILE_RETURN_IF_ERROR(result.status());
+  if (command.json) {
+    std::cout << nlohmann::json({{"recorded", result->applied}}) << std::endl;
+  } else if (result->applied.empty()) {
+    std::cout << "Nothing to do: all migrations are recorded." << std::endl;
+  } else {
+    std::cout << "The schema is as the service needs it; recorded "
+              << result->applied.size() << " migrations as applied."
+              << std::endl;
+  }
+  return absl::OkStatus();
+}
+
+// OK if the service can serve and has all that it wants. Opens the database
+// anew each time: it may come and go, and an embedded one must be left to the
+// server in between.
+absl::Status CheckReady(const MigrateCommand& command) {
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Database> database,
+      Database::Open(command.database, Database::Use::kInspect));
+  USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
+  USERPROFILE_ASSIGN_OR_RETURN(const schema::Report report,
+                               schema::Inspect(*session));
+  USERPROFILE_RETURN_IF_ERROR(report.ToStatus());
+  if (!report.migrations_pending) return absl::OkStatus();
+  return base::MakeError(
+      absl::StatusCode::kUnavailable,
+      "migrations are pending; run 'userprofile-server migrate up'",
+      schema::kSchemaNotReady);
+}
+
+absl::Status AwaitReady(const MigrateCommand& command) {
+  const absl::Time give_up = absl::Now() + command.block_timeout;
+  std::string logged;
+  while (true) {
+    const absl::Status status = CheckReady(command);
+    if (status.ok() || absl::IsInvalidArgument(status) ||
+        absl::Now() >= give_up) {
+      return status;
+    }
+    const std::string reason(status.message());
+    if (reason != logged) spdlog::info("waiting: {}", reason);
+    logged = reason;
+    absl::SleepFor(std::min(kBlockPoll, give_up - absl::Now()));
+  }
+}
+
+absl::Status Status(const MigrateCommand& command) {
+  if (command.block) USERPROFILE_RETURN_IF_ERROR(AwaitReady(command));
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Database> database,
+      Database::Open(command.database, Database::Use::kInspect));
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::vector<schema::MigrationStatus> migrations,
@@ -52,6 +139,50 @@ absl::Status Status(const MigrateCommand& command) {
   return absl::OkStatus();
 }
 
+absl::Status Plan(const MigrateCommand& command) {
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Database> database,
+      Database::Open(command.database, Database::Use::kInspect));
+  USERPROFILE_ASSIGN_OR_RETURN(const schema::Plan plan,
+                               schema::MakePlan(database->Sessions()));
+  std::cout << (command.json ? schema::FormatJson(plan)
+                             : schema::FormatText(plan))
+            << std::flush;
+  return absl::OkStatus();
+}
+
+absl::Status Verify(const MigrateCommand& command) {
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Database> database,
+      Database::Open(command.database, Database::Use::kInspect));
+  USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
+  USERPROFILE_ASSIGN_OR_RETURN(const schema::Verification found,
+                               schema::Verify(*session));
+  if (command.json) {
+    std::cout << nlohmann::ordered_json({{"right", found.faults.empty()},
+                                         {"faults", found.faults},
+                                         {"notes", found.notes}})
+                     .dump(2)
+              << std::endl;
+  } else {
+    for (const std::string& fault : found.faults) {
+      std::cout << "fault     " << fault << "\n";
+    }
+    for (const std::string& note : found.notes) {
+      std::cout << "note      " << note << "\n";
+    }
+  }
+  if (!found.faults.empty()) {
+    return base::MakeError(absl::StatusCode::kUnavailable,
+                           absl::StrCat("faults found: ", found.faults.size()),
+                           schema::kSchemaNotReady);
+  }
+  if (!command.json) {
+    std::cout << "The history, the files and the schema agree." << std::endl;
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void AddMigrateCommand(CommandLine& command_line) {
@@ -59,11 +190,13 @@ void AddMigrateCommand(CommandLine& command_line) {
                                               "Bring the schema up to date");
   migrate->require_subcommand(1);
   const auto add = [&](const char* name, const char* description,
-                       absl::Status (*run)(const MigrateCommand&)) {
+                       absl::Status (*run)(const MigrateCommand&),
+                       void (*add_flags)(CLI::App*, MigrateCommand&)) {
     CLI::App* app = command_line.AddCommand(migrate, name, description);
     auto command = std::make_shared<MigrateCommand>();
     AddDatabaseFlags(app, command->database);
     AddOutputFlag(app, command->json);
+    add_flags(app, *command);
     AddLoggingFlags(app, command->logging);
     command_line.OnCall(app, [command, run] {
       absl::Status status = ops::SetUpLogging(command->logging);
@@ -71,8 +204,31 @@ void AddMigrateCommand(CommandLine& command_line) {
       return status.ok() ? kDone : Fail(status);
     });
   };
-  add("up", "Apply what is pending, then check the schema", Up);
-  add("status", "Say which migrations were applied, and when", Status);
+  const auto no_flags = [](CLI::App* /*app*/, MigrateCommand& /*command*/) {};
+  const auto wait_flag = [](CLI::App* app, MigrateCommand& command) {
+    AddDurationFlag(app, "--wait", command.wait,
+                    "How long to wait for another migrator to finish");
+  };
+  add("up", "Apply what is pending, then check the schema", Up,
+      [](CLI::App* app, MigrateCommand& command) {
+        AddSwitch(app, "--out-of-order", command.out_of_order,
+                  "Also apply what came after later ones were applied");
+        AddDurationFlag(app, "--wait", command.wait,
+                        "How long to wait for another migrator to finish");
+      });
+  add("status", "Say which migrations were applied, when and by whom", Status,
+      [](CLI::App* app, MigrateCommand& command) {
+        AddSwitch(app, "--block", command.block,
+                  "First wait until the schema is as needed");
+        AddDurationFlag(app, "--timeout", command.block_timeout,
+                        "How long --block waits; exit code 3 if in vain");
+      });
+  add("plan", "Say what up would run: SQL, locks, rewrites", Plan, no_flags);
+  add("verify", "Compare history, files and schema; exit code 3 on any fault",
+      Verify, no_flags);
+  add("baseline",
+      "Take a schema that is as needed for migrated, without running anything",
+      Baseline, wait_flag);
 }
 
 }  // namespace userprofile::app

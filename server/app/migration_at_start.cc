@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/clock.h"
+#include "server/app/version.h"
 #include "server/base/error_info.h"
 #include "server/schema/migrator.h"
 #include "spdlog/spdlog.h"
@@ -14,9 +15,12 @@ namespace {
 
 constexpr absl::Duration kPause = absl::Milliseconds(500);
 
-// Whether the database was away, rather than not as it should be.
+// Whether the database was away, or others were in the way, rather than that it
+// is not as it should be.
 bool MayTryAgain(const absl::Status& status) {
-  return absl::IsUnavailable(status) && base::ErrorReason(status).empty();
+  return absl::IsAborted(status) ||
+         base::ErrorReason(status) == schema::kMigratorBusy ||
+         (absl::IsUnavailable(status) && base::ErrorReason(status).empty());
 }
 
 }  // namespace
@@ -33,9 +37,12 @@ MigrationAtStart::~MigrationAtStart() {
   thread_.join();
 }
 
-void MigrationAtStart::Wait() {
+void MigrationAtStart::WaitFor(absl::Duration patience) {
+  const absl::Time end = absl::Now() + patience;
   base::MutexLock lock(mutex_);
-  while (!finished_) changed_.Wait(mutex_);
+  while (!finished_ && absl::Now() < end) {
+    changed_.WaitFor(mutex_, end - absl::Now());
+  }
 }
 
 bool MigrationAtStart::stopping() {
@@ -45,6 +52,7 @@ bool MigrationAtStart::stopping() {
 
 void MigrationAtStart::Run() {
   schema::MigrateOptions options;
+  options.tool_version = kVersion;
   options.give_up = [this] { return stopping(); };
   bool logged = false;
   while (true) {

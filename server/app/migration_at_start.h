@@ -3,15 +3,16 @@
 
 #include <thread>
 
+#include "absl/time/time.h"
 #include "server/base/mutex.h"
 #include "server/postgres/session.h"
 
 namespace userprofile::app {
 
 // Migrates the database while the server starts, by a thread of its own: the
-// database may be away for a while, and a migration can take long. A migration
-// that fails for another reason is logged; the schema monitor then tells why
-// the service is not ready.
+// database may be away for a while, others may hold the table, and a migration
+// can take long; it goes on trying. A migration that fails for another reason
+// is logged; the schema monitor then tells why the service is not ready.
 class MigrationAtStart {
  public:
   explicit MigrationAtStart(postgres::SessionFactory connect);
@@ -20,8 +21,8 @@ class MigrationAtStart {
   // finishes a migration that runs.
   ~MigrationAtStart();
 
-  // Returns once the migration has been done, or has failed.
-  void Wait();
+  // Returns once the migration has been done, or has failed, or after a while.
+  void WaitFor(absl::Duration patience);
 
  private:
   void Run();

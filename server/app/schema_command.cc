@@ -1,54 +1,134 @@
 #include <iostream>
 #include <memory>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "server/app/command_flags.h"
 #include "server/app/commands.h"
 #include "server/app/database.h"
 #include "server/base/status_macros.h"
+#include "server/schema/backup.h"
 #include "server/schema/inspector.h"
+#include "server/schema/repair.h"
 #include "server/schema/report_format.h"
 
 namespace userprofile::app {
 namespace {
 
-struct CheckCommand {
+struct SchemaCommand {
   DatabaseOptions database;
   ops::LoggingOptions logging;
   bool json = false;
+  std::string serving_role;
+
+  // Of repair.
+  bool dry_run = false;
+  bool no_backup = false;
+  std::string backup_dir;
 };
 
-absl::StatusOr<schema::Report> Inspect(const CheckCommand& command) {
+absl::StatusOr<std::unique_ptr<Database>> Open(const SchemaCommand& command) {
   USERPROFILE_RETURN_IF_ERROR(ops::SetUpLogging(command.logging));
-  USERPROFILE_ASSIGN_OR_RETURN(
-      const std::unique_ptr<Database> database,
-      Database::Open(command.database, Database::Use::kCommand));
-  USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
-  return schema::Inspect(*session);
+  return Database::Open(command.database, Database::Use::kInspect);
 }
 
-int Check(const CheckCommand& command) {
+template <typename T>
+void Print(const SchemaCommand& command, const T& result) {
+  std::cout << (command.json ? schema::FormatJson(result)
+                             : schema::FormatText(result))
+            << std::flush;
+}
+
+int ExitCodeFor(const schema::Report& report) {
+  return report.breaches.empty() ? kDone : kSchemaNotReady;
+}
+
+absl::StatusOr<schema::Report> Inspect(const SchemaCommand& command) {
+  USERPROFILE_ASSIGN_OR_RETURN(const auto database, Open(command));
+  USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
+  return schema::Inspect(*session, migrations::Embedded(),
+                         command.serving_role);
+}
+
+int Check(const SchemaCommand& command) {
   const absl::StatusOr<schema::Report> report = Inspect(command);
   if (!report.ok()) return Fail(report.status());
-  std::cout << (command.json ? schema::FormatJson(*report)
-                             : schema::FormatText(*report))
-            << std::flush;
-  return report->breaches.empty() ? kDone : kSchemaNotReady;
+  Print(command, *report);
+  return ExitCodeFor(*report);
+}
+
+absl::Status BackUp(const SchemaCommand& command, const Database& database) {
+  if (command.no_backup) {
+    std::cerr << "No backup is made, as --no-backup asks." << std::endl;
+    return absl::OkStatus();
+  }
+  if (command.backup_dir.empty()) {
+    return absl::InvalidArgumentError(
+        "say where the backup shall be: --backup-dir DIR; or do without one: "
+        "--no-backup. Nothing was changed");
+  }
+  const std::string file = absl::StrCat(
+      command.backup_dir, "/users-",
+      absl::FormatTime("%Y%m%dT%H%M%SZ", absl::Now(), absl::UTCTimeZone()),
+      ".dump");
+  USERPROFILE_RETURN_IF_ERROR(
+      schema::CreateBackup(database.Sessions(), database.conninfo(), file));
+  std::cerr << "Backup: " << file << std::endl;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<schema::RepairResult> RunRepair(const SchemaCommand& command) {
+  USERPROFILE_ASSIGN_OR_RETURN(const auto database, Open(command));
+  schema::RepairOptions options;
+  options.dry_run = command.dry_run;
+  options.role = command.serving_role;
+  options.before_first_change = [&](const schema::RepairResult& plan) {
+    if (!command.json) std::cout << schema::FormatText(plan) << std::endl;
+    return BackUp(command, *database);
+  };
+  return schema::Repair(database->Sessions(), options);
+}
+
+int Repair(const SchemaCommand& command) {
+  const absl::StatusOr<schema::RepairResult> result = RunRepair(command);
+  if (!result.ok()) return Fail(result.status());
+  Print(command, *result);
+  return ExitCodeFor(result->report);
 }
 
 }  // namespace
 
 void AddSchemaCommand(CommandLine& command_line) {
   CLI::App* schema = command_line.AddCommand(
-      command_line.root(), "schema", "Compare the schema with what is needed");
+      command_line.root(), "schema",
+      "Compare the schema with what is needed, and mend it");
   schema->require_subcommand(1);
-  CLI::App* app = command_line.AddCommand(
-      schema, "check",
-      "Say what holds and what does not; exit code 3 on any breach");
-  auto command = std::make_shared<CheckCommand>();
-  AddDatabaseFlags(app, command->database);
-  AddOutputFlag(app, command->json);
-  AddLoggingFlags(app, command->logging);
-  command_line.OnCall(app, [command] { return Check(*command); });
+  const auto add = [&](const char* name, const char* description,
+                       int (*run)(const SchemaCommand&)) {
+    CLI::App* app = command_line.AddCommand(schema, name, description);
+    auto command = std::make_shared<SchemaCommand>();
+    AddDatabaseFlags(app, command->database);
+    AddFlag(app, "--serving-role", command->serving_role,
+            "Whose rights are looked at, if not this role's own");
+    AddOutputFlag(app, command->json);
+    AddLoggingFlags(app, command->logging);
+    command_line.OnCall(app, [command, run] { return run(*command); });
+    return std::make_pair(app, command);
+  };
+  add("check", "Say what holds and what does not; exit code 3 on any breach",
+      Check);
+  const auto [app, command] =
+      add("repair",
+          "Add what is missing, widen what is too narrow, build indexes again; "
+          "never drops or changes data. Exit code 3 if breaches are left",
+          Repair);
+  AddSwitch(app, "--dry-run", command->dry_run,
+            "Say what would be done, and do nothing");
+  CLI::Option* backup_dir =
+      AddFlag(app, "--backup-dir", command->backup_dir,
+              "Where a backup is put before anything is changed");
+  AddSwitch(app, "--no-backup", command->no_backup, "Do without a backup")
+      ->excludes(backup_dir);
 }
 
 }  // namespace userprofile::app

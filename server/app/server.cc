@@ -25,6 +25,8 @@
 namespace userprofile::app {
 namespace {
 
+constexpr absl::Duration kMigrationPatience = absl::Seconds(2);
+
 // Whether only this machine can reach the address.
 bool IsLoopback(absl::string_view address) {
   return absl::StartsWith(address, "127.") ||
@@ -90,8 +92,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   const postgres::SessionFactory sessions = parts.database->Sessions();
   if (parts.database->embedded() || options.migrate) {
     parts.migration = std::make_unique<MigrationAtStart>(sessions);
-    // Nobody else can have made an embedded database wait.
-    if (parts.database->embedded()) parts.migration->Wait();
+    // So that a new database has its table before anybody asks. Not for long:
+    // a server whose migration takes its time shall be seen to be alive.
+    if (parts.database->embedded()) {
+      parts.migration->WaitFor(kMigrationPatience);
+    }
   }
 
   schema::MonitorOptions monitor;

@@ -20,15 +20,18 @@ namespace {
 constexpr char kVariable[] = "USERPROFILE_POSTGRES_BIN";
 constexpr char kDebianRoot[] = "/usr/lib/postgresql";
 
-bool HoldsPrograms(const std::string& folder) {
-  return access(absl::StrCat(folder, "/postgres").c_str(), X_OK) == 0 &&
-         access(absl::StrCat(folder, "/initdb").c_str(), X_OK) == 0;
+using Names = std::vector<const char*>;
+
+bool Holds(const std::string& folder, const Names& programs) {
+  return std::all_of(programs.begin(), programs.end(), [&](const char* name) {
+    return access(absl::StrCat(folder, "/", name).c_str(), X_OK) == 0;
+  });
 }
 
 // Of "postgres (PostgreSQL) 15.6 (Debian 15.6-0+deb12u1)", 15; 0 if unclear.
-int MajorVersion(const std::string& folder) {
+int MajorVersion(const std::string& program) {
   Command command;
-  command.words = {absl::StrCat(folder, "/postgres"), "--version"};
+  command.words = {program, "--version"};
   const absl::StatusOr<Outcome> outcome = RunToEnd(std::move(command));
   if (!outcome.ok() || outcome->exit_code != 0) return 0;
   const std::vector<absl::string_view> words =
@@ -58,10 +61,7 @@ std::vector<std::string> DebianFolders() {
   return folders;
 }
 
-std::vector<std::string> Candidates() {
-  if (const char* folder = getenv(kVariable); folder != nullptr) {
-    return {folder};
-  }
+std::vector<std::string> PathFolders() {
   const char* path = getenv("PATH");
   std::vector<std::string> folders =
       absl::StrSplit(path == nullptr ? "" : path, ':', absl::SkipEmpty());
@@ -69,34 +69,64 @@ std::vector<std::string> Candidates() {
   folders.erase(std::remove_if(folders.begin(), folders.end(),
                                [](const auto& f) { return f[0] != '/'; }),
                 folders.end());
-  for (std::string& folder : DebianFolders()) {
-    folders.push_back(std::move(folder));
-  }
   return folders;
+}
+
+// The folders of the variable, if it is set, else of both, in this order.
+std::vector<std::string> Candidates(std::vector<std::string> first,
+                                    const std::vector<std::string>& second) {
+  if (const char* folder = getenv(kVariable); folder != nullptr) {
+    return {folder};
+  }
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
+}
+
+// Ends the message of an error: where was looked, and what to install.
+std::string HowToInstall(const std::string& package) {
+  const char* folder = getenv(kVariable);
+  return absl::StrCat(folder == nullptr
+                          ? ""
+                          : absl::StrCat(" in $", kVariable, " (", folder, ")"),
+                      ": install the Debian package `", package, "`, or set $",
+                      kVariable, " to the folder of its programs");
 }
 
 }  // namespace
 
 absl::StatusOr<Binaries> FindBinaries(absl::optional<int> major_version) {
-  for (const std::string& folder : Candidates()) {
-    if (!HoldsPrograms(folder)) continue;
-    const int version = MajorVersion(folder);
+  for (const std::string& folder : Candidates(PathFolders(), DebianFolders())) {
+    if (!Holds(folder, {"postgres", "initdb"})) continue;
+    const int version = MajorVersion(absl::StrCat(folder, "/postgres"));
     if (major_version ? version == *major_version
                       : version >= kOldestMajorVersion) {
       return Binaries{folder, version};
     }
   }
-  const std::string where =
-      getenv(kVariable) != nullptr
-          ? absl::StrCat(" in $", kVariable, " (", getenv(kVariable), ")")
-          : "";
   return absl::FailedPreconditionError(absl::StrCat(
       "there is no PostgreSQL ",
       major_version ? absl::StrCat(*major_version)
                     : absl::StrCat(kOldestMajorVersion, " or newer"),
-      where, ": install the Debian package `postgresql",
-      major_version ? absl::StrCat("-", *major_version) : "", "`, or set $",
-      kVariable, " to the folder of its programs"));
+      HowToInstall(absl::StrCat(
+          "postgresql",
+          major_version ? absl::StrCat("-", *major_version) : ""))));
+}
+
+absl::StatusOr<Binaries> FindClientPrograms(int major_version) {
+  absl::optional<Binaries> best;
+  for (std::string& folder : Candidates(DebianFolders(), PathFolders())) {
+    if (!Holds(folder, {"pg_dump", "pg_restore", "psql"})) continue;
+    const int version = MajorVersion(absl::StrCat(folder, "/pg_dump"));
+    if (version < major_version) continue;
+    if (!best || version < best->major_version) {
+      best = Binaries{std::move(folder), version};
+    }
+  }
+  if (best) return *std::move(best);
+  return absl::FailedPreconditionError(absl::StrCat(
+      "there is no pg_dump of PostgreSQL ", major_version,
+      ", which the server is, or newer",
+      HowToInstall(absl::StrCat("postgresql-client-", major_version))));
 }
 
 }  // namespace userprofile::postgres

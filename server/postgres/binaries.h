@@ -13,7 +13,7 @@ inline constexpr int kOldestMajorVersion = 13;
 
 // The installed programs of one PostgreSQL version.
 struct Binaries {
-  std::string folder;  // holds `postgres` and `initdb`
+  std::string folder;
   int major_version;
 };
 
@@ -22,6 +22,12 @@ struct Binaries {
 // that is not set, at $PATH and Debian's /usr/lib/postgresql/N/bin, newest
 // first. FAILED_PRECONDITION names the package to install.
 absl::StatusOr<Binaries> FindBinaries(absl::optional<int> major_version);
+
+// Finds pg_dump, pg_restore and psql for a server of `major_version`: of that
+// version, or else of the next newer one, for older ones can't read it. Looks
+// where FindBinaries does, at $PATH last: Debian's programs there stand in for
+// any version. FAILED_PRECONDITION names the package to install.
+absl::StatusOr<Binaries> FindClientPrograms(int major_version);
 
 }  // namespace userprofile::postgres
 

@@ -24,7 +24,8 @@ class PretendedVersion {
   PretendedVersion(const char* variable, const std::string& version)
       : variable_(variable) {
     if (const char* before = getenv(variable)) before_ = before;
-    for (const char* program : {"postgres", "initdb"}) {
+    for (const char* program :
+         {"postgres", "initdb", "pg_dump", "pg_restore", "psql"}) {
       std::ofstream(folder_ / program) << "#!/bin/sh\necho '" << program
                                        << " (PostgreSQL) " << version << "'\n";
       chmod((folder_ / program).c_str(), 0755);
@@ -88,6 +89,19 @@ TEST(BinariesTest, AreOfTheVersionThatIsAskedFor) {
   EXPECT_THAT(std::string(status.message()),
               HasSubstr("install the Debian package `postgresql-15`"));
   EXPECT_THAT(std::string(status.message()), HasSubstr(version.folder()));
+}
+
+TEST(BinariesTest, OfClientsAreThoseOfTheServersVersionOrNewer) {
+  const int version = FindBinaries(absl::nullopt)->major_version;
+  EXPECT_EQ(FindClientPrograms(version)->major_version, version);
+
+  const PretendedVersion other(kVariable, "16.1");
+  EXPECT_EQ(FindClientPrograms(13)->folder, other.folder());
+  EXPECT_EQ(FindClientPrograms(16)->folder, other.folder());
+  const absl::Status status = FindClientPrograms(17).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("install the Debian package `postgresql-client-17`"));
 }
 
 }  // namespace

@@ -17,6 +17,18 @@ absl::StatusOr<std::string> WithDefaults(
     const std::string& conninfo,
     const std::vector<std::pair<std::string, std::string>>& defaults);
 
+// How to give a connection string to one of PostgreSQL's programs without
+// showing its password to all who can list processes.
+struct ProgramConnection {
+  std::string conninfo;  // for --dbname
+  // For Command: the password, and what libpq reads from our environment.
+  std::vector<std::string> environment;
+};
+
+// INVALID_ARGUMENT if libpq can't read it, or for a sslpassword, which can't be
+// given any other way.
+absl::StatusOr<ProgramConnection> ForProgram(const std::string& conninfo);
+
 }  // namespace userprofile::postgres
 
 #endif  // USERPROFILE_SERVER_POSTGRES_CONNINFO_H_

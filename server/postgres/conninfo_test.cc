@@ -1,5 +1,7 @@
 #include "server/postgres/conninfo.h"
 
+#include <cstdlib>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -46,6 +48,19 @@ TEST(ConninfoTest, NeverShowsWhatItCannotRead) {
     EXPECT_EQ(conninfo.status().code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(conninfo.status().message(), Not(HasSubstr("secret"))) << bad;
   }
+}
+
+TEST(ConninfoTest, ShowsNoPasswordToThoseWhoListProcesses) {
+  setenv("PGPASSWORD", "older", 1);
+  const auto program = ForProgram("postgresql://u:se'cret@h/d");
+  unsetenv("PGPASSWORD");
+  ASSERT_TRUE(program.ok()) << program.status();
+  EXPECT_EQ(program->conninfo, "dbname='d' host='h' user='u'");
+  EXPECT_EQ(program->environment.front(), "PGPASSWORD=se'cret");
+
+  const auto no_way = ForProgram("host=h sslpassword=secret");
+  EXPECT_EQ(no_way.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(no_way.status().message(), Not(HasSubstr("secret")));
 }
 
 }  // namespace

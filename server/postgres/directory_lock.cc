@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 
@@ -15,9 +16,12 @@ namespace userprofile::postgres {
 namespace {
 
 constexpr absl::Duration kPatience = absl::Milliseconds(200);
+// Behind the process id of a command.
+constexpr char kCommandMark[] = " command";
+
 constexpr absl::Duration kPollInterval = absl::Milliseconds(10);
 
-// Returns an errno. Patient, for whoever only looks (IsHeld) is gone at once.
+// Returns an errno. Patient, for whoever only looks (HolderOf) is gone at once.
 int Lock(int fd) {
   const absl::Time deadline = absl::Now() + kPatience;
   while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
@@ -28,10 +32,18 @@ int Lock(int fd) {
   return 0;
 }
 
+std::string Read(int fd) {
+  std::array<char, 64> buffer;
+  const ssize_t n = pread(fd, buffer.data(), buffer.size(), 0);
+  const absl::string_view text(buffer.data(),
+                               n > 0 ? static_cast<std::size_t>(n) : 0);
+  return std::string(absl::StripAsciiWhitespace(text));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<DirectoryLock>> DirectoryLock::Acquire(
-    const std::string& directory) {
+    const std::string& directory, DirectoryHolder as) {
   const std::string path = absl::StrCat(directory, "/lock");
   const int fd =
       open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -39,19 +51,17 @@ absl::StatusOr<std::unique_ptr<DirectoryLock>> DirectoryLock::Acquire(
     return absl::ErrnoToStatus(errno, absl::StrCat("can't open ", path));
   }
   if (const int error = Lock(fd); error != 0) {
-    std::array<char, 32> buffer;
-    const ssize_t n = pread(fd, buffer.data(), buffer.size(), 0);
+    const std::string holder = Read(fd);
     close(fd);
     if (error != EWOULDBLOCK) {
       return absl::ErrnoToStatus(error, absl::StrCat("can't lock ", path));
     }
-    const absl::string_view holder(buffer.data(),
-                                   n > 0 ? static_cast<std::size_t>(n) : 0);
     return absl::FailedPreconditionError(
         absl::StrCat(directory, " is in use by another userprofile server",
-                     " (process ", absl::StripAsciiWhitespace(holder), ")"));
+                     " (process ", holder, ")"));
   }
-  const std::string pid = absl::StrCat(getpid(), "\n");
+  const std::string pid = absl::StrCat(
+      getpid(), as == DirectoryHolder::kCommand ? kCommandMark : "", "\n");
   if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.data(), pid.size(), 0) < 0) {
     const int error = errno;
     close(fd);
@@ -60,14 +70,17 @@ absl::StatusOr<std::unique_ptr<DirectoryLock>> DirectoryLock::Acquire(
   return std::unique_ptr<DirectoryLock>(new DirectoryLock(fd));
 }
 
-bool DirectoryLock::IsHeld(const std::string& directory) {
+DirectoryHolder DirectoryLock::HolderOf(const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/lock");
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return false;
+  if (fd < 0) return DirectoryHolder::kNobody;
   // Shared, and let go at once: see Acquire.
   const bool held = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  const std::string holder = held ? Read(fd) : "";
   close(fd);
-  return held;
+  if (!held) return DirectoryHolder::kNobody;
+  return absl::EndsWith(holder, kCommandMark) ? DirectoryHolder::kCommand
+                                              : DirectoryHolder::kServer;
 }
 
 DirectoryLock::~DirectoryLock() {

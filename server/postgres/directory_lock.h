@@ -8,17 +8,25 @@
 
 namespace userprofile::postgres {
 
-// Holds a directory for one server: a locked file `lock` in it, with our
+// Who holds a directory.
+enum class DirectoryHolder {
+  kNobody,
+  kServer,   // for as long as it serves
+  kCommand,  // until it is done: worth waiting for
+};
+
+// Holds a directory for one process: a locked file `lock` in it, with our
 // process id for people to read. The kernel frees it when this process ends, in
 // whatever way, and programs that it started do not hold it.
 class DirectoryLock {
  public:
   // FAILED_PRECONDITION if another one holds the directory.
   static absl::StatusOr<std::unique_ptr<DirectoryLock>> Acquire(
-      const std::string& directory);
+      const std::string& directory,
+      DirectoryHolder as = DirectoryHolder::kServer);
 
-  // Whether a server holds the directory now.
-  static bool IsHeld(const std::string& directory);
+  // Who holds the directory now.
+  static DirectoryHolder HolderOf(const std::string& directory);
 
   ~DirectoryLock();
   DirectoryLock(const DirectoryLock&) = delete;

@@ -9,7 +9,6 @@
 #include "server/base/status_macros.h"
 #include "server/postgres/account.h"
 #include "server/postgres/data_directory.h"
-#include "server/postgres/directory_lock.h"
 #include "server/postgres/postmaster.h"
 #include "server/postgres/session.h"
 #include "server/postgres/socket_folder.h"
@@ -99,9 +98,18 @@ std::string ConninfoFor(absl::string_view socket_folder,
 
 }  // namespace
 
+DirectoryHolder EmbeddedCluster::HolderOf(const std::string& directory) {
+  return DirectoryLock::HolderOf(directory);
+}
+
+bool EmbeddedCluster::Exists(const std::string& directory) {
+  std::error_code error;
+  return std::filesystem::exists(DataFolder(directory), error);
+}
+
 absl::optional<std::string> EmbeddedCluster::ConninfoIfRunning(
     const std::string& directory) {
-  if (!DirectoryLock::IsHeld(directory)) return absl::nullopt;
+  if (HolderOf(directory) == DirectoryHolder::kNobody) return absl::nullopt;
   const absl::StatusOr<Account> account = AccountFor(directory);
   if (!account.ok()) return absl::nullopt;
   const absl::StatusOr<std::string> socket_folder =
@@ -116,8 +124,9 @@ absl::StatusOr<std::unique_ptr<EmbeddedCluster>> EmbeddedCluster::Start(
                                AccountFor(options.directory));
   USERPROFILE_ASSIGN_OR_RETURN(options.directory,
                                MakeDirectory(options.directory, account));
-  USERPROFILE_ASSIGN_OR_RETURN(std::unique_ptr<DirectoryLock> lock,
-                               DirectoryLock::Acquire(options.directory));
+  USERPROFILE_ASSIGN_OR_RETURN(
+      std::unique_ptr<DirectoryLock> lock,
+      DirectoryLock::Acquire(options.directory, options.holder));
   USERPROFILE_RETURN_IF_ERROR(
       StopOrphan(options.directory, options.stop_timeout));
   USERPROFILE_ASSIGN_OR_RETURN(

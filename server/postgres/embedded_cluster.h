@@ -13,10 +13,10 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "server/postgres/directory_lock.h"
 
 namespace userprofile::postgres {
 
-class DirectoryLock;
 class Postmaster;
 class SocketFolder;
 
@@ -37,6 +37,9 @@ class EmbeddedCluster {
   struct Options {
     // Made if it is missing, and its parents too.
     std::string directory;
+
+    // What others see of us (HolderOf).
+    DirectoryHolder holder = DirectoryHolder::kServer;
 
     // More settings for PostgreSQL, as in postgresql.conf; they win over ours.
     std::vector<std::pair<std::string, std::string>> settings;
@@ -61,8 +64,14 @@ class EmbeddedCluster {
   static absl::StatusOr<std::unique_ptr<EmbeddedCluster>> Start(
       Options options);
 
-  // How to connect to the cluster that a server of ours has open on `directory`
-  // right now; nullopt if none has.
+  // Who has a cluster open on `directory` right now.
+  static DirectoryHolder HolderOf(const std::string& directory);
+
+  // Whether there is a cluster in `directory`, open or not.
+  static bool Exists(const std::string& directory);
+
+  // How to connect to the cluster that is open on `directory` right now;
+  // nullopt if none is. It may be starting yet.
   static absl::optional<std::string> ConninfoIfRunning(
       const std::string& directory);
 

@@ -76,9 +76,11 @@ void ResetSignals() {
   if (getppid() != plan.parent) _exit(127);
   if (chdir(command.directory.c_str()) != 0) Fail(plan, Step::kDirectory);
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  const int input = command.input >= 0 ? command.input : null;
   const int output = command.output >= 0 ? command.output : null;
-  if (null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 ||
-      dup2(output, 2) < 0) {
+  const int errors = command.errors >= 0 ? command.errors : output;
+  if (null < 0 || dup2(input, 0) < 0 || dup2(output, 1) < 0 ||
+      dup2(errors, 2) < 0) {
     Fail(plan, Step::kOther);
   }
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
@@ -132,13 +134,6 @@ pid_t ForkWithSignalsBlocked(const ChildPlan& plan) {
   return pid;
 }
 
-int WaitForEnd(pid_t pid) {
-  int status = 0;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
 ssize_t ReadSome(int fd, void* buffer, std::size_t size) {
   ssize_t n;
   do {
@@ -148,6 +143,13 @@ ssize_t ReadSome(int fd, void* buffer, std::size_t size) {
 }
 
 }  // namespace
+
+int WaitForEnd(pid_t pid) {
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
 
 absl::StatusOr<pid_t> Spawn(const Command& command) {
   std::array<int, 2> report;
@@ -161,6 +163,8 @@ absl::StatusOr<pid_t> Spawn(const Command& command) {
   std::vector<std::string> environment = {
       absl::StrCat("PATH=", path == nullptr ? "/usr/bin:/bin" : path),
       "LC_ALL=C", "TZ=UTC"};
+  environment.insert(environment.end(), command.environment.begin(),
+                     command.environment.end());
   const pid_t pid = ForkWithSignalsBlocked(
       {command, Pointers(words), Pointers(environment), getpid(), report[1]});
   const int error = errno;
@@ -181,7 +185,8 @@ absl::StatusOr<Outcome> RunToEnd(Command command) {
   if (pipe2(output.data(), O_CLOEXEC) != 0) {
     return absl::ErrnoToStatus(errno, "can't create a pipe");
   }
-  command.output = output[1];
+  if (command.output < 0) command.output = output[1];
+  command.errors = output[1];
   const absl::StatusOr<pid_t> pid = Spawn(command);
   close(output[1]);
   const absl::Cleanup close_reader = [&] { close(output[0]); };

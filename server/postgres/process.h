@@ -13,8 +13,8 @@
 
 namespace userprofile::postgres {
 
-// A program to run. It gets an environment of its own (C locale, UTC), no
-// input, no open file of ours, and a session of its own, so that Ctrl-C at our
+// A program to run. It gets an environment of its own (C locale, UTC), no open
+// file of ours but those below, and a session of its own, so that Ctrl-C at our
 // terminal does not reach it.
 struct Command {
   // The program's path, then its arguments.
@@ -26,8 +26,14 @@ struct Command {
   // Whom it runs as; absent means as we do.
   absl::optional<Account> account;
 
-  // Where its output and errors go; -1 means nowhere.
+  // More of its environment: "NAME=value".
+  std::vector<std::string> environment;
+
+  // Where its input comes from, and its output and its errors go. -1 means
+  // nowhere; errors go where the output goes.
+  int input = -1;
   int output = -1;
+  int errors = -1;
 
   // What it is sent when the thread that started it ends, however that comes
   // about. So it can't outlive us.
@@ -44,8 +50,12 @@ struct Outcome {
   std::string output;  // what it wrote, errors included
 };
 
-// Runs the program to its end; `output` of the command is not used.
+// Runs the program to its end. Its output is kept, unless the command says
+// where it goes: then only its errors are.
 absl::StatusOr<Outcome> RunToEnd(Command command);
+
+// Waits for the end of a program; its exit code, as in Outcome.
+int WaitForEnd(pid_t pid);
 
 }  // namespace userprofile::postgres
 

@@ -137,12 +137,12 @@ constexpr Damage kDamages[] = {
 absl::Span<const Damage> Damages() { return kDamages; }
 
 void CreateUnmigratedTable(const testing::TestDatabase& database) {
-  std::string sql = "DROP SCHEMA public CASCADE; CREATE SCHEMA public;";
+  database.Execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
   for (const migrations::Migration& migration : migrations::Embedded()) {
-    absl::StrAppend(&sql, migration.sql, ";");
+    if (migration.kind == migrations::Kind::kBatches) continue;
+    database.Execute(migration.sql);
   }
-  absl::StrAppend(
-      &sql,
+  database.Execute(
       "ALTER TABLE users ADD COLUMN \"Coins\" integer;"
       "INSERT INTO users (user_id, username, first_name, last_name,"
       " onboarding_completed, nickname, phone, \"Coins\", created_at,"
@@ -152,7 +152,6 @@ void CreateUnmigratedTable(const testing::TestDatabase& database) {
       "  '2025-03-04 05:06:07'),"
       " (2, 'u2', 'Sara', NULL, false, NULL, NULL, 20,"
       "  '2024-01-02 03:04:05', NULL, NULL)");
-  database.Execute(sql);
 }
 
 void CreateLegacyTable(const testing::TestDatabase& database) {

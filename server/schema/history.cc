@@ -1,56 +1,81 @@
 #include "server/schema/history.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/substitute.h"
+#include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 
 namespace userprofile::schema {
 namespace {
 
+// Where the history is or will be, by its quoted name (NULL if no schema of the
+// search path exists); whether it is there, may be read, and has all columns.
+// Not simply what the search path shows: that may be the history of another
+// users table.
 constexpr postgres::Statement kFindHistory = {
     "find_migration_history",
-    "SELECT has_table_privilege(to_regclass('userprofile_migrations')::oid,"
-    " 'SELECT')"};  // NULL if there is none
+    "SELECT format('%I.userprofile_migrations', n.nspname), h.oid IS NOT NULL,"
+    " coalesce(has_table_privilege(h.oid, 'SELECT'), false),"
+    " (SELECT count(*) = 5 FROM pg_attribute WHERE attrelid = h.oid"
+    "  AND NOT attisdropped AND attname IN ('started_at', 'duration_ms',"
+    "   'role', 'tool_version', 'baseline')),"
+    " current_setting('search_path')"
+    " FROM (SELECT coalesce("
+    "   (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('users')),"
+    "   (SELECT oid FROM pg_namespace WHERE nspname = current_schema())) AS oid"
+    "  ) AS place"
+    " LEFT JOIN pg_namespace AS n ON n.oid = place.oid"
+    " LEFT JOIN pg_class AS h ON h.relnamespace = place.oid"
+    "  AND h.relname = 'userprofile_migrations'"};
 
-constexpr postgres::Statement kReadHistory = {
-    "read_migration_history",
+// An older history lacks some of the columns.
+constexpr char kRead[] =
     "SELECT version, name, sha256,"
-    " to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
-    " FROM userprofile_migrations ORDER BY version"};
+    " to_char(applied_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
+    " to_char((to_jsonb(h) ->> 'started_at')::timestamptz,"
+    "  'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
+    " to_jsonb(h) ->> 'duration_ms', to_jsonb(h) ->> 'role',"
+    " to_jsonb(h) ->> 'tool_version', to_jsonb(h) ->> 'baseline' = 'true'"
+    " FROM $0 AS h ORDER BY version";
 
-constexpr postgres::Statement kRecordMigration = {
-    "record_migration",
-    "INSERT INTO userprofile_migrations (version, name, sha256)"
-    " VALUES ($1::integer, $2, $3) ON CONFLICT (version) DO NOTHING"};
+constexpr char kCreate[] =
+    "CREATE TABLE IF NOT EXISTS $0 ("
+    " version integer PRIMARY KEY,"
+    " name text NOT NULL,"
+    " sha256 text NOT NULL,"
+    " applied_at timestamptz NOT NULL DEFAULT now())";
 
-constexpr char kCreateHistory[] = R"sql(
-DO $$
-DECLARE
-  schema_name text;
-BEGIN
-  IF to_regclass('userprofile_migrations') IS NOT NULL THEN
-    RETURN;
-  END IF;
-  SELECT nspname INTO schema_name
-  FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-  WHERE pg_class.oid = to_regclass('users');
-  IF coalesce(schema_name, current_schema()) IS NULL THEN
-    RAISE EXCEPTION 'no schema of the search path (%) exists; create one',
-      current_setting('search_path')
-      USING ERRCODE = 'UP001';
-  END IF;
-  EXECUTE format(
-    'CREATE TABLE %I.userprofile_migrations ('
-    ' version integer PRIMARY KEY,'
-    ' name text NOT NULL,'
-    ' sha256 text NOT NULL,'
-    ' applied_at timestamptz NOT NULL DEFAULT now())',
-    coalesce(schema_name, current_schema()));
-END
-$$)sql";
+// NULL is what a program writes that does not know of them.
+constexpr char kExtend[] =
+    "ALTER TABLE $0"
+    " ADD COLUMN IF NOT EXISTS started_at timestamptz,"
+    " ADD COLUMN IF NOT EXISTS duration_ms bigint,"
+    " ADD COLUMN IF NOT EXISTS role text,"
+    " ADD COLUMN IF NOT EXISTS tool_version text,"
+    " ADD COLUMN IF NOT EXISTS baseline boolean";
+
+constexpr char kInsert[] =
+    "INSERT INTO $0 (version, name, sha256, applied_at, started_at,"
+    "  duration_ms, role, tool_version, baseline)"
+    " VALUES ($$1::integer, $$2, $$3, clock_timestamp(),"
+    "  clock_timestamp() - $$4::bigint * interval '1 ms', $$4::bigint,"
+    "  current_user, $$5, $$6::boolean)"
+    " ON CONFLICT (version) DO NOTHING";
+
+constexpr char kUpdate[] =
+    "UPDATE $0 SET applied_at = clock_timestamp(), duration_ms = $$2::bigint"
+    " WHERE version = $$1::integer";
+
+constexpr char kDelete[] = "DELETE FROM $0 WHERE version = $$1::integer";
+
+std::string Milliseconds(absl::Duration duration) {
+  return absl::StrCat(absl::ToInt64Milliseconds(duration));
+}
 
 }  // namespace
 
@@ -58,6 +83,8 @@ const char* ToString(MigrationState state) {
   switch (state) {
     case MigrationState::kPending:
       return "pending";
+    case MigrationState::kLate:
+      return "late";
     case MigrationState::kApplied:
       return "applied";
     case MigrationState::kChanged:
@@ -72,6 +99,35 @@ std::string Label(int version, absl::string_view name) {
   return absl::StrFormat("%03d_%s", version, name);
 }
 
+bool IsToDo(MigrationState state) {
+  return state == MigrationState::kPending || state == MigrationState::kLate;
+}
+
+std::string Explain(const MigrationStatus& status) {
+  const std::string label = Label(status.version, status.name);
+  switch (status.state) {
+    case MigrationState::kPending:
+      return absl::StrCat(label, " is pending");
+    case MigrationState::kLate:
+      return absl::StrCat(label,
+                          " is pending although later ones were applied: its "
+                          "file came after them; if it can run after them, say "
+                          "'migrate up --out-of-order'");
+    case MigrationState::kApplied:
+      return absl::StrCat(label, " was applied");
+    case MigrationState::kChanged:
+      return absl::StrCat(label,
+                          " was applied with other contents than this "
+                          "version's; if the database is right as it is, "
+                          "'migrate baseline' takes it as such");
+    case MigrationState::kUnknown:
+      return absl::StrCat(label,
+                          " was applied by another version of this program, "
+                          "perhaps a newer one");
+  }
+  return label;
+}
+
 absl::StatusOr<std::vector<MigrationStatus>> ReadMigrationStatus(
     postgres::Session& session,
     absl::Span<const migrations::Migration> migrations) {
@@ -79,52 +135,110 @@ absl::StatusOr<std::vector<MigrationStatus>> ReadMigrationStatus(
   for (const migrations::Migration& migration : migrations) {
     by_version[migration.version] = {migration.version,
                                      std::string(migration.name),
-                                     MigrationState::kPending, ""};
+                                     MigrationState::kPending};
   }
 
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows found,
                                session.Execute(kFindHistory, {}));
   postgres::Rows rows;
-  if (!found.IsNull(0, 0)) {
-    if (!found.Bool(0, 0)) {
+  if (found.Bool(0, 1)) {
+    const absl::string_view table = found.Text(0, 0);
+    if (!found.Bool(0, 2)) {
       return absl::FailedPreconditionError(
-          "this role may not read the table userprofile_migrations; "
-          "GRANT SELECT ON userprofile_migrations TO ...");
+          absl::StrCat("this role may not read the table ", table,
+                       "; GRANT SELECT ON ", table, " TO ..."));
     }
-    USERPROFILE_ASSIGN_OR_RETURN(rows, session.Execute(kReadHistory, {}));
+    USERPROFILE_ASSIGN_OR_RETURN(
+        rows, session.ExecuteScript(absl::Substitute(kRead, table)));
   }
 
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const int version = static_cast<int>(rows.Int64(i, 0));
-    MigrationState state = MigrationState::kUnknown;
+    MigrationStatus status{static_cast<int>(rows.Int64(i, 0)),
+                           std::string(rows.Text(i, 1)),
+                           MigrationState::kUnknown};
     for (const migrations::Migration& migration : migrations) {
-      if (migration.version != version) continue;
-      state = migration.sha256 == rows.Text(i, 2) ? MigrationState::kApplied
-                                                  : MigrationState::kChanged;
+      if (migration.version != status.version) continue;
+      status.state = migration.sha256 == rows.Text(i, 2)
+                         ? MigrationState::kApplied
+                         : MigrationState::kChanged;
     }
-    by_version[version] = {version, std::string(rows.Text(i, 1)), state,
-                           std::string(rows.Text(i, 3))};
+    status.applied_at = std::string(rows.Text(i, 3));
+    status.started_at = std::string(rows.Text(i, 4));
+    if (!rows.IsNull(i, 5)) status.duration_ms = rows.Int64(i, 5);
+    status.role = std::string(rows.Text(i, 6));
+    status.tool_version = std::string(rows.Text(i, 7));
+    status.baseline = rows.Bool(i, 8);
+    by_version[status.version] = std::move(status);
   }
 
   std::vector<MigrationStatus> result;
-  for (auto& [version, status] : by_version) {
-    result.push_back(std::move(status));
+  bool later_applied = false;
+  for (auto entry = by_version.rbegin(); entry != by_version.rend(); ++entry) {
+    MigrationStatus& status = result.emplace_back(std::move(entry->second));
+    if (status.state != MigrationState::kPending) {
+      later_applied = true;
+    } else if (later_applied) {
+      status.state = MigrationState::kLate;
+    }
   }
+  std::reverse(result.begin(), result.end());
   return result;
 }
 
-absl::Status CreateHistory(postgres::Session& session) {
-  return session.ExecuteScript(kCreateHistory).status();
+absl::StatusOr<History> History::Open(postgres::Session& session,
+                                      std::string tool_version) {
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows found,
+                               session.Execute(kFindHistory, {}));
+  if (found.IsNull(0, 0)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("no schema of the search path (", found.Text(0, 4),
+                     ") exists; create one"));
+  }
+  const absl::string_view table = found.Text(0, 0);
+  if (!found.Bool(0, 1)) {
+    USERPROFILE_RETURN_IF_ERROR(
+        session.ExecuteScript(absl::Substitute(kCreate, table)).status());
+  }
+  if (!found.Bool(0, 3)) {
+    USERPROFILE_RETURN_IF_ERROR(
+        session.ExecuteScript(absl::Substitute(kExtend, table)).status());
+  }
+  return History(session, table, std::move(tool_version));
 }
 
-absl::StatusOr<bool> RecordMigration(postgres::Session& session,
-                                     const migrations::Migration& migration) {
+History::History(postgres::Session& session, absl::string_view table,
+                 std::string tool_version)
+    : session_(session),
+      insert_(absl::Substitute(kInsert, table)),
+      update_(absl::Substitute(kUpdate, table)),
+      delete_(absl::Substitute(kDelete, table)),
+      tool_version_(std::move(tool_version)) {}
+
+absl::StatusOr<bool> History::Record(const migrations::Migration& migration,
+                                     absl::Duration elapsed, bool baseline) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const postgres::Rows rows,
-      session.Execute(kRecordMigration, {absl::StrCat(migration.version),
-                                         std::string(migration.name),
-                                         std::string(migration.sha256)}));
+      session_.Execute(
+          {"record_migration", insert_.c_str()},
+          {absl::StrCat(migration.version), std::string(migration.name),
+           std::string(migration.sha256), Milliseconds(elapsed), tool_version_,
+           baseline ? "true" : "false"}));
   return rows.affected() == 1;
+}
+
+absl::Status History::SetDuration(const migrations::Migration& migration,
+                                  absl::Duration elapsed) {
+  return session_
+      .Execute({"set_migration_duration", update_.c_str()},
+               {absl::StrCat(migration.version), Milliseconds(elapsed)})
+      .status();
+}
+
+absl::Status History::Forget(const migrations::Migration& migration) {
+  return session_
+      .Execute({"forget_migration", delete_.c_str()},
+               {absl::StrCat(migration.version)})
+      .status();
 }
 
 }  // namespace userprofile::schema

@@ -1,25 +1,30 @@
 #ifndef USERPROFILE_SERVER_SCHEMA_HISTORY_H_
 #define USERPROFILE_SERVER_SCHEMA_HISTORY_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "migrations/embedded.h"
 #include "server/postgres/session.h"
 
 namespace userprofile::schema {
 
-// The history is the table userprofile_migrations beside users: one row for
-// each migration that was applied, written in the migration's own transaction.
+// The history is the table userprofile_migrations in the schema of users (or
+// where users will be created): one row for each migration that was applied,
+// and never one for a migration that was only begun.
 
 enum class MigrationState {
   kPending,
-  kApplied,
+  kLate,     // pending, although a later one was applied: its file came after
+  kApplied,  // or said to be so by `migrate baseline`
   kChanged,  // applied, but the file was another one then
-  kUnknown,  // applied by a version of this program that knows more
+  kUnknown,  // applied by a program that knows it; this one does not
 };
 
 // "pending", "applied", ...
@@ -29,11 +34,25 @@ struct MigrationStatus {
   int version;
   std::string name;
   MigrationState state;
-  std::string applied_at;  // RFC 3339, UTC; empty while pending
+
+  // What the history says of an applied one; an older program wrote down only
+  // the first.
+  std::string applied_at = {};  // RFC 3339, UTC; empty while pending
+  std::string started_at = {};
+  absl::optional<std::int64_t> duration_ms = {};
+  std::string role = {};          // of the database
+  std::string tool_version = {};  // of the program that applied it
+  bool baseline = false;
 };
 
 // "008_fix_users_table_schema"
 std::string Label(int version, absl::string_view name);
+
+// Whether Migrate has it to do.
+bool IsToDo(MigrationState state);
+
+// In a sentence: "008_fix_users_table_schema is pending".
+std::string Explain(const MigrationStatus& status);
 
 // What became of each of `migrations`, and unknown ones, by version. All are
 // pending where there is no history. FAILED_PRECONDITION if this role may not
@@ -43,14 +62,39 @@ absl::StatusOr<std::vector<MigrationStatus>> ReadMigrationStatus(
     absl::Span<const migrations::Migration> migrations =
         migrations::Embedded());
 
-// Creates the history if there is none: in the schema of users, or where users
-// will be created.
-absl::Status CreateHistory(postgres::Session& session);
+// Writes the history. Each call is one statement, for the transaction of the
+// migration or for itself.
+class History {
+ public:
+  // Creates the history if there is none, and gives an older one the columns
+  // that it lacks; what reads and writes those goes on working. Needs no right
+  // but to read where nothing is to be done. Executes several statements: call
+  // it in a transaction. `session` must outlive the object.
+  static absl::StatusOr<History> Open(postgres::Session& session,
+                                      std::string tool_version);
 
-// Records `migration` as applied; false if it was already. Waits for another
-// transaction that is recording it.
-absl::StatusOr<bool> RecordMigration(postgres::Session& session,
-                                     const migrations::Migration& migration);
+  // Records `migration` as applied, begun `elapsed` ago; false if it was
+  // recorded before. Waits for another transaction that is recording it.
+  absl::StatusOr<bool> Record(const migrations::Migration& migration,
+                              absl::Duration elapsed, bool baseline = false);
+
+  // Corrects how long it took.
+  absl::Status SetDuration(const migrations::Migration& migration,
+                           absl::Duration elapsed);
+
+  // Forgets that it was applied.
+  absl::Status Forget(const migrations::Migration& migration);
+
+ private:
+  History(postgres::Session& session, absl::string_view table,
+          std::string tool_version);
+
+  postgres::Session& session_;
+  std::string insert_;
+  std::string update_;
+  std::string delete_;
+  std::string tool_version_;
+};
 
 }  // namespace userprofile::schema
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/optional.h"
@@ -17,18 +18,56 @@
 namespace userprofile::schema {
 namespace {
 
+// The table, as the role $2 (or the current one) meets it. Row security does
+// not apply to who may bypass it and to owners, unless it is forced on them.
+// What has the name in a schema that the role may not use is not found.
 constexpr postgres::Statement kInspectTable = {
     "inspect_table",
-    "SELECT c.oid, c.relkind, c.relpersistence, row_security_active(c.oid),"
-    " has_table_privilege(c.oid, 'SELECT'),"
-    " has_table_privilege(c.oid, 'INSERT'),"
-    " has_table_privilege(c.oid, 'UPDATE'),"
+    "SELECT c.oid, c.relkind, c.relpersistence,"
+    " c.relrowsecurity AND NOT (r.rolsuper OR r.rolbypassrls"
+    "  OR pg_has_role(r.oid, c.relowner, 'USAGE')"
+    "  AND NOT c.relforcerowsecurity),"
+    " has_table_privilege(r.oid, c.oid, 'SELECT'),"
+    " has_table_privilege(r.oid, c.oid, 'INSERT'),"
+    " has_table_privilege(r.oid, c.oid, 'UPDATE'),"
     " (SELECT pg_get_constraintdef(p.oid) FROM pg_constraint AS p"
     "  WHERE p.conrelid = c.oid AND p.contype = 'p'),"
-    " quote_ident(current_user),"
-    " EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid)"
-    " FROM (SELECT to_regclass($1)::oid AS oid) AS found"
-    " LEFT JOIN pg_class AS c ON c.oid = found.oid"};
+    " quote_ident(r.rolname),"
+    " EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid),"
+    " quote_ident(n.nspname), has_schema_privilege(r.oid, n.oid, 'USAGE'),"
+    // Of INSERT and UPDATE: PostgreSQL then refuses ON CONFLICT, even if the
+    // rule is disabled.
+    " (SELECT string_agg(quote_ident(rulename), ', ' ORDER BY rulename)"
+    "  FROM pg_rewrite WHERE ev_class = c.oid AND ev_type IN ('2', '3')),"
+    // BEFORE (2) each ROW (1) of INSERT (4) or UPDATE (16).
+    " (SELECT string_agg(quote_ident(tgname), ', ' ORDER BY tgname)"
+    "  FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal"
+    "  AND tgenabled IN ('O', 'A') AND tgtype & 3 = 3 AND tgtype & 20 <> 0),"
+    " EXISTS (SELECT FROM pg_class AS h WHERE h.relnamespace = n.oid"
+    "  AND h.relname = 'userprofile_migrations')"
+    " FROM pg_roles AS r"
+    " LEFT JOIN pg_class AS c ON c.oid = to_regclass($1)"
+    " LEFT JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+    " WHERE r.rolname = coalesce($2::name, current_user)"};
+
+// Where users may be, if it is not found or a wrong one is: by its name, or by
+// columns that hardly anything else has. Best first.
+constexpr postgres::Statement kFindUsers = {
+    "find_users",
+    "SELECT quote_ident(n.nspname), quote_ident(c.relname), c.relname = $1,"
+    " has_schema_privilege(n.oid, 'USAGE'), quote_ident(current_user),"
+    " EXISTS (SELECT FROM pg_class AS h WHERE h.relnamespace = n.oid"
+    "  AND h.relname = 'userprofile_migrations')"
+    " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+    " WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.relpersistence <> 't'"
+    " AND c.oid IS DISTINCT FROM to_regclass($1)"
+    " AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = c.oid"
+    "  AND NOT a.attisdropped AND a.attname = 'user_id')"
+    " AND (lower(c.relname) = $1 OR 2 = (SELECT count(*) FROM pg_attribute AS a"
+    "  WHERE a.attrelid = c.oid AND NOT a.attisdropped"
+    "  AND a.attname IN ('onboarding_completed', 'nickname')))"
+    " ORDER BY c.relname = $1 DESC, 6 DESC, lower(c.relname) = $1 DESC,"
+    " c.relkind = 'r' DESC, 1, 2"};
 
 // A default that is written as a cast ('1'::bigint) is shown as its value.
 constexpr postgres::Statement kInspectColumns = {
@@ -67,14 +106,22 @@ constexpr char kByPerson[] = "a person must decide: ";
 // One inspection: holds what was found so far.
 class Inspection {
  public:
-  explicit Inspection(postgres::Session& session) : session_(session) {}
+  Inspection(postgres::Session& session, absl::optional<std::string> role)
+      : session_(session), role_(std::move(role)) {}
 
   absl::StatusOr<Report> Run() {
     USERPROFILE_ASSIGN_OR_RETURN(
         const postgres::Rows table,
-        session_.Execute(kInspectTable, {contract_.table}));
-    if (CheckTable(table)) {
+        session_.Execute(kInspectTable, {contract_.table, role_}));
+    if (table.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("there is no role ", role_.value_or("")));
+    }
+    if (table.IsNull(0, 0)) {
+      USERPROFILE_RETURN_IF_ERROR(ExplainMissingTable());
+    } else if (CheckTable(table)) {
       const std::string oid(table.Text(0, 0));
+      USERPROFILE_RETURN_IF_ERROR(CheckSchema(table));
       USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows columns,
                                    session_.Execute(kInspectColumns, {oid}));
       CheckColumns(columns);
@@ -86,6 +133,7 @@ class Inspection {
           session_.Execute(kInspectIndexes, {oid, names.Finish()}));
       CheckIndexes(indexes);
       CheckAccess(table);
+      CheckMeddling(table);
     }
     std::stable_sort(report_.breaches.begin(), report_.breaches.end(),
                      [](const Breach& a, const Breach& b) {
@@ -99,50 +147,89 @@ class Inspection {
     report_.holdings.push_back({std::move(object), std::move(expected)});
   }
 
-  void Break(Severity severity, absl::string_view object,
-             absl::string_view expected, absl::string_view found,
-             std::string remedy) {
-    report_.breaches.push_back({severity, std::string(object),
-                                std::string(expected), std::string(found),
-                                std::move(remedy)});
+  void Break(Breach breach) { report_.breaches.push_back(std::move(breach)); }
+
+  // A blocking breach that a person must do something about.
+  void Refer(absl::string_view object, absl::string_view expected,
+             absl::string_view found, absl::string_view remedy) {
+    Break({Severity::kBlocking, Fault::kForPerson, std::string(object),
+           std::string(expected), std::string(found),
+           absl::StrCat(kByPerson, remedy)});
   }
 
-  void Block(absl::string_view object, absl::string_view expected,
-             absl::string_view found, std::string remedy) {
-    Break(Severity::kBlocking, object, expected, found, std::move(remedy));
+  // Never by creating an empty table where there was one: all its users would
+  // look new.
+  absl::Status ExplainMissingTable() {
+    USERPROFILE_ASSIGN_OR_RETURN(
+        const postgres::Rows found,
+        session_.Execute(kFindUsers, {contract_.table}));
+    Breach breach = {Severity::kBlocking, Fault::kForPerson, contract_.table,
+                     kOrdinaryTable,      kMissing,          ""};
+    if (found.empty()) {
+      // Whether there ever was one, Inspect knows.
+      breach.remedy = "run 'userprofile-server migrate up'";
+    } else {
+      const std::string place =
+          absl::StrCat(found.Text(0, 0), ".", found.Text(0, 1));
+      const absl::string_view schema = found.Text(0, 0);
+      const absl::string_view role = found.Text(0, 4);
+      breach.remedy = absl::StrCat(
+          kByPerson, "there is ", place, ": if that is the table, ",
+          !found.Bool(0, 3)
+              ? absl::StrCat("GRANT USAGE ON SCHEMA ", schema, " TO ", role)
+          : found.Bool(0, 2)
+              ? absl::StrCat("ALTER ROLE ", role, " SET search_path = ", schema)
+              : absl::StrCat("ALTER TABLE ", place, " RENAME TO users"));
+    }
+    Break(std::move(breach));
+    return absl::OkStatus();
   }
 
   // Whether there is a table to look into.
   bool CheckTable(const postgres::Rows& row) {
-    if (row.IsNull(0, 0)) {
-      Block(contract_.table, kOrdinaryTable, kMissing,
-            "run 'userprofile-server migrate up', or put the schema that holds "
-            "the table into the search path");
-      return false;
-    }
+    report_.schema = std::string(row.Text(0, 10));
     if (row.Text(0, 1) != "r") {
-      Block(contract_.table, kOrdinaryTable,
+      Refer(contract_.table, kOrdinaryTable,
             absl::StrCat("relkind \"", row.Text(0, 1), "\""),
-            absl::StrCat(kByPerson,
-                         "rename it, or leave its schema out of the search "
-                         "path, then migrate"));
+            "rename it, or leave its schema out of the search path, then "
+            "migrate");
       return false;
     }
     // A user in one of them could be read, but would be created again.
     if (row.Bool(0, 9)) {
-      Block(contract_.table, "no table that inherits from it", "inherited from",
-            absl::StrCat(kByPerson,
-                         "move the rows of the tables that inherit into users, "
-                         "and ALTER TABLE ... NO INHERIT users"));
+      Refer(contract_.table, "no table that inherits from it", "inherited from",
+            "move the rows of the tables that inherit into users, and ALTER "
+            "TABLE ... NO INHERIT users");
       return true;
     }
     if (row.Text(0, 2) != "p") {
-      Block(contract_.table, "a table that survives a crash", "unlogged",
-            "ALTER TABLE users SET LOGGED");
+      Break({Severity::kBlocking, Fault::kUnlogged, contract_.table,
+             "a table that survives a crash", "unlogged",
+             "ALTER TABLE users SET LOGGED"});
       return true;
     }
     Hold(contract_.table, kOrdinaryTable);
     return true;
+  }
+
+  // A search path that leads to another table than the one that was migrated:
+  // whoever is known there looks new here.
+  absl::Status CheckSchema(const postgres::Rows& row) {
+    if (row.Bool(0, 14)) return absl::OkStatus();
+    USERPROFILE_ASSIGN_OR_RETURN(
+        const postgres::Rows others,
+        session_.Execute(kFindUsers, {contract_.table}));
+    if (others.empty() || !others.Bool(0, 2) || !others.Bool(0, 5)) {
+      return absl::OkStatus();
+    }
+    Refer(absl::StrCat("schema of ", contract_.table),
+          absl::StrCat(others.Text(0, 0), ", where a history of migrations is"),
+          row.Text(0, 10),
+          absl::StrCat("ALTER ROLE ", others.Text(0, 4),
+                       " SET search_path = ", others.Text(0, 0),
+                       "; or, if this is the table, run 'userprofile-server "
+                       "migrate up'"));
+    return absl::OkStatus();
   }
 
   void CheckColumns(const postgres::Rows& rows) {
@@ -153,8 +240,12 @@ class Inspection {
     for (const Column& column : contract_.columns) {
       const auto row = row_of.find(column.name);
       if (row == row_of.end()) {
-        Block(absl::StrCat("users.", column.name), column.type, kMissing,
-              AddColumn(column));
+        const bool is_key =
+            absl::string_view(column.name) == contract_.primary_key;
+        Break({Severity::kBlocking,
+               is_key ? Fault::kForPerson : Fault::kColumnMissing,
+               absl::StrCat("users.", column.name), column.type, kMissing,
+               AddColumn(column), &column});
       } else {
         CheckColumn(column, rows, row->second);
         row_of.erase(row);
@@ -172,27 +263,37 @@ class Inspection {
       const auto is_any_text = [](absl::string_view name) {
         return name == "text" || name == "character varying";
       };
-      Break(is_any_text(type) && is_any_text(column.type)
-                ? Severity::kAdvisory  // they differ in name only
-                : Severity::kBlocking,
-            object, column.type, type, ChangeType(column, type));
+      Break(
+          {is_any_text(type) && is_any_text(column.type)
+               ? Severity::kAdvisory  // they differ in name only
+               : Severity::kBlocking,
+           CanChangeType(column, type) ? Fault::kColumnType : Fault::kForPerson,
+           object, column.type, std::string(type), ChangeType(column, type),
+           &column});
     }
 
     const bool nullable = !rows.Bool(i, 3);
     if (nullable != column.nullable) {
-      Block(object, column.nullable ? "nullable" : "not null",
-            nullable ? "nullable" : "not null", ChangeNullability(column));
+      Break({Severity::kBlocking, Fault::kColumnNullability, object,
+             column.nullable ? "nullable" : "not null",
+             nullable ? "nullable" : "not null", ChangeNullability(column),
+             &column});
     }
 
     if (!rows.Text(i, 6).empty()) {
-      Block(object, "a column that can be written", "generated",
-            absl::StrCat("ALTER TABLE users ALTER COLUMN ", column.name,
-                         " DROP EXPRESSION"));
+      Break({Severity::kBlocking, Fault::kColumnGenerated, object,
+             "a column that can be written", "generated",
+             absl::StrCat("ALTER TABLE users ALTER COLUMN ", column.name,
+                          " DROP EXPRESSION"),
+             &column});
+      CheckDefault(column, object, absl::nullopt);
     } else if (!rows.Text(i, 5).empty()) {
-      Break(rows.Text(i, 5) == "a" ? Severity::kBlocking : Severity::kAdvisory,
-            object, "no identity", "identity",
-            absl::StrCat("ALTER TABLE users ALTER COLUMN ", column.name,
-                         " DROP IDENTITY"));
+      Break({rows.Text(i, 5) == "a" ? Severity::kBlocking : Severity::kAdvisory,
+             Fault::kColumnIdentity, object, "no identity", "identity",
+             absl::StrCat("ALTER TABLE users ALTER COLUMN ", column.name,
+                          " DROP IDENTITY"),
+             &column});
+      CheckDefault(column, object, absl::nullopt);
     } else {
       CheckDefault(column, object,
                    rows.IsNull(i, 4)
@@ -213,24 +314,27 @@ class Inspection {
                            ? found.has_value()
                            : found == std::string(column.default_value);
     if (right) return;
-    Break(column.default_severity, object,
-          column.default_value == nullptr ? "no default"
-          : column.default_value == kAnyDefault
-              ? kAnyDefault
-              : absl::StrCat("default ", column.default_value),
-          found.has_value() ? absl::StrCat("default ", *found) : "no default",
-          ChangeDefault(column));
+    Break({column.default_severity, Fault::kColumnDefault, object,
+           column.default_value == nullptr ? "no default"
+           : column.default_value == kAnyDefault
+               ? kAnyDefault
+               : absl::StrCat("default ", column.default_value),
+           found.has_value() ? absl::StrCat("default ", *found) : "no default",
+           ChangeDefault(column), &column});
   }
 
+  // A new user is inserted without the columns that only others know. Not
+  // mended here, for it is theirs.
   void CheckForeignColumn(const postgres::Rows& rows, std::size_t i) {
     const bool needs_value = rows.Bool(i, 3) && rows.IsNull(i, 4) &&
                              rows.Text(i, 5).empty() && rows.Text(i, 6).empty();
     if (!needs_value) return;
-    Block(absl::StrCat("users.", rows.Text(i, 1)),
-          "nullable, or a default, so that new users can be stored",
-          "not null without a default",
-          absl::StrCat("ALTER TABLE users ALTER COLUMN ", rows.Text(i, 1),
-                       " DROP NOT NULL"));
+    Break({Severity::kBlocking, Fault::kForPerson,
+           absl::StrCat("users.", rows.Text(i, 1)),
+           "nullable, or a default, so that new users can be stored",
+           "not null without a default",
+           absl::StrCat("ALTER TABLE users ALTER COLUMN ", rows.Text(i, 1),
+                        " DROP NOT NULL")});
   }
 
   void CheckPrimaryKey(const postgres::Rows& row) {
@@ -240,12 +344,11 @@ class Inspection {
     if (row.Text(0, 7) == expected) {
       Hold(object, expected);
     } else if (row.IsNull(0, 7)) {
-      Block(object, expected, kMissing,
-            absl::StrCat("ALTER TABLE users ADD ", expected));
+      Break({Severity::kBlocking, Fault::kPrimaryKeyMissing, object, expected,
+             kMissing, absl::StrCat("ALTER TABLE users ADD ", expected)});
     } else {
-      Block(object, expected, row.Text(0, 7),
-            absl::StrCat(kByPerson,
-                         "drop that constraint (a UNIQUE one can replace it), "
+      Refer(object, expected, row.Text(0, 7),
+            absl::StrCat("drop that constraint (a UNIQUE one can replace it), "
                          "then ALTER TABLE users ADD ",
                          expected));
     }
@@ -262,45 +365,60 @@ class Inspection {
   // `i` is rows.size() if there is no such index.
   void CheckIndex(const Index& index, const postgres::Rows& rows,
                   std::size_t i) {
-    const std::string expected = absl::StrCat(
-        index.unique ? "unique index" : "index", " on (", index.column, ")");
-    const Severity severity =
-        index.unique ? Severity::kBlocking : Severity::kAdvisory;
-    if (i == rows.size()) {
-      return Break(severity, index.name, expected, kMissing,
-                   CreateIndex(index));
-    }
+    Breach breach = {index.unique ? Severity::kBlocking : Severity::kAdvisory,
+                     Fault::kIndexMissing,
+                     index.name,
+                     absl::StrCat(index.unique ? "unique index" : "index",
+                                  " on (", index.column, ")"),
+                     kMissing,
+                     CreateIndex(index),
+                     nullptr,
+                     &index};
+    if (i == rows.size()) return Break(std::move(breach));
     if (!rows.Bool(i, 1)) {
-      return Break(severity, index.name, expected, "something else's name",
-                   absl::StrCat(kByPerson, "rename what has the name ",
-                                index.name, ", then ", CreateIndex(index)));
+      breach.fault = Fault::kForPerson;
+      breach.found = "something else's name";
+      breach.remedy = absl::StrCat(kByPerson, "rename what has the name ",
+                                   index.name, ", then ", CreateIndex(index));
+      return Break(std::move(breach));
     }
 
     std::vector<std::string> faults;
+    const bool valid = rows.Bool(i, 2);
     const bool unique = rows.Bool(i, 3);
-    if (!rows.Bool(i, 2)) faults.push_back("invalid");
+    const bool ours = rows.Text(i, 7) == index.column;
+    if (!valid) faults.push_back("invalid");
     if (unique != index.unique) {
       faults.push_back(unique ? "unique" : "not unique");
     }
     if (!rows.Bool(i, 4)) faults.push_back("deferrable");
     if (rows.Bool(i, 5)) faults.push_back("partial");
     if (rows.Bool(i, 6)) faults.push_back("nulls not distinct");
-    if (rows.Text(i, 7) != index.column) {
-      faults.push_back(absl::StrCat("on (", rows.Text(i, 7), ")"));
-    }
-    if (faults.empty()) return Hold(index.name, expected);
+    if (!ours) faults.push_back(absl::StrCat("on (", rows.Text(i, 7), ")"));
+    if (faults.empty()) return Hold(index.name, breach.expected);
 
     // A unique index where none should be refuses users' answers.
-    Break(unique ? Severity::kBlocking : severity, index.name, expected,
-          absl::StrJoin(faults, ", "),
-          rows.Bool(i, 8)
-              ? absl::StrCat(kByPerson, "rename the constraint ", index.name,
-                             ", then ", CreateIndex(index))
-              : absl::StrCat("DROP INDEX ", index.name, "; ",
-                             CreateIndex(index)));
+    if (unique) breach.severity = Severity::kBlocking;
+    breach.found = absl::StrJoin(faults, ", ");
+    if (rows.Bool(i, 8)) {
+      breach.fault = Fault::kForPerson;
+      breach.remedy = absl::StrCat(kByPerson, "rename the constraint ",
+                                   index.name, ", then ", CreateIndex(index));
+    } else if (ours || !valid) {
+      breach.fault = Fault::kIndexInvalid;
+      breach.remedy =
+          absl::StrCat("DROP INDEX ", index.name, "; ", CreateIndex(index));
+    } else {
+      breach.fault = Fault::kIndexElse;
+      breach.remedy =
+          absl::StrCat("ALTER INDEX ", index.name, " RENAME TO ", index.name,
+                       "_set_aside; ", CreateIndex(index));
+    }
+    Break(std::move(breach));
   }
 
   void CheckAccess(const postgres::Rows& row) {
+    const std::string role(row.Text(0, 8));
     const std::string rights = absl::StrCat("rights on ", contract_.table);
     const char* const kNames[] = {"SELECT", "INSERT", "UPDATE"};
     std::vector<std::string> missing;
@@ -310,40 +428,95 @@ class Inspection {
     if (missing.empty()) {
       Hold(rights, absl::StrJoin(kNames, ", "));
     } else {
-      Block(rights, absl::StrJoin(kNames, ", "),
-            absl::StrCat("no ", absl::StrJoin(missing, ", ")),
-            absl::StrCat("GRANT SELECT, INSERT, UPDATE ON users TO ",
-                         row.Text(0, 8)));
+      Break({Severity::kBlocking, Fault::kRightsMissing, rights,
+             absl::StrJoin(kNames, ", "),
+             absl::StrCat("no ", absl::StrJoin(missing, ", ")),
+             absl::StrCat("GRANT SELECT, INSERT, UPDATE ON users TO ", role)});
+    }
+    if (!row.Bool(0, 11)) {
+      Break({Severity::kBlocking, Fault::kRightsMissing,
+             absl::StrCat("rights on schema ", row.Text(0, 10)), "USAGE",
+             "no USAGE",
+             absl::StrCat("GRANT USAGE ON SCHEMA ", row.Text(0, 10), " TO ",
+                          role)});
     }
 
     // A policy can hide a user, who would then look new.
     if (row.Bool(0, 3)) {
-      Block(contract_.table, "every row visible", "row-level security",
-            absl::StrCat(kByPerson,
-                         "ALTER TABLE users DISABLE ROW LEVEL "
-                         "SECURITY, or ALTER ROLE ",
-                         row.Text(0, 8), " BYPASSRLS"));
+      Refer(contract_.table, "every row visible", "row-level security",
+            absl::StrCat("ALTER TABLE users DISABLE ROW LEVEL SECURITY, or "
+                         "ALTER ROLE ",
+                         role, " BYPASSRLS"));
+    }
+  }
+
+  // What others hung on the table that stands between us and our rows. With a
+  // rule, every upsert fails. A trigger that changes a row before it is stored
+  // is common and mostly harmless, and what it stores is what we answer: it is
+  // only reported. One that runs after can't change what we wrote.
+  void CheckMeddling(const postgres::Rows& row) {
+    if (!row.IsNull(0, 12)) {
+      Refer(contract_.table, "no rules for INSERT and UPDATE",
+            absl::StrCat("rules: ", row.Text(0, 12)),
+            "DROP RULE ... ON users; a trigger can do what a rule does");
+    }
+    if (!row.IsNull(0, 13)) {
+      Break({Severity::kAdvisory, Fault::kForPerson, contract_.table,
+             "no trigger that can change or swallow what is written",
+             absl::StrCat("BEFORE triggers: ", row.Text(0, 13)),
+             absl::StrCat(kByPerson,
+                          "see that none returns NULL or OLD, or touches the "
+                          "columns of the service; or make it an AFTER "
+                          "trigger")});
     }
   }
 
   postgres::Session& session_;
+  const absl::optional<std::string> role_;
   const Contract& contract_ = UsersContract();
   Report report_;
 };
+
+// Of a table that is nowhere, although migrations made it.
+void ExplainLoss(Report& report) {
+  report.breaches.front().remedy = absl::StrCat(
+      kByPerson,
+      "it was here, for the migrations were applied: restore a backup "
+      "('userprofile-server backup restore FILE'); to begin without users, "
+      "DROP TABLE userprofile_migrations and run 'userprofile-server migrate "
+      "up'");
+}
 
 }  // namespace
 
 absl::StatusOr<Report> Inspect(
     postgres::Session& session,
-    absl::Span<const migrations::Migration> migrations) {
-  USERPROFILE_ASSIGN_OR_RETURN(Report report, Inspection(session).Run());
+    absl::Span<const migrations::Migration> migrations,
+    const std::string& role) {
+  USERPROFILE_ASSIGN_OR_RETURN(
+      Report report,
+      Inspection(session, role.empty() ? absl::optional<std::string>() : role)
+          .Run());
   const absl::StatusOr<std::vector<MigrationStatus>> history =
       ReadMigrationStatus(session, migrations);
   if (history.ok()) {
-    report.migrations_pending = std::any_of(
-        history->begin(), history->end(), [](const MigrationStatus& migration) {
-          return migration.state == MigrationState::kPending;
-        });
+    bool applied = false;
+    for (const MigrationStatus& migration : *history) {
+      if (IsToDo(migration.state)) {
+        report.migrations_pending = true;
+        continue;
+      }
+      applied = true;
+      if (migration.state == MigrationState::kUnknown) {
+        report.unknown_migrations.push_back(
+            Label(migration.version, migration.name));
+      }
+    }
+    // Applied migrations are not run again, and so can't bring it back.
+    const bool lost =
+        report.schema.empty() &&
+        !absl::StartsWith(report.breaches.front().remedy, kByPerson);
+    if (lost && applied) ExplainLoss(report);
   } else if (!absl::IsFailedPrecondition(history.status())) {
     return history.status();  // a role that may not read it is no error
   }

@@ -1,6 +1,8 @@
 #ifndef USERPROFILE_SERVER_SCHEMA_INSPECTOR_H_
 #define USERPROFILE_SERVER_SCHEMA_INSPECTOR_H_
 
+#include <string>
+
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "migrations/embedded.h"
@@ -15,14 +17,19 @@ namespace userprofile::schema {
 //
 // Beyond the contract's own words it asks for what makes them true: an ordinary
 // table that survives a crash, all of whose rows this role sees and may read,
-// insert and update; columns that can be written; and no other column that
-// would refuse a new user.
+// insert and update; columns that can be written; no other column that would
+// refuse a new user; no rule that would refuse writes, no trigger that could
+// change them; and that it is the table that was migrated.
+//
+// The rights are those of `role`, if one is given, else of the session's own.
+// INVALID_ARGUMENT if there is no such role.
 //
 // An error means that nothing is known, never that something is wrong: see
 // postgres::Session for the codes.
-absl::StatusOr<Report> Inspect(postgres::Session& session,
-                               absl::Span<const migrations::Migration>
-                                   migrations = migrations::Embedded());
+absl::StatusOr<Report> Inspect(
+    postgres::Session& session,
+    absl::Span<const migrations::Migration> migrations = migrations::Embedded(),
+    const std::string& role = "");
 
 }  // namespace userprofile::schema
 

@@ -13,8 +13,11 @@
 namespace userprofile::schema {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 Report InspectOrDie(postgres::Session& session) {
@@ -129,6 +132,134 @@ TEST(InspectorTest, NamesWhatTheRoleMayNotDo) {
   database.Execute(absl::StrCat("DROP OWNED BY ", role, "; DROP ROLE ", role));
 }
 
+TEST(InspectorTest, NamesRulesAndTriggersThatStandBetweenUsAndTheRows) {
+  testing::TestDatabase database;
+  CreateUnmigratedTable(database);
+  const auto session = database.Connect();
+
+  // An AFTER trigger can't change what was written.
+  database.Execute(R"sql(
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER after AFTER INSERT ON users FOR EACH ROW
+  EXECUTE FUNCTION nothing();
+CREATE TRIGGER statement BEFORE INSERT ON users EXECUTE FUNCTION nothing();
+CREATE TRIGGER deletes BEFORE DELETE ON users FOR EACH ROW
+  EXECUTE FUNCTION nothing();
+CREATE TRIGGER disabled BEFORE UPDATE ON users FOR EACH ROW
+  EXECUTE FUNCTION nothing();
+ALTER TABLE users DISABLE TRIGGER disabled;
+CREATE RULE deletes AS ON DELETE TO users DO ALSO SELECT 1;
+)sql");
+  EXPECT_THAT(Objects(InspectOrDie(*session)), IsEmpty());
+
+  database.Execute(
+      "CREATE TRIGGER \"Before\" BEFORE UPDATE ON users FOR EACH ROW"
+      " EXECUTE FUNCTION nothing()");
+  Report report = InspectOrDie(*session);
+  ASSERT_THAT(report.breaches, SizeIs(1));
+  EXPECT_EQ(report.breaches[0].found, "BEFORE triggers: \"Before\"");
+  EXPECT_EQ(report.breaches[0].severity, Severity::kAdvisory);
+
+  // PostgreSQL refuses ON CONFLICT even then.
+  database.Execute(
+      "CREATE RULE log AS ON UPDATE TO users DO ALSO SELECT 1;"
+      "ALTER TABLE users DISABLE RULE log");
+  report = InspectOrDie(*session);
+  ASSERT_THAT(report.breaches, SizeIs(2));
+  EXPECT_EQ(report.breaches[0].found, "rules: log");
+  EXPECT_EQ(report.breaches[0].severity, Severity::kBlocking);
+}
+
+TEST(InspectorTest, LooksAtTheRightsOfAnotherRole) {
+  testing::TestDatabase database;
+  CreateUnmigratedTable(database);
+  const auto session = database.Connect();
+  database.Execute(
+      "CREATE ROLE inspector_test_other; CREATE SCHEMA elsewhere;"
+      "ALTER TABLE users SET SCHEMA elsewhere;"
+      "GRANT SELECT ON elsewhere.users TO inspector_test_other");
+  ASSERT_TRUE(session->ExecuteScript("SET search_path = elsewhere").ok());
+  EXPECT_THAT(Objects(InspectOrDie(*session)), IsEmpty());
+
+  const auto inspect = [&] {
+    return Inspect(*session, migrations::Embedded(), "inspector_test_other");
+  };
+  auto report = inspect();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(Objects(*report),
+              ElementsAre("rights on users", "rights on schema elsewhere"));
+  for (const Breach& breach : report->breaches) {
+    ASSERT_TRUE(session->ExecuteScript(breach.remedy).ok()) << breach.remedy;
+  }
+  EXPECT_THAT(Objects(*inspect()), IsEmpty());
+
+  // The owner still sees every row, the other one would not.
+  database.Execute("ALTER TABLE elsewhere.users ENABLE ROW LEVEL SECURITY");
+  EXPECT_THAT(Objects(InspectOrDie(*session)), IsEmpty());
+  EXPECT_THAT(Objects(*inspect()), ElementsAre("users"));
+
+  database.Execute(
+      "DROP OWNED BY inspector_test_other; DROP ROLE inspector_test_other");
+  EXPECT_TRUE(absl::IsInvalidArgument(inspect().status()));
+}
+
+TEST(InspectorTest, SaysWhereTheTableMayBe) {
+  testing::TestDatabase database;
+  ASSERT_TRUE(Migrate(database.session_factory()).ok());
+  const auto session = database.Connect();
+  const auto remedy = [&] {
+    const Report report = InspectOrDie(*session);
+    return report.breaches.empty() ? "" : report.breaches.front().remedy;
+  };
+
+  database.Execute("ALTER TABLE users RENAME TO people");
+  EXPECT_THAT(remedy(), HasSubstr("ALTER TABLE public.people RENAME TO users"));
+
+  database.Execute(
+      "ALTER TABLE people RENAME TO users; CREATE SCHEMA \"My bot\";"
+      "ALTER TABLE users SET SCHEMA \"My bot\"");
+  EXPECT_THAT(remedy(), HasSubstr("SET search_path = \"My bot\""));
+
+  // A role that may not look into the schema does not find the table.
+  database.Execute(
+      "CREATE ROLE inspector_test_stranger;"
+      "GRANT USAGE ON SCHEMA public TO inspector_test_stranger");
+  ASSERT_TRUE(session
+                  ->ExecuteScript("SET search_path = \"My bot\", public;"
+                                  "SET ROLE inspector_test_stranger")
+                  .ok());
+  EXPECT_THAT(remedy(), HasSubstr("GRANT USAGE ON SCHEMA \"My bot\" TO "
+                                  "inspector_test_stranger"));
+  ASSERT_TRUE(session->ExecuteScript("RESET ROLE").ok());
+  database.Execute(
+      "DROP OWNED BY inspector_test_stranger;"
+      "DROP ROLE inspector_test_stranger");
+
+  database.Execute(
+      "ALTER TABLE \"My bot\".users SET SCHEMA public; DROP TABLE users");
+  ASSERT_TRUE(session->ExecuteScript("RESET search_path").ok());
+  EXPECT_THAT(remedy(), HasSubstr("restore a backup"));
+}
+
+TEST(InspectorTest, IsNotContentWithAnotherTableThanTheMigratedOne) {
+  testing::TestDatabase database;
+  CreateUnmigratedTable(database);
+  database.Execute(
+      "CREATE SCHEMA bot; ALTER TABLE users SET SCHEMA bot;"
+      "CREATE TABLE users (LIKE bot.users INCLUDING ALL)");
+  // As long as nobody knows which one is right, the search path does.
+  EXPECT_THAT(Objects(InspectOrDie(*database.Connect())),
+              Not(Contains("schema of users")));
+
+  database.Execute("CREATE TABLE bot.userprofile_migrations ()");
+  const Report wrong = InspectOrDie(*database.Connect());
+  ASSERT_FALSE(wrong.breaches.empty());
+  EXPECT_EQ(wrong.breaches.front().object, "schema of users");
+  EXPECT_THAT(wrong.breaches.front().remedy,
+              HasSubstr("SET search_path = bot"));
+}
+
 TEST(InspectorTest, SeesThatNothingIsPendingAnyMore) {
   testing::TestDatabase database;
   ASSERT_TRUE(Migrate(database.session_factory()).ok());
@@ -136,7 +267,7 @@ TEST(InspectorTest, SeesThatNothingIsPendingAnyMore) {
   const Report report = InspectOrDie(*database.Connect());
   EXPECT_EQ(report.ToStatus().message(),
             "users.first_name is missing; run 'userprofile-server schema "
-            "check'");
+            "repair'");
 }
 
 TEST(InspectorTest, FailsWithoutAVerdictWhenTheConnectionIsLost) {

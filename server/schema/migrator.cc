@@ -2,86 +2,39 @@
 
 #include <algorithm>
 #include <memory>
-#include <string>
 #include <utility>
 
 #include <spdlog/spdlog.h>
 
-#include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "absl/types/optional.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
-#include "server/postgres/errors.h"
+#include "server/schema/back_fill.h"
 #include "server/schema/history.h"
+#include "server/schema/index_build.h"
 #include "server/schema/inspector.h"
+#include "server/schema/sql_script.h"
 
 namespace userprofile::schema {
 namespace {
 
-// The key is "userprof" in ASCII. Polled, for a session that waits within
-// pg_advisory_lock deadlocks with CREATE INDEX CONCURRENTLY.
-constexpr postgres::Statement kTryMigratorLock = {
-    "try_migrator_lock", "SELECT pg_try_advisory_lock(8463219666946518886)"};
-
-constexpr char kRefusedState[] = "UP001";
-
-absl::Status GaveUp() {
-  return absl::CancelledError("gave up waiting; nothing is half done");
+absl::Status Refused(const std::string& label, absl::string_view why) {
+  return base::MakeError(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat("migration ", label, " changed nothing: ", why),
+      kMigrationRefused, {{"migration", label}});
 }
 
-// Makes this the only migrator, for as long as `session` lives.
-absl::Status LockMigrator(postgres::Session& session,
-                          const MigrateOptions& options) {
-  const absl::Time give_up = absl::Now() + options.migrator_wait;
-  bool logged = false;
-  while (true) {
-    USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
-                                 session.Execute(kTryMigratorLock, {}));
-    if (rows.Bool(0, 0)) return absl::OkStatus();
-    if (absl::Now() >= give_up) {
-      return base::MakeError(
-          absl::StatusCode::kDeadlineExceeded,
-          absl::StrCat("another migrator is still at work after ",
-                       absl::FormatDuration(options.migrator_wait),
-                       "; try again later"),
-          kMigratorBusy);
-    }
-    if (options.give_up()) return GaveUp();
-    if (!logged) {
-      spdlog::info("waiting for another migrator to finish");
-      logged = true;
-    }
-    absl::SleepFor(options.migrator_poll);
-  }
-}
-
-// The words of a RAISE, without what the layers below put before them.
-std::string RaisedMessage(const absl::Status& status) {
-  absl::string_view text = status.message();
-  const std::string state = absl::StrCat(kRefusedState, ": ");
-  if (const std::size_t at = text.find(state); at != absl::string_view::npos) {
-    text.remove_prefix(at + state.size());
-  }
-  // "ERROR:  ", in the language of the server.
-  if (const std::size_t at = text.find(":  "); at != absl::string_view::npos) {
-    text.remove_prefix(at + 3);
-  }
-  return std::string(text);
-}
-
-absl::Status ExplainFailure(const migrations::Migration& migration,
+absl::Status ExplainFailure(const std::string& label,
                             const absl::Status& status) {
-  const std::string label = Label(migration.version, migration.name);
-  if (postgres::SqlState(status) == kRefusedState) {
-    return base::MakeError(
-        absl::StatusCode::kFailedPrecondition,
-        absl::StrCat("migration ", label,
-                     " changed nothing: ", RaisedMessage(status)),
-        kMigrationRefused, {{"migration", label}});
+  if (const auto refusal = RefusalOf(status)) return Refused(label, *refusal);
+  if (base::ErrorReason(status) == kMigrationRefused) {
+    return Refused(label, status.message());
   }
   if (!base::ErrorReason(status).empty()) return status;
+  if (absl::IsCancelled(status)) return status;
   absl::Status named(status.code(),
                      absl::StrCat("migration ", label, ": ", status.message()));
   status.ForEachPayload([&](absl::string_view url, const absl::Cord& value) {
@@ -90,54 +43,101 @@ absl::Status ExplainFailure(const migrations::Migration& migration,
   return named;
 }
 
-bool MayRetry(const absl::Status& status) {
-  const std::string state = postgres::SqlState(status);
-  return state == "55P03" || state == "40P01" || state == "40001";
-}
-
 class Migrator {
  public:
-  Migrator(postgres::Session& session, const MigrateOptions& options)
-      : session_(session), options_(options) {}
+  Migrator(const postgres::SessionFactory& connect,
+           const MigrateOptions& options)
+      : connect_(connect), options_(options) {}
 
-  absl::StatusOr<MigrateResult> Run() {
-    USERPROFILE_RETURN_IF_ERROR(CreateHistory(session_));
-    USERPROFILE_ASSIGN_OR_RETURN(
-        const std::vector<MigrationStatus> history,
-        ReadMigrationStatus(session_, options_.migrations));
-    std::vector<const migrations::Migration*> pending;
-    for (const MigrationStatus& entry : history) {
-      switch (entry.state) {
-        case MigrationState::kApplied:
-          break;
-        case MigrationState::kPending:
-          pending.push_back(Find(entry.version));
-          break;
-        case MigrationState::kUnknown:
-          spdlog::warn("migration {} was applied by a newer version",
-                       Label(entry.version, entry.name));
-          break;
-        case MigrationState::kChanged: {
-          const std::string label = Label(entry.version, entry.name);
-          return base::MakeError(
-              absl::StatusCode::kFailedPrecondition,
-              absl::StrCat("migration ", label,
-                           " was applied with other contents than this "
-                           "version's; nothing was done"),
-              kMigrationChanged, {{"migration", label}});
-        }
-      }
-    }
-
+  absl::StatusOr<MigrateResult> Up() {
+    USERPROFILE_RETURN_IF_ERROR(Begin());
+    USERPROFILE_RETURN_IF_ERROR(InDdlTransaction(
+        *session_, options_, "history", [&] { return OpenHistory(); }));
+    USERPROFILE_ASSIGN_OR_RETURN(const auto pending, Pending());
     for (const migrations::Migration* migration : pending) {
-      USERPROFILE_RETURN_IF_ERROR(
-          Apply(*migration, migration == pending.back()));
+      const std::string label = Label(migration->version, migration->name);
+      const absl::Time start = absl::Now();
+      USERPROFILE_RETURN_IF_ERROR(ExplainFailure(
+          label, Apply(*migration, migration == pending.back())));
+      spdlog::info("migration {} applied in {}", label,
+                   absl::FormatDuration(absl::Now() - start));
     }
     if (pending.empty()) USERPROFILE_RETURN_IF_ERROR(CheckContract());
     return std::move(result_);
   }
 
+  absl::StatusOr<MigrateResult> Baseline() {
+    USERPROFILE_RETURN_IF_ERROR(Begin());
+    USERPROFILE_RETURN_IF_ERROR(InDdlTransaction(
+        *session_, options_, "baseline", [&] { return RecordAll(); }));
+    return std::move(result_);
+  }
+
  private:
+  // Connects, and becomes the only migrator.
+  absl::Status Begin() {
+    USERPROFILE_ASSIGN_OR_RETURN(session_, connect_());
+    // Should this machine vanish, the server lets go of the lock soon.
+    USERPROFILE_RETURN_IF_ERROR(
+        session_
+            ->ExecuteScript("SET tcp_keepalives_idle = 20;"
+                            "SET tcp_keepalives_interval = 10;"
+                            "SET tcp_keepalives_count = 3")
+            .status());
+    return LockSchema(*session_, options_);
+  }
+
+  absl::Status OpenHistory() {
+    auto history = History::Open(*session_, options_.tool_version);
+    if (history.ok()) history_.emplace(*std::move(history));
+    return history.status();
+  }
+
+  // If the schema is as needed, and else nothing.
+  absl::Status RecordAll() {
+    result_.applied.clear();
+    USERPROFILE_RETURN_IF_ERROR(CheckContract());
+    USERPROFILE_RETURN_IF_ERROR(OpenHistory());
+    USERPROFILE_ASSIGN_OR_RETURN(
+        const std::vector<MigrationStatus> history,
+        ReadMigrationStatus(*session_, options_.migrations));
+    for (const MigrationStatus& entry : history) {
+      if (entry.state == MigrationState::kApplied ||
+          entry.state == MigrationState::kUnknown) {
+        continue;
+      }
+      const migrations::Migration& migration = *Find(entry.version);
+      USERPROFILE_RETURN_IF_ERROR(history_->Forget(migration));
+      USERPROFILE_RETURN_IF_ERROR(
+          history_->Record(migration, absl::ZeroDuration(), true).status());
+      result_.applied.push_back(entry.version);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<const migrations::Migration*>> Pending() {
+    USERPROFILE_ASSIGN_OR_RETURN(
+        const std::vector<MigrationStatus> history,
+        ReadMigrationStatus(*session_, options_.migrations));
+    std::vector<const migrations::Migration*> pending;
+    for (const MigrationStatus& entry : history) {
+      const bool late = entry.state == MigrationState::kLate;
+      if (entry.state == MigrationState::kChanged ||
+          (late && !options_.out_of_order)) {
+        return base::MakeError(
+            absl::StatusCode::kFailedPrecondition,
+            absl::StrCat("nothing was done: migration ", Explain(entry)),
+            late ? kMigrationLate : kMigrationChanged,
+            {{"migration", Label(entry.version, entry.name)}});
+      }
+      if (late || entry.state == MigrationState::kUnknown) {
+        spdlog::warn("migration {}", Explain(entry));
+      }
+      if (IsToDo(entry.state)) pending.push_back(Find(entry.version));
+    }
+    return pending;
+  }
+
   const migrations::Migration* Find(int version) const {
     return std::find_if(options_.migrations.begin(), options_.migrations.end(),
                         [&](const migrations::Migration& migration) {
@@ -146,69 +146,69 @@ class Migrator {
   }
 
   absl::Status Apply(const migrations::Migration& migration, bool last) {
-    const std::string label = Label(migration.version, migration.name);
-    for (int attempt = 1;; ++attempt) {
-      const absl::Time start = absl::Now();
-      bool is_new = false;
-      const absl::Status status = postgres::InTransaction(session_, [&] {
-        return ApplyInTransaction(migration, last, is_new);
-      });
-      if (status.ok()) {
-        if (!is_new) return absl::OkStatus();
-        result_.applied.push_back(migration.version);
-        spdlog::info("migration {} applied in {}", label,
-                     absl::FormatDuration(absl::Now() - start));
-        return absl::OkStatus();
-      }
-      if (!MayRetry(status) || attempt >= options_.attempts) {
-        return ExplainFailure(migration, status);
-      }
-      if (options_.give_up()) return GaveUp();
-      spdlog::info("migration {} waits for a lock (attempt {} of {})", label,
-                   attempt, options_.attempts);
-      absl::SleepFor(options_.attempt_pause * absl::Uniform(random_, 0.5, 1.5));
+    if (migration.kind == migrations::Kind::kTransaction) {
+      return ApplyInTransaction(migration, last);
     }
+    const absl::Time start = absl::Now();
+    if (migration.kind == migrations::Kind::kBatches) {
+      USERPROFILE_RETURN_IF_ERROR(BackFill(*session_, migration, options_));
+    } else {
+      USERPROFILE_RETURN_IF_ERROR(
+          BuildIndex(*session_, connect_, migration.index, migration.sql));
+    }
+    if (last) USERPROFILE_RETURN_IF_ERROR(CheckContract());
+    USERPROFILE_RETURN_IF_ERROR(
+        history_->Record(migration, absl::Now() - start).status());
+    result_.applied.push_back(migration.version);
+    return absl::OkStatus();
   }
 
   absl::Status ApplyInTransaction(const migrations::Migration& migration,
-                                  bool last, bool& is_new) {
+                                  bool last) {
+    const std::string label = Label(migration.version, migration.name);
+    bool is_new = false;
+    const auto apply = [&]() -> absl::Status {
+      const absl::Time start = absl::Now();
+      // First, so that whoever else is recording it is waited for.
+      USERPROFILE_ASSIGN_OR_RETURN(
+          is_new, history_->Record(migration, absl::ZeroDuration()));
+      if (!is_new) return absl::OkStatus();
+      for (const absl::string_view statement : SplitStatements(migration.sql)) {
+        USERPROFILE_RETURN_IF_ERROR(
+            session_->ExecuteScript(statement).status());
+      }
+      if (last) USERPROFILE_RETURN_IF_ERROR(CheckContract());
+      return history_->SetDuration(migration, absl::Now() - start);
+    };
     USERPROFILE_RETURN_IF_ERROR(
-        session_
-            .ExecuteScript(absl::StrFormat(
-                "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = %d",
-                absl::ToInt64Milliseconds(options_.lock_timeout)))
-            .status());
-    // First, so that a migrator that lost its lock unnoticed can't get further.
-    USERPROFILE_ASSIGN_OR_RETURN(is_new, RecordMigration(session_, migration));
-    if (is_new) {
-      USERPROFILE_RETURN_IF_ERROR(
-          session_.ExecuteScript(migration.sql).status());
-    }
-    return last ? CheckContract() : absl::OkStatus();
+        InDdlTransaction(*session_, options_, label, apply));
+    if (is_new) result_.applied.push_back(migration.version);
+    return absl::OkStatus();
   }
 
   absl::Status CheckContract() {
     USERPROFILE_ASSIGN_OR_RETURN(result_.report,
-                                 Inspect(session_, options_.migrations));
+                                 Inspect(*session_, options_.migrations));
     return result_.report.ToStatus();
   }
 
-  postgres::Session& session_;
+  const postgres::SessionFactory& connect_;
   const MigrateOptions& options_;
+  std::unique_ptr<postgres::Session> session_;
+  absl::optional<History> history_;
   MigrateResult result_;
-  absl::BitGen random_;
 };
 
 }  // namespace
 
 absl::StatusOr<MigrateResult> Migrate(const postgres::SessionFactory& connect,
                                       const MigrateOptions& options) {
-  USERPROFILE_ASSIGN_OR_RETURN(
-      const std::unique_ptr<postgres::Session> lock_session, connect());
-  USERPROFILE_RETURN_IF_ERROR(LockMigrator(*lock_session, options));
-  USERPROFILE_ASSIGN_OR_RETURN(const std::unique_ptr<postgres::Session> session,
-                               connect());
-  return Migrator(*session, options).Run();
+  return Migrator(connect, options).Up();
+}
+
+absl::StatusOr<MigrateResult> Baseline(const postgres::SessionFactory& connect,
+                                       const MigrateOptions& options) {
+  return Migrator(connect, options).Baseline();
 }
 
 }  // namespace userprofile::schema

@@ -1,52 +1,45 @@
 #ifndef USERPROFILE_SERVER_SCHEMA_MIGRATOR_H_
 #define USERPROFILE_SERVER_SCHEMA_MIGRATOR_H_
 
-#include <functional>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "migrations/embedded.h"
 #include "server/postgres/session.h"
+#include "server/schema/ddl.h"
+#include "server/schema/refusal.h"
 #include "server/schema/report.h"
 
 namespace userprofile::schema {
 
-// Reasons of Migrate's errors, beside kSchemaNotReady.
-inline constexpr char kMigrationRefused[] = "MIGRATION_REFUSED";
+// Reasons of this file's errors, beside kSchemaNotReady, kMigrationRefused and
+// kMigratorBusy.
 inline constexpr char kMigrationChanged[] = "MIGRATION_CHANGED";
-inline constexpr char kMigratorBusy[] = "MIGRATOR_BUSY";
+inline constexpr char kMigrationLate[] = "MIGRATION_LATE";
 
-struct MigrateOptions {
+struct MigrateOptions : DdlOptions {
   absl::Span<const migrations::Migration> migrations = migrations::Embedded();
 
-  // How long to wait for another migrator to finish, and how often to ask.
-  absl::Duration migrator_wait = absl::Minutes(5);
-  absl::Duration migrator_poll = absl::Milliseconds(200);
+  // What the history shall say of who applied a migration.
+  std::string tool_version;
 
-  // How long a statement waits for a lock. While it waits, it holds up all
-  // traffic on the table behind it: so rather short, and many attempts, with
-  // pauses in which that traffic goes on.
-  absl::Duration lock_timeout = absl::Seconds(2);
-  int attempts = 20;
-  absl::Duration attempt_pause = absl::Seconds(1);  // on average
-
-  // Asked now and then while waiting, for a migrator or for a lock: whether to
-  // give up.
-  std::function<bool()> give_up = [] { return false; };
+  // Whether to apply a migration although a later one was applied before.
+  bool out_of_order = false;
 };
 
 struct MigrateResult {
-  std::vector<int> applied;  // the versions that this run applied
+  std::vector<int> applied;  // the versions that this run applied or recorded
   Report report;             // no breach in it blocks
 };
 
-// Applies the migrations that are pending, in order, each in one transaction
-// with its row of the history. Before the last one commits, the schema must be
-// as the contract asks; earlier ones need not lead there. Safe to repeat, also
-// after a kill at any point, and by several processes at once: one works, the
-// others wait. Blocks for as long as it takes.
+// Applies the migrations that are pending, in order, each as its kind asks
+// (migrations::Kind), and records each when it is complete: in its own
+// transaction where it has one. Before the last one is recorded, the schema
+// must be as the contract asks; earlier ones need not lead there. Safe to
+// repeat, also after a kill at any point, and by several processes at once: one
+// works, the others wait. Blocks for as long as it takes.
 //
 // `connect` must reach the server itself, or a pooler in session mode.
 // Statement time-outs that its sessions have are lifted.
@@ -54,15 +47,26 @@ struct MigrateResult {
 // Errors, beside those of postgres::Session:
 //   UNAVAILABLE          SCHEMA_NOT_READY   all is applied, or would be, but
 //                                           the schema is not as needed; the
-//                                           last migration was undone
+//                                           last migration is not recorded, and
+//                                           undone if it was a transaction
 //   FAILED_PRECONDITION  MIGRATION_REFUSED  a person must decide something
 //                                           first; the migration was undone
 //   FAILED_PRECONDITION  MIGRATION_CHANGED  a migration was applied from a file
 //                                           with other contents; nothing done
+//   FAILED_PRECONDITION  MIGRATION_LATE     a migration is pending although a
+//                                           later one was applied; nothing done
 //   DEADLINE_EXCEEDED    MIGRATOR_BUSY      another migrator did not finish
-//   CANCELLED                               as options.give_up asked
+//   CANCELLED                               as options.give_up asks
 absl::StatusOr<MigrateResult> Migrate(const postgres::SessionFactory& connect,
                                       const MigrateOptions& options = {});
+
+// Adopts a database that something else brought where it is: records all
+// migrations as applied, without running them, and takes the files of changed
+// ones for what was run. Only if the schema is as the contract asks:
+// UNAVAILABLE with the reason SCHEMA_NOT_READY, and nothing recorded, if it is
+// not. Other errors are those of Migrate.
+absl::StatusOr<MigrateResult> Baseline(const postgres::SessionFactory& connect,
+                                       const MigrateOptions& options = {});
 
 }  // namespace userprofile::schema
 

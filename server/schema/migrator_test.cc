@@ -1,6 +1,8 @@
 #include "server/schema/migrator.h"
 
 #include <atomic>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -8,10 +10,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/base/error_info.h"
+#include "server/schema/back_fill.h"
 #include "server/schema/damages_testing.h"
 #include "server/schema/history.h"
+#include "server/schema/index_build.h"
 #include "server/schema/inspector.h"
 #include "server/schema/report_format.h"
 #include "tests/support/test_database.h"
@@ -22,6 +27,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 using Migrations = std::vector<migrations::Migration>;
 
@@ -64,7 +70,8 @@ TEST(MigratorTest, BuildsTheTableInAnEmptyDatabaseOnce) {
   testing::TestDatabase database;
   const auto first = Migrate(database);
   ASSERT_TRUE(first.ok()) << first.status();
-  EXPECT_THAT(first->applied, ElementsAre(1, 4, 8, 9, 10));
+  EXPECT_THAT(first->applied,
+              ElementsAre(1, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17));
   EXPECT_THAT(first->report.breaches, IsEmpty());
 
   const auto second = Migrate(database);
@@ -264,7 +271,7 @@ TEST(MigratorTest, UndoesALastMigrationThatBreaksTheContract) {
   ASSERT_TRUE(Migrate(database).ok());
   const auto result = Migrate(
       database,
-      EmbeddedAnd({{11, "bad", "x", "ALTER TABLE users DROP first_name"}}));
+      EmbeddedAnd({{18, "bad", "x", "ALTER TABLE users DROP first_name"}}));
   EXPECT_TRUE(absl::IsUnavailable(result.status()));
   EXPECT_EQ(base::ErrorReason(result.status()), kSchemaNotReady);
   EXPECT_THAT(std::string(result.status().message()),
@@ -277,8 +284,8 @@ TEST(MigratorTest, LetsAnEarlierMigrationBreakWhatALaterOneMends) {
   testing::TestDatabase database;
   const auto result = Migrate(
       database,
-      EmbeddedAnd({{11, "drop", "x", "ALTER TABLE users DROP first_name"},
-                   {12, "add", "y",
+      EmbeddedAnd({{18, "drop", "x", "ALTER TABLE users DROP first_name"},
+                   {19, "add", "y",
                     "ALTER TABLE users ADD first_name character varying"}}));
   EXPECT_TRUE(result.ok()) << result.status();
 }
@@ -296,7 +303,7 @@ TEST(MigratorTest, ReportsABrokenSchemaWhenNothingIsPending) {
 TEST(MigratorTest, RefusesAMigrationThatWasEditedAfterItWasApplied) {
   testing::TestDatabase database;
   ASSERT_TRUE(Migrate(database).ok());
-  Migrations edited = EmbeddedAnd({{11, "new", "x", "SELECT 1"}});
+  Migrations edited = EmbeddedAnd({{18, "new", "x", "SELECT 1"}});
   edited[2].sha256 = "something else";
   const absl::Status status = Migrate(database, edited).status();
   EXPECT_EQ(base::ErrorReason(status), kMigrationChanged);
@@ -308,7 +315,7 @@ TEST(MigratorTest, RefusesAMigrationThatWasEditedAfterItWasApplied) {
 TEST(MigratorTest, AcceptsAHistoryThatKnowsMore) {
   testing::TestDatabase database;
   ASSERT_TRUE(
-      Migrate(database, EmbeddedAnd({{11, "later", "x", "SELECT 1"}})).ok());
+      Migrate(database, EmbeddedAnd({{18, "later", "x", "SELECT 1"}})).ok());
   EXPECT_TRUE(Migrate(database).ok());
   const auto status = ReadMigrationStatus(*database.Connect());
   ASSERT_TRUE(status.ok());
@@ -320,7 +327,7 @@ TEST(MigratorTest, TellsWhatIsPendingAndWhatWasApplied) {
   const auto session = database.Connect();
   auto status = ReadMigrationStatus(*session);
   ASSERT_TRUE(status.ok()) << status.status();
-  ASSERT_EQ(status->size(), 5);
+  ASSERT_EQ(status->size(), 12);
   for (const MigrationStatus& migration : *status) {
     EXPECT_EQ(migration.state, MigrationState::kPending);
   }
@@ -340,14 +347,14 @@ TEST(MigratorTest, FinishesWhatAKilledMigratorBegan) {
   testing::TestDatabase database;
   std::thread killed([&] {
     EXPECT_TRUE(absl::IsUnavailable(
-        Migrate(database, EmbeddedAnd({{11, "slow", "x",
+        Migrate(database, EmbeddedAnd({{18, "slow", "x",
                                         "ALTER TABLE users ADD extra integer;"
                                         "SELECT pg_sleep(60)"}}))
             .status()));
   });
   AwaitTrue(database,
             "SELECT count(*) = 1 FROM pg_stat_activity"
-            " WHERE query LIKE 'ALTER TABLE users ADD extra%'"
+            " WHERE query LIKE 'SELECT pg_sleep%'"
             " AND wait_event = 'PgSleep'");
   database.CutConnections();
   killed.join();
@@ -355,9 +362,9 @@ TEST(MigratorTest, FinishesWhatAKilledMigratorBegan) {
 
   const auto result = Migrate(
       database,
-      EmbeddedAnd({{11, "slow", "x", "ALTER TABLE users ADD extra integer"}}));
+      EmbeddedAnd({{18, "slow", "x", "ALTER TABLE users ADD extra integer"}}));
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_THAT(result->applied, ElementsAre(11));
+  EXPECT_THAT(result->applied, ElementsAre(18));
   EXPECT_TRUE(HasColumn(database, "extra"));
 }
 
@@ -378,7 +385,7 @@ TEST(MigratorTest, LetsOneOfEightWorkWhileTheOthersWait) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(succeeded, 8);
-  EXPECT_EQ(applied, 5);
+  EXPECT_EQ(applied, 12);
 }
 
 TEST(MigratorTest, GivesUpWaitingForAnotherMigrator) {
@@ -439,6 +446,120 @@ TEST(MigratorTest, WaitsForTheTableInShortAttempts) {
             " WHERE mode = 'AccessExclusiveLock' AND NOT granted");
   ASSERT_TRUE(reader->ExecuteScript("COMMIT").ok());
   migrator.join();
+}
+
+TEST(MigratorTest, WidensARevisionThatIsTooNarrow) {
+  testing::TestDatabase database;
+  CreateLegacyTable(database);
+  database.Execute("ALTER TABLE users ADD revision integer DEFAULT 5");
+  const auto result = Migrate(database);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->report.breaches, IsEmpty());
+  EXPECT_EQ(Dump(database, "revision"), "(5)\n(5)\n(5)\n(5)");
+}
+
+TEST(MigratorTest, GivesAnOlderHistoryTheColumnsThatItLacks) {
+  testing::TestDatabase database;
+  CreateLegacyTable(database);
+  database.Execute(
+      "CREATE TABLE userprofile_migrations (version integer PRIMARY KEY,"
+      " name text NOT NULL, sha256 text NOT NULL,"
+      " applied_at timestamptz NOT NULL DEFAULT now())");
+  const migrations::Migration& first = migrations::Embedded().front();
+  // As an older program writes it.
+  const std::string insert = absl::StrCat(
+      "INSERT INTO userprofile_migrations (version, name, sha256) VALUES (");
+  database.Execute(absl::StrCat(insert, first.version, ", '", first.name,
+                                "', '", first.sha256, "')"));
+  auto status = ReadMigrationStatus(*database.Connect());
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->front().state, MigrationState::kApplied);
+
+  ASSERT_TRUE(Migrate(database).ok());
+  status = ReadMigrationStatus(*database.Connect());
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->front().role, "");
+  EXPECT_EQ(status->back().role, "userprofile");
+  database.Execute(absl::StrCat(insert, "99, 'older', 'x')"));
+}
+
+TEST(MigratorTest, TakesNoOtherTablesHistoryForItsOwn) {
+  testing::TestDatabase database;
+  ASSERT_TRUE(Migrate(database).ok());
+  // Another users table, found first, without a history beside it.
+  database.Execute(
+      "CREATE SCHEMA bot; CREATE TABLE bot.users (user_id bigint PRIMARY KEY);"
+      "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = bot, "
+      "public', current_database()); END $$");
+  const auto result = Migrate(database);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->applied.size(), migrations::Embedded().size());
+  EXPECT_EQ(database.Execute("SELECT count(*) FROM bot.userprofile_migrations")
+                .Int64(0, 0),
+            static_cast<std::int64_t>(migrations::Embedded().size()));
+}
+
+TEST(MigratorTest, FillsTheRestOfWhatAnEarlierRunFilled) {
+  testing::TestDatabase database;
+  ASSERT_TRUE(Migrate(database).ok());
+  database.Execute(
+      "ALTER TABLE users ADD extra integer, ADD CHECK (user_id <> 7);"
+      "INSERT INTO users (user_id) SELECT generate_series(-3, 6);"
+      "UPDATE users SET extra = 1 WHERE user_id < 2");
+  const migrations::Migration fill = {
+      18, "fill", "x",
+      "UPDATE users SET extra = coalesce(extra, 0) + 2"
+      " WHERE user_id > $1 AND user_id <= $2 AND extra IS NULL",
+      migrations::Kind::kBatches};
+  for (int run = 0; run < 2; ++run) {
+    const auto session = database.Connect();
+    const absl::Status status = BackFill(*session, fill, {}, 3);
+    ASSERT_TRUE(status.ok()) << status;
+    EXPECT_EQ(Dump(database, "extra"),
+              "(1)\n(1)\n(1)\n(1)\n(1)\n(2)\n(2)\n(2)\n(2)\n(2)");
+  }
+}
+
+TEST(MigratorTest, LeavesNoPartOfAnIndexThatCanNotBeUnique) {
+  testing::TestDatabase database;
+  ASSERT_TRUE(Migrate(database).ok());
+  database.Execute(
+      "DROP INDEX idx_users_nickname; INSERT INTO users (user_id, nickname)"
+      " VALUES (1, 'same'), (2, 'same')");
+  const auto session = database.Connect();
+  const auto build = [&] {
+    return BuildIndex(*session, database.session_factory(),
+                      "idx_users_nickname",
+                      "CREATE UNIQUE INDEX CONCURRENTLY idx_users_nickname"
+                      " ON users (nickname)");
+  };
+  const absl::Status status = build();
+  EXPECT_EQ(base::ErrorReason(status), kMigrationRefused) << status;
+  EXPECT_THAT(std::string(status.message()), Not(HasSubstr("same")));
+  EXPECT_TRUE(
+      database.Execute("SELECT to_regclass('idx_users_nickname') IS NULL")
+          .Bool(0, 0));
+  database.Execute("UPDATE users SET nickname = 'other' WHERE user_id = 2");
+  EXPECT_TRUE(build().ok());
+  EXPECT_TRUE(build().ok());
+}
+
+TEST(MigratorTest, SetsNoTimeLimitToWhatTakesLong) {
+  testing::TestDatabase database;
+  ASSERT_TRUE(Migrate(database).ok());
+  const auto connect =
+      [&]() -> absl::StatusOr<std::unique_ptr<postgres::Session>> {
+    auto session = database.Connect();
+    const auto set = session->ExecuteScript("SET statement_timeout = 100");
+    if (!set.ok()) return set.status();
+    return session;
+  };
+  const Migrations slow =
+      EmbeddedAnd({{18, "slow", "x", "SELECT pg_sleep(0.3)"}});
+  MigrateOptions options;
+  options.migrations = slow;
+  const auto result = schema::Migrate(connect, options);
+  EXPECT_TRUE(result.ok()) << result.status();
 }
 
 }  // namespace

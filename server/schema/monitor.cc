@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
@@ -26,6 +27,10 @@ std::string Summary(const Report& report) {
     absl::StrAppend(
         &text, text.empty() ? "" : "; ", Describe(breach),
         breach.severity == Severity::kAdvisory ? " (advisory)" : "");
+  }
+  if (!report.unknown_migrations.empty()) {
+    absl::StrAppend(&text, text.empty() ? "" : "; ", "a newer program applied ",
+                    absl::StrJoin(report.unknown_migrations, ", "));
   }
   return text;
 }
@@ -109,17 +114,18 @@ absl::Status Monitor::PublishReport(const Report& report) {
   // A search path or a role that is mended holds for new sessions only.
   if (!state.ok()) session_ = nullptr;
 
+  const std::string details = Summary(report);
   const std::string summary = absl::StrCat(
       state.ok() ? "the schema is ready" : "the schema is not ready",
-      report.breaches.empty() ? "" : ": ", Summary(report));
+      details.empty() ? "" : ": ", details);
   if (summary != logged_) {
-    if (report.breaches.empty()) {
+    if (details.empty()) {
       spdlog::info(summary);
     } else if (state.ok()) {
       spdlog::warn(summary);
     } else {
       spdlog::error("{}; run 'userprofile-server {}'", summary,
-                    report.migrations_pending ? "migrate up" : "schema check");
+                    report.migrations_pending ? "migrate up" : "schema repair");
     }
     logged_ = summary;
   }

@@ -12,12 +12,6 @@ std::string Alter(const Column& column, absl::string_view action) {
                          action);
 }
 
-// kAnyDefault stands for the time of the insert.
-absl::string_view DefaultOf(const Column& column) {
-  return column.default_value == kAnyDefault ? "(now() AT TIME ZONE 'UTC')"
-                                             : column.default_value;
-}
-
 bool IsWholeNumber(absl::string_view type) {
   return type == "smallint" || type == "integer" || type == "bigint";
 }
@@ -35,6 +29,12 @@ bool HasTimeZone(absl::string_view type) {
 }
 
 }  // namespace
+
+// kAnyDefault stands for the time of the insert.
+absl::string_view DefaultOf(const Column& column) {
+  return column.default_value == kAnyDefault ? "(now() AT TIME ZONE 'UTC')"
+                                             : column.default_value;
+}
 
 std::string AddColumn(const Column& column) {
   if (absl::string_view(column.name) == UsersContract().primary_key) {
@@ -56,23 +56,33 @@ std::string AddColumn(const Column& column) {
   return sql;
 }
 
+bool CanChangeType(const Column& column, absl::string_view found) {
+  const absl::string_view wanted = column.type;
+  return (IsText(wanted) && (IsText(found) || IsWholeNumber(found))) ||
+         (wanted == "bigint" && IsWholeNumber(found)) ||
+         (IsTime(wanted) && IsTime(found));
+}
+
+bool ChangeRewritesTable(const Column& column, absl::string_view found) {
+  if (IsTime(found)) return HasTimeZone(column.type) != HasTimeZone(found);
+  return found != "text" && !absl::StartsWith(found, "character varying");
+}
+
 std::string ChangeType(const Column& column, absl::string_view found) {
   const absl::string_view wanted = column.type;
-  if ((IsText(wanted) && (IsText(found) || IsWholeNumber(found))) ||
-      (IsWholeNumber(wanted) && IsWholeNumber(found))) {
-    return Alter(column, absl::StrCat("TYPE ", wanted));
+  if (!CanChangeType(column, found)) {
+    return absl::StrCat(
+        "decide how its values become ", wanted, ": ",
+        Alter(column, absl::StrCat("TYPE ", wanted, " USING ...")));
   }
-  if (IsTime(wanted) && IsTime(found)) {
-    return Alter(column,
-                 absl::StrCat("TYPE ", wanted,
-                              HasTimeZone(wanted) == HasTimeZone(found)
-                                  ? ""
-                                  : absl::StrCat(" USING ", column.name,
-                                                 " AT TIME ZONE 'UTC'")));
-  }
-  return absl::StrCat(
-      "decide how its values become ", wanted, ": ",
-      Alter(column, absl::StrCat("TYPE ", wanted, " USING ...")));
+  // A time without a zone is one in UTC.
+  const bool changes_zone =
+      IsTime(wanted) && HasTimeZone(wanted) != HasTimeZone(found);
+  return Alter(column,
+               absl::StrCat("TYPE ", wanted,
+                            changes_zone ? absl::StrCat(" USING ", column.name,
+                                                        " AT TIME ZONE 'UTC'")
+                                         : ""));
 }
 
 std::string ChangeNullability(const Column& column) {

@@ -13,6 +13,13 @@ namespace userprofile::schema {
 
 std::string AddColumn(const Column& column);
 
+// Whether every value of the type that was found is one of the column's type.
+bool CanChangeType(const Column& column, absl::string_view found);
+
+// Whether that change writes the whole table anew, for it stores values in
+// another form. Else only the catalog is changed.
+bool ChangeRewritesTable(const Column& column, absl::string_view found);
+
 // To the column's type, from the one that was found.
 std::string ChangeType(const Column& column, absl::string_view found);
 
@@ -23,6 +30,9 @@ std::string ChangeNullability(const Column& column);
 std::string ChangeDefault(const Column& column);
 
 std::string CreateIndex(const Index& index);
+
+// "now() AT TIME ZONE 'UTC'" and so on; only for a column that has a default.
+absl::string_view DefaultOf(const Column& column);
 
 }  // namespace userprofile::schema
 

@@ -32,7 +32,7 @@ absl::Status Report::ToStatus() const {
                                             more == 1 ? "breach" : "breaches",
                                             " of the schema)"),
                    "; run 'userprofile-server ",
-                   migrations_pending ? "migrate up" : "schema check", "'"),
+                   migrations_pending ? "migrate up" : "schema repair", "'"),
       kSchemaNotReady, {{"object", breaches.front().object}});
 }
 

@@ -18,13 +18,35 @@ struct Holding {
   std::string expected;  // such as "character varying"
 };
 
+// What kind of thing a breach is: what a repair goes by.
+enum class Fault {
+  kUnlogged,
+  kColumnMissing,
+  kColumnType,
+  kColumnNullability,
+  kColumnGenerated,
+  kColumnIdentity,
+  kColumnDefault,
+  kPrimaryKeyMissing,
+  kIndexMissing,
+  kIndexInvalid,  // or of our column, but not as it should be
+  kIndexElse,     // an index of something else has the name
+  kRightsMissing,
+  kForPerson,  // only a person can decide what to do
+};
+
 // One thing that is not as the contract asks.
 struct Breach {
   Severity severity;
+  Fault fault;
   std::string object;
   std::string expected;
   std::string found;   // kMissing, or what is there instead
-  std::string remedy;  // one SQL statement, or what a person must decide
+  std::string remedy;  // SQL, or what a person must decide
+
+  // What of the contract is broken, where it is one of these.
+  const Column* column = nullptr;
+  const Index* index = nullptr;
 };
 
 inline constexpr char kMissing[] = "missing";
@@ -37,8 +59,14 @@ struct Report {
   std::vector<Holding> holdings;
   std::vector<Breach> breaches;  // blocking ones first, in the contract's order
 
+  // Of the table, quoted for SQL; empty if there is no table.
+  std::string schema;
+
   // Whether `migrate up` has something to do that may mend the breaches.
   bool migrations_pending = false;
+
+  // Labels of those that a newer program applied, and this one does not know.
+  std::vector<std::string> unknown_migrations;
 
   int Count(Severity severity) const;
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 namespace userprofile::schema {
 namespace {
@@ -12,6 +13,34 @@ using Json = nlohmann::ordered_json;
 
 const char* Name(Severity severity) {
   return severity == Severity::kBlocking ? "blocking" : "advisory";
+}
+
+const char* Name(RepairOutcome::State state) {
+  switch (state) {
+    case RepairOutcome::State::kPlanned:
+      return "planned";
+    case RepairOutcome::State::kDone:
+      return "done";
+    case RepairOutcome::State::kRefused:
+      return "refused";
+  }
+  return "";
+}
+
+Json ToJson(const std::vector<Breach>& breaches) {
+  Json list = Json::array();
+  for (const Breach& breach : breaches) {
+    list.push_back({{"severity", Name(breach.severity)},
+                    {"object", breach.object},
+                    {"expected", breach.expected},
+                    {"found", breach.found},
+                    {"remedy", breach.remedy}});
+  }
+  return list;
+}
+
+std::string Dump(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace
@@ -39,6 +68,9 @@ std::string FormatText(const Report& report) {
                     "Migrations are pending: run 'userprofile-server migrate "
                     "up'.\n");
   }
+  for (const std::string& label : report.unknown_migrations) {
+    absl::StrAppend(&text, "A newer program applied ", label, ".\n");
+  }
   return text;
 }
 
@@ -48,19 +80,63 @@ std::string FormatJson(const Report& report) {
     holds.push_back(
         {{"object", holding.object}, {"expected", holding.expected}});
   }
-  Json breaches = Json::array();
-  for (const Breach& breach : report.breaches) {
-    breaches.push_back({{"severity", Name(breach.severity)},
-                        {"object", breach.object},
-                        {"expected", breach.expected},
-                        {"found", breach.found},
-                        {"remedy", breach.remedy}});
-  }
-  return Json({{"ready", report.ToStatus().ok()},
+  return Dump({{"ready", report.ToStatus().ok()},
                {"migrations_pending", report.migrations_pending},
+               {"unknown_migrations", report.unknown_migrations},
                {"holds", holds},
-               {"breaches", breaches}})
-      .dump(2, ' ', false, Json::error_handler_t::replace);
+               {"breaches", ToJson(report.breaches)}});
+}
+
+std::string FormatText(const RepairResult& result) {
+  std::string text;
+  int refused = 0;
+  for (const RepairOutcome& outcome : result.outcomes) {
+    absl::StrAppendFormat(&text, "%-9s %s\n", Name(outcome.state),
+                          absl::StrJoin(outcome.step.objects, ", "));
+    if (outcome.state == RepairOutcome::State::kRefused) {
+      ++refused;
+      absl::StrAppendFormat(&text, "%10s%s\n", "", outcome.reason);
+    }
+    if (outcome.state != RepairOutcome::State::kPlanned) continue;
+    for (const RepairAction& action : outcome.step.actions) {
+      absl::StrAppendFormat(&text, "%10s%s\n", "", action.sql);
+    }
+    if (outcome.step.rewrites_table) {
+      absl::StrAppendFormat(&text,
+                            "%10s(writes the table anew: nobody can use "
+                            "it meanwhile)\n",
+                            "");
+    }
+  }
+  if (result.outcomes.empty()) {
+    return "Nothing to do: the schema is as the service needs it.\n";
+  }
+  if (refused > 0) {
+    absl::StrAppend(&text, "\n", refused,
+                    " refused: a person must decide; then run this again.\n");
+  } else if (result.report.breaches.empty()) {
+    absl::StrAppend(&text, "\nThe schema is as the service needs it.\n");
+  }
+  return text;
+}
+
+std::string FormatJson(const RepairResult& result) {
+  Json steps = Json::array();
+  for (const RepairOutcome& outcome : result.outcomes) {
+    Json sql = Json::array();
+    for (const RepairAction& action : outcome.step.actions) {
+      sql.push_back(action.sql);
+    }
+    steps.push_back({{"objects", outcome.step.objects},
+                     {"state", Name(outcome.state)},
+                     {"sql", sql},
+                     {"rewrites_table", outcome.step.rewrites_table},
+                     {"reason", outcome.reason}});
+  }
+  return Dump({{"ready", result.report.ToStatus().ok()},
+               {"migrations_pending", result.report.migrations_pending},
+               {"steps", steps},
+               {"breaches", ToJson(result.report.breaches)}});
 }
 
 std::string FormatText(const std::vector<MigrationStatus>& migrations) {
@@ -68,28 +144,44 @@ std::string FormatText(const std::vector<MigrationStatus>& migrations) {
   for (const MigrationStatus& migration : migrations) {
     const std::string label = Label(migration.version, migration.name);
     if (migration.applied_at.empty()) {
-      absl::StrAppend(&text, ToString(migration.state), "   ", label, "\n");
+      absl::StrAppendFormat(&text, "%-8s  %s", ToString(migration.state),
+                            label);
     } else {
-      absl::StrAppendFormat(&text, "%s   %-36s  %s\n",
-                            ToString(migration.state), label,
-                            migration.applied_at);
+      absl::StrAppendFormat(&text, "%-8s  %-36s  %s", ToString(migration.state),
+                            label, migration.applied_at);
     }
+    if (migration.duration_ms.has_value() && !migration.baseline) {
+      absl::StrAppendFormat(&text, "  %7d ms", *migration.duration_ms);
+    }
+    if (!migration.role.empty()) {
+      absl::StrAppend(&text, "  by ", migration.role, ", version ",
+                      migration.tool_version,
+                      migration.baseline ? ", as a baseline" : "");
+    }
+    absl::StrAppend(&text, "\n");
   }
   return text;
 }
 
 std::string FormatJson(const std::vector<MigrationStatus>& migrations) {
+  const auto text_or_null = [](const std::string& text) {
+    return text.empty() ? Json(nullptr) : Json(text);
+  };
   Json list = Json::array();
   for (const MigrationStatus& migration : migrations) {
     list.push_back({{"version", migration.version},
                     {"name", migration.name},
                     {"state", ToString(migration.state)},
-                    {"applied_at", migration.applied_at.empty()
-                                       ? Json(nullptr)
-                                       : Json(migration.applied_at)}});
+                    {"applied_at", text_or_null(migration.applied_at)},
+                    {"started_at", text_or_null(migration.started_at)},
+                    {"duration_ms", migration.duration_ms.has_value()
+                                        ? Json(*migration.duration_ms)
+                                        : Json(nullptr)},
+                    {"role", text_or_null(migration.role)},
+                    {"tool_version", text_or_null(migration.tool_version)},
+                    {"baseline", migration.baseline}});
   }
-  return Json({{"migrations", list}})
-      .dump(2, ' ', false, Json::error_handler_t::replace);
+  return Dump({{"migrations", list}});
 }
 
 }  // namespace userprofile::schema

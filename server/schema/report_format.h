@@ -5,21 +5,33 @@
 #include <vector>
 
 #include "server/schema/history.h"
+#include "server/schema/repair.h"
 #include "server/schema/report.h"
 
 namespace userprofile::schema {
 
-// For `schema check`, what holds and what does not; for `migrate status`, the
-// state of each migration. Text is a table for people, ended by a line feed.
+// For `schema check`, what holds and what does not; for `schema repair`, what
+// was or would be done about it; for `migrate status`, the state of each
+// migration. Text is a table for people, ended by a line feed.
 // JSON is one object, for programs:
-//   {"ready": bool, "migrations_pending": bool,
+//   {"ready": bool, "migrations_pending": bool, "unknown_migrations": [text],
 //    "holds": [{"object", "expected"}],
 //    "breaches": [{"severity": "blocking" | "advisory", "object", "expected",
 //                  "found", "remedy"}]}
-//   {"migrations": [{"version", "name", "state", "applied_at" (or null)}]}
+//   {"ready", "migrations_pending",
+//    "steps": [{"objects", "state": "planned" | "done" | "refused",
+//               "sql": [...], "rewrites_table": bool, "reason"}],
+//    "breaches": what is wrong afterwards, as above}
+//   {"migrations": [{"version", "name", "state": "pending" | "late" |
+//                    "applied" | "changed" | "unknown", "applied_at",
+//                    "started_at", "duration_ms", "role", "tool_version" (each
+//                    can be null), "baseline": bool}]}
 
 std::string FormatText(const Report& report);
 std::string FormatJson(const Report& report);
+
+std::string FormatText(const RepairResult& result);
+std::string FormatJson(const RepairResult& result);
 
 std::string FormatText(const std::vector<MigrationStatus>& migrations);
 std::string FormatJson(const std::vector<MigrationStatus>& migrations);

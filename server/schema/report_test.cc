@@ -9,12 +9,15 @@
 namespace userprofile::schema {
 namespace {
 
-const Breach kMissingColumn = {Severity::kBlocking, "users.first_name",
-                               "character varying", kMissing,
+const Breach kMissingColumn = {Severity::kBlocking,
+                               Fault::kColumnMissing,
+                               "users.first_name",
+                               "character varying",
+                               kMissing,
                                "ALTER TABLE users ADD ..."};
-const Breach kOtherIndex = {Severity::kAdvisory, "idx_users_grade_year",
-                            "index on (grade_year)", "on (grade_band)",
-                            "DROP INDEX ..."};
+const Breach kOtherIndex = {Severity::kAdvisory,    Fault::kIndexElse,
+                            "idx_users_grade_year", "index on (grade_year)",
+                            "on (grade_band)",      "DROP INDEX ..."};
 
 TEST(ReportTest, IsReadyWhenNothingBlocks) {
   Report report;
@@ -29,7 +32,7 @@ TEST(ReportTest, NamesTheFirstBreachAndTheCommand) {
   EXPECT_EQ(base::ErrorReason(report.ToStatus()), "SCHEMA_NOT_READY");
   EXPECT_EQ(report.ToStatus().message(),
             "users.first_name is missing (and 1 more breach of the schema); "
-            "run 'userprofile-server schema check'");
+            "run 'userprofile-server schema repair'");
   report.migrations_pending = true;
   report.breaches.pop_back();
   EXPECT_EQ(report.ToStatus().message(),

@@ -77,13 +77,11 @@ class Caller {
       done_ = true;
       return;
     }
-    if (now >= begin_) {
-      if (status.ok() || status.error_code() == grpc::StatusCode::NOT_FOUND) {
-        latencies_.push_back(
-            std::chrono::duration<double, std::milli>(now - sent_).count());
-      } else {
-        ++failures_;
-      }
+    if (!status.ok() && status.error_code() != grpc::StatusCode::NOT_FOUND) {
+      ++failures_;
+    } else if (now >= begin_) {
+      latencies_.push_back(
+          std::chrono::duration<double, std::milli>(now - sent_).count());
     }
     Call();
   }
@@ -141,8 +139,8 @@ int Run(const Options& options) {
   std::cout << options.method << ": "
             << static_cast<std::int64_t>(latencies.size()) / options.seconds
             << " calls/s, p50 " << percentile(0.5) << " ms, p99 "
-            << percentile(0.99) << " ms, " << failures << " failures"
-            << std::endl;
+            << percentile(0.99) << " ms, max " << latencies.back() << " ms, "
+            << failures << " failures" << std::endl;
   return failures == 0 ? 0 : 1;
 }
 

@@ -21,7 +21,7 @@ client/telegram
 client/adapter      client client/telegram
 tests/support       server/base server/postgres server/schema
 tests               tests/support client client/telegram
-tests/bench
+tests/bench         migrations server/postgres server/schema
 '
 
 # What tests beside the code, and what helps them, may include besides; only
@@ -44,7 +44,7 @@ userprofile/v1/user_profile_service.grpc.pb.h
 prometheus/         server/ops
 httplib.h           server/ops client tests/support tests
 phonenumbers/       server/service
-CLI/                server/app server client/adapter tests/bench
+CLI/                server/app server client/adapter tests/bench         migrations server/postgres server/schema
 '
 
 find server client tests migrations -name '*.h' -o -name '*.cc' | sort |

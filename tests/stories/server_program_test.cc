@@ -147,7 +147,7 @@ TEST(ServerProgramTest, SharesItsEmbeddedDatabaseWithCommandsOnly) {
   const Outcome status = RunProgram(
       {{"userprofile-server", "migrate", "status", flag, "--output", "json"}});
   EXPECT_EQ(status.exit_code, 0) << status.errors;
-  EXPECT_EQ(nlohmann::json::parse(status.output)["migrations"].size(), 5u);
+  EXPECT_EQ(nlohmann::json::parse(status.output)["migrations"].size(), 12u);
 
   const Outcome second =
       RunProgram({{"userprofile-server", "serve", flag, "--listen",

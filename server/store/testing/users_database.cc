@@ -6,6 +6,8 @@ namespace userprofile::store {
 
 UsersDatabase::UsersDatabase() {
   for (const migrations::Migration& migration : migrations::Embedded()) {
+    // There are no rows to fill.
+    if (migration.kind == migrations::Kind::kBatches) continue;
     Execute(migration.sql);
   }
 }

@@ -1,0 +1,59 @@
+-- The two roles of the service: one that owns the tables and changes them
+-- (`migrate`, `schema repair`, `backup restore`), and one that serves, with no
+-- right to change or delete anything but what it writes. Run it as a superuser,
+-- in the database of the service:
+--
+--   psql -X -v ON_ERROR_STOP=1 -f roles.sql "postgresql://admin@host/database"
+--
+-- with -v migrator=NAME, -v server=NAME or -v schema=NAME for other names than
+-- those below. It can be run again at any time, and must be once the tables are
+-- there. Passwords are yours to set: \password userprofile_server
+
+\if :{?migrator}
+\else
+  \set migrator userprofile_migrator
+\endif
+\if :{?server}
+\else
+  \set server userprofile_server
+\endif
+\if :{?schema}
+\else
+  \set schema public
+\endif
+
+SELECT format('CREATE ROLE %I LOGIN', name)
+FROM unnest(ARRAY[:'migrator', :'server']) AS name
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
+\gexec
+
+BEGIN;
+
+-- The migrator makes tables in the schema; in the database it makes the schemas
+-- that `backup restore --replace` moves the old tables to.
+SELECT format('GRANT CONNECT, CREATE ON DATABASE %I TO %I',
+              current_database(), :'migrator'),
+       format('GRANT CONNECT ON DATABASE %I TO %I',
+              current_database(), :'server')
+\gexec
+GRANT USAGE, CREATE ON SCHEMA :"schema" TO :"migrator";
+GRANT USAGE ON SCHEMA :"schema" TO :"server";
+
+-- Both find the tables there, and nowhere else.
+SELECT format('ALTER ROLE %I IN DATABASE %I SET search_path = %I',
+              name, current_database(), :'schema')
+FROM unnest(ARRAY[:'migrator', :'server']) AS name
+\gexec
+
+-- Tables that are there, be it that a bot made them.
+SELECT format('ALTER TABLE %I.%I OWNER TO %I', nspname, relname, :'migrator'),
+       format('GRANT %s ON %I.%I TO %I',
+              CASE relname WHEN 'users' THEN 'SELECT, INSERT, UPDATE'
+                           ELSE 'SELECT' END,
+              nspname, relname, :'server')
+FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE nspname = :'schema' AND relkind = 'r'
+  AND relname IN ('users', 'userprofile_migrations')
+\gexec
+
+COMMIT;

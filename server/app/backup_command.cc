@@ -1,0 +1,107 @@
+#include <iostream>
+#include <memory>
+
+#include "nlohmann/json.hpp"
+#include "server/app/command_flags.h"
+#include "server/app/commands.h"
+#include "server/app/database.h"
+#include "server/base/status_macros.h"
+#include "server/schema/backup.h"
+#include "server/schema/report_format.h"
+
+namespace userprofile::app {
+namespace {
+
+struct BackupCommand {
+  DatabaseOptions database;
+  ops::LoggingOptions logging;
+  bool json = false;
+  std::string file;
+  schema::RestoreOptions restore;
+};
+
+absl::StatusOr<int> Create(const BackupCommand& command) {
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const auto database,
+      Database::Open(command.database, Database::Use::kInspect));
+  USERPROFILE_RETURN_IF_ERROR(schema::CreateBackup(
+      database->Sessions(), database->conninfo(), command.file));
+  if (command.json) {
+    std::cout << nlohmann::json({{"file", command.file}}) << std::endl;
+  } else {
+    std::cout << "Backup: " << command.file << std::endl;
+  }
+  return kDone;
+}
+
+void Print(const BackupCommand& command, const schema::RestoreResult& result) {
+  if (command.json) {
+    std::cout << nlohmann::json({{"moved_to", result.moved_to},
+                                 {"left_out", result.left_out},
+                                 {"ready", result.report.ToStatus().ok()}})
+              << std::endl;
+    return;
+  }
+  std::cout << "Restored " << command.file << "." << std::endl;
+  if (!result.moved_to.empty()) {
+    std::cout << "What was there is in schema " << result.moved_to
+              << "; when nobody needs it: DROP SCHEMA " << result.moved_to
+              << " CASCADE" << std::endl;
+  }
+  for (const std::string& entry : result.left_out) {
+    std::cout << "Left out, create it again if it is needed: " << entry
+              << std::endl;
+  }
+  if (!result.report.breaches.empty()) {
+    std::cout << schema::FormatText(result.report);
+  }
+}
+
+absl::StatusOr<int> Restore(const BackupCommand& command) {
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const auto database,
+      Database::Open(command.database, Database::Use::kCommand));
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const schema::RestoreResult result,
+      schema::RestoreBackup(database->Sessions(), database->conninfo(),
+                            command.file, command.restore));
+  Print(command, result);
+  return result.report.breaches.empty() ? kDone : kSchemaNotReady;
+}
+
+}  // namespace
+
+void AddBackupCommand(CommandLine& command_line) {
+  CLI::App* backup =
+      command_line.AddCommand(command_line.root(), "backup",
+                              "Save the service's tables, and restore them");
+  backup->require_subcommand(1);
+  const auto add = [&](const char* name, const char* description,
+                       absl::StatusOr<int> (*run)(const BackupCommand&)) {
+    CLI::App* app = command_line.AddCommand(backup, name, description);
+    auto command = std::make_shared<BackupCommand>();
+    app->add_option("FILE", command->file, "The file of the backup")
+        ->required();
+    AddDatabaseFlags(app, command->database);
+    AddOutputFlag(app, command->json);
+    AddLoggingFlags(app, command->logging);
+    command_line.OnCall(app, [command, run] {
+      const absl::Status status = ops::SetUpLogging(command->logging);
+      const absl::StatusOr<int> code =
+          status.ok() ? run(*command) : absl::StatusOr<int>(status);
+      return code.ok() ? *code : Fail(code.status());
+    });
+    return std::make_pair(app, command);
+  };
+  add("create", "Write the tables to FILE, which must not exist", Create);
+  const auto [app, command] =
+      add("restore",
+          "Put the tables of FILE in place, all or nothing; refused if there "
+          "are users. Exit code 3 if what was restored is not as needed",
+          Restore);
+  AddSwitch(app, "--replace", command->restore.replace,
+            "Even if there are users: their table is moved to a schema of its "
+            "own, and views and foreign keys on it go with it");
+}
+
+}  // namespace userprofile::app

@@ -1,0 +1,240 @@
+#include "server/schema/archive.h"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "server/base/status_macros.h"
+#include "server/postgres/array_literal.h"
+#include "server/postgres/conninfo.h"
+#include "server/postgres/process.h"
+
+namespace userprofile::schema {
+namespace {
+
+// What a line of the contents can be about. The longer of two that fit counts.
+constexpr absl::string_view kRestored[] = {
+    "TABLE DATA", "TABLE",   "SEQUENCE OWNED BY", "SEQUENCE SET",
+    "SEQUENCE",   "DEFAULT", "CHECK CONSTRAINT",  "CONSTRAINT",
+    "INDEX",      "COMMENT", "STATISTICS",
+};
+// The database's own, and taken from there.
+constexpr absl::string_view kIgnored[] = {"ACL", "DEFAULT ACL"};
+
+bool IsOneOf(absl::string_view entry,
+             absl::Span<const absl::string_view> kinds) {
+  return std::any_of(kinds.begin(), kinds.end(), [&](absl::string_view kind) {
+    return absl::StartsWith(entry, absl::StrCat(kind, " "));
+  });
+}
+
+// Both ends of a stream; a write to one whose reader is gone is an error, not a
+// signal.
+struct Stream {
+  ~Stream() {
+    CloseReader();
+    CloseWriter();
+  }
+  void CloseReader() { Close(ends[0]); }
+  void CloseWriter() { Close(ends[1]); }
+  static void Close(int& end) {
+    if (end >= 0) close(end);
+    end = -1;
+  }
+
+  absl::Status Open() {
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0) {
+      return absl::OkStatus();
+    }
+    return absl::ErrnoToStatus(errno, "can't create a stream");
+  }
+
+  // False if nobody reads it any more.
+  bool Write(absl::string_view text) const {
+    while (!text.empty()) {
+      const ssize_t n = send(ends[1], text.data(), text.size(), MSG_NOSIGNAL);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return false;
+      text.remove_prefix(static_cast<std::size_t>(n));
+    }
+    return true;
+  }
+
+  std::string ReadToEnd() const {
+    std::string text;
+    std::array<char, 4096> buffer;
+    ssize_t n;
+    while ((n = read(ends[0], buffer.data(), buffer.size())) > 0 ||
+           (n < 0 && errno == EINTR)) {
+      if (n > 0) text.append(buffer.data(), static_cast<std::size_t>(n));
+    }
+    return text;
+  }
+
+  std::array<int, 2> ends = {-1, -1};
+};
+
+}  // namespace
+
+std::string FirstComplaint(absl::string_view output) {
+  for (absl::string_view line : absl::StrSplit(output, '\n')) {
+    // "psql:<stdin>:12: ERROR:  22P02: invalid input ..." quotes the input.
+    for (const absl::string_view data : {"  22", "  23", "  P0"}) {
+      const std::size_t at = line.find(data);
+      if (at != absl::string_view::npos && line.size() > at + 7 &&
+          line[at + 7] == ':') {
+        return absl::StrCat("SQLSTATE ", line.substr(at + 2, 5),
+                            ", a row was refused");
+      }
+    }
+    if (absl::StrContains(line, "rror:") || absl::StrContains(line, ":  ")) {
+      return std::string(line);
+    }
+  }
+  return std::string(output.substr(0, output.find('\n')));
+}
+
+absl::StatusOr<Archive> Archive::Open(postgres::Binaries programs,
+                                      std::string file) {
+  if (access(file.c_str(), R_OK) != 0) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "can't read ", file, ": ", std::generic_category().message(errno)));
+  }
+  Archive archive(std::move(programs), std::move(file));
+  postgres::Command command;
+  command.words = {absl::StrCat(archive.programs_.folder, "/pg_restore"),
+                   "--list", std::filesystem::absolute(archive.file_)};
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Outcome outcome,
+                               postgres::RunToEnd(std::move(command)));
+  if (outcome.exit_code != 0) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        archive.file_,
+        " is no backup that can be read: ", FirstComplaint(outcome.output)));
+  }
+  USERPROFILE_RETURN_IF_ERROR(archive.ReadContents(outcome.output));
+  return archive;
+}
+
+absl::Status Archive::ReadContents(absl::string_view contents) {
+  const auto is_foreign = [&](absl::string_view what) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(file_, " is no backup of this service: ", what));
+  };
+  for (const absl::string_view line : absl::StrSplit(contents, '\n')) {
+    // "217; 1259 16427 TABLE public users owner"
+    const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
+    if (absl::StartsWith(line, ";") || words.size() < 5) continue;
+    const absl::string_view entry =
+        line.substr(static_cast<std::size_t>(words[3].data() - line.data()));
+    if (IsOneOf(entry, kIgnored)) continue;
+    if (!IsOneOf(entry, kRestored)) {
+      // Without the owner.
+      left_out_.emplace_back(entry.substr(0, entry.rfind(' ')));
+      continue;
+    }
+    absl::StrAppend(&selection_, line, "\n");
+    if (!absl::StartsWith(entry, "TABLE ") ||
+        absl::StartsWith(entry, "TABLE DATA ")) {
+      continue;
+    }
+    const absl::string_view table = words[words.size() - 2];
+    if (words.size() < 7 ||
+        (table != "users" && table != "userprofile_migrations")) {
+      return is_foreign("it holds other tables");
+    }
+    tables_.emplace_back(table);
+    schema_ = absl::StrJoin(words.begin() + 4, words.end() - 2, " ");
+  }
+  if (std::find(tables_.begin(), tables_.end(), "users") == tables_.end()) {
+    return is_foreign("it holds no table users");
+  }
+  return absl::OkStatus();
+}
+
+std::string Archive::TablesLiteral() const {
+  postgres::ArrayLiteral literal;
+  for (const std::string& table : tables_) literal.AppendText(table);
+  return literal.Finish();
+}
+
+// psql runs what pg_restore writes, and gets to see COMMIT only once pg_restore
+// has written everything: whatever breaks off before is undone.
+absl::Status Archive::Restore(const std::string& conninfo,
+                              const std::string& before,
+                              const std::string& after) const {
+  USERPROFILE_ASSIGN_OR_RETURN(postgres::ProgramConnection connection,
+                               postgres::ForProgram(conninfo));
+  Stream script;
+  Stream errors;
+  USERPROFILE_RETURN_IF_ERROR(script.Open());
+  USERPROFILE_RETURN_IF_ERROR(errors.Open());
+
+  postgres::Command psql;
+  psql.words = {absl::StrCat(programs_.folder, "/psql"),
+                "--no-psqlrc",
+                "--quiet",
+                "--no-password",
+                "--set=ON_ERROR_STOP=1",
+                "--set=VERBOSITY=verbose",  // for the SQLSTATE
+                "--set=SHOW_CONTEXT=never",
+                absl::StrCat("--dbname=", connection.conninfo)};
+  psql.environment = std::move(connection.environment);
+  psql.input = script.ends[0];
+  psql.errors = errors.ends[1];
+  USERPROFILE_ASSIGN_OR_RETURN(const pid_t pid, postgres::Spawn(psql));
+  script.CloseReader();
+  errors.CloseWriter();
+
+  // A file, for pg_restore opens it by name.
+  const int selection = memfd_create("selection", MFD_CLOEXEC);
+  const absl::Cleanup close_selection = [&] { close(selection); };
+  postgres::Command restore;
+  restore.words = {absl::StrCat(programs_.folder, "/pg_restore"),
+                   "--no-owner",
+                   "--no-privileges",
+                   "--no-tablespaces",
+                   "--use-list=/dev/stdin",
+                   "--file=-",
+                   std::filesystem::absolute(file_)};
+  restore.input = selection;
+  restore.output = script.ends[1];
+  bool complete = script.Write(absl::StrCat("BEGIN;\n", before)) &&
+                  write(selection, selection_.data(), selection_.size()) ==
+                      static_cast<ssize_t>(selection_.size());
+  absl::StatusOr<postgres::Outcome> restored =
+      postgres::RunToEnd(std::move(restore));
+  complete = complete && restored.ok() && restored->exit_code == 0 &&
+             script.Write(absl::StrCat(after, "\nCOMMIT;\n"));
+  script.CloseWriter();
+  const std::string complaint = FirstComplaint(errors.ReadToEnd());
+  const int exit_code = postgres::WaitForEnd(pid);
+
+  if (exit_code == 0 && complete) return absl::OkStatus();
+  constexpr int kConnectionLost = 2;
+  if (exit_code == kConnectionLost && complete) {
+    return absl::UnavailableError(
+        "the connection was lost while PostgreSQL finished: whether the backup "
+        "was restored, 'userprofile-server schema check' may tell");
+  }
+  USERPROFILE_RETURN_IF_ERROR(restored.status());
+  return absl::FailedPreconditionError(absl::StrCat(
+      "nothing was restored, nothing was changed: ",
+      exit_code != 0 ? complaint
+                     : absl::StrCat(file_, " can't be read to its end: ",
+                                    FirstComplaint(restored->output))));
+}
+
+}  // namespace userprofile::schema

@@ -1,0 +1,316 @@
+#include "server/schema/backup.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/postgres/binaries.h"
+#include "server/postgres/process.h"
+#include "server/schema/archive.h"
+#include "server/schema/damages_testing.h"
+#include "server/schema/inspector.h"
+#include "server/schema/migrator.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/test_database.h"
+
+namespace userprofile::schema {
+namespace {
+
+namespace fs = std::filesystem;
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+using ::userprofile::testing::TempDir;
+using ::userprofile::testing::TestDatabase;
+
+// The migrated table with the two users.
+void CreateMigratedTable(const TestDatabase& database) {
+  CreateUnmigratedTable(database);
+  ASSERT_TRUE(Migrate(database.session_factory()).ok());
+}
+
+absl::Status Create(const TestDatabase& database, const std::string& file) {
+  return CreateBackup(database.session_factory(), database.conninfo(), file);
+}
+
+absl::StatusOr<RestoreResult> Restore(const TestDatabase& database,
+                                      const std::string& file,
+                                      bool replace = false) {
+  RestoreOptions options;
+  options.replace = replace;
+  return RestoreBackup(database.session_factory(), database.conninfo(), file,
+                       options);
+}
+
+std::vector<std::string> FilesIn(const TempDir& directory) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(directory.path())) {
+    names.push_back(entry.path().filename());
+  }
+  return names;
+}
+
+class BackupTest : public ::testing::Test {
+ protected:
+  TempDir directory_;
+  const std::string file_ = directory_ / "users.dump";
+  TestDatabase database_;
+  TestDatabase other_;
+};
+
+TEST_F(BackupTest, RestoresEveryRowColumnAndIndexToAnEmptyDatabase) {
+  CreateMigratedTable(database_);
+  ASSERT_TRUE(Create(database_, file_).ok());
+  EXPECT_THAT(FilesIn(directory_), ElementsAre("users.dump"));
+  struct stat info;
+  ASSERT_EQ(stat(file_.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0600u);
+
+  const auto result = Restore(other_, file_);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->report.breaches, IsEmpty());
+  EXPECT_FALSE(result->report.migrations_pending);
+  EXPECT_THAT(result->left_out, IsEmpty());
+  EXPECT_EQ(Dump(other_, "*"), Dump(database_, "*"));
+}
+
+TEST_F(BackupTest, RestoresOverAnEmptyTableButNotOverUsers) {
+  CreateMigratedTable(database_);
+  ASSERT_TRUE(Create(database_, file_).ok());
+  ASSERT_TRUE(Migrate(other_.session_factory()).ok());
+  ASSERT_TRUE(Restore(other_, file_).ok());
+
+  other_.Execute("UPDATE users SET first_name = 'newer'");
+  const std::string before = Dump(other_, "*");
+  const auto refused = Restore(other_, file_);
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused.status()));
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("--replace"));
+  EXPECT_EQ(Dump(other_, "*"), before);
+
+  const auto replaced = Restore(other_, file_, true);
+  ASSERT_TRUE(replaced.ok()) << replaced.status();
+  EXPECT_THAT(replaced->report.breaches, IsEmpty());
+  EXPECT_EQ(Dump(other_, "*"), Dump(database_, "*"));
+  other_.Execute(absl::StrCat("SET search_path = ", replaced->moved_to,
+                              "; CREATE VIEW public.old AS SELECT * FROM "
+                              "users"));
+  EXPECT_EQ(other_
+                .Execute("SELECT count(*) FROM old WHERE first_name = "
+                         "'newer'")
+                .Int64(0, 0),
+            2);
+}
+
+TEST_F(BackupTest, BringsBackATableThatWasDropped) {
+  CreateMigratedTable(database_);
+  ASSERT_TRUE(Create(database_, file_).ok());
+  const std::string before = Dump(database_, "*");
+  database_.Execute("DROP TABLE users");
+  const auto result = Restore(database_, file_);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->report.breaches, IsEmpty());
+  EXPECT_FALSE(result->report.migrations_pending);
+  EXPECT_EQ(Dump(database_, "*"), before);
+}
+
+TEST_F(BackupTest, KeepsOwnersAndRightsOfWhatItReplaces) {
+  CreateMigratedTable(database_);
+  ASSERT_TRUE(Create(database_, file_).ok());
+  database_.Execute(
+      "CREATE ROLE backup_owner; CREATE ROLE backup_reader;"
+      "GRANT CREATE ON SCHEMA public TO backup_owner;"
+      "ALTER TABLE users OWNER TO backup_owner;"
+      "GRANT SELECT ON users, userprofile_migrations TO backup_reader");
+  const auto result = Restore(database_, file_, true);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_TRUE(database_
+                  .Execute("SELECT relowner = 'backup_owner'::regrole"
+                           " AND has_table_privilege('backup_reader',"
+                           "  'users', 'SELECT')"
+                           " AND has_table_privilege('backup_reader',"
+                           "  'userprofile_migrations', 'SELECT')"
+                           " AND NOT has_table_privilege('backup_reader',"
+                           "  'users', 'UPDATE')"
+                           " FROM pg_class WHERE oid = 'users'::regclass")
+                  .Bool(0, 0));
+  database_.Execute(
+      "DROP OWNED BY backup_owner, backup_reader CASCADE;"
+      "DROP ROLE backup_owner, backup_reader");
+}
+
+TEST_F(BackupTest, LeavesOutWhatItDoesNotHold) {
+  CreateLegacyTable(database_);
+  ASSERT_TRUE(Migrate(database_.session_factory()).ok());
+  ASSERT_TRUE(Create(database_, file_).ok());
+  const auto result = Restore(other_, file_);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->left_out, ElementsAre("TRIGGER public users log_users"));
+  EXPECT_EQ(Dump(other_, "*"), Dump(database_, "*"));
+}
+
+TEST_F(BackupTest, OverwritesNothing) {
+  CreateMigratedTable(database_);
+  std::ofstream(file_) << "mine";
+  const absl::Status status = Create(database_, file_);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("File exists"));
+  std::string content;
+  std::ifstream(file_) >> content;
+  EXPECT_EQ(content, "mine");
+  EXPECT_THAT(FilesIn(directory_), SizeIs(1));
+}
+
+TEST_F(BackupTest, LeavesNothingBehindWhenItFails) {
+  EXPECT_THAT(std::string(Create(database_, file_).message()),
+              HasSubstr("no table users"));
+  EXPECT_THAT(std::string(Create(database_, "/nowhere/users.dump").message()),
+              HasSubstr("No such file or directory"));
+
+  // pg_dump may not read what users is made of.
+  CreateMigratedTable(database_);
+  database_.Execute("CREATE ROLE backup_stranger LOGIN");
+  const absl::Status status = CreateBackup(
+      database_.session_factory(),
+      absl::StrCat(database_.conninfo(), " user=backup_stranger"), file_);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("permission denied"));
+  EXPECT_THAT(FilesIn(directory_), IsEmpty());
+  database_.Execute("DROP ROLE backup_stranger");
+}
+
+TEST_F(BackupTest, SaysThatTheDiskIsFull) {
+  CreateMigratedTable(database_);
+  // Incompressible, so that it does not fit.
+  database_.Execute(
+      "UPDATE users SET phone = (SELECT string_agg(md5(random()::text), '')"
+      " FROM generate_series(1, 20000))");
+  const TempDir small;
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit limit = {100'000, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  const absl::Status status = Create(database_, small / "users.dump");
+  setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_THAT(FilesIn(small), IsEmpty());
+}
+
+TEST_F(BackupTest, RestoresNothingOfAFileThatIsCutOff) {
+  CreateMigratedTable(database_);
+  database_.Execute(
+      "INSERT INTO users (user_id, first_name)"
+      " SELECT i, md5(i::text) FROM generate_series(10, 20000) AS i");
+  ASSERT_TRUE(Create(database_, file_).ok());
+  ASSERT_TRUE(Migrate(other_.session_factory()).ok());
+  const std::uintmax_t size = fs::file_size(file_);
+  for (const double part : {0.9, 0.5, 0.01, 0.0}) {
+    fs::resize_file(file_, static_cast<std::uintmax_t>(part * size));
+    const auto result = Restore(other_, file_, true);
+    EXPECT_TRUE(absl::IsFailedPrecondition(result.status()))
+        << part << " " << result.status();
+    EXPECT_EQ(other_
+                  .Execute("SELECT (SELECT count(*) FROM users) ||"
+                           " (SELECT count(*) FROM pg_namespace"
+                           "  WHERE nspname LIKE 'userprofile%')::text")
+                  .Text(0, 0),
+              "00");
+  }
+}
+
+TEST_F(BackupTest, SeesAUserWhoComesAtTheLastMoment) {
+  CreateMigratedTable(database_);
+  ASSERT_TRUE(Create(database_, file_).ok());
+  ASSERT_TRUE(Migrate(other_.session_factory()).ok());
+  const auto bot = other_.Connect();
+  ASSERT_TRUE(
+      bot->ExecuteScript("BEGIN; INSERT INTO users (user_id) VALUES (7)").ok());
+
+  absl::Status status;
+  std::thread restore([&] { status = Restore(other_, file_).status(); });
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  while (!other_
+              .Execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE "
+                       "query LIKE 'LOCK TABLE%' AND wait_event_type = 'Lock')")
+              .Bool(0, 0) &&
+         absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  EXPECT_TRUE(bot->ExecuteScript("COMMIT").ok());
+  restore.join();
+  EXPECT_THAT(std::string(status.message()), HasSubstr("holds users by now"));
+  EXPECT_EQ(Dump(other_, "user_id"), "(7)");
+}
+
+TEST_F(BackupTest, RefusesWhatIsNoBackupOfTheService) {
+  std::ofstream(file_) << "SELECT 1;";
+  EXPECT_THAT(std::string(Restore(database_, file_).status().message()),
+              HasSubstr("is no backup that can be read"));
+  database_.Execute("CREATE TABLE orders (user_id bigint)");
+  postgres::Command dump;
+  dump.words = {
+      absl::StrCat(
+          postgres::FindClientPrograms(postgres::kOldestMajorVersion)->folder,
+          "/pg_dump"),
+      "--format=custom", "--file=" + (directory_ / "orders.dump"),
+      "--dbname=" + database_.conninfo()};
+  ASSERT_EQ(postgres::RunToEnd(dump)->exit_code, 0);
+  EXPECT_THAT(
+      std::string(
+          Restore(database_, directory_ / "orders.dump").status().message()),
+      HasSubstr("is no backup of this service: it holds other tables"));
+  EXPECT_THAT(
+      std::string(Restore(database_, directory_ / "none").status().message()),
+      HasSubstr("No such file"));
+}
+
+TEST_F(BackupTest, ChangesNothingWhenPostgresqlRefusesIt) {
+  database_.Execute(
+      "CREATE TYPE mood AS ENUM ('good'); CREATE SCHEMA bot;"
+      "CREATE TABLE users (user_id bigint PRIMARY KEY, mood mood)");
+  ASSERT_TRUE(Create(database_, file_).ok());
+  CreateMigratedTable(other_);
+  const std::string before = Dump(other_, "*");
+  const auto result = Restore(other_, file_, true);
+  EXPECT_THAT(std::string(result.status().message()),
+              HasSubstr("42704: type \"public.mood\" does not exist"));
+  EXPECT_EQ(Dump(other_, "*"), before);
+
+  // A backup of another schema than the one that is served from.
+  database_.Execute(
+      "DROP TABLE users; CREATE TABLE bot.users (user_id bigint)");
+  ASSERT_TRUE(CreateBackup(
+                  [&]() -> absl::StatusOr<std::unique_ptr<postgres::Session>> {
+                    auto session = database_.Connect();
+                    EXPECT_TRUE(
+                        session->ExecuteScript("SET search_path = bot").ok());
+                    return session;
+                  },
+                  database_.conninfo(), directory_ / "bot.dump")
+                  .ok());
+  EXPECT_THAT(
+      std::string(Restore(other_, directory_ / "bot.dump").status().message()),
+      HasSubstr("is of schema bot, which is not in"));
+}
+
+TEST(ComplaintTest, QuotesNoRow) {
+  EXPECT_EQ(FirstComplaint("NOTICE\npsql:<stdin>:3: ERROR:  22P02: invalid "
+                           "input syntax for type bigint: \"secret\"\n"),
+            "SQLSTATE 22P02, a row was refused");
+  EXPECT_EQ(FirstComplaint("ERROR:  42P01: relation \"x\" does not exist\nx"),
+            "ERROR:  42P01: relation \"x\" does not exist");
+  EXPECT_EQ(FirstComplaint("pg_restore: error: no\nDETAIL: secret"),
+            "pg_restore: error: no");
+}
+
+}  // namespace
+}  // namespace userprofile::schema

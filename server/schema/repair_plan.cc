@@ -1,0 +1,294 @@
+#include "server/schema/repair_plan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "server/schema/remedies.h"
+
+namespace userprofile::schema {
+namespace {
+
+using Kind = RepairAction::Kind;
+
+constexpr int kBatchRows = 5000;
+constexpr int kListed = 20;  // of groups of users, and of each group
+
+// What the rows of users hold where NULL must not be: what NULL meant to the
+// bots. Whose first contact nobody recorded was there at the latest at the
+// oldest time known.
+const char* MeaningOfNull(absl::string_view column) {
+  if (column == "is_active") return "true";
+  if (column == "onboarding_completed") return "false";
+  if (column == "revision") return "1";
+  if (column == "created_at") {
+    return "LEAST(last_seen_at AT TIME ZONE 'UTC', last_activity AT TIME ZONE "
+           "'UTC', updated_at, now() AT TIME ZONE 'UTC')";
+  }
+  return nullptr;
+}
+
+// What a column that was lost can be filled with from the others; nullptr if
+// its default, or NULL, is right. Whoever left a real name and a nickname had
+// answered the questions.
+const char* ValueForLost(absl::string_view column) {
+  if (column == "onboarding_completed") {
+    return "coalesce(real_name::text ~ '\\S' AND nickname::text ~ '\\S', "
+           "false)";
+  }
+  return column == "created_at" ? MeaningOfNull(column) : nullptr;
+}
+
+// A text that lists the groups of users that share a value of `column`, by
+// their ids: never by the value.
+std::string SharedBy(absl::string_view column) {
+  return absl::StrFormat(
+      "SELECT CASE WHEN count(*) > 0 THEN count(*) || ' in all: users ' || "
+      "string_agg(ids, '; users ' ORDER BY first) FILTER (WHERE rank <= %d) "
+      "END FROM (SELECT min(user_id) AS first, rank() OVER (ORDER BY "
+      "min(user_id)) AS rank, array_to_string((array_agg(user_id ORDER BY "
+      "user_id))[1:%d], ', ') || CASE WHEN count(*) > %d THEN ' and ' || "
+      "count(*) - %d || ' more' ELSE '' END AS ids FROM users WHERE %s IS NOT "
+      "NULL GROUP BY %s HAVING count(*) > 1) AS shared",
+      kListed, kListed, kListed, kListed, column, column);
+}
+
+class Planner {
+ public:
+  explicit Planner(const Report& report) : report_(report) {}
+
+  std::vector<RepairStep> Run() {
+    MendPersistence();
+    AddColumns();
+    for (const Column& column : UsersContract().columns) AlterColumn(column);
+    for (const Column& column : UsersContract().columns) {
+      AddFilledColumn(column);
+      ForbidNull(column);
+    }
+    for (const Breach& breach : report_.breaches) {
+      if (breach.fault == Fault::kPrimaryKeyMissing) AddPrimaryKey(breach);
+    }
+    for (const Breach& breach : report_.breaches) BuildIndex(breach);
+    for (const Breach& breach : report_.breaches) {
+      if (breach.fault == Fault::kRightsMissing) {
+        steps_.push_back(
+            {{breach.object}, {{Kind::kTransaction, breach.remedy}}});
+      }
+    }
+    for (const Breach& breach : report_.breaches) {
+      if (breach.fault == Fault::kForPerson) {
+        steps_.push_back({{breach.object}, {}, false, breach.remedy});
+      }
+    }
+    return std::move(steps_);
+  }
+
+ private:
+  const Breach* Find(const Column& column, Fault fault) const {
+    const auto breach = std::find_if(
+        report_.breaches.begin(), report_.breaches.end(), [&](const Breach& b) {
+          return b.column == &column && b.fault == fault;
+        });
+    return breach == report_.breaches.end() ? nullptr : &*breach;
+  }
+
+  // By its name in its schema: a search path could hold another one.
+  std::string Qualified(absl::string_view index) const {
+    return absl::StrCat(report_.schema, ".", index);
+  }
+
+  void MendPersistence() {
+    for (const Breach& breach : report_.breaches) {
+      if (breach.fault != Fault::kUnlogged) continue;
+      steps_.push_back(
+          {{breach.object}, {{Kind::kTransaction, breach.remedy}}, true});
+    }
+  }
+
+  // Those that nothing has to be found out for. PostgreSQL takes a default into
+  // account without touching a row.
+  void AddColumns() {
+    RepairStep step;
+    std::vector<std::string> clauses;
+    for (const Column& column : UsersContract().columns) {
+      const Breach* breach = Find(column, Fault::kColumnMissing);
+      if (breach == nullptr || ValueForLost(column.name) != nullptr) continue;
+      step.objects.push_back(breach->object);
+      clauses.push_back(
+          absl::StrCat("ADD COLUMN ", column.name, " ", column.type,
+                       column.nullable ? "" : " NOT NULL",
+                       column.default_value == nullptr
+                           ? ""
+                           : absl::StrCat(" DEFAULT ", DefaultOf(column))));
+    }
+    if (clauses.empty()) return;
+    step.actions.push_back(
+        {Kind::kTransaction,
+         absl::StrCat("ALTER TABLE users ", absl::StrJoin(clauses, ", "))});
+    steps_.push_back(std::move(step));
+  }
+
+  // All of a column's clauses that need no look at the rows, in the order in
+  // which PostgreSQL accepts them.
+  void AlterColumn(const Column& column) {
+    // Its type comes first.
+    if (Find(column, Fault::kForPerson) != nullptr) return;
+    RepairStep step;
+    std::vector<std::string> statements;
+    const auto add = [&](Fault fault) {
+      const Breach* breach = Find(column, fault);
+      if (breach == nullptr) return false;
+      step.objects = {breach->object};
+      statements.push_back(breach->remedy);
+      return true;
+    };
+    add(Fault::kColumnGenerated);
+    add(Fault::kColumnIdentity);
+    if (column.nullable) add(Fault::kColumnNullability);
+    if (column.default_value == nullptr) add(Fault::kColumnDefault);
+    if (add(Fault::kColumnType)) {
+      const absl::string_view found = Find(column, Fault::kColumnType)->found;
+      step.rewrites_table = ChangeRewritesTable(column, found);
+    }
+    if (column.default_value != nullptr) add(Fault::kColumnDefault);
+    if (statements.empty()) return;
+    step.actions.push_back(
+        {Kind::kTransaction, absl::StrJoin(statements, "; ")});
+    steps_.push_back(std::move(step));
+  }
+
+  // A column that can be filled from others. By a change of type: no trigger of
+  // others shall take it for a change of the profile, and the column is there
+  // filled or not at all.
+  void AddFilledColumn(const Column& column) {
+    const Breach* breach = Find(column, Fault::kColumnMissing);
+    const char* value = ValueForLost(column.name);
+    if (breach == nullptr || value == nullptr) return;
+    steps_.push_back(
+        {{breach->object},
+         {{Kind::kTransaction,
+           absl::StrFormat("ALTER TABLE users ADD COLUMN %1$s %2$s; ALTER "
+                           "TABLE users ALTER COLUMN %1$s TYPE %2$s USING "
+                           "%3$s, ALTER COLUMN %1$s SET DEFAULT %4$s, ALTER "
+                           "COLUMN %1$s SET NOT NULL",
+                           column.name, column.type, value,
+                           DefaultOf(column))}},
+         true});
+  }
+
+  void ForbidNull(const Column& column) {
+    const Breach* breach = Find(column, Fault::kColumnNullability);
+    if (breach == nullptr || column.nullable ||
+        Find(column, Fault::kForPerson) != nullptr) {
+      return;
+    }
+    RepairStep step;
+    step.objects = {breach->object};
+    const char* value = MeaningOfNull(column.name);
+    if (value == nullptr) {
+      step.actions = {
+          {Kind::kRequireNone,
+           absl::StrFormat("SELECT CASE WHEN count(*) > 0 THEN count(*) || ' "
+                           "rows have no %1$s' END FROM users WHERE %1$s IS "
+                           "NULL",
+                           column.name),
+           absl::StrFormat("find out whose they are, or delete them: SELECT * "
+                           "FROM users WHERE %s IS NULL",
+                           column.name)},
+          {Kind::kTransaction, breach->remedy}};
+    } else {
+      const std::string update =
+          absl::StrFormat("UPDATE users SET %1$s = %2$s WHERE %1$s IS NULL",
+                          column.name, value);
+      step.actions = {
+          {Kind::kBatches,
+           absl::StrFormat("%s AND ctid = ANY (ARRAY(SELECT ctid FROM users "
+                           "WHERE %s IS NULL LIMIT %d))",
+                           update, column.name, kBatchRows),
+           absl::StrFormat("SELECT count(*) FROM users WHERE %s IS NULL",
+                           column.name)},
+          // Those that came meanwhile. Deferred triggers of others must run
+          // before the table can be altered.
+          {Kind::kTransaction,
+           absl::StrCat("LOCK TABLE users; ", update,
+                        "; SET CONSTRAINTS ALL IMMEDIATE; ", breach->remedy)}};
+    }
+    steps_.push_back(std::move(step));
+  }
+
+  // Built beside the traffic under a name that is ours, then made the key.
+  void AddPrimaryKey(const Breach& breach) {
+    const absl::string_view key = UsersContract().primary_key;
+    constexpr char kName[] = "userprofile_users_pkey";
+    const std::string drop =
+        absl::StrCat("DROP INDEX CONCURRENTLY IF EXISTS ", Qualified(kName));
+    steps_.push_back(
+        {{breach.object},
+         {{Kind::kRequireNone, SharedBy(key),
+           absl::StrFormat(
+               "users have more than one row; decide which one stays: SELECT "
+               "%1$s, count(*) FROM users GROUP BY %1$s HAVING count(*) > 1",
+               key)},
+          {Kind::kConcurrently, drop},
+          {Kind::kConcurrently,
+           absl::StrFormat("CREATE UNIQUE INDEX CONCURRENTLY %s ON users (%s)",
+                           kName, key),
+           drop},
+          {Kind::kTransaction,
+           absl::StrFormat("ALTER TABLE users ADD CONSTRAINT users_pkey "
+                           "PRIMARY KEY USING INDEX %s",
+                           kName),
+           drop}}});
+  }
+
+  void BuildIndex(const Breach& breach) {
+    if (breach.fault != Fault::kIndexMissing &&
+        breach.fault != Fault::kIndexInvalid &&
+        breach.fault != Fault::kIndexElse) {
+      return;
+    }
+    const Index& index = *breach.index;
+    RepairStep step;
+    step.objects = {breach.object};
+    if (index.unique) {
+      step.actions.push_back(
+          {Kind::kRequireNone, SharedBy(index.column),
+           absl::StrFormat(
+               "users share a %1$s (an empty one counts), which must be "
+               "unique; clear all but one of each: SELECT %1$s, "
+               "array_agg(user_id) FROM users WHERE %1$s IS NOT NULL GROUP BY "
+               "%1$s HAVING count(*) > 1",
+               index.column)});
+    }
+    const std::string drop = absl::StrCat("DROP INDEX CONCURRENTLY IF EXISTS ",
+                                          Qualified(index.name));
+    if (breach.fault == Fault::kIndexInvalid) {
+      step.actions.push_back({Kind::kConcurrently, drop});
+    } else if (breach.fault == Fault::kIndexElse) {
+      step.actions.push_back(
+          {Kind::kTransaction,
+           absl::StrFormat("ALTER INDEX %s RENAME TO %s_set_aside",
+                           Qualified(index.name), index.name)});
+    }
+    step.actions.push_back(
+        {Kind::kConcurrently,
+         absl::StrFormat("CREATE %sINDEX CONCURRENTLY %s ON users (%s)",
+                         index.unique ? "UNIQUE " : "", index.name,
+                         index.column),
+         drop});
+    steps_.push_back(std::move(step));
+  }
+
+  const Report& report_;
+  std::vector<RepairStep> steps_;
+};
+
+}  // namespace
+
+std::vector<RepairStep> PlanRepair(const Report& report) {
+  return Planner(report).Run();
+}
+
+}  // namespace userprofile::schema

@@ -1,0 +1,189 @@
+// The service with the two roles of deploy/postgres/roles.sql.
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "tests/stories/load.h"
+#include "tests/support/program.h"
+#include "tests/support/server_program.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/test_database.h"
+
+namespace userprofile::testing {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+
+class RolesTest : public ::testing::Test {
+ protected:
+  RolesTest() {
+    CreateRoles();
+    const Outcome migrated = Run({"migrate", "up"}, migrator_);
+    EXPECT_EQ(migrated.exit_code, 0) << migrated.errors;
+    CreateRoles();
+  }
+
+  ~RolesTest() override {
+    database_.Execute(
+        "DROP OWNED BY story_migrator, story_server CASCADE;"
+        "DROP ROLE story_migrator, story_server");
+  }
+
+  std::string As(const std::string& role) const {
+    return absl::StrCat(database_.conninfo(), " user=", role);
+  }
+
+  void CreateRoles() {
+    const Outcome outcome =
+        RunProgram({{"/usr/bin/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-v",
+                     "migrator=story_migrator", "-v", "server=story_server",
+                     "-f", ROLES_SQL, database_.conninfo()}});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  }
+
+  // A command of the server program.
+  Outcome Run(std::vector<std::string> words, const std::string& database) {
+    words.insert(words.begin(), "userprofile-server");
+    words.insert(words.end(), {"--database", database});
+    return RunProgram({words});
+  }
+
+  // Calls every RPC that writes or reads.
+  void ExpectServed(std::int64_t user) {
+    const auto stub = server_.NewStub();
+    v1::UpsertUserResponse upserted;
+    grpc::Status status = Upsert(*stub, user, &upserted);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    v1::GetProfileResponse got;
+    status = Get(*stub, user, &got);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+
+    grpc::ClientContext context;
+    v1::CompleteOnboardingRequest request;
+    request.set_user_id(user);
+    request.mutable_answers()->set_real_name("Sara");
+    request.mutable_answers()->set_nickname(absl::StrCat("sara", user));
+    v1::CompleteOnboardingResponse completed;
+    status = stub->CompleteOnboarding(&context, request, &completed);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+  }
+
+  TestDatabase database_;
+  TempDir directory_;
+  const std::string migrator_ = As("story_migrator");
+  const std::string serving_ = As("story_server");
+  ServerProgram server_{serving_};
+};
+
+TEST_F(RolesTest, TheServingRoleServesAndCanDoNoMore) {
+  const Outcome check = Run({"schema", "check"}, serving_);
+  EXPECT_EQ(check.exit_code, 0) << check.output << check.errors;
+  EXPECT_EQ(Run({"migrate", "status"}, serving_).exit_code, 0);
+  EXPECT_EQ(
+      Run({"schema", "check", "--serving-role", "story_server"}, migrator_)
+          .exit_code,
+      0);
+  server_.StartReady();
+  ExpectServed(1);
+
+  for (const char* sql :
+       {"DROP TABLE users", "ALTER TABLE users ADD x integer",
+        "DELETE FROM users", "TRUNCATE users", "DROP INDEX idx_users_nickname",
+        "CREATE INDEX ON users (phone)", "DELETE FROM userprofile_migrations",
+        "UPDATE userprofile_migrations SET name = ''",
+        "DROP TABLE userprofile_migrations", "SET ROLE story_migrator"}) {
+    const Outcome outcome =
+        RunProgram({{"/usr/bin/psql", "-X", "-c", sql, serving_}});
+    EXPECT_EQ(outcome.exit_code, 1) << sql;
+    EXPECT_THAT(outcome.errors, AnyOf(HasSubstr("permission denied"),
+                                      HasSubstr("must be owner")))
+        << sql;
+  }
+}
+
+TEST_F(RolesTest, TheMigratorRepairsUnderAServingService) {
+  server_.StartReady();
+  ExpectServed(1);
+  database_.Execute("ALTER TABLE users DROP COLUMN last_name");
+  server_.AwaitNotReady("users.last_name is missing");
+
+  Outcome refused = Run({"schema", "repair", "--no-backup"}, serving_);
+  EXPECT_EQ(refused.exit_code, 3) << refused.errors;
+  EXPECT_THAT(refused.output, HasSubstr("as the role that owns users"));
+
+  // Nothing without a word about the backup.
+  EXPECT_EQ(Run({"schema", "repair"}, migrator_).exit_code, 2);
+  EXPECT_EQ(Run({"schema", "repair", "--dry-run"}, migrator_).exit_code, 3);
+  EXPECT_EQ(Run({"schema", "check"}, migrator_).exit_code, 3);
+
+  const Outcome repaired = Run({"schema", "repair", "--backup-dir",
+                                directory_.path(), "--output", "json"},
+                               migrator_);
+  EXPECT_EQ(repaired.exit_code, 0) << repaired.output << repaired.errors;
+  const auto json = nlohmann::json::parse(repaired.output);
+  EXPECT_EQ(json["ready"], true);
+  EXPECT_EQ(json["steps"][0]["state"], "done");
+  EXPECT_THAT(repaired.errors, HasSubstr(directory_ / "users-"));
+  server_.AwaitReady();
+  ExpectServed(2);
+  EXPECT_EQ(Run({"schema", "repair"}, migrator_).exit_code, 0);
+}
+
+TEST_F(RolesTest, ABackupIsRestoredUnderAServingService) {
+  server_.StartReady();
+  ExpectServed(1);
+  const std::string file = directory_ / "users.dump";
+  const Outcome created = Run({"backup", "create", file}, serving_);
+  EXPECT_EQ(created.exit_code, 0) << created.errors;
+
+  ExpectServed(2);
+  EXPECT_EQ(Run({"backup", "restore", file}, migrator_).exit_code, 1);
+  const Outcome restored =
+      Run({"backup", "restore", "--replace", file}, migrator_);
+  EXPECT_EQ(restored.exit_code, 0) << restored.output << restored.errors;
+  EXPECT_EQ(Run({"schema", "check"}, serving_).exit_code, 0);
+
+  server_.AwaitReady();
+  const auto stub = server_.NewStub();
+  v1::UpsertUserResponse upserted;
+  ASSERT_TRUE(Upsert(*stub, 1, &upserted).ok());
+  EXPECT_FALSE(upserted.created());
+  EXPECT_TRUE(upserted.profile().onboarding_completed());
+  ASSERT_TRUE(Upsert(*stub, 2, &upserted).ok());
+  EXPECT_TRUE(upserted.created());
+}
+
+TEST(BackupProgramTest, WorksOnAnEmbeddedDatabase) {
+  const TempDir directory;
+  const std::string embedded =
+      absl::StrCat("embedded:", directory / "database");
+  const std::string file = directory / "users.dump";
+  {
+    ServerProgram server(embedded);
+    server.StartReady();
+    v1::UpsertUserResponse upserted;
+    ASSERT_TRUE(Upsert(*server.NewStub(), 1, &upserted).ok());
+    const Outcome created =
+        RunProgram({{"userprofile-server", "backup", "create", file,
+                     "--database", embedded}});
+    EXPECT_EQ(created.exit_code, 0) << created.errors;
+  }
+  const std::string other = absl::StrCat("embedded:", directory / "other");
+  const Outcome restored =
+      RunProgram({{"userprofile-server", "backup", "restore", file,
+                   "--database", other, "--output", "json"}});
+  EXPECT_EQ(restored.exit_code, 0) << restored.output << restored.errors;
+  ServerProgram server(other);
+  server.StartReady();
+  v1::UpsertUserResponse upserted;
+  ASSERT_TRUE(Upsert(*server.NewStub(), 1, &upserted).ok());
+  EXPECT_FALSE(upserted.created());
+}
+
+}  // namespace
+}  // namespace userprofile::testing
