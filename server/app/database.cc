@@ -93,7 +93,7 @@ absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
               "there is no database in ", directory,
               "; 'userprofile-server serve' and 'migrate up' make one"));
         }
-        const absl::Status status =
+        absl::Status status =
             Own(directory, use == Use::kServe ? DirectoryHolder::kServer
                                               : DirectoryHolder::kCommand);
         // Or somebody was faster.
@@ -105,7 +105,7 @@ absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
       }
       case DirectoryHolder::kServer: {
         if (use == Use::kServe) {
-          const absl::Status status = Own(directory, DirectoryHolder::kServer);
+          absl::Status status = Own(directory, DirectoryHolder::kServer);
           // Or it is a command that had not said so yet.
           if (status.ok() || postgres::EmbeddedCluster::HolderOf(directory) !=
                                  DirectoryHolder::kCommand) {
@@ -116,7 +116,7 @@ absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
         conninfo_ =
             postgres::EmbeddedCluster::ConninfoIfRunning(directory).value_or(
                 "");
-        const absl::Status status =
+        absl::Status status =
             conninfo_.empty() ? absl::UnavailableError("the server has ended")
                               : Sessions()().status();
         if (status.ok() || absl::Now() > give_up) return status;

@@ -104,7 +104,7 @@ bool IsToDo(MigrationState state) {
 }
 
 std::string Explain(const MigrationStatus& status) {
-  const std::string label = Label(status.version, status.name);
+  std::string label = Label(status.version, status.name);
   switch (status.state) {
     case MigrationState::kPending:
       return absl::StrCat(label, " is pending");
@@ -172,16 +172,17 @@ absl::StatusOr<std::vector<MigrationStatus>> ReadMigrationStatus(
   }
 
   std::vector<MigrationStatus> result;
+  for (auto& [version, status] : by_version) {
+    result.push_back(std::move(status));
+  }
   bool later_applied = false;
-  for (auto entry = by_version.rbegin(); entry != by_version.rend(); ++entry) {
-    MigrationStatus& status = result.emplace_back(std::move(entry->second));
+  std::for_each(result.rbegin(), result.rend(), [&](MigrationStatus& status) {
     if (status.state != MigrationState::kPending) {
       later_applied = true;
     } else if (later_applied) {
       status.state = MigrationState::kLate;
     }
-  }
-  std::reverse(result.begin(), result.end());
+  });
   return result;
 }
 

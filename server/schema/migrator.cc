@@ -88,9 +88,10 @@ class Migrator {
   }
 
   absl::Status OpenHistory() {
-    auto history = History::Open(*session_, options_.tool_version);
-    if (history.ok()) history_.emplace(*std::move(history));
-    return history.status();
+    USERPROFILE_ASSIGN_OR_RETURN(
+        History history, History::Open(*session_, options_.tool_version));
+    history_.emplace(std::move(history));
+    return absl::OkStatus();
   }
 
   // If the schema is as needed, and else nothing.
