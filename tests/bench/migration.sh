@@ -65,14 +65,17 @@ worst=0 failed=0
 window() {
   local method jobs=()
   for method in upsert get; do
-    "$bin/userprofile-bench" --server "$address" --method "$method" \
+    "$bin/userprofile-bench" --server "$address" --mix "$method" \
       --in-flight "$in_flight" --users "$users" --seconds "$seconds" \
       >"$data/$method.out" &
     jobs+=($!)
   done
   for job in "${jobs[@]}"; do wait "$job" || failed=1; done
-  sed 's/^/  /' "$data/upsert.out" "$data/get.out"
-  p99=$(sed -n 's/.*p99 \([0-9.]*\) ms.*/\1/p' \
+  for method in upsert get; do
+    sed -n 's/.*"per_second":\([0-9]*\).*"failures":\({[^}]*}\).*"p50_us":\([0-9]*\).*"p99_us":\([0-9]*\).*"max_us":\([0-9]*\).*/  '"$method"': \1 calls per second, p50 \3 us, p99 \4 us, longest \5 us, failures \2/p' \
+      "$data/$method.out"
+  done
+  p99=$(sed -n 's/.*"p99_us":\([0-9]*\).*/\1/p' \
     "$data/upsert.out" "$data/get.out" | sort -g | tail -1)
 }
 
@@ -112,7 +115,7 @@ windows_while $!
 wait_attempts=$(grep -c 'waits for a lock' "$data/migrate.log" || true)
 echo "  the migration tried $((wait_attempts + 1)) times"
 
-echo "p99 before $before ms, during $during ms, with the table held $worst ms"
+echo "p99 before $before us, during $during us, with the table held $worst us"
 if ((failed)) || awk "BEGIN { exit !($during >= 5 * $before) }"; then
   echo "NOT as it should be: a call failed, or p99 grew five times" >&2
   exit 1

@@ -1,0 +1,102 @@
+#include "tests/bench/requests.h"
+
+#include <random>
+#include <sstream>
+
+#include "grpc/health/v1/health.pb.h"
+#include "userprofile/v1/user_profile_service.pb.h"
+
+namespace userprofile::bench {
+namespace {
+
+struct Method {
+  const char* name;
+  const char* path;
+  std::string (*serialize)(std::int64_t user);
+};
+
+std::string Check(std::int64_t) {
+  return grpc::health::v1::HealthCheckRequest().SerializeAsString();
+}
+
+std::string Get(std::int64_t user) {
+  v1::GetProfileRequest request;
+  request.set_user_id(user);
+  return request.SerializeAsString();
+}
+
+// The same contact whenever it is made, and what run.sh lets pgbench write.
+std::string Upsert(std::int64_t user) {
+  v1::UpsertUserRequest request;
+  request.set_user_id(user);
+  v1::Identity* identity = request.mutable_identity();
+  identity->set_first_name("Test");
+  identity->set_last_name("User");
+  identity->set_username("user" + std::to_string(user));
+  identity->set_language_code("en");
+  return request.SerializeAsString();
+}
+
+std::string Onboard(std::int64_t user) {
+  v1::CompleteOnboardingRequest request;
+  request.set_user_id(user);
+  v1::OnboardingAnswers* answers = request.mutable_answers();
+  answers->set_real_name("Test User");
+  answers->set_nickname("nick" + std::to_string(user));
+  answers->set_study_track("science");
+  return request.SerializeAsString();
+}
+
+constexpr Method kMethods[] = {
+    {"check", "/grpc.health.v1.Health/Check", Check},
+    {"get", "/userprofile.v1.UserProfileService/GetProfile", Get},
+    {"upsert", "/userprofile.v1.UserProfileService/UpsertUser", Upsert},
+    {"onboard", "/userprofile.v1.UserProfileService/CompleteOnboarding",
+     Onboard},
+};
+
+const Method* FindMethod(const std::string& name) {
+  for (const Method& method : kMethods) {
+    if (name == method.name) return &method;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::vector<MixPart> ParseMix(const std::string& text) {
+  std::vector<MixPart> mix;
+  std::istringstream parts(text);
+  for (std::string part; std::getline(parts, part, ',');) {
+    std::istringstream words(part);
+    MixPart parsed{"", 1};
+    std::getline(words, parsed.method, '=');
+    const bool weighted = !words.eof();
+    if (weighted && (!(words >> parsed.weight) || !words.eof())) return {};
+    if (parsed.weight < 1 || FindMethod(parsed.method) == nullptr) return {};
+    mix.push_back(parsed);
+  }
+  return mix;
+}
+
+Requests::Requests(const std::vector<MixPart>& mix, std::int64_t users,
+                   unsigned seed, std::size_t count) {
+  std::vector<const Method*> methods;
+  std::vector<int> weights;
+  for (const MixPart& part : mix) {
+    methods.push_back(FindMethod(part.method));
+    weights.push_back(part.weight);
+  }
+  std::mt19937_64 random(seed);
+  std::discrete_distribution<std::size_t> any_method(weights.begin(),
+                                                     weights.end());
+  std::uniform_int_distribution<std::int64_t> any_user(1, users);
+  requests_.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const Method& method = *methods[any_method(random)];
+    const grpc::Slice bytes(method.serialize(any_user(random)));
+    requests_.push_back({method.path, grpc::ByteBuffer(&bytes, 1)});
+  }
+}
+
+}  // namespace userprofile::bench
