@@ -1,4 +1,4 @@
-#include "server/ops/logging.h"
+#include "ops/logging.h"
 
 #include <cstdlib>
 #include <memory>

@@ -1,4 +1,4 @@
-#include "server/ops/admin_server.h"
+#include "ops/http_server.h"
 
 #include <sys/socket.h>
 
@@ -11,15 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "httplib.h"
-#include "server/base/error_info.h"
 
 namespace userprofile::ops {
 namespace {
-
-constexpr int kThreads = 4;
-constexpr int kReadTimeoutSeconds = 2;
-constexpr int kWriteTimeoutSeconds = 5;
-constexpr char kText[] = "text/plain; charset=utf-8";
 
 struct HostAndPort {
   std::string host;
@@ -50,54 +44,33 @@ void SetSocketOptions(int socket) {
   setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
 }
 
-void Configure(httplib::Server& server) {
-  server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+void Configure(const HttpServerOptions& options, httplib::Server& server) {
+  server.new_task_queue = [threads = options.threads] {
+    return new httplib::ThreadPool(threads);
+  };
   server.set_socket_options(SetSocketOptions);
-  server.set_keep_alive_max_count(1);
-  server.set_keep_alive_timeout(kReadTimeoutSeconds);
-  server.set_read_timeout(kReadTimeoutSeconds);
-  server.set_write_timeout(kWriteTimeoutSeconds);
-  server.set_payload_max_length(1024);
-}
-
-void AddPages(httplib::Server& server, const Readiness& readiness,
-              const Metrics& metrics) {
-  server.Get("/livez", [](const httplib::Request&, httplib::Response& answer) {
-    answer.set_content("ok\n", kText);
-  });
-  server.Get(
-      "/readyz", [&](const httplib::Request&, httplib::Response& answer) {
-        const absl::Status state = readiness.state();
-        if (state.ok()) {
-          answer.set_content("ready\n", kText);
-          return;
-        }
-        answer.status = 503;
-        answer.set_content(
-            absl::StrCat(base::ErrorReason(state), ": ", state.message(), "\n"),
-            kText);
-      });
-  server.Get("/metrics",
-             [&](const httplib::Request&, httplib::Response& answer) {
-               answer.set_content(metrics.Text(),
-                                  "text/plain; version=0.0.4; charset=utf-8");
-             });
+  server.set_tcp_nodelay(true);
+  server.set_keep_alive_max_count(options.requests_per_connection);
+  server.set_keep_alive_timeout(options.read_timeout);
+  server.set_read_timeout(options.read_timeout);
+  server.set_write_timeout(options.write_timeout);
+  server.set_payload_max_length(options.max_body);
 }
 
 }  // namespace
 
-AdminServer::AdminServer() : server_(std::make_unique<httplib::Server>()) {}
+HttpServer::HttpServer() : server_(std::make_unique<httplib::Server>()) {}
 
-absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(
-    absl::string_view address, const Readiness& readiness,
-    const Metrics& metrics) {
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(
+    absl::string_view address, const HttpServerOptions& options,
+    const std::function<void(httplib::Server&)>& add_pages) {
   absl::StatusOr<HostAndPort> parsed = ParseAddress(address);
   if (!parsed.ok()) return parsed.status();
 
-  std::unique_ptr<AdminServer> admin(new AdminServer);
-  httplib::Server& server = *admin->server_;
-  Configure(server);
-  AddPages(server, readiness, metrics);
+  std::unique_ptr<HttpServer> result(new HttpServer);
+  httplib::Server& server = *result->server_;
+  Configure(options, server);
+  add_pages(server);
 
   errno = 0;
   if (parsed->port == 0) {
@@ -110,17 +83,17 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(
         "can't listen on ", address, ": ",
         errno != 0 ? std::strerror(errno) : "there is no such address here"));
   }
-  admin->address_ =
+  result->address_ =
       absl::StrCat(address.substr(0, address.rfind(':')), ":", parsed->port);
-  admin->thread_ = std::thread([&server] { server.listen_after_bind(); });
+  result->thread_ = std::thread([&server] { server.listen_after_bind(); });
   // Stopping works only once it runs, which it does in an instant.
   while (!server.is_running()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  return admin;
+  return result;
 }
 
-AdminServer::~AdminServer() {
+HttpServer::~HttpServer() {
   if (!thread_.joinable()) return;
   server_->stop();
   thread_.join();

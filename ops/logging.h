@@ -1,5 +1,5 @@
-#ifndef USERPROFILE_SERVER_OPS_LOGGING_H_
-#define USERPROFILE_SERVER_OPS_LOGGING_H_
+#ifndef USERPROFILE_OPS_LOGGING_H_
+#define USERPROFILE_OPS_LOGGING_H_
 
 #include <memory>
 #include <string>
@@ -29,4 +29,4 @@ std::unique_ptr<spdlog::formatter> MakeJsonFormatter();
 
 }  // namespace userprofile::ops
 
-#endif  // USERPROFILE_SERVER_OPS_LOGGING_H_
+#endif  // USERPROFILE_OPS_LOGGING_H_
