@@ -1,4 +1,4 @@
-#include "client/adapter/stdin_command.h"
+#include "client/adapter/stdin_run.h"
 
 #include <chrono>
 #include <condition_variable>

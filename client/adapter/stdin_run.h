@@ -1,5 +1,5 @@
-#ifndef USERPROFILE_CLIENT_ADAPTER_STDIN_COMMAND_H_
-#define USERPROFILE_CLIENT_ADAPTER_STDIN_COMMAND_H_
+#ifndef USERPROFILE_CLIENT_ADAPTER_STDIN_RUN_H_
+#define USERPROFILE_CLIENT_ADAPTER_STDIN_RUN_H_
 
 #include <cstddef>
 #include <iosfwd>
@@ -38,4 +38,4 @@ int RunStdin(const StdinOptions& options, Recognizer recognizer,
 
 }  // namespace userprofile::adapter
 
-#endif  // USERPROFILE_CLIENT_ADAPTER_STDIN_COMMAND_H_
+#endif  // USERPROFILE_CLIENT_ADAPTER_STDIN_RUN_H_
