@@ -32,6 +32,7 @@ struct PollCommand {
   PollOptions options;
   std::string bot_api_url = "https://api.telegram.org";
   std::string token_file;
+  std::string poll_timeout = "50s";
 };
 
 int Poll(const PollCommand& command) {
@@ -47,6 +48,8 @@ int Poll(const PollCommand& command) {
         absl::StrCat("no bot token: ", token.status().message(),
                      "; --bot-token-file or USERPROFILE_BOT_TOKEN gives it")));
   }
+  PollOptions options = command.options;
+  (void)absl::ParseDuration(command.poll_timeout, &options.poll_timeout);
   static StopEvent stop;
   StopOnSignals(stop);
   auto sidecar = Sidecar::Start(
@@ -55,9 +58,8 @@ int Poll(const PollCommand& command) {
   if (!sidecar.ok()) return Fail(sidecar.status());
   TelegramApi telegram(*std::move(url), *std::move(token));
   spdlog::info("polling, {}", (*sidecar)->addresses());
-  const absl::Status status =
-      RunPoll(command.options, telegram, (*sidecar)->delivery(),
-              (*sidecar)->metrics(), stop);
+  const absl::Status status = RunPoll(options, telegram, (*sidecar)->delivery(),
+                                      (*sidecar)->metrics(), stop);
   if (!status.ok()) return Fail(status);
   spdlog::info("stopped");
   return kDone;
@@ -76,10 +78,18 @@ void AddPollCommand(CLI::App& app, Run& run) {
   AddFlag(flags, "--bot-token-file", command->token_file,
           "A file that holds the bot token")
       ->type_name("FILE");
+  AddFlag(flags, "--poll-timeout", command->poll_timeout,
+          "How long Telegram shall wait for an update")
+      ->type_name("TIME")
+      ->check(CheckDuration);
   AddFlag(flags, "--in-flight", command->options.in_flight,
           "How many updates the bot gets at once")
       ->type_name("NUMBER")
       ->check(CLI::Range(1, 100));
+  AddFlag(flags, "--attempts", command->options.attempts,
+          "How often the bot gets an update that it answers with an error")
+      ->type_name("NUMBER")
+      ->check(CLI::Range(1, 1000));
   flags->callback(
       [command, &run] { run = [command] { return Poll(*command); }; });
 }

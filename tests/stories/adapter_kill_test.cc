@@ -4,6 +4,7 @@
 // the questions hears them again.
 
 #include <algorithm>
+#include <csignal>
 #include <cstdint>
 #include <map>
 #include <memory>
