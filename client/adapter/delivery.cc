@@ -3,18 +3,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/adapter/profile_json.h"
-#include "client/errors.h"
-#include "client/recognition.h"
 #include "spdlog/spdlog.h"
+#include "userprofile/client/errors.h"
+#include "userprofile/client/recognition.h"
 
 namespace userprofile::adapter {
 namespace {
-
-// Whether the service refuses this contact itself, whenever it is asked.
-bool IsForGood(const absl::Status& status) {
-  return absl::IsInvalidArgument(status) ||
-         client::Reason(status) == "ROW_REJECTED";
-}
 
 bool SaysItIsAway(const BotAnswer& answer) {
   return answer.status == 429 || (answer.status >= 502 && answer.status <= 504);
@@ -32,7 +26,7 @@ absl::StatusOr<BotAnswer> Delivery::Deliver(
     if (response.ok()) {
       recognized = client::RecognitionName(client::RecognitionOf(*response));
       headers[kProfileHeader] = ProfileHeader(response->profile());
-    } else if (IsForGood(response.status())) {
+    } else if (client::IsRefused(response.status())) {
       recognized = "unknown";
       spdlog::error("the service refuses the contact of update {}: {}",
                     update.outcome.update_id.value_or(0),

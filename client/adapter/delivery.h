@@ -8,7 +8,7 @@
 #include "client/adapter/adapter_metrics.h"
 #include "client/adapter/bot.h"
 #include "client/adapter/update_line.h"
-#include "client/profile_client.h"
+#include "userprofile/client/profile_client.h"
 
 namespace userprofile::adapter {
 

@@ -49,7 +49,7 @@ int Poll(const PollCommand& command) {
                      "; --bot-token-file or USERPROFILE_BOT_TOKEN gives it")));
   }
   PollOptions options = command.options;
-  (void)absl::ParseDuration(command.poll_timeout, &options.poll_timeout);
+  options.poll_timeout = DurationOf(command.poll_timeout);
   static StopEvent stop;
   StopOnSignals(stop);
   auto sidecar = Sidecar::Start(

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "client/profile_client.h"
+#include "userprofile/client/profile_client.h"
 
 namespace httplib {
 class Server;

@@ -1,11 +1,9 @@
 #include "client/adapter/sidecar.h"
 
-#include <iostream>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "client/adapter/commands.h"
 #include "client/adapter/http_url.h"
 #include "client/adapter/profile_api.h"
 #include "httplib.h"
@@ -15,18 +13,6 @@ namespace {
 
 constexpr int kApiThreads = 64;
 constexpr int kApiRequestsPerConnection = 1000;
-
-client::ClientOptions OptionsOf(const SidecarFlags& flags) {
-  client::ClientOptions options;
-  options.timeout = flags.service.Timeout();
-  return options;
-}
-
-absl::Duration DurationOf(const std::string& text) {
-  absl::Duration duration;
-  (void)absl::ParseDuration(text, &duration);
-  return duration;
-}
 
 }  // namespace
 
@@ -58,10 +44,11 @@ void AddSidecarFlags(CLI::App* command, SidecarFlags& flags) {
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
 }
 
-Sidecar::Sidecar(const SidecarFlags& flags, HttpUrl bot)
-    : service_(flags.service.server, OptionsOf(flags)),
+Sidecar::Sidecar(const SidecarFlags& flags,
+                 std::unique_ptr<client::ProfileClient> service, HttpUrl bot)
+    : service_(std::move(service)),
       bot_(std::move(bot), DurationOf(flags.forward_timeout)),
-      delivery_(service_, bot_, metrics_) {}
+      delivery_(*service_, bot_, metrics_) {}
 
 absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(
     const SidecarFlags& flags,
@@ -78,14 +65,17 @@ absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(
   const absl::Status logging = ops::SetUpLogging(flags.logging);
   if (!logging.ok()) return logging;
 
-  std::unique_ptr<Sidecar> sidecar(new Sidecar(flags, *std::move(bot)));
+  auto service = Connect(flags.service);
+  if (!service.ok()) return service.status();
+  std::unique_ptr<Sidecar> sidecar(
+      new Sidecar(flags, *std::move(service), *std::move(bot)));
   ops::HttpServerOptions options;
   options.threads = kApiThreads;
   options.requests_per_connection = kApiRequestsPerConnection;
   options.max_body = kMaxProfileRequest;
   auto api = ops::HttpServer::Start(flags.api_listen, options,
                                     [&sidecar](httplib::Server& server) {
-                                      AddProfileApi(sidecar->service_, server);
+                                      AddProfileApi(*sidecar->service_, server);
                                     });
   if (!api.ok()) return api.status();
   sidecar->api_ = *std::move(api);
@@ -117,12 +107,6 @@ absl::Status CheckListen(const std::string& address, bool insecure) {
       "would listen on ", address,
       ", beyond loopback, where callers are not identified; say --insecure if "
       "only trusted programs can reach that address"));
-}
-
-int Fail(const absl::Status& status) {
-  std::cerr << "userprofile-adapter: " << std::string(status.message())
-            << std::endl;
-  return absl::IsInvalidArgument(status) ? kWrongUsage : kFailed;
 }
 
 }  // namespace userprofile::adapter

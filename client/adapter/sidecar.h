@@ -10,10 +10,10 @@
 #include "client/adapter/bot.h"
 #include "client/adapter/delivery.h"
 #include "client/adapter/flags.h"
-#include "client/profile_client.h"
 #include "ops/admin_server.h"
 #include "ops/http_server.h"
 #include "ops/logging.h"
+#include "userprofile/client/profile_client.h"
 
 namespace userprofile::adapter {
 
@@ -47,10 +47,11 @@ class Sidecar {
   std::string addresses() const;
 
  private:
-  Sidecar(const SidecarFlags& flags, HttpUrl bot);
+  Sidecar(const SidecarFlags& flags,
+          std::unique_ptr<client::ProfileClient> service, HttpUrl bot);
 
   AdapterMetrics metrics_;
-  client::ProfileClient service_;
+  const std::unique_ptr<client::ProfileClient> service_;
   Bot bot_;
   Delivery delivery_;
   std::unique_ptr<ops::HttpServer> api_;
@@ -60,9 +61,6 @@ class Sidecar {
 // OK if only this machine can reach the address, or `insecure` says that others
 // may; else INVALID_ARGUMENT, which says what to do.
 absl::Status CheckListen(const std::string& address, bool insecure);
-
-// Tells why the program ends, on stderr, and returns its exit code.
-int Fail(const absl::Status& status);
 
 }  // namespace userprofile::adapter
 

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <iostream>
 #include <memory>
 #include <utility>
@@ -6,7 +8,7 @@
 #include "client/adapter/flags.h"
 #include "client/adapter/stdin_run.h"
 #include "client/adapter/stop_event.h"
-#include "client/profile_client.h"
+#include "userprofile/client/profile_client.h"
 
 namespace userprofile::adapter {
 namespace {
@@ -32,7 +34,9 @@ Example:
   error      nothing is known; see "code", "reason", "message" and "line"
 
 A line that is no update is an error and stops nothing. An update may be given
-any number of times. After a crash, give again what was not printed.
+any number of times. After a crash, give again what was not printed, or use
+--checkpoint FILE and just run it again on the same input; it then stops at an
+update that the service can't take in now.
 
 Exit code: 0 all lines were handled, 1 some were errors or the end was not
 reached, 2 wrong usage. SIGTERM and SIGINT finish what was read; a second one
@@ -46,14 +50,17 @@ struct StdinCommand {
 int Stdin(const StdinCommand& command) {
   static StopEvent stop;
   StopOnSignals(stop);
-  client::ClientOptions options;
-  options.timeout = command.service.Timeout();
-  client::ProfileClient client(command.service.server, options);
+  const auto client = Connect(command.service);
+  if (!client.ok()) return Fail(client.status());
+  std::ios::sync_with_stdio(false);
+  StdinOptions options = command.options;
+  options.output_fd = STDOUT_FILENO;
+  options.progress = ::isatty(STDERR_FILENO) != 0;
   return RunStdin(
-      command.options,
-      [&client](v1::UpsertUserRequest contact,
-                client::Done<client::Recognition> done) {
-        client.Recognize(std::move(contact), std::move(done));
+      options,
+      [&service = **client](v1::UpsertUserRequest contact,
+                            client::Done<client::Recognition> done) {
+        service.Recognize(std::move(contact), std::move(done));
       },
       stop, std::cout, std::cerr);
 }
@@ -70,6 +77,9 @@ void AddStdinCommand(CLI::App& app, Run& run) {
           "How many updates to work on at once")
       ->type_name("NUMBER")
       ->check(CLI::Range(1, 65536));
+  AddFlag(flags, "--checkpoint", command->options.checkpoint,
+          "Keeps in this file how far the input was handled, and goes on there")
+      ->type_name("FILE");
   flags->callback(
       [command, &run] { run = [command] { return Stdin(*command); }; });
 }

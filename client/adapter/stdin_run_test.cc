@@ -1,5 +1,7 @@
 #include "client/adapter/stdin_run.h"
 
+#include <sys/stat.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <future>
@@ -14,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "client/adapter/testing.h"
+#include "tests/support/temp_dir.h"
 
 namespace userprofile::adapter {
 namespace {
@@ -125,6 +128,11 @@ class FlushedLines : public std::stringbuf {
     return 0;
   }
 
+  std::string flushed() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return flushed_;
+  }
+
   void AwaitSubstring(const std::string& text) {
     std::unique_lock<std::mutex> lock(mutex_);
     ASSERT_TRUE(changed_.wait_for(lock, std::chrono::seconds(10), [&] {
@@ -139,7 +147,7 @@ class FlushedLines : public std::stringbuf {
 };
 
 // A run in a thread of its own, on a pipe.
-class RunningStdinTest : public testing::Test {
+class RunningStdinTest : public ::testing::Test {
  protected:
   RunningStdinTest() : output_(&lines_) {
     options_.input_fd = input_.fd();
@@ -207,6 +215,90 @@ TEST_F(RunningStdinTest, FailingOutputEndsTheRunThoughInputGoesOn) {
   EXPECT_EQ(result_.get(), 1);
   EXPECT_THAT(log_.str(), StartsWith("0 updates:"));
   EXPECT_THAT(log_.str(), HasSubstr("the output can't be written"));
+}
+
+// Runs on an input with a checkpoint, again and again.
+class CheckpointRunTest : public ::testing::Test {
+ protected:
+  Result Run(const std::string& input) {
+    const InputFile file(input);
+    StdinOptions options;
+    options.input_fd = file.fd();
+    options.checkpoint = checkpoint_;
+    StopEvent stop;
+    std::ostringstream output, log;
+    const int code = RunStdin(options, AnswerByNumber, stop, output, log);
+    return {code, SplitLines(output.str()), log.str()};
+  }
+
+  const userprofile::testing::TempDir directory_;
+  const std::string checkpoint_ = directory_ / "checkpoint";
+};
+
+TEST_F(CheckpointRunTest, GoesOnAfterTheLastLineDone) {
+  std::string input = MessageOf(1, 11) + "\n\nno update\n";
+  EXPECT_EQ(Run(input).output.size(), 2u);
+  Result result = Run(input);
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.output, ElementsAre());
+  input += MessageOf(2, 12) + "\n";
+  result = Run(input);
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.output, ElementsAre(HasSubstr(R"("update_id":12)")));
+}
+
+TEST_F(CheckpointRunTest, StaysBeforeAnUpdateThatTheServiceCouldNotTake) {
+  const std::string input =
+      MessageOf(1, 11) + "\n" + MessageOf(4, 12) + "\n" + MessageOf(2, 13);
+  Result result = Run(input);
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.log, HasSubstr("the next run goes on after line 1\n"));
+  result = Run(input);
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.output.front(), HasSubstr(R"("update_id":12)"));
+}
+
+TEST_F(CheckpointRunTest, RefusesAnotherInput) {
+  EXPECT_EQ(Run(MessageOf(1, 11) + "\n" + MessageOf(2, 12)).exit_code, 0);
+  for (const std::string& other :
+       {MessageOf(1, 11), MessageOf(1, 11) + "\n" + MessageOf(2, 13)}) {
+    const Result result = Run(other);
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_THAT(result.output, ElementsAre());
+    EXPECT_THAT(result.log, HasSubstr("another input"));
+  }
+}
+
+TEST_F(CheckpointRunTest, SaysThatTheCheckpointCantBeWritten) {
+  ASSERT_EQ(::mkdir((checkpoint_ + ".part").c_str(), 0700), 0);
+  const Result result = Run(MessageOf(1, 11));
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.log, HasSubstr("can't write"));
+}
+
+TEST(StdinCommandTest, ShowsHowItGoesOnATerminal) {
+  InputPipe input;
+  StdinOptions options;
+  options.input_fd = input.fd();
+  options.progress = true;
+  StopEvent stop;
+  std::ostringstream output;
+  FlushedLines lines;
+  std::ostream log(&lines);
+  HeldService service;
+  auto running = std::async(std::launch::async, [&] {
+    return RunStdin(options, service.recognizer(), stop, output, log);
+  });
+  // One more at a time, until a second has passed.
+  for (int i = 1; lines.flushed().find(" a second") == std::string::npos; ++i) {
+    ASSERT_LT(i, 100000);
+    input.Write(MessageOf(i, i) + "\n");
+    service.Answer(i);
+  }
+  input.CloseWriter();
+  EXPECT_EQ(running.get(), 0);
+  EXPECT_THAT(lines.str(), HasSubstr("\r"));
+  EXPECT_THAT(lines.str(), HasSubstr(" updates, "));
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "client/telegram/object_reader.h"
-#include "client/telegram/update.h"
+#include "userprofile/telegram/update.h"
 
 namespace userprofile::adapter {
 namespace {

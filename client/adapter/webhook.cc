@@ -1,7 +1,6 @@
 #include "client/adapter/webhook.h"
 
-#include <map>
-
+#include "absl/types/optional.h"
 #include "client/adapter/secret.h"
 #include "client/adapter/update_line.h"
 #include "httplib.h"

@@ -20,6 +20,7 @@ server              server/base server/app
 client
 client/telegram
 client/adapter      client client/telegram ops
+client/examples
 tests/support       server/base server/postgres server/schema
 tests               tests/support client client/telegram
 tests/bench
@@ -42,8 +43,11 @@ grpc/               server/service server/app server client tests/support tests
 userprofile/v1/user_profile_service.grpc.pb.h
                     server/service server/app server client tests/support tests
                     tests/bench
+userprofile/client/ client client/adapter client/examples tests
+userprofile/telegram/
+                    client/telegram client/adapter client/examples tests
 prometheus/         server/ops client/adapter
-httplib.h           ops client/adapter tests/support tests
+httplib.h           ops client/adapter client/examples tests/support tests
 phonenumbers/       server/service
 CLI/                server/app server client/adapter tests/bench
 '

@@ -6,18 +6,15 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <random>
-#include <set>
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
+#include "tests/stories/bot_users.h"
 #include "tests/stories/load.h"
 #include "tests/support/bot_api.h"
 #include "tests/support/free_port.h"
@@ -34,84 +31,6 @@ constexpr std::int64_t kUsers = 200;
 constexpr std::int64_t kUsers = 2000;
 #endif
 constexpr char kSecret[] = "webhook-secret";
-
-std::string NameOf(std::int64_t user) { return absl::StrCat("Name", user); }
-
-// The users of the bot: each answers what it is asked, and remembers what it
-// was told.
-class Users {
- public:
-  // Somebody writes to the bot.
-  void Start(BotApi& api, std::int64_t user) {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      ++written_[user];
-      greeting_due_.insert(user);
-    }
-    api.AddMessage(user, "/start");
-  }
-
-  // The bot writes to somebody.
-  void OnSent(BotApi& api, const BotApi::Sent& sent) {
-    const std::int64_t user = sent.chat_id;
-    const auto answer = AnswerTo(sent.text, user);
-    std::lock_guard<std::mutex> lock(mutex_);
-    const bool first = heard_[user]++ == 0;
-    if (absl::StartsWith(sent.text, "Hello! ")) {
-      EXPECT_TRUE(first) << user << " is known, and taken for new";
-    }
-    if (!answer.empty()) {
-      EXPECT_EQ(completed_.count(user), 0u)
-          << user << " has answered, and is asked again: " << sent.text;
-      ++written_[user];
-      api.AddMessage(user, answer, sent.text);
-      return;
-    }
-    EXPECT_TRUE(absl::StrContains(sent.text, NameOf(user))) << sent.text;
-    completed_.insert(user);
-    if (absl::StartsWith(sent.text, "Welcome back")) greeting_due_.erase(user);
-    if (absl::StartsWith(sent.text, "Thank you")) greeting_due_.erase(user);
-  }
-
-  std::size_t completed() const {
-    std::lock_guard<std::mutex> lock(mutex_);
-    return completed_.size();
-  }
-  // Those who wrote, and were neither thanked nor greeted since.
-  std::size_t waiting() const {
-    std::lock_guard<std::mutex> lock(mutex_);
-    return greeting_due_.size();
-  }
-  int written() const {
-    std::lock_guard<std::mutex> lock(mutex_);
-    int sum = 0;
-    for (const auto& [user, count] : written_) sum += count;
-    return sum;
-  }
-  // Whether everybody heard at least as often as they wrote.
-  void ExpectAllAnswered() const {
-    std::lock_guard<std::mutex> lock(mutex_);
-    for (const auto& [user, count] : written_) {
-      const auto heard = heard_.find(user);
-      ASSERT_TRUE(heard != heard_.end() && heard->second >= count) << user;
-    }
-  }
-
- private:
-  static std::string AnswerTo(const std::string& text, std::int64_t user) {
-    if (absl::StrContains(text, "your name?")) return NameOf(user);
-    if (absl::StrContains(text, "nickname")) return absl::StrCat("nick", user);
-    if (absl::StrContains(text, "field of study?")) return "Mathematics";
-    if (absl::StrContains(text, "grade")) return "11";
-    return "";
-  }
-
-  mutable std::mutex mutex_;
-  std::map<std::int64_t, int> written_;
-  std::map<std::int64_t, int> heard_;
-  std::set<std::int64_t> completed_;
-  std::set<std::int64_t> greeting_due_;
-};
 
 class AdapterKillTest : public ::testing::Test {
  protected:
@@ -189,7 +108,7 @@ class AdapterKillTest : public ::testing::Test {
   std::mt19937 random_{std::random_device()()};
   TestDatabase database_;
   ServerProgram server_{database_.conninfo(), {"--migrate"}};
-  Users users_;
+  BotUsers users_;
   BotApi api_{[this](const BotApi::Sent& sent) { users_.OnSent(api_, sent); }};
   const int bot_port_ = FreePort();
   const int api_port_ = FreePort();
@@ -231,7 +150,7 @@ TEST_F(AdapterKillTest, NobodyIsForgottenOrAskedTwice) {
     ASSERT_TRUE(status.ok()) << status.error_message();
     const v1::Profile& profile = response.profile();
     EXPECT_TRUE(profile.onboarding_completed()) << user;
-    EXPECT_EQ(profile.real_name(), NameOf(user));
+    EXPECT_EQ(profile.real_name(), BotUsers::NameOf(user));
     EXPECT_EQ(profile.nickname(), absl::StrCat("nick", user));
     EXPECT_EQ(profile.study_track(), "Mathematics");
     EXPECT_EQ(profile.grade_year(), "11");

@@ -17,6 +17,10 @@ namespace userprofile::client {
 // them, such as "USER_NOT_FOUND"; empty if it has none: gRPC itself made it.
 std::string Reason(const absl::Status& status);
 
+// Whether the service refuses this very request, whenever it is asked: trying
+// again is of no use, and says nothing about the user. Other errors may pass.
+bool IsRefused(const absl::Status& status);
+
 // The outcome of a call, in Abseil's terms.
 absl::Status FromGrpcStatus(const grpc::Status& status);
 

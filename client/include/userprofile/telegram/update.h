@@ -1,5 +1,5 @@
-#ifndef USERPROFILE_CLIENT_TELEGRAM_UPDATE_H_
-#define USERPROFILE_CLIENT_TELEGRAM_UPDATE_H_
+#ifndef USERPROFILE_TELEGRAM_UPDATE_H_
+#define USERPROFILE_TELEGRAM_UPDATE_H_
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -37,4 +37,4 @@ absl::StatusOr<absl::optional<v1::UpsertUserRequest>> ContactOf(
 
 }  // namespace userprofile::telegram
 
-#endif  // USERPROFILE_CLIENT_TELEGRAM_UPDATE_H_
+#endif  // USERPROFILE_TELEGRAM_UPDATE_H_
