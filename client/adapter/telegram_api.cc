@@ -21,7 +21,8 @@ constexpr int kTimeoutSeconds = 30;
 constexpr char kRetryAfter[] = "userprofile/retry-after-seconds";
 
 absl::Status ErrorOf(const json& answer) {
-  const int code = answer.value("error_code", 0);
+  const json number = answer.value("error_code", json());
+  const int code = number.is_number_integer() ? number.get<int>() : 0;
   switch (code) {
     case 401:
     case 404:
