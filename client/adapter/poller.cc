@@ -46,7 +46,7 @@ class Poller {
         stop_(stop) {}
 
   absl::Status Run() {
-    const absl::Status status = PollUntilStopped();
+    absl::Status status = PollUntilStopped();
     if (offset_) {
       (void)telegram_.GetUpdates(offset_, absl::ZeroDuration());
     }
@@ -63,7 +63,7 @@ class Poller {
         absl::SleepFor(absl::Milliseconds(20));
       }
     });
-    const absl::Status status = Poll();
+    absl::Status status = Poll();
     ended = true;
     breaker.join();
     return status;
