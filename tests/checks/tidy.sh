@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs clang-tidy, and clang's thread-safety analysis, as .clang-tidy says.
-#   tidy.sh [FILE...]    without files: every source but the tests, to save time,
-#                        and the examples, which are projects of their own
+#   tidy.sh [FILE...]    without files: every source but the tests, to save
+#                        time, and the examples, which are other projects
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 require clang-tidy-14 clang-tidy-14
 
