@@ -252,7 +252,7 @@ TEST_F(AdapterProgramTest, SigtermFinishesWhatWasRead) {
 }
 
 TEST_F(AdapterProgramTest, AKilledRunGoesOnAtItsCheckpoint) {
-  constexpr int kUpdates = 8000;
+  constexpr int kUpdates = 20000;
   const std::string input = *directory_ / "many.jsonl";
   const std::string checkpoint = *directory_ / "checkpoint";
   std::ofstream file(input);

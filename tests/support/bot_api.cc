@@ -213,11 +213,6 @@ json BotApi::GetUpdates(const json& arguments) {
   std::unique_lock<std::mutex> lock(mutex_);
   const int poll = ++polls_;
   changed_.notify_all();
-  if (offset > 0) {
-    const auto confirmed = [&](const Update& u) { return u.id < offset; };
-    updates_.erase(std::remove_if(updates_.begin(), updates_.end(), confirmed),
-                   updates_.end());
-  }
   while (true) {
     if (!webhook_.empty()) {
       return Error(409,
@@ -228,6 +223,13 @@ json BotApi::GetUpdates(const json& arguments) {
       return Error(409,
                    "Conflict: terminated by other getUpdates request; make "
                    "sure that only one bot instance is running");
+    }
+    // Those that come while it waits are no exception.
+    if (offset > 0) {
+      const auto confirmed = [&](const Update& u) { return u.id < offset; };
+      updates_.erase(
+          std::remove_if(updates_.begin(), updates_.end(), confirmed),
+          updates_.end());
     }
     if (!updates_.empty() || stopping_ || absl::Now() >= end) break;
     changed_.wait_until(lock, absl::ToChronoTime(end));
