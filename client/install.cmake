@@ -19,7 +19,8 @@ install(DIRECTORY include/
 install(DIRECTORY ${PROJECT_BINARY_DIR}/proto/userprofile
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT client
   FILES_MATCHING PATTERN "*.h")
-install(FILES ${PROJECT_SOURCE_DIR}/proto/userprofile/v1/user_profile_service.proto
+install(FILES
+  ${PROJECT_SOURCE_DIR}/proto/userprofile/v1/user_profile_service.proto
   DESTINATION ${CMAKE_INSTALL_DATADIR}/userprofile/proto/userprofile/v1
   COMPONENT client)
 
