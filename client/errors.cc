@@ -1,4 +1,4 @@
-#include "client/errors.h"
+#include "userprofile/client/errors.h"
 
 #include "absl/strings/cord.h"
 #include "absl/types/optional.h"
@@ -13,6 +13,12 @@ std::string Reason(const absl::Status& status) {
   google::rpc::ErrorInfo info;
   if (!payload || !info.ParseFromString(std::string(*payload))) return "";
   return info.reason();
+}
+
+bool IsRefused(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsNotFound(status) ||
+         absl::IsAlreadyExists(status) || absl::IsFailedPrecondition(status) ||
+         Reason(status) == "ROW_REJECTED";
 }
 
 absl::Status FromGrpcStatus(const grpc::Status& status) {

@@ -1,4 +1,4 @@
-#include "client/errors.h"
+#include "userprofile/client/errors.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "client/profile_client.h"
+#include "userprofile/client/profile_client.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -17,9 +17,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "client/errors.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "userprofile/client/errors.h"
+#include "userprofile/v1/user_profile_service.grpc.pb.h"
 
 namespace userprofile::client {
 namespace {
@@ -91,6 +92,13 @@ grpc::Status Unavailable(const std::string& reason) {
                       details.SerializeAsString());
 }
 
+std::unique_ptr<ProfileClient> MakeClient(const std::string& server,
+                                          const ClientOptions& options = {}) {
+  auto client = MakeProfileClient(server, options);
+  EXPECT_TRUE(client.ok()) << client.status();
+  return *std::move(client);
+}
+
 class ProfileClientTest : public testing::Test {
  protected:
   void StartServer() {
@@ -132,37 +140,37 @@ struct Waiter {
 
 TEST_F(ProfileClientTest, CallsBlockUntilTheAnswer) {
   StartServer();
-  ProfileClient client(port_.target());
-  const auto upserted = client.UpsertUser(Contact(7));
+  const auto client = MakeClient(port_.target());
+  const auto upserted = client->UpsertUser(Contact(7));
   ASSERT_TRUE(upserted.ok()) << upserted.status();
   EXPECT_EQ(upserted->profile().user_id(), 7);
 
   v1::GetProfileRequest get;
   get.set_user_id(8);
-  const auto got = client.GetProfile(get);
+  const auto got = client->GetProfile(get);
   ASSERT_TRUE(got.ok()) << got.status();
   EXPECT_EQ(got->profile().user_id(), 8);
 
   v1::CompleteOnboardingRequest complete;
   complete.set_user_id(9);
-  const auto completed = client.CompleteOnboarding(complete);
+  const auto completed = client->CompleteOnboarding(complete);
   ASSERT_TRUE(completed.ok()) << completed.status();
   EXPECT_EQ(completed->profile().user_id(), 9);
 }
 
 TEST_F(ProfileClientTest, CallsWithCallbacksReturnAtOnce) {
   StartServer();
-  ProfileClient client(port_.target());
+  const auto client = MakeClient(port_.target());
   Waiter<v1::UpsertUserResponse> upserted;
   Waiter<v1::GetProfileResponse> got;
   Waiter<v1::CompleteOnboardingResponse> completed;
-  client.UpsertUser(Contact(7), upserted.Callback());
+  client->UpsertUser(Contact(7), upserted.Callback());
   v1::GetProfileRequest get;
   get.set_user_id(8);
-  client.GetProfile(get, got.Callback());
+  client->GetProfile(get, got.Callback());
   v1::CompleteOnboardingRequest complete;
   complete.set_user_id(9);
-  client.CompleteOnboarding(complete, completed.Callback());
+  client->CompleteOnboarding(complete, completed.Callback());
   EXPECT_EQ(upserted.Get()->profile().user_id(), 7);
   EXPECT_EQ(got.Get()->profile().user_id(), 8);
   EXPECT_EQ(completed.Get()->profile().user_id(), 9);
@@ -170,60 +178,60 @@ TEST_F(ProfileClientTest, CallsWithCallbacksReturnAtOnce) {
 
 TEST_F(ProfileClientTest, RecognizeTellsNewReturningAndOnboarded) {
   StartServer();
-  ProfileClient client(port_.target());
+  const auto client = MakeClient(port_.target());
   service_.created = true;
-  EXPECT_EQ(*client.Recognize(Contact(7)), Recognition::kNew);
+  EXPECT_EQ(*client->Recognize(Contact(7)), Recognition::kNew);
   service_.created = false;
-  EXPECT_EQ(*client.Recognize(Contact(7)), Recognition::kReturning);
+  EXPECT_EQ(*client->Recognize(Contact(7)), Recognition::kReturning);
   service_.answer = [](int, v1::Profile* profile) {
     profile->set_onboarding_completed(true);
     return grpc::Status::OK;
   };
-  EXPECT_EQ(*client.Recognize(Contact(7)), Recognition::kOnboarded);
+  EXPECT_EQ(*client->Recognize(Contact(7)), Recognition::kOnboarded);
   Waiter<Recognition> recognized;
-  client.Recognize(Contact(7), recognized.Callback());
+  client->Recognize(Contact(7), recognized.Callback());
   EXPECT_EQ(*recognized.Get(), Recognition::kOnboarded);
 }
 
 TEST_F(ProfileClientTest, RecognizeNeverTakesAnErrorForANewUser) {
   StartServer();
-  ProfileClient client(port_.target());
+  const auto client = MakeClient(port_.target());
   service_.created = true;
   service_.answer = [](int, v1::Profile*) {
     return grpc::Status(grpc::StatusCode::NOT_FOUND, "");
   };
-  EXPECT_EQ(client.Recognize(Contact(7)).status().code(),
+  EXPECT_EQ(client->Recognize(Contact(7)).status().code(),
             absl::StatusCode::kNotFound);
   Waiter<Recognition> recognized;
-  client.Recognize(Contact(7), recognized.Callback());
+  client->Recognize(Contact(7), recognized.Callback());
   EXPECT_EQ(recognized.Get().status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(ProfileClientTest, UnavailableIsTriedAgain) {
   StartServer();
-  ProfileClient client(port_.target());
+  const auto client = MakeClient(port_.target());
   service_.answer = [](int attempt, v1::Profile*) {
     return attempt < 3 ? Unavailable("DATABASE_UNAVAILABLE") : grpc::Status::OK;
   };
-  EXPECT_TRUE(client.UpsertUser(Contact(7)).ok());
+  EXPECT_TRUE(client->UpsertUser(Contact(7)).ok());
   EXPECT_EQ(service_.attempts, 3);
 
   service_.attempts = 0;
-  EXPECT_TRUE(client.GetProfile({}).ok());
+  EXPECT_TRUE(client->GetProfile({}).ok());
   EXPECT_EQ(service_.attempts, 3);
 
   service_.attempts = 0;
-  EXPECT_TRUE(client.CompleteOnboarding({}).ok());
+  EXPECT_TRUE(client->CompleteOnboarding({}).ok());
   EXPECT_EQ(service_.attempts, 3);
 }
 
 TEST_F(ProfileClientTest, FiveAttemptsFailWithTheReasonOfTheLast) {
   StartServer();
-  ProfileClient client(port_.target());
+  const auto client = MakeClient(port_.target());
   service_.answer = [](int, v1::Profile*) {
     return Unavailable("SCHEMA_NOT_READY");
   };
-  const auto response = client.UpsertUser(Contact(7));
+  const auto response = client->UpsertUser(Contact(7));
   EXPECT_EQ(response.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(Reason(response.status()), "SCHEMA_NOT_READY");
   EXPECT_EQ(service_.attempts, 5);
@@ -231,11 +239,11 @@ TEST_F(ProfileClientTest, FiveAttemptsFailWithTheReasonOfTheLast) {
 
 TEST_F(ProfileClientTest, OtherErrorsAreNotTriedAgain) {
   StartServer();
-  ProfileClient client(port_.target());
+  const auto client = MakeClient(port_.target());
   service_.answer = [](int, v1::Profile*) {
     return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "user_id");
   };
-  EXPECT_EQ(client.UpsertUser(Contact(0)).status(),
+  EXPECT_EQ(client->UpsertUser(Contact(0)).status(),
             absl::InvalidArgumentError("user_id"));
   EXPECT_EQ(service_.attempts, 1);
 }
@@ -250,9 +258,9 @@ TEST_F(ProfileClientTest, CallWithoutAnswerEndsAtItsTimeout) {
     ended.wait();
     return grpc::Status::OK;
   };
-  ProfileClient client(port_.target(), options);
+  const auto client = MakeClient(port_.target(), options);
   const absl::Time start = absl::Now();
-  EXPECT_EQ(client.UpsertUser(Contact(7)).status().code(),
+  EXPECT_EQ(client->UpsertUser(Contact(7)).status().code(),
             absl::StatusCode::kDeadlineExceeded);
   EXPECT_GE(absl::Now() - start, absl::Milliseconds(190));
   end.set_value();
@@ -261,22 +269,22 @@ TEST_F(ProfileClientTest, CallWithoutAnswerEndsAtItsTimeout) {
 TEST_F(ProfileClientTest, WithoutAServerTheErrorSaysThatThereIsNoConnection) {
   ClientOptions options;
   options.timeout = absl::Milliseconds(200);
-  ProfileClient client(port_.target(), options);
-  const absl::Status status = client.UpsertUser(Contact(7)).status();
+  const auto client = MakeClient(port_.target(), options);
+  const absl::Status status = client->UpsertUser(Contact(7)).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(status.message(),
             absl::StrCat("no connection to ", port_.target(), " within 200ms"));
 }
 
 TEST_F(ProfileClientTest, CallsWaitForAServerThatIsNotUpYet) {
-  ProfileClient client(port_.target());
+  const auto client = MakeClient(port_.target());
   ClientOptions impatient;
   impatient.timeout = absl::Milliseconds(300);
   // Seen to be refused before the server starts.
   ASSERT_FALSE(
-      ProfileClient(port_.target(), impatient).UpsertUser(Contact(7)).ok());
+      MakeClient(port_.target(), impatient)->UpsertUser(Contact(7)).ok());
   Waiter<v1::UpsertUserResponse> waiter;
-  client.UpsertUser(Contact(7), waiter.Callback());
+  client->UpsertUser(Contact(7), waiter.Callback());
   StartServer();
   const auto response = waiter.Get();
   EXPECT_TRUE(response.ok()) << response.status();
@@ -284,12 +292,12 @@ TEST_F(ProfileClientTest, CallsWaitForAServerThatIsNotUpYet) {
 
 TEST_F(ProfileClientTest, CallsOutliveARestartOfTheServer) {
   StartServer();
-  ProfileClient client(port_.target());
+  const auto client = MakeClient(port_.target());
   for (int restart = 0; restart < 3; ++restart) {
-    ASSERT_TRUE(client.UpsertUser(Contact(7)).ok());
+    ASSERT_TRUE(client->UpsertUser(Contact(7)).ok());
     StopServer();
     Waiter<v1::UpsertUserResponse> waiter;
-    client.UpsertUser(Contact(7), waiter.Callback());
+    client->UpsertUser(Contact(7), waiter.Callback());
     StartServer();
     const auto response = waiter.Get();
     ASSERT_TRUE(response.ok()) << response.status();
@@ -300,14 +308,35 @@ TEST_F(ProfileClientTest, DestructionWaitsForTheCallsUnderWay) {
   StartServer();
   std::atomic<int> answered{0};
   {
-    ProfileClient client(port_.target());
+    const auto client = MakeClient(port_.target());
     for (int i = 1; i <= 100; ++i) {
-      client.UpsertUser(Contact(i), [&](const auto& response) {
+      client->UpsertUser(Contact(i), [&](const auto& response) {
         answered += response.ok() ? 1 : 0;
       });
     }
   }
   EXPECT_EQ(answered, 100);
+}
+
+TEST_F(ProfileClientTest, ServersOfOneNameTakeTurns) {
+  StartServer();
+  const Port other_port;
+  ScriptedService other;
+  const auto other_server =
+      grpc::ServerBuilder()
+          .AddListeningPort(other_port.target(),
+                            grpc::InsecureServerCredentials())
+          .RegisterService(&other)
+          .BuildAndStart();
+  const auto client = MakeClient(
+      absl::StrCat("ipv4:", port_.target(), ",", other_port.target()));
+  // Until both are connected, one may get all.
+  for (int i = 0; i < 10000 && (service_.attempts < 5 || other.attempts < 5);
+       ++i) {
+    ASSERT_TRUE(client->UpsertUser(Contact(7)).ok());
+  }
+  EXPECT_GE(service_.attempts, 5);
+  EXPECT_GE(other.attempts, 5);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "client/recognition.h"
+#include "userprofile/client/recognition.h"
 
 namespace userprofile::client {
 

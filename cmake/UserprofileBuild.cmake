@@ -33,7 +33,8 @@ endif()
 function(userprofile_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
-  target_link_libraries(${name} PUBLIC userprofile_options ${ARG_LIBRARIES})
+  target_link_libraries(${name}
+    PUBLIC $<BUILD_INTERFACE:userprofile_options> ${ARG_LIBRARIES})
 endfunction()
 
 # userprofile_test(NAME SOURCES ... LIBRARIES ... [LABELS ...] [TIMEOUT s])

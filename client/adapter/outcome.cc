@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "client/errors.h"
+#include "userprofile/client/errors.h"
 
 namespace userprofile::adapter {
 namespace {
@@ -30,6 +30,7 @@ void Outcome::Set(const absl::StatusOr<client::Recognition>& recognition) {
   const absl::Status& status = recognition.status();
   SetError(absl::StatusCodeToString(status.code()), status.message());
   reason = client::Reason(status);
+  is_passing_error = !client::IsRefused(status);
 }
 
 std::string ToJson(const Outcome& outcome) {

@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
-#include "client/recognition.h"
+#include "userprofile/client/recognition.h"
 
 namespace userprofile::adapter {
 
@@ -27,6 +27,9 @@ struct Outcome {
   std::string code;
   std::string reason;
   std::string message;
+
+  // Whether the same update may well succeed later.
+  bool is_passing_error = false;
 
   bool is_error() const { return recognized == "error"; }
 

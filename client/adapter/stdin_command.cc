@@ -1,99 +1,87 @@
-#include "client/adapter/stdin_command.h"
+#include <unistd.h>
 
-#include <cstdint>
-#include <map>
-#include <ostream>
-#include <string>
-#include <thread>
+#include <iostream>
+#include <memory>
 #include <utility>
 
-#include "absl/status/status.h"
-#include "absl/strings/ascii.h"
-#include "absl/strings/str_cat.h"
-#include "absl/types/optional.h"
-#include "client/adapter/line_reader.h"
-#include "client/adapter/outcome.h"
-#include "client/adapter/update_line.h"
+#include "client/adapter/commands.h"
+#include "client/adapter/flags.h"
+#include "client/adapter/stdin_run.h"
+#include "client/adapter/stop_event.h"
+#include "userprofile/client/profile_client.h"
 
 namespace userprofile::adapter {
 namespace {
 
-// Prints outcomes, and remembers what the summary says.
-class Printer {
- public:
-  Printer(std::ostream& output, StopEvent& stop)
-      : output_(output), stop_(stop) {}
+constexpr char kStdinHelp[] =
+    R"(Reads updates as the Bot API's getUpdates returns them in "result", one
+JSON object a line, and prints one JSON object for each, in the same order.
 
-  // Prints what the window gives, until its end.
-  void Run(UpdateWindow& window) {
-    while (const absl::optional<Outcome> outcome = window.Next()) {
-      if (!(output_ << ToJson(*outcome) << '\n' << std::flush)) {
-        stop_.Set();
-        continue;
-      }
-      ++printed_;
-      ++counts_[outcome->recognized];
-      if (outcome->is_error() && !first_error_) first_error_ = *outcome;
-    }
-  }
+Example:
+  curl -s "https://api.telegram.org/bot$TOKEN/getUpdates" | jq -c '.result[]' |
+    userprofile-adapter stdin --server 127.0.0.1:50051
 
-  void Summarize(const absl::Status& input, std::ostream& log) const {
-    log << printed_ << " updates:";
-    const char* separator = " ";
-    for (const char* recognized :
-         {"new", "returning", "onboarded", "ignored", "error"}) {
-      const auto count = counts_.find(recognized);
-      log << separator << (count == counts_.end() ? 0 : count->second) << " "
-          << recognized;
-      separator = ", ";
-    }
-    log << "\n";
-    if (first_error_) {
-      log << "the first error, in line " << first_error_->line << ": "
-          << first_error_->code << " " << first_error_->reason
-          << (first_error_->reason.empty() ? "" : " ") << "("
-          << first_error_->message << ")\n";
-    }
-    if (!output_) {
-      log << "the output can't be written: what was not printed must be given "
-             "again\n";
-    } else if (absl::IsCancelled(input)) {
-      log << "stopped before the end of the input\n";
-    } else if (!input.ok()) {
-      log << input.message() << "\n";
-    }
-    log << std::flush;
-  }
+  in:  {"update_id":7,"message":{"message_id":1,"date":1760860800,
+        "from":{"id":12345,"is_bot":false,"first_name":"Test"},
+        "chat":{"id":12345,"type":"private"},"text":"/start"}}   (one line)
+  out: {"update_id":7,"user_id":12345,"recognized":"new"}
 
-  bool AllWell() const { return output_ && !first_error_; }
+"recognized" is one of
+  new        this update is the user's first contact
+  returning  the user is known, but onboarding is not complete
+  onboarded  the user is known, and onboarding is complete
+  ignored    the update is nobody's contact: a poll, a bot, a channel ...
+  error      nothing is known; see "code", "reason", "message" and "line"
 
- private:
-  std::ostream& output_;
-  StopEvent& stop_;
-  std::int64_t printed_ = 0;
-  std::map<std::string, std::int64_t> counts_;
-  absl::optional<Outcome> first_error_;
+A line that is no update is an error and stops nothing. An update may be given
+any number of times. After a crash, give again what was not printed, or use
+--checkpoint FILE and just run it again on the same input; it then stops at an
+update that the service can't take in now.
+
+Exit code: 0 all lines were handled, 1 some were errors or the end was not
+reached, 2 wrong usage. SIGTERM and SIGINT finish what was read; a second one
+ends at once.)";
+
+struct StdinCommand {
+  ServiceFlags service;
+  StdinOptions options;
 };
+
+int Stdin(const StdinCommand& command) {
+  static StopEvent stop;
+  StopOnSignals(stop);
+  const auto client = Connect(command.service);
+  if (!client.ok()) return Fail(client.status());
+  std::ios::sync_with_stdio(false);
+  StdinOptions options = command.options;
+  options.output_fd = STDOUT_FILENO;
+  options.progress = ::isatty(STDERR_FILENO) != 0;
+  return RunStdin(
+      options,
+      [&service = **client](v1::UpsertUserRequest contact,
+                            client::Done<client::Recognition> done) {
+        service.Recognize(std::move(contact), std::move(done));
+      },
+      stop, std::cout, std::cerr);
+}
 
 }  // namespace
 
-int RunStdin(const StdinOptions& options, Recognizer recognizer,
-             StopEvent& stop, std::ostream& output, std::ostream& log) {
-  UpdateWindow window(options.in_flight, std::move(recognizer));
-  Printer printer(output, stop);
-  std::thread printing([&] { printer.Run(window); });
-
-  LineReader reader(options.input_fd, stop, options.max_line_length);
-  while (const absl::optional<Line> line = reader.Next()) {
-    const bool empty =
-        !line->too_long && absl::StripAsciiWhitespace(line->text).empty();
-    if (!empty) window.Add(ReadUpdateLine(*line));
-  }
-  window.Close();
-  printing.join();
-
-  printer.Summarize(reader.status(), log);
-  return printer.AllWell() && reader.status().ok() ? 0 : 1;
+void AddStdinCommand(CLI::App& app, Run& run) {
+  CLI::App* flags = app.add_subcommand(
+      "stdin", "Recognize the users behind updates read from standard input");
+  flags->footer(kStdinHelp);
+  auto command = std::make_shared<StdinCommand>();
+  AddServiceFlags(flags, command->service);
+  AddFlag(flags, "--in-flight", command->options.in_flight,
+          "How many updates to work on at once")
+      ->type_name("NUMBER")
+      ->check(CLI::Range(1, 65536));
+  AddFlag(flags, "--checkpoint", command->options.checkpoint,
+          "Keeps in this file how far the input was handled, and goes on there")
+      ->type_name("FILE");
+  flags->callback(
+      [command, &run] { run = [command] { return Stdin(*command); }; });
 }
 
 }  // namespace userprofile::adapter

@@ -4,11 +4,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
+
+#include "absl/time/clock.h"
 
 namespace userprofile::adapter {
 namespace {
@@ -40,6 +43,20 @@ void StopEvent::Set() {
 bool StopEvent::IsSet() const {
   pollfd event{fd_, POLLIN, 0};
   return ::poll(&event, 1, 0) == 1;
+}
+
+bool StopEvent::WaitFor(absl::Duration patience) const {
+  const absl::Time end = absl::Now() + patience;
+  while (true) {
+    const auto left = absl::ToInt64Milliseconds(
+        absl::Ceil(end - absl::Now(), absl::Milliseconds(1)));
+    pollfd event{fd_, POLLIN, 0};
+    const int ready =
+        ::poll(&event, 1,
+               static_cast<int>(std::clamp<std::int64_t>(left, 0, 60 * 1000)));
+    if (ready == 1) return true;
+    if (left <= 0) return false;
+  }
 }
 
 void StopOnSignals(StopEvent& event) {

@@ -1,6 +1,8 @@
 #ifndef USERPROFILE_CLIENT_ADAPTER_STOP_EVENT_H_
 #define USERPROFILE_CLIENT_ADAPTER_STOP_EVENT_H_
 
+#include "absl/time/time.h"
+
 namespace userprofile::adapter {
 
 // Something that happens once and that poll() can wait for. Thread-safe.
@@ -15,6 +17,9 @@ class StopEvent {
   void Set();
 
   bool IsSet() const;
+
+  // Waits until it is set, for `patience` at most; whether it is.
+  bool WaitFor(absl::Duration patience) const;
 
   // Readable (POLLIN) once set.
   int fd() const { return fd_; }

@@ -11,8 +11,8 @@
 
 #include "absl/status/statusor.h"
 #include "client/adapter/update_window.h"
-#include "client/profile_client.h"
-#include "client/recognition.h"
+#include "userprofile/client/profile_client.h"
+#include "userprofile/client/recognition.h"
 
 namespace userprofile::adapter {
 

@@ -5,28 +5,23 @@
 #include <nlohmann/json.hpp>
 
 #include "client/telegram/object_reader.h"
-#include "client/telegram/update.h"
+#include "userprofile/telegram/update.h"
 
 namespace userprofile::adapter {
+namespace {
 
-UpdateLine ReadUpdateLine(const Line& line) {
-  UpdateLine result;
+void Read(const std::string& text, UpdateLine& result) {
   Outcome& outcome = result.outcome;
-  outcome.line = line.number;
-  if (line.too_long) {
-    outcome.SetError("LINE_TOO_LONG", "the line is longer than any update");
-    return result;
-  }
   // The parser's own messages quote what they stumble over.
   const nlohmann::json update =
-      nlohmann::json::parse(line.text, nullptr, /*allow_exceptions=*/false);
+      nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (update.is_discarded()) {
     outcome.SetError("INVALID_JSON", "the line is not one JSON value");
-    return result;
+    return;
   }
   if (!update.is_object()) {
     outcome.SetError("INVALID_UPDATE", "an update is a JSON object");
-    return result;
+    return;
   }
   absl::Status error;
   outcome.update_id =
@@ -34,15 +29,34 @@ UpdateLine ReadUpdateLine(const Line& line) {
   if (!outcome.update_id) {
     outcome.SetError("INVALID_UPDATE",
                      error.ok() ? "update_id is missing" : error.message());
-    return result;
+    return;
   }
   auto contact = telegram::ContactOf(update);
   if (!contact.ok()) {
     outcome.SetError("INVALID_UPDATE", contact.status().message());
-    return result;
+    return;
   }
   result.contact = *std::move(contact);
   if (result.contact) outcome.user_id = result.contact->user_id();
+}
+
+}  // namespace
+
+UpdateLine ReadUpdateLine(const Line& line) {
+  UpdateLine result;
+  result.outcome.line = line.number;
+  if (line.too_long) {
+    result.outcome.SetError("LINE_TOO_LONG",
+                            "the line is longer than any update");
+  } else {
+    Read(line.text, result);
+  }
+  return result;
+}
+
+UpdateLine ReadUpdate(const std::string& text) {
+  UpdateLine result;
+  Read(text, result);
   return result;
 }
 

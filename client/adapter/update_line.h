@@ -1,6 +1,8 @@
 #ifndef USERPROFILE_CLIENT_ADAPTER_UPDATE_LINE_H_
 #define USERPROFILE_CLIENT_ADAPTER_UPDATE_LINE_H_
 
+#include <string>
+
 #include "absl/types/optional.h"
 #include "client/adapter/line_reader.h"
 #include "client/adapter/outcome.h"
@@ -19,6 +21,9 @@ struct UpdateLine {
 
 // Reads a line. Accepts any bytes; those that are not an update make an error.
 UpdateLine ReadUpdateLine(const Line& line);
+
+// Reads an update that is no line of an input.
+UpdateLine ReadUpdate(const std::string& text);
 
 }  // namespace userprofile::adapter
 

@@ -33,16 +33,18 @@ void UpdateWindow::Close() {
   changed_.notify_all();
 }
 
-absl::optional<Outcome> UpdateWindow::Next() {
+std::vector<Outcome> UpdateWindow::Take() {
+  std::vector<Outcome> outcomes;
   std::unique_lock<std::mutex> lock(mutex_);
   changed_.wait(lock, [this] {
     return entries_.empty() ? closed_ : entries_.front().finished;
   });
-  if (entries_.empty()) return absl::nullopt;
-  Outcome outcome = std::move(entries_.front().update.outcome);
-  entries_.pop_front();
+  while (!entries_.empty() && entries_.front().finished) {
+    outcomes.push_back(std::move(entries_.front().update.outcome));
+    entries_.pop_front();
+  }
   changed_.notify_all();
-  return outcome;
+  return outcomes;
 }
 
 // Called without the lock, which the answer may take at once. The entry is not

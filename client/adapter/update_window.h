@@ -8,13 +8,13 @@
 #include <functional>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/types/optional.h"
 #include "client/adapter/outcome.h"
 #include "client/adapter/update_line.h"
-#include "client/profile_client.h"
-#include "client/recognition.h"
+#include "userprofile/client/profile_client.h"
+#include "userprofile/client/recognition.h"
 #include "userprofile/v1/user_profile_service.pb.h"
 
 namespace userprofile::adapter {
@@ -47,9 +47,9 @@ class UpdateWindow {
   // No more updates will be added.
   void Close();
 
-  // Takes the outcome of the oldest update; waits until it is there. nullopt
-  // once the window is closed and empty.
-  absl::optional<Outcome> Next();
+  // Takes the outcomes of the oldest updates: all that are there, and waits for
+  // the first. None once the window is closed and empty.
+  std::vector<Outcome> Take();
 
  private:
   struct Entry {

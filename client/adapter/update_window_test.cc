@@ -1,6 +1,7 @@
 #include "client/adapter/update_window.h"
 
 #include <atomic>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -23,10 +24,19 @@ UpdateLine Update(std::int64_t user_id, std::int64_t update_id) {
 std::vector<std::int64_t> TakeAll(UpdateWindow& window) {
   window.Close();
   std::vector<std::int64_t> update_ids;
-  while (const auto outcome = window.Next()) {
-    update_ids.push_back(*outcome->update_id);
+  for (auto outcomes = window.Take(); !outcomes.empty();
+       outcomes = window.Take()) {
+    for (const Outcome& outcome : outcomes) {
+      update_ids.push_back(*outcome.update_id);
+    }
   }
   return update_ids;
+}
+
+std::vector<std::string> Recognized(const std::vector<Outcome>& outcomes) {
+  std::vector<std::string> result;
+  for (const Outcome& outcome : outcomes) result.push_back(outcome.recognized);
+  return result;
 }
 
 TEST(UpdateWindowTest, OutcomesComeInTheOrderOfTheUpdates) {
@@ -39,12 +49,21 @@ TEST(UpdateWindowTest, OutcomesComeInTheOrderOfTheUpdates) {
   service.Answer(3, client::Recognition::kNew);
   service.Answer(2, client::Recognition::kOnboarded);
   service.Answer(1, absl::UnavailableError("gone"));
-  EXPECT_EQ(window.Next()->recognized, "error");
-  EXPECT_EQ(window.Next()->recognized, "onboarded");
-  EXPECT_EQ(window.Next()->recognized, "ignored");
-  EXPECT_EQ(window.Next()->recognized, "new");
+  EXPECT_THAT(Recognized(window.Take()),
+              ElementsAre("error", "onboarded", "ignored", "new"));
   window.Close();
-  EXPECT_FALSE(window.Next());
+  EXPECT_TRUE(window.Take().empty());
+}
+
+TEST(UpdateWindowTest, GivesOutWhatIsThereWithoutWaitingForMore) {
+  HeldService service;
+  UpdateWindow window(10, service.recognizer());
+  window.Add(Update(1, 101));
+  window.Add(Update(2, 102));
+  service.Answer(1);
+  EXPECT_THAT(Recognized(window.Take()), ElementsAre("returning"));
+  service.Answer(2);
+  EXPECT_THAT(TakeAll(window), ElementsAre(102));
 }
 
 TEST(UpdateWindowTest, UsersUpdatesAreSentOneAfterTheOther) {
@@ -72,8 +91,7 @@ TEST(UpdateWindowTest, UsersNextUpdateIsSentAfterAnErrorToo) {
   window.Add(Update(1, 102));
   service.Answer(1, absl::UnavailableError("gone"));
   service.Answer(1, client::Recognition::kNew);
-  EXPECT_EQ(window.Next()->recognized, "error");
-  EXPECT_EQ(window.Next()->recognized, "new");
+  EXPECT_THAT(Recognized(window.Take()), ElementsAre("error", "new"));
 }
 
 TEST(UpdateWindowTest, AddWaitsWhileTheWindowIsFull) {
@@ -91,10 +109,8 @@ TEST(UpdateWindowTest, AddWaitsWhileTheWindowIsFull) {
   EXPECT_LE(added, 2);
   EXPECT_THAT(service.calls(), ElementsAre(1, 2));
   service.Answer(1);
-  EXPECT_EQ(window.Next()->update_id, 1);
-  service.AwaitCalls(3);
-  EXPECT_LE(added, 3);
-  EXPECT_EQ(window.Next()->update_id, 2);
+  EXPECT_THAT(Recognized(window.Take()), ElementsAre("returning", "returning"));
+  service.AwaitCalls(4);
   service.Answer(3);
   service.Answer(4);
   adder.join();
@@ -127,8 +143,11 @@ TEST(UpdateWindowTest, KeepsItsPromisesWithAnswersFromManyThreads) {
     window.Close();
   });
   std::int64_t expected = 0;
-  while (const auto outcome = window.Next()) {
-    ASSERT_EQ(outcome->update_id, ++expected);
+  for (auto outcomes = window.Take(); !outcomes.empty();
+       outcomes = window.Take()) {
+    for (const Outcome& outcome : outcomes) {
+      ASSERT_EQ(outcome.update_id, ++expected);
+    }
   }
   EXPECT_EQ(expected, kUpdates);
   EXPECT_FALSE(service.overlapped());

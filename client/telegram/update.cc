@@ -1,4 +1,4 @@
-#include "client/telegram/update.h"
+#include "userprofile/telegram/update.h"
 
 #include <algorithm>
 #include <cstdint>

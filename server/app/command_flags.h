@@ -4,9 +4,9 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "ops/logging.h"
 #include "server/app/command_line.h"
 #include "server/app/database.h"
-#include "server/ops/logging.h"
 
 namespace userprofile::app {
 

@@ -6,11 +6,11 @@
 #include <string>
 #include <thread>
 
+#include "ops/logging.h"
 #include "server/app/command_flags.h"
 #include "server/app/commands.h"
 #include "server/app/server.h"
 #include "server/base/mutex.h"
-#include "server/ops/logging.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::app {

@@ -8,10 +8,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "ops/admin_server.h"
 #include "server/app/migration_at_start.h"
 #include "server/app/version.h"
+#include "server/base/error_info.h"
 #include "server/base/status_macros.h"
-#include "server/ops/admin_server.h"
 #include "server/ops/metrics.h"
 #include "server/ops/readiness.h"
 #include "server/schema/monitor.h"
@@ -38,6 +39,17 @@ bool IsLoopback(absl::string_view address) {
 absl::Status Positive(const char* flag, std::int64_t value) {
   if (value > 0) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(flag, " must be at least 1"));
+}
+
+ops::AdminPages AdminPagesOf(const ops::Readiness& readiness,
+                             const ops::Metrics& metrics) {
+  return {[&readiness]() -> std::string {
+            const absl::Status state = readiness.state();
+            if (state.ok()) return "";
+            return absl::StrCat(base::ErrorReason(state), ": ",
+                                state.message());
+          },
+          [&metrics] { return metrics.Text(); }};
 }
 
 }  // namespace
@@ -134,8 +146,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
       parts.grpc, service::GrpcServer::Start(
                       grpc, {parts.service.get(), parts.health.get()}));
   USERPROFILE_ASSIGN_OR_RETURN(
-      parts.admin, ops::AdminServer::Start(options.admin_listen,
-                                           parts.readiness, parts.metrics));
+      parts.admin,
+      ops::AdminServer::Start(options.admin_listen,
+                              AdminPagesOf(parts.readiness, parts.metrics)));
   spdlog::info("listening on {}, for people and probes on http://{}",
                server->address(), server->admin_address());
   return server;

@@ -8,17 +8,19 @@ cd "${1:-$(dirname "${BASH_SOURCE[0]}")/../..}"
 # A folder, and the folders that it may include.
 layers='
 server/base
-server/ops          server/base
+ops
+server/ops          server/base ops
 server/postgres     server/base
 server/schema       server/base server/postgres server/ops migrations
 server/store        server/base server/postgres server/ops
 server/service      server/base server/store server/ops
 server/app          server/base server/postgres server/schema server/store
-                    server/service server/ops
+                    server/service server/ops ops
 server              server/base server/app
 client
 client/telegram
-client/adapter      client client/telegram
+client/adapter      client client/telegram ops
+client/examples
 tests/support       server/base server/postgres server/schema
 tests               tests/support client client/telegram
 tests/bench         migrations server/postgres server/schema
@@ -41,13 +43,16 @@ grpc/               server/service server/app server client tests/support tests
 userprofile/v1/user_profile_service.grpc.pb.h
                     server/service server/app server client tests/support tests
                     tests/bench
-prometheus/         server/ops
-httplib.h           server/ops client tests/support tests
+userprofile/client/ client client/adapter client/examples tests
+userprofile/telegram/
+                    client/telegram client/adapter client/examples tests
+prometheus/         server/ops client/adapter
+httplib.h           ops client/adapter client/examples tests/support tests
 phonenumbers/       server/service
 CLI/                server/app server client/adapter tests/bench         migrations server/postgres server/schema
 '
 
-find server client tests migrations -name '*.h' -o -name '*.cc' | sort |
+find ops server client tests migrations -name '*.h' -o -name '*.cc' | sort |
   xargs grep -Hn '^[[:space:]]*#[[:space:]]*include' |
   awk -v layers="$layers" -v libraries="$libraries" -v for_tests="$for_tests" \
     -v is_test="$is_test" '
@@ -102,7 +107,7 @@ BEGIN {
     complain("only tests may include what helps tests (" included ")")
   }
 
-  if (included ~ /^(server|client|tests|migrations)\//) {
+  if (included ~ /^(ops|server|client|tests|migrations)\//) {
     target = folder_of(included)
     if (target == "") target = substr(included, 1, index(included, "/") - 1)
     if (index(allowed, " " target " ") == 0) {

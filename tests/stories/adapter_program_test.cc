@@ -251,6 +251,40 @@ TEST_F(AdapterProgramTest, SigtermFinishesWhatWasRead) {
   EXPECT_THAT(adapter.errors(), HasSubstr("stopped before the end"));
 }
 
+TEST_F(AdapterProgramTest, AKilledRunGoesOnAtItsCheckpoint) {
+  constexpr int kUpdates = 20000;
+  const std::string input = *directory_ / "many.jsonl";
+  const std::string checkpoint = *directory_ / "checkpoint";
+  std::ofstream file(input);
+  for (int i = 1; i <= kUpdates; ++i) file << Update(i, 801 + i % 50) << "\n";
+  file.close();
+  Program::Options options = Adapter(input, server_->address());
+  options.words.insert(options.words.end(), {"--checkpoint", checkpoint});
+  // Slowly, for a checkpoint is made every second.
+  Program::Options slowly = options;
+  slowly.words.insert(slowly.words.end(), {"--in-flight", "1"});
+  std::vector<std::string> printed;
+  {
+    Program adapter(slowly);
+    EXPECT_TRUE(Eventually([&] {
+      return access(checkpoint.c_str(), F_OK) == 0 || !adapter.running();
+    }));
+    adapter.Kill();
+    printed = InShort(
+        adapter.output().substr(0, adapter.output().find_last_of('\n') + 1));
+  }
+  ASSERT_LT(printed.size(), kUpdates) << "it was not killed in the middle";
+  const Outcome rest = RunProgram(options);
+  EXPECT_EQ(rest.exit_code, 0) << rest.errors;
+  const std::vector<std::string> others = InShort(rest.output);
+  EXPECT_LT(others.size(), kUpdates) << "it began anew";
+  // Nothing is left out between them; a second's worth may come twice.
+  ASSERT_FALSE(others.empty());
+  const int first = std::stoi(others.front());
+  EXPECT_LE(first, static_cast<int>(printed.size()) + 1);
+  EXPECT_EQ(first + static_cast<int>(others.size()) - 1, kUpdates);
+}
+
 TEST_F(AdapterProgramTest, ASecondSignalEndsItAtOnce) {
   const std::string input = *directory_ / "updates.jsonl";
   std::ofstream(input) << Update(1, 701) << "\n";

@@ -1,0 +1,108 @@
+#include "client/adapter/adapter_metrics.h"
+
+#include <cstddef>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "prometheus/counter.h"
+#include "prometheus/gauge.h"
+#include "prometheus/histogram.h"
+#include "prometheus/registry.h"
+#include "prometheus/text_serializer.h"
+#include "spdlog/spdlog.h"
+
+namespace userprofile::adapter {
+namespace {
+
+constexpr const char* kPeers[] = {"service", "bot", "telegram"};
+
+}  // namespace
+
+struct AdapterMetrics::Families {
+  prometheus::Registry registry;
+  prometheus::Family<prometheus::Counter>& updates =
+      prometheus::BuildCounter()
+          .Name("userprofile_adapter_updates_total")
+          .Help("Updates that the bot took, by who sent them.")
+          .Register(registry);
+  prometheus::Family<prometheus::Counter>& failures =
+      prometheus::BuildCounter()
+          .Name("userprofile_adapter_failures_total")
+          .Help("Tries that failed, by the peer that failed.")
+          .Register(registry);
+  prometheus::Family<prometheus::Gauge>& up =
+      prometheus::BuildGauge()
+          .Name("userprofile_adapter_peer_up")
+          .Help("Whether the last try with a peer went well.")
+          .Register(registry);
+  prometheus::Family<prometheus::Counter>& refused_calls =
+      prometheus::BuildCounter()
+          .Name("userprofile_adapter_webhook_refused_total")
+          .Help("Webhook calls that were refused, by HTTP status.")
+          .Register(registry);
+  prometheus::Counter& refused_by_bot =
+      prometheus::BuildCounter()
+          .Name("userprofile_adapter_updates_refused_total")
+          .Help("Updates that the bot refused until the adapter gave up.")
+          .Register(registry)
+          .Add({});
+  prometheus::Histogram& seconds =
+      prometheus::BuildHistogram()
+          .Name("userprofile_adapter_update_seconds")
+          .Help("From an update's arrival to the bot's answer.")
+          .Register(registry)
+          .Add({}, prometheus::Histogram::BucketBoundaries{
+                       0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+                       1, 2.5, 5, 10, 30, 60});
+};
+
+AdapterMetrics::AdapterMetrics() : families_(std::make_unique<Families>()) {}
+
+AdapterMetrics::~AdapterMetrics() = default;
+
+void AdapterMetrics::SetPeer(Peer peer, const absl::Status& status) {
+  const auto index = static_cast<std::size_t>(peer);
+  const char* name = kPeers[index];
+  families_->up.Add({{"peer", name}}).Set(status.ok() ? 1 : 0);
+  if (!status.ok()) families_->failures.Add({{"peer", name}}).Increment();
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (peers_[index] == status) return;
+  if (!status.ok()) {
+    spdlog::warn("{}: {}; trying again", name, std::string(status.message()));
+  } else {
+    spdlog::info("{}: well again", name);
+  }
+  peers_[index] = status;
+}
+
+void AdapterMetrics::CountDelivered(const std::string& recognized,
+                                    absl::Duration duration) {
+  families_->updates.Add({{"recognized", recognized}}).Increment();
+  families_->seconds.Observe(absl::ToDoubleSeconds(duration));
+}
+
+void AdapterMetrics::CountRefusedByBot() {
+  families_->refused_by_bot.Increment();
+}
+
+void AdapterMetrics::CountRefusedCall(int http_status) {
+  families_->refused_calls.Add({{"code", absl::StrCat(http_status)}})
+      .Increment();
+}
+
+std::string AdapterMetrics::Failing() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  std::string failing;
+  for (std::size_t i = 0; i < std::size(peers_); ++i) {
+    if (peers_[i].ok()) continue;
+    absl::StrAppend(&failing, failing.empty() ? "" : "\n", kPeers[i], ": ",
+                    peers_[i].message());
+  }
+  return failing;
+}
+
+std::string AdapterMetrics::Text() const {
+  return prometheus::TextSerializer().Serialize(families_->registry.Collect());
+}
+
+}  // namespace userprofile::adapter

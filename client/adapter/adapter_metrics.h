@@ -1,0 +1,54 @@
+#ifndef USERPROFILE_CLIENT_ADAPTER_ADAPTER_METRICS_H_
+#define USERPROFILE_CLIENT_ADAPTER_ADAPTER_METRICS_H_
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace userprofile::adapter {
+
+// Those that the adapter works with.
+enum class Peer { kService, kBot, kTelegram };
+
+// What an adapter that runs on tells of itself: metrics, and whether all is
+// well. Thread-safe.
+class AdapterMetrics {
+ public:
+  AdapterMetrics();
+  ~AdapterMetrics();
+  AdapterMetrics(const AdapterMetrics&) = delete;
+  AdapterMetrics& operator=(const AdapterMetrics&) = delete;
+
+  // How a try with a peer went. Logs when that changes, not each time.
+  void SetPeer(Peer peer, const absl::Status& status);
+
+  // The bot took an update, whose sender was recognized as that, after this
+  // time.
+  void CountDelivered(const std::string& recognized, absl::Duration duration);
+
+  // The bot was given an update several times, and refused it each time.
+  void CountRefusedByBot();
+
+  // A webhook call was answered with this status, and nothing else was done.
+  void CountRefusedCall(int http_status);
+
+  // The peers whose last try failed, and why; empty if there are none.
+  std::string Failing() const;
+
+  // Everything, in Prometheus' text format, version 0.0.4.
+  std::string Text() const;
+
+ private:
+  struct Families;
+
+  const std::unique_ptr<Families> families_;
+  mutable std::mutex mutex_;
+  absl::Status peers_[3];  // protected by mutex_
+};
+
+}  // namespace userprofile::adapter
+
+#endif  // USERPROFILE_CLIENT_ADAPTER_ADAPTER_METRICS_H_

@@ -1,0 +1,82 @@
+#include "client/adapter/checkpoint.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+
+namespace userprofile::adapter {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+absl::Status Failed(const std::string& what, const std::string& file) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("can't ", what, " ", file, ": ", std::strerror(errno)));
+}
+
+// Writes and closes; errno says why not.
+bool WriteToDisk(int fd, const std::string& text) {
+  const bool written = ::write(fd, text.data(), text.size()) ==
+                           static_cast<ssize_t>(text.size()) &&
+                       ::fsync(fd) == 0;
+  const int error = errno;
+  const bool closed = ::close(fd) == 0;
+  if (!written) errno = error;
+  return written && closed;
+}
+
+}  // namespace
+
+absl::StatusOr<Checkpoint> LoadCheckpoint(const std::string& file) {
+  errno = 0;
+  std::ifstream input(file);
+  if (!input && errno == ENOENT) return Checkpoint();
+  const std::string text(std::istreambuf_iterator<char>(input), {});
+  if (!input) return Failed("read", file);
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  Checkpoint checkpoint;
+  if (json.is_object() && json.contains("line") &&
+      json["line"].is_number_unsigned()) {
+    checkpoint.line = json["line"].get<std::int64_t>();
+    const Json update_id = json.value("update_id", Json());
+    if (update_id.is_number_integer()) {
+      checkpoint.update_id = update_id.get<std::int64_t>();
+    }
+    return checkpoint;
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat(file, " is no checkpoint of this program"));
+}
+
+absl::Status SaveCheckpoint(const std::string& file,
+                            const Checkpoint& checkpoint) {
+  Json json = {{"line", checkpoint.line}, {"update_id", nullptr}};
+  if (checkpoint.update_id) json["update_id"] = *checkpoint.update_id;
+  const std::string part = absl::StrCat(file, ".part");
+  const int fd =
+      ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0 || !WriteToDisk(fd, json.dump() + "\n") ||
+      ::rename(part.c_str(), file.c_str()) != 0) {
+    return Failed("write", part);
+  }
+  // So that the new name is on disk, too.
+  const std::size_t slash = file.rfind('/');
+  const std::string folder =
+      slash == std::string::npos ? "." : file.substr(0, slash + 1);
+  const int folder_fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY);
+  if (folder_fd < 0) return Failed("open", folder);
+  const int synced = ::fsync(folder_fd);
+  ::close(folder_fd);
+  return synced == 0 ? absl::OkStatus() : Failed("write", folder);
+}
+
+}  // namespace userprofile::adapter

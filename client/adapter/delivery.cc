@@ -1,0 +1,53 @@
+#include "client/adapter/delivery.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "client/adapter/profile_json.h"
+#include "spdlog/spdlog.h"
+#include "userprofile/client/errors.h"
+#include "userprofile/client/recognition.h"
+
+namespace userprofile::adapter {
+namespace {
+
+bool SaysItIsAway(const BotAnswer& answer) {
+  return answer.status == 429 || (answer.status >= 502 && answer.status <= 504);
+}
+
+}  // namespace
+
+absl::StatusOr<BotAnswer> Delivery::Deliver(
+    const UpdateLine& update, const std::string& text,
+    std::map<std::string, std::string> headers) {
+  const absl::Time begin = absl::Now();
+  std::string recognized = update.outcome.is_error() ? "unknown" : "ignored";
+  if (update.contact) {
+    const auto response = service_.UpsertUser(*update.contact);
+    if (response.ok()) {
+      recognized = client::RecognitionName(client::RecognitionOf(*response));
+      headers[kProfileHeader] = ProfileHeader(response->profile());
+    } else if (client::IsRefused(response.status())) {
+      recognized = "unknown";
+      spdlog::error("the service refuses the contact of update {}: {}",
+                    update.outcome.update_id.value_or(0),
+                    std::string(response.status().message()));
+    } else {
+      metrics_.SetPeer(Peer::kService, response.status());
+      return response.status();
+    }
+    metrics_.SetPeer(Peer::kService, absl::OkStatus());
+  }
+  headers[kRecognizedHeader] = recognized;
+  absl::StatusOr<BotAnswer> answer = bot_.Post(text, headers);
+  if (answer.ok() && SaysItIsAway(*answer)) {
+    answer = absl::UnavailableError(
+        absl::StrCat("the bot answers with status ", answer->status));
+  }
+  metrics_.SetPeer(Peer::kBot, answer.status());
+  if (answer.ok() && answer->taken()) {
+    metrics_.CountDelivered(recognized, absl::Now() - begin);
+  }
+  return answer;
+}
+
+}  // namespace userprofile::adapter

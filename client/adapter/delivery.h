@@ -1,0 +1,51 @@
+#ifndef USERPROFILE_CLIENT_ADAPTER_DELIVERY_H_
+#define USERPROFILE_CLIENT_ADAPTER_DELIVERY_H_
+
+#include <map>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "client/adapter/adapter_metrics.h"
+#include "client/adapter/bot.h"
+#include "client/adapter/update_line.h"
+#include "userprofile/client/profile_client.h"
+
+namespace userprofile::adapter {
+
+// The headers that tell a bot who sent an update.
+//   X-User-Recognized  "new", "returning" or "onboarded";
+//                      "ignored" if the update is nobody's contact;
+//                      "unknown" if the contact can't be stored, now or ever:
+//                      says nothing about the user, who may well be known
+//   X-User-Profile     the user's profile, as ProfileHeader() writes it; absent
+//                      if there is none
+inline constexpr char kRecognizedHeader[] = "X-User-Recognized";
+inline constexpr char kProfileHeader[] = "X-User-Profile";
+
+// The way of an update to the bot: the service hears of the contact first, and
+// only once that is on disk, the bot of the update. Thread-safe; order is up to
+// the caller.
+class Delivery {
+ public:
+  // All must outlive it.
+  Delivery(client::ProfileClient& service, Bot& bot, AdapterMetrics& metrics)
+      : service_(service), bot_(bot), metrics_(metrics) {}
+
+  // Brings an update, with its text, to the bot; headers of that name in
+  // `headers` are passed on. Returns the bot's answer if it took the update or
+  // refused it. Errors: the service's if it can't store the contact now, or
+  // the bot's if it is away (or says so by 429, 502, 503 or 504); the update is
+  // to be given again.
+  absl::StatusOr<BotAnswer> Deliver(
+      const UpdateLine& update, const std::string& text,
+      std::map<std::string, std::string> headers = {});
+
+ private:
+  client::ProfileClient& service_;
+  Bot& bot_;
+  AdapterMetrics& metrics_;
+};
+
+}  // namespace userprofile::adapter
+
+#endif  // USERPROFILE_CLIENT_ADAPTER_DELIVERY_H_

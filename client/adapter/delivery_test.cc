@@ -1,0 +1,111 @@
+#include "client/adapter/delivery.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "client/adapter/testing.h"
+#include "httplib.h"
+#include "ops/http_server.h"
+#include "userprofile/client/mock_profile_client.h"
+
+namespace userprofile::adapter {
+namespace {
+
+using ::testing::_;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Return;
+
+class DeliveryTest : public ::testing::Test {
+ protected:
+  DeliveryTest() {
+    auto server = ops::HttpServer::Start(
+        "127.0.0.1:0", ops::HttpServerOptions(), [this](httplib::Server& http) {
+          http.Post("/", [this](const httplib::Request& request,
+                                httplib::Response& response) {
+            seen_.push_back(absl::StrCat(
+                request.get_header_value(kRecognizedHeader),
+                request.has_header(kProfileHeader) ? " profile" : ""));
+            response.status = status_;
+            response.set_content(answer_, "text/plain");
+          });
+        });
+    EXPECT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    bot_ = std::make_unique<Bot>(
+        HttpUrl{absl::StrCat("http://", server_->address()), "/"},
+        absl::Seconds(5));
+  }
+
+  absl::StatusOr<BotAnswer> Deliver(const std::string& text) {
+    return Delivery(service_, *bot_, metrics_).Deliver(ReadUpdate(text), text);
+  }
+
+  ::testing::StrictMock<client::MockProfileClient> service_;
+  AdapterMetrics metrics_;
+  std::unique_ptr<ops::HttpServer> server_;
+  std::unique_ptr<Bot> bot_;
+  std::vector<std::string> seen_;
+  int status_ = 200;
+  std::string answer_ = "yes";
+};
+
+TEST_F(DeliveryTest, TheBotIsToldWhoItIs) {
+  v1::UpsertUserResponse response;
+  response.set_created(true);
+  EXPECT_CALL(service_, UpsertUser(_)).WillOnce(Return(response));
+  const auto answer = Deliver(MessageOf(7, 1));
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->body, "yes");
+  EXPECT_THAT(seen_, ElementsAre("new profile"));
+}
+
+TEST_F(DeliveryTest, NobodysUpdateIsDeliveredWithoutACall) {
+  EXPECT_TRUE(Deliver(R"({"update_id": 1, "poll": {}})").ok());
+  EXPECT_THAT(seen_, ElementsAre("ignored"));
+}
+
+TEST_F(DeliveryTest, TheBotHearsNothingWhileTheServiceCantStoreTheContact) {
+  EXPECT_CALL(service_, UpsertUser(_))
+      .WillOnce(Return(absl::UnavailableError("away")));
+  EXPECT_TRUE(absl::IsUnavailable(Deliver(MessageOf(7, 1)).status()));
+  EXPECT_THAT(seen_, IsEmpty());
+  EXPECT_EQ(metrics_.Failing(), "service: away");
+}
+
+TEST_F(DeliveryTest, AContactThatIsRefusedForGoodIsUnknownAndNeverNew) {
+  EXPECT_CALL(service_, UpsertUser(_))
+      .WillOnce(Return(absl::InvalidArgumentError("no")));
+  EXPECT_TRUE(Deliver(MessageOf(7, 1)).ok());
+  EXPECT_THAT(seen_, ElementsAre("unknown"));
+  EXPECT_EQ(metrics_.Failing(), "");
+}
+
+TEST_F(DeliveryTest, ABotThatSaysItIsAwayIsAnError) {
+  for (const int status : {429, 502, 503, 504}) {
+    status_ = status;
+    EXPECT_TRUE(absl::IsUnavailable(
+        Deliver(R"({"update_id": 1, "poll": {}})").status()));
+  }
+  status_ = 500;
+  EXPECT_EQ(Deliver(R"({"update_id": 1, "poll": {}})")->status, 500);
+}
+
+TEST_F(DeliveryTest, ABotThatIsNotThereOrTalksTooMuchIsAnError) {
+  answer_ = std::string(2 * 1024 * 1024, 'x');
+  EXPECT_TRUE(absl::IsResourceExhausted(
+      Deliver(R"({"update_id": 1, "poll": {}})").status()));
+  server_.reset();
+  const auto answer = Deliver(R"({"update_id": 1, "poll": {}})");
+  EXPECT_TRUE(absl::IsUnavailable(answer.status())) << answer.status();
+  EXPECT_THAT(metrics_.Failing(), HasSubstr("bot: the bot can't be reached"));
+}
+
+}  // namespace
+}  // namespace userprofile::adapter

@@ -1,0 +1,67 @@
+#ifndef USERPROFILE_CLIENT_ADAPTER_SIDECAR_H_
+#define USERPROFILE_CLIENT_ADAPTER_SIDECAR_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "client/adapter/adapter_metrics.h"
+#include "client/adapter/bot.h"
+#include "client/adapter/delivery.h"
+#include "client/adapter/flags.h"
+#include "ops/admin_server.h"
+#include "ops/http_server.h"
+#include "ops/logging.h"
+#include "userprofile/client/profile_client.h"
+
+namespace userprofile::adapter {
+
+// What `poll` and `webhook` have in common: a process that runs on, beside a
+// bot.
+struct SidecarFlags {
+  ServiceFlags service;
+  std::string forward_to;
+  std::string forward_timeout = "30s";
+  std::string api_listen = "127.0.0.1:8089";
+  std::string admin_listen = "127.0.0.1:9465";
+  bool insecure = false;
+  ops::LoggingOptions logging;
+};
+void AddSidecarFlags(CLI::App* command, SidecarFlags& flags);
+
+// The parts of such a process, built in order and gone in reverse.
+class Sidecar {
+ public:
+  // Sets up logging and connects everything: the service, the bot, the profile
+  // API for the bot, the admin port. `not_ready` is for /readyz. Errors are for
+  // people; INVALID_ARGUMENT is wrong usage.
+  static absl::StatusOr<std::unique_ptr<Sidecar>> Start(
+      const SidecarFlags& flags,
+      std::function<std::string(const AdapterMetrics&)> not_ready);
+
+  Delivery& delivery() { return delivery_; }
+  AdapterMetrics& metrics() { return metrics_; }
+
+  // For the log: where its ports are.
+  std::string addresses() const;
+
+ private:
+  Sidecar(const SidecarFlags& flags,
+          std::unique_ptr<client::ProfileClient> service, HttpUrl bot);
+
+  AdapterMetrics metrics_;
+  const std::unique_ptr<client::ProfileClient> service_;
+  Bot bot_;
+  Delivery delivery_;
+  std::unique_ptr<ops::HttpServer> api_;
+  std::unique_ptr<ops::AdminServer> admin_;
+};
+
+// OK if only this machine can reach the address, or `insecure` says that others
+// may; else INVALID_ARGUMENT, which says what to do.
+absl::Status CheckListen(const std::string& address, bool insecure);
+
+}  // namespace userprofile::adapter
+
+#endif  // USERPROFILE_CLIENT_ADAPTER_SIDECAR_H_

@@ -1,0 +1,143 @@
+#include "client/adapter/telegram_api.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "httplib.h"
+
+namespace userprofile::adapter {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kConnectTimeoutSeconds = 10;
+constexpr int kTimeoutSeconds = 30;
+constexpr char kRetryAfter[] = "userprofile/retry-after-seconds";
+
+absl::Status ErrorOf(const json& answer) {
+  const json number = answer.value("error_code", json());
+  const int code = number.is_number_integer() ? number.get<int>() : 0;
+  switch (code) {
+    case 401:
+    case 404:
+      return absl::UnauthenticatedError(
+          "the Bot API does not know this bot token");
+    case 409:
+      return absl::AbortedError(
+          "somebody else gets this bot's updates: another poller, or a webhook "
+          "(deleteWebhook removes it)");
+    case 429: {
+      absl::Status status =
+          absl::ResourceExhaustedError("the Bot API asks for a pause");
+      const json parameters = answer.value("parameters", json::object());
+      if (parameters.is_object() && parameters.contains("retry_after") &&
+          parameters["retry_after"].is_number_integer()) {
+        status.SetPayload(kRetryAfter,
+                          absl::Cord(parameters["retry_after"].dump()));
+      }
+      return status;
+    }
+    default:
+      break;
+  }
+  const std::string message =
+      absl::StrCat("the Bot API answers with error ", code);
+  return code >= 400 && code < 500 ? absl::InvalidArgumentError(message)
+                                   : absl::UnavailableError(message);
+}
+
+}  // namespace
+
+absl::optional<absl::Duration> RetryAfter(const absl::Status& status) {
+  const absl::optional<absl::Cord> payload = status.GetPayload(kRetryAfter);
+  std::int64_t seconds = 0;
+  if (!payload || !absl::SimpleAtoi(std::string(*payload), &seconds)) {
+    return absl::nullopt;
+  }
+  return absl::Seconds(std::clamp<std::int64_t>(seconds, 0, 3600));
+}
+
+TelegramApi::TelegramApi(HttpUrl url, std::string token)
+    : url_(std::move(url)), token_(std::move(token)), poller_(NewClient()) {}
+
+TelegramApi::~TelegramApi() = default;
+
+std::unique_ptr<httplib::Client> TelegramApi::NewClient() const {
+  auto client = std::make_unique<httplib::Client>(url_.origin);
+  client->set_keep_alive(true);
+  client->set_tcp_nodelay(true);
+  client->set_connection_timeout(kConnectTimeoutSeconds);
+  client->set_read_timeout(kTimeoutSeconds);
+  client->set_write_timeout(kTimeoutSeconds);
+  return client;
+}
+
+absl::StatusOr<json> TelegramApi::Send(httplib::Client& client,
+                                       const std::string& method,
+                                       const json& arguments) const {
+  const std::string path = absl::StrCat(url_.path == "/" ? "" : url_.path,
+                                        "/bot", token_, "/", method);
+  const httplib::Result result = client.Post(
+      path, arguments.dump(-1, ' ', false, json::error_handler_t::replace),
+      "application/json");
+  if (!result) {
+    return absl::UnavailableError(
+        absl::StrCat("no answer from the Bot API (",
+                     httplib::to_string(result.error()), ")"));
+  }
+  json answer = json::parse(result->body, nullptr, /*allow_exceptions=*/false);
+  if (!answer.is_object() || !answer.contains("ok")) {
+    return absl::UnavailableError(absl::StrCat(
+        "not the Bot API's words, with HTTP status ", result->status));
+  }
+  if (answer["ok"] != true) return ErrorOf(answer);
+  return answer["result"];
+}
+
+absl::StatusOr<std::vector<json>> TelegramApi::GetUpdates(
+    absl::optional<std::int64_t> offset, absl::Duration timeout) {
+  json arguments = {{"timeout", absl::ToInt64Seconds(timeout)}, {"limit", 100}};
+  if (offset) arguments["offset"] = *offset;
+  poller_->set_read_timeout(
+      absl::ToChronoSeconds(timeout + absl::Seconds(kTimeoutSeconds)));
+  absl::StatusOr<json> result = Send(*poller_, "getUpdates", arguments);
+  if (!result.ok()) return result.status();
+  if (!result->is_array()) {
+    return absl::UnavailableError("the Bot API gives no list of updates");
+  }
+  return std::vector<json>(std::make_move_iterator(result->begin()),
+                           std::make_move_iterator(result->end()));
+}
+
+void TelegramApi::StopWaiting() { poller_->stop(); }
+
+absl::Status TelegramApi::Call(json call) {
+  const json name = call.value("method", json());
+  const std::string method = name.is_string() ? name.get<std::string>() : "";
+  if (method.empty() ||
+      !std::all_of(method.begin(), method.end(), absl::ascii_isalnum)) {
+    return absl::InvalidArgumentError("the bot names no method");
+  }
+  call.erase("method");
+  std::unique_ptr<httplib::Client> client;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!idle_.empty()) {
+      client = std::move(idle_.back());
+      idle_.pop_back();
+    }
+  }
+  if (client == nullptr) client = NewClient();
+  const absl::StatusOr<json> result = Send(*client, method, call);
+  std::lock_guard<std::mutex> lock(mutex_);
+  idle_.push_back(std::move(client));
+  return result.status();
+}
+
+}  // namespace userprofile::adapter

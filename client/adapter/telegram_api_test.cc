@@ -1,0 +1,127 @@
+#include "client/adapter/telegram_api.h"
+
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "httplib.h"
+#include "tests/support/certificate.h"
+
+namespace userprofile::adapter {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr char kToken[] = "123:SECRET";
+
+// A Bot API on https, with a certificate that the system does not know.
+class TelegramApiTest : public ::testing::Test {
+ protected:
+  TelegramApiTest()
+      : server_(certificate_.certificate_file().c_str(),
+                certificate_.key_file().c_str()) {
+    server_.Post(
+        absl::StrCat("/bot", kToken, "/(\\w+)"),
+        [this](const httplib::Request& request, httplib::Response& response) {
+          method_ = request.matches[1];
+          response.set_content(answer_, "application/json");
+        });
+    const int port = server_.bind_to_any_port("localhost");
+    url_ = HttpUrl{absl::StrCat("https://localhost:", port), "/"};
+    thread_ = std::thread([this] { server_.listen_after_bind(); });
+    while (!server_.is_running()) std::this_thread::yield();
+  }
+  ~TelegramApiTest() override {
+    ::unsetenv("SSL_CERT_FILE");
+    server_.stop();
+    thread_.join();
+  }
+
+  void TrustTheCertificate() {
+    ::setenv("SSL_CERT_FILE", certificate_.certificate_file().c_str(), 1);
+  }
+
+  absl::Status Poll() {
+    return TelegramApi(url_, kToken)
+        .GetUpdates(absl::nullopt, absl::ZeroDuration())
+        .status();
+  }
+
+  userprofile::testing::Certificate certificate_;
+  httplib::SSLServer server_;
+  std::thread thread_;
+  HttpUrl url_;
+  std::string method_;
+  std::string answer_ = R"({"ok": true, "result": [{"update_id": 7}]})";
+};
+
+TEST_F(TelegramApiTest, IsCalledByTls) {
+  TrustTheCertificate();
+  TelegramApi api(url_, kToken);
+  const auto updates = api.GetUpdates(5, absl::ZeroDuration());
+  ASSERT_TRUE(updates.ok()) << updates.status();
+  EXPECT_EQ(updates->at(0)["update_id"], 7);
+  EXPECT_TRUE(api.Call({{"method", "sendMessage"}}).ok());
+  EXPECT_EQ(method_, "sendMessage");
+}
+
+TEST_F(TelegramApiTest, NobodyElseIsTakenForIt) {
+  const absl::Status status = Poll();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_EQ(method_, "") << "it was told the token";
+}
+
+TEST_F(TelegramApiTest, ErrorsSayWhatToDoAndNotTheToken) {
+  TrustTheCertificate();
+  const struct {
+    const char* answer;
+    absl::StatusCode code;
+  } cases[] = {
+      {R"({"ok": false, "error_code": 401})",
+       absl::StatusCode::kUnauthenticated},
+      {R"({"ok": false, "error_code": 409})", absl::StatusCode::kAborted},
+      {R"({"ok": false, "error_code": 400, "description": "private"})",
+       absl::StatusCode::kInvalidArgument},
+      {R"({"ok": false, "error_code": 500})", absl::StatusCode::kUnavailable},
+      {R"({"ok": false, "error_code": "x"})", absl::StatusCode::kUnavailable},
+      {R"({"ok": false})", absl::StatusCode::kUnavailable},
+      {R"({"ok": true, "result": {}})", absl::StatusCode::kUnavailable},
+      {"[]", absl::StatusCode::kUnavailable},
+      {"<html>", absl::StatusCode::kUnavailable},
+      {"", absl::StatusCode::kUnavailable},
+  };
+  for (const auto& c : cases) {
+    answer_ = c.answer;
+    const absl::Status status = Poll();
+    EXPECT_EQ(status.code(), c.code) << c.answer;
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr("SECRET")));
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr("private")));
+  }
+}
+
+TEST_F(TelegramApiTest, SaysWhenToComeBack) {
+  TrustTheCertificate();
+  answer_ = R"({"ok": false, "error_code": 429,
+                "parameters": {"retry_after": 7}})";
+  EXPECT_EQ(RetryAfter(Poll()), absl::Seconds(7));
+  answer_ = R"({"ok": false, "error_code": 429, "parameters": 7})";
+  EXPECT_TRUE(absl::IsResourceExhausted(Poll()));
+  EXPECT_EQ(RetryAfter(Poll()), absl::nullopt);
+}
+
+TEST_F(TelegramApiTest, AMethodIsAWord) {
+  TelegramApi api(url_, kToken);
+  for (const nlohmann::json& call :
+       {nlohmann::json{{"method", "../x"}}, nlohmann::json{{"method", 7}},
+        nlohmann::json{{"method", ""}}}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(api.Call(call))) << call;
+  }
+}
+
+}  // namespace
+}  // namespace userprofile::adapter

@@ -1,0 +1,62 @@
+#include "client/adapter/webhook.h"
+
+#include "absl/types/optional.h"
+#include "client/adapter/secret.h"
+#include "client/adapter/update_line.h"
+#include "httplib.h"
+
+namespace userprofile::adapter {
+namespace {
+
+constexpr char kSecretHeader[] = "X-Telegram-Bot-Api-Secret-Token";
+
+// Reads the body; otherwise the status to refuse the request with. The
+// library's own limit does not see a body that comes in chunks.
+int ReadBody(const httplib::ContentReader& reader,
+             const httplib::Response& response, std::string& body) {
+  bool too_long = false;
+  const bool read = reader([&](const char* data, std::size_t size) {
+    too_long = body.size() + size > kMaxUpdate;
+    if (!too_long) body.append(data, size);
+    return !too_long;
+  });
+  if (too_long || response.status == 413) return 413;
+  return read ? 0 : 400;
+}
+
+}  // namespace
+
+void Webhook::AddTo(httplib::Server& server) {
+  server.Post(
+      ".*", [this](const httplib::Request& request, httplib::Response& response,
+                   const httplib::ContentReader& reader) {
+        const auto refuse = [&](int status) {
+          metrics_.CountRefusedCall(status);
+          response.status = status;
+          // What is left of the body must not be taken for a request.
+          response.set_header("Connection", "close");
+        };
+        std::string body;
+        if (const int status = ReadBody(reader, response, body)) {
+          return refuse(status);
+        }
+        const std::string secret = request.get_header_value(kSecretHeader);
+        if (!SecretsEqual(secret, secret_)) return refuse(401);
+        const UpdateLine update = ReadUpdate(body);
+        if (update.outcome.is_error()) return refuse(400);
+
+        Turns::Turn turn = turns_.Take(update.outcome.user_id.value_or(0));
+        turn.Await();
+        const auto answer =
+            delivery_.Deliver(update, body, {{kSecretHeader, secret}});
+        if (!answer.ok()) {
+          response.status = 503;
+          response.set_header("Retry-After", "1");
+          return;
+        }
+        response.status = answer->status;
+        response.set_content(answer->body, answer->content_type);
+      });
+}
+
+}  // namespace userprofile::adapter

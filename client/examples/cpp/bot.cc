@@ -1,0 +1,108 @@
+// A bot in C++ with the client library: polls the Bot API, and tells the
+// service of every contact by itself.
+//   BOT_TOKEN=... bot [SERVICE [BOT_API_URL]]
+
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <httplib.h>
+#include <userprofile/client/profile_client.h>
+#include <userprofile/telegram/update.h>
+#include <nlohmann/json.hpp>
+
+#include "onboarding.h"
+
+namespace {
+
+using nlohmann::json;
+using namespace nlohmann::literals;
+
+class Bot {
+ public:
+  Bot(userprofile::client::ProfileClient& service, const std::string& api,
+      std::string token)
+      : service_(service),
+        onboarding_(service),
+        api_(api),
+        token_(std::move(token)) {
+    api_.set_read_timeout(60);
+    api_.set_keep_alive(true);
+  }
+
+  [[noreturn]] void Run() {
+    json poll = {{"timeout", 50}};
+    while (true) {
+      const json updates = Call("getUpdates", poll);
+      if (!updates.is_array()) Pause();
+      for (const json& update : updates) {
+        // The update is confirmed by the offset, and that moves only once the
+        // contact and the answers in it are stored.
+        while (!Handle(update)) Pause();
+        poll["offset"] = update.at("update_id").get<std::int64_t>() + 1;
+      }
+    }
+  }
+
+ private:
+  bool Handle(const json& update) {
+    const auto contact = userprofile::telegram::ContactOf(update);
+    if (!contact.ok() || !*contact) return true;  // nobody's
+    const auto known = service_.UpsertUser(**contact);
+    if (!known.ok()) {
+      std::cerr << known.status() << std::endl;
+      return false;
+    }
+    const json& message = update.value("message", json());
+    if (!message.is_object()) return true;
+    if (message.value("/chat/type"_json_pointer, "") != "private") return true;
+    const auto reply = onboarding_.Reply(
+        *known, message.value("text", ""),
+        message.value("/reply_to_message/text"_json_pointer, ""));
+    if (!reply.ok()) {
+      std::cerr << reply.status() << std::endl;
+      return false;
+    }
+    json call = {{"chat_id", message.at("chat").at("id")}, {"text", *reply}};
+    if (reply->ends_with("?")) call["reply_markup"] = {{"force_reply", true}};
+    Call("sendMessage", call);
+    return true;
+  }
+
+  // The result of a method; null if it failed.
+  json Call(const std::string& method, const json& arguments) {
+    const auto answer = api_.Post("/bot" + token_ + "/" + method,
+                                  arguments.dump(), "application/json");
+    if (!answer) return nullptr;
+    const json result = json::parse(answer->body, nullptr, false);
+    return result.is_object() ? result.value("result", json()) : json();
+  }
+
+  static void Pause() { std::this_thread::sleep_for(std::chrono::seconds(1)); }
+
+  userprofile::client::ProfileClient& service_;
+  Onboarding onboarding_;
+  httplib::Client api_;
+  const std::string token_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const char* token = std::getenv("BOT_TOKEN");
+  if (token == nullptr) {
+    std::cerr << "BOT_TOKEN is not set" << std::endl;
+    return 2;
+  }
+  const auto service = userprofile::client::MakeProfileClient(
+      argc > 1 ? argv[1] : "127.0.0.1:50051");
+  if (!service.ok()) {
+    std::cerr << service.status() << std::endl;
+    return 2;
+  }
+  Bot(**service, argc > 2 ? argv[2] : "https://api.telegram.org", token).Run();
+}

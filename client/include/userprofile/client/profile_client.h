@@ -1,0 +1,104 @@
+#ifndef USERPROFILE_CLIENT_PROFILE_CLIENT_H_
+#define USERPROFILE_CLIENT_PROFILE_CLIENT_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "userprofile/client/recognition.h"
+#include "userprofile/v1/user_profile_service.pb.h"
+
+namespace userprofile::client {
+
+// How the connection is encrypted. All files are PEM.
+struct TlsOptions {
+  // Whom to believe that a certificate is the server's; empty for those that
+  // gRPC finds on the system.
+  std::string ca_file;
+
+  // The certificate that this client shows, and its key; both or none.
+  std::string certificate_file;
+  std::string key_file;
+};
+
+// How a ProfileClient behaves.
+struct ClientOptions {
+  // A call that has no answer after this time fails with DEADLINE_EXCEEDED. The
+  // time includes waiting for the server to come up and all retries: shorter
+  // than the server's restart, and a restart is seen by users.
+  absl::Duration timeout = absl::Seconds(10);
+
+  // Without it, the connection is not encrypted.
+  absl::optional<TlsOptions> tls;
+
+  // Sent with each call as "authorization: Bearer ..."; needs tls. Empty for
+  // none.
+  std::string token;
+};
+
+// Called once with the outcome of a call, on a thread of gRPC's. Must not block
+// and must not destroy the client.
+template <typename Response>
+using Done = absl::AnyInvocable<void(absl::StatusOr<Response>)>;
+
+// The user-profile service, as a bot calls it. MakeProfileClient() makes the
+// real one; mock_profile_client.h has one for tests of what calls it. Make one
+// per process and share it: it is thread-safe, and carries any number of calls
+// at once.
+//
+// The calls mean what userprofile/v1/user_profile_service.proto says, and so do
+// their errors; errors.h says how to read the reason of one. No error ever
+// means that a user is new.
+class ProfileClient {
+ public:
+  // Waits for the calls under way, which takes the timeout at most.
+  virtual ~ProfileClient() = default;
+
+  ProfileClient(const ProfileClient&) = delete;
+  ProfileClient& operator=(const ProfileClient&) = delete;
+
+  // Records a contact by UpsertUser and tells who it is. To be called on every
+  // contact.
+  absl::StatusOr<Recognition> Recognize(const v1::UpsertUserRequest& contact);
+  void Recognize(v1::UpsertUserRequest contact, Done<Recognition> done);
+
+  virtual absl::StatusOr<v1::UpsertUserResponse> UpsertUser(
+      const v1::UpsertUserRequest& request) = 0;
+  virtual void UpsertUser(v1::UpsertUserRequest request,
+                          Done<v1::UpsertUserResponse> done) = 0;
+
+  virtual absl::StatusOr<v1::GetProfileResponse> GetProfile(
+      const v1::GetProfileRequest& request) = 0;
+  virtual void GetProfile(v1::GetProfileRequest request,
+                          Done<v1::GetProfileResponse> done) = 0;
+
+  virtual absl::StatusOr<v1::CompleteOnboardingResponse> CompleteOnboarding(
+      const v1::CompleteOnboardingRequest& request) = 0;
+  virtual void CompleteOnboarding(
+      v1::CompleteOnboardingRequest request,
+      Done<v1::CompleteOnboardingResponse> done) = 0;
+
+ protected:
+  ProfileClient() = default;
+};
+
+// A client of the service at `server`: HOST:PORT, where HOST may be a DNS name
+// of several servers, among which calls take turns, or any other gRPC target.
+// Connects at the first call. INVALID_ARGUMENT, with a sentence, if the options
+// make no sense or a file can't be read.
+//
+// While the server is away, calls wait for it. A call that fails with
+// UNAVAILABLE is tried again, five times in all over about four seconds, within
+// its timeout. All three calls are safe to repeat like that, even when the
+// first try did take effect: a repeated UpsertUser counts as one more contact
+// (and says `created = false` if the lost answer said true), a repeated
+// CompleteOnboarding with the same answers is OK (with `already_completed`).
+absl::StatusOr<std::unique_ptr<ProfileClient>> MakeProfileClient(
+    const std::string& server, const ClientOptions& options = {});
+
+}  // namespace userprofile::client
+
+#endif  // USERPROFILE_CLIENT_PROFILE_CLIENT_H_

@@ -1,0 +1,40 @@
+#ifndef USERPROFILE_TELEGRAM_UPDATE_H_
+#define USERPROFILE_TELEGRAM_UPDATE_H_
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "absl/status/statusor.h"
+#include "absl/types/optional.h"
+#include "userprofile/v1/user_profile_service.pb.h"
+
+namespace userprofile::telegram {
+
+// Who contacts the bot with one update of the Bot API
+// (https://core.telegram.org/bots/api#update), as the request that tells the
+// service about it. nullopt if the update is nobody's contact: it is of a kind
+// that has no author (a poll's state, a boost, deleted messages), its author is
+// a bot, a chat or one of Telegram's placeholders, or its kind is not known
+// here. Never somebody who is only mentioned: whose message is forwarded,
+// answered to, or carries the button that was pressed.
+//
+// In the request,
+//   identity     first_name as given; last_name and username empty if the user
+//                has none, which clears them; language_code absent if Telegram
+//                does not tell it, for that says nothing about the user. What
+//                the service would refuse is cut or left out: see
+//                acceptable_text.h.
+//   is_active    false when the user blocks the bot, true when they unblock it;
+//                absent otherwise.
+//   occurred_at  when it happened, if the update says so. Presses of buttons
+//                and inline queries don't.
+//
+// Errors: INVALID_ARGUMENT, with the path of the field at fault and never its
+// value, if a field that matters here is not of its type, or if the user's id
+// or the time is impossible. Fields that don't matter may be anything, and a
+// null is the same as an absent field.
+absl::StatusOr<absl::optional<v1::UpsertUserRequest>> ContactOf(
+    const nlohmann::json& update);
+
+}  // namespace userprofile::telegram
+
+#endif  // USERPROFILE_TELEGRAM_UPDATE_H_

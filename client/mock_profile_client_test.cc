@@ -1,0 +1,46 @@
+#include "userprofile/client/mock_profile_client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace userprofile::client {
+namespace {
+
+using ::testing::_;
+using ::testing::An;
+using ::testing::Return;
+
+TEST(MockProfileClientTest, RecognizeSaysWhatTheMockedAnswerMeans) {
+  MockProfileClient service;
+  v1::UpsertUserResponse onboarded;
+  onboarded.mutable_profile()->set_onboarding_completed(true);
+  EXPECT_CALL(service, UpsertUser(_))
+      .WillOnce(Return(onboarded))
+      .WillOnce(Return(absl::UnavailableError("away")));
+  EXPECT_EQ(*service.Recognize(v1::UpsertUserRequest()),
+            Recognition::kOnboarded);
+  EXPECT_TRUE(
+      absl::IsUnavailable(service.Recognize(v1::UpsertUserRequest()).status()));
+}
+
+TEST(MockProfileClientTest, AnswersWithACallback) {
+  MockProfileClient service;
+  EXPECT_CALL(service, UpsertUser(_, An<Done<v1::UpsertUserResponse>>()))
+      .WillOnce([](const v1::UpsertUserRequest& contact, auto done) {
+        EXPECT_EQ(contact.user_id(), 7);
+        v1::UpsertUserResponse response;
+        response.set_created(true);
+        done(response);
+      });
+  v1::UpsertUserRequest contact;
+  contact.set_user_id(7);
+  bool answered = false;
+  service.Recognize(contact, [&](absl::StatusOr<Recognition> recognition) {
+    EXPECT_EQ(*recognition, Recognition::kNew);
+    answered = true;
+  });
+  EXPECT_TRUE(answered);
+}
+
+}  // namespace
+}  // namespace userprofile::client

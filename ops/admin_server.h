@@ -1,0 +1,55 @@
+#ifndef USERPROFILE_OPS_ADMIN_SERVER_H_
+#define USERPROFILE_OPS_ADMIN_SERVER_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "ops/http_server.h"
+
+namespace userprofile::ops {
+
+// What the admin port shows; called by its threads, at any time.
+struct AdminPages {
+  // Empty if the process is ready to work; else why not, in words.
+  std::function<std::string()> not_ready;
+
+  // All metrics, in Prometheus' text format, version 0.0.4.
+  std::function<std::string()> metrics;
+};
+
+// The HTTP port for those who run a program. Without authentication: for
+// loopback and for networks that are trusted.
+//   /livez    200 "ok" as long as the process can answer at all
+//   /readyz   200 "ready", or 503 with the reason and what it means, in words
+//   /metrics  the metrics in Prometheus' text format
+// A few threads and short time limits: a client that falls silent delays others
+// by seconds at most, and connections are closed after each answer. See
+// HttpServer for what it does not withstand.
+class AdminServer {
+ public:
+  // Listens on "HOST:PORT", with the errors of HttpServer::Start.
+  static absl::StatusOr<std::unique_ptr<AdminServer>> Start(
+      absl::string_view address, AdminPages pages);
+
+  // Finishes what is being answered.
+  ~AdminServer() = default;
+  AdminServer(const AdminServer&) = delete;
+  AdminServer& operator=(const AdminServer&) = delete;
+
+  // The address that it listens on, as it was given but with the real port.
+  const std::string& address() const { return server_->address(); }
+
+ private:
+  explicit AdminServer(AdminPages pages) : pages_(std::move(pages)) {}
+
+  const AdminPages pages_;
+  std::unique_ptr<HttpServer> server_;
+};
+
+}  // namespace userprofile::ops
+
+#endif  // USERPROFILE_OPS_ADMIN_SERVER_H_

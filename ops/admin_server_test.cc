@@ -1,0 +1,105 @@
+#include "ops/admin_server.h"
+
+#include <memory>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "httplib.h"
+
+namespace userprofile::ops {
+namespace {
+
+using ::testing::HasSubstr;
+
+class AdminServerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto started = AdminServer::Start("127.0.0.1:0", pages_);
+    ASSERT_TRUE(started.ok()) << started.status();
+    admin_ = *std::move(started);
+  }
+
+  httplib::Result Get(const char* path) {
+    return httplib::Client("http://" + admin_->address()).Get(path);
+  }
+
+  std::string not_ready_;
+  AdminPages pages_{[this] { return not_ready_; }, [] { return "some 1\n"; }};
+  std::unique_ptr<AdminServer> admin_;
+};
+
+TEST_F(AdminServerTest, IsAliveFromTheStart) {
+  const auto answer = Get("/livez");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 200);
+  EXPECT_EQ(answer->body, "ok\n");
+}
+
+TEST_F(AdminServerTest, TellsWhyItIsNotReady) {
+  not_ready_ = "SCHEMA_NOT_READY: users.first_name is missing";
+  const auto answer = Get("/readyz");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 503);
+  EXPECT_EQ(answer->body, "SCHEMA_NOT_READY: users.first_name is missing\n");
+}
+
+TEST_F(AdminServerTest, IsReadyOnceTheServiceIs) {
+  not_ready_ = "STARTING: nothing is known yet";
+  EXPECT_EQ(Get("/readyz")->status, 503);
+  not_ready_.clear();
+  const auto answer = Get("/readyz");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 200);
+  EXPECT_EQ(answer->body, "ready\n");
+}
+
+TEST_F(AdminServerTest, ShowsTheMetrics) {
+  const auto answer = Get("/metrics");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 200);
+  EXPECT_THAT(answer->get_header_value("Content-Type"),
+              HasSubstr("version=0.0.4"));
+  EXPECT_EQ(answer->body, "some 1\n");
+}
+
+TEST_F(AdminServerTest, HasNothingElse) { EXPECT_EQ(Get("/x")->status, 404); }
+
+TEST_F(AdminServerTest, KeepsNoConnectionOpen) {
+  httplib::Client client("http://" + admin_->address());
+  client.set_keep_alive(true);
+  const auto answer = client.Get("/livez");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->get_header_value("Connection"), "close");
+}
+
+TEST_F(AdminServerTest, RefusesAnAddressInUse) {
+  const auto second = AdminServer::Start(admin_->address(), pages_);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(second.status().message()),
+              HasSubstr(admin_->address() + ": Address already in use"));
+}
+
+TEST_F(AdminServerTest, RefusesWhatIsNoAddress) {
+  for (const char* address : {"", "localhost", ":80", "localhost:",
+                              "localhost:http", "localhost:65536", "::1:80"}) {
+    const auto started = AdminServer::Start(address, pages_);
+    EXPECT_EQ(started.status().code(), absl::StatusCode::kInvalidArgument)
+        << address;
+  }
+}
+
+TEST_F(AdminServerTest, RefusesAHostThatIsNotItsOwn) {
+  const auto started = AdminServer::Start("192.0.2.1:0", pages_);
+  EXPECT_EQ(started.status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(AdminServerTest, ListensOnIpv6) {
+  const auto started = AdminServer::Start("[::1]:0", pages_);
+  if (!started.ok()) GTEST_SKIP() << "no IPv6 here: " << started.status();
+  EXPECT_TRUE(absl::StartsWith((*started)->address(), "[::1]:"));
+}
+
+}  // namespace
+}  // namespace userprofile::ops

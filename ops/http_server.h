@@ -1,0 +1,66 @@
+#ifndef USERPROFILE_OPS_HTTP_SERVER_H_
+#define USERPROFILE_OPS_HTTP_SERVER_H_
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace httplib {
+class Server;
+}
+
+namespace userprofile::ops {
+
+// What an HTTP server withstands.
+struct HttpServerOptions {
+  // Each connection keeps one while it is open; more connections wait.
+  int threads = 4;
+
+  // Requests on one connection before it is closed; 1 closes it at once, so
+  // that none keeps a thread.
+  int requests_per_connection = 1;
+
+  // How long a client may fall silent, in seconds.
+  int read_timeout = 2;
+  int write_timeout = 5;
+
+  // In bytes; a request with more is answered with 413.
+  std::size_t max_body = 1024;
+};
+
+// cpp-httplib's server on a port, with threads of its own. Plain HTTP.
+// A client that sends its request byte by byte does keep its thread: what is in
+// front of the port has to be trusted, or has to guard it.
+class HttpServer {
+ public:
+  // Listens on "HOST:PORT" ("[::1]:9464" for IPv6); port 0 takes a free one.
+  // `add_pages` says what there is. INVALID_ARGUMENT for what is no such
+  // address, FAILED_PRECONDITION if it can't be listened on.
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(
+      absl::string_view address, const HttpServerOptions& options,
+      const std::function<void(httplib::Server&)>& add_pages);
+
+  // Accepts no more, and finishes what is being answered.
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  // The address that it listens on, as it was given but with the real port.
+  const std::string& address() const { return address_; }
+
+ private:
+  HttpServer();
+
+  std::string address_;
+  std::unique_ptr<httplib::Server> server_;
+  std::thread thread_;
+};
+
+}  // namespace userprofile::ops
+
+#endif  // USERPROFILE_OPS_HTTP_SERVER_H_

@@ -1,0 +1,102 @@
+#include "ops/logging.h"
+
+#include <cstdlib>
+#include <memory>
+#include <sstream>
+#include <string>
+
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "google/rpc/error_details.pb.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "spdlog/logger.h"
+#include "spdlog/sinks/ostream_sink.h"
+#include "spdlog/spdlog.h"
+
+namespace userprofile::ops {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string LogAsJson(const std::string& message) {
+  std::ostringstream out;
+  spdlog::logger logger("test",
+                        std::make_shared<spdlog::sinks::ostream_sink_mt>(out));
+  logger.set_formatter(MakeJsonFormatter());
+  logger.warn("{}", message);
+  return out.str();
+}
+
+TEST(LoggingTest, AJsonLineHoldsTimeLevelAndMessage) {
+  const auto line = nlohmann::json::parse(LogAsJson("the message"));
+  EXPECT_EQ(line["level"], "warning");
+  EXPECT_EQ(line["message"], "the message");
+  absl::Time time;
+  std::string error;
+  EXPECT_TRUE(absl::ParseTime(absl::RFC3339_full,
+                              line["time"].get<std::string>(), &time, &error))
+      << error;
+}
+
+TEST(LoggingTest, AJsonLineIsValidWhateverTheMessageHolds) {
+  const std::string messages[] = {"\"quoted\" and \\ and {}",
+                                  "two\nlines\r\n",
+                                  std::string("NUL \0 inside", 12),
+                                  "\xff\xfe not UTF-8",
+                                  "\x01\x1b[31m",
+                                  ""};
+  for (const std::string& message : messages) {
+    const std::string line = LogAsJson(message);
+    EXPECT_EQ(line.find('\n'), line.size() - 1) << line;
+    EXPECT_TRUE(nlohmann::json::accept(line)) << line;
+  }
+}
+
+// Logging belongs to the whole process: set up in a process of its own.
+[[noreturn]] void LogAndExit(const LoggingOptions& options) {
+  if (!SetUpLogging(options).ok()) std::exit(1);
+  spdlog::debug("below");
+  spdlog::info("at the level");
+  std::exit(0);
+}
+
+TEST(LoggingDeathTest, WritesLinesForPeopleToStderr) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(LogAndExit({"text", "info"}), testing::ExitedWithCode(0),
+              "^[-0-9]+T[:.0-9]+Z info +at the level\n$");
+}
+
+TEST(LoggingDeathTest, WritesJsonToStderr) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(LogAndExit({"json", "info"}), testing::ExitedWithCode(0),
+              "^\\{\"time\":.*\"message\":\"at the level\"\\}\n$");
+}
+
+[[noreturn]] void ParseInvalidTextAndExit() {
+  if (!SetUpLogging({}).ok()) std::exit(1);
+  google::rpc::ErrorInfo message;
+  std::exit(message.ParseFromString("\x0a\x01\xff") ? 1 : 0);
+}
+
+TEST(LoggingDeathTest, TextOfCallersThatIsNotUtf8LeavesNoLine) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(ParseInvalidTextAndExit(), testing::ExitedWithCode(0), "^$");
+}
+
+TEST(LoggingTest, RefusesAFormatThatDoesNotExist) {
+  const absl::Status status = SetUpLogging({"xml", "info"});
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("xml"));
+}
+
+TEST(LoggingTest, RefusesALevelThatDoesNotExist) {
+  for (const char* level : {"loud", "", "off"}) {
+    EXPECT_EQ(SetUpLogging({"text", level}).code(),
+              absl::StatusCode::kInvalidArgument)
+        << level;
+  }
+}
+
+}  // namespace
+}  // namespace userprofile::ops

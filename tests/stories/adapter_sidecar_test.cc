@@ -1,0 +1,477 @@
+// The adapter between the Bot API and a bot, as a program: what it lets
+// through, what it refuses, and what it waits out.
+
+#include <atomic>
+#include <csignal>
+#include <cstdint>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "httplib.h"
+#include "nlohmann/json.hpp"
+#include "tests/stories/load.h"
+#include "tests/support/bot_api.h"
+#include "tests/support/free_port.h"
+#include "tests/support/program.h"
+#include "tests/support/server_program.h"
+#include "tests/support/temp_dir.h"
+
+namespace userprofile::testing {
+namespace {
+
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr char kSecret[] = "webhook-secret";
+
+// A bot that writes down what it gets, and answers as the test says.
+class RecordingBot {
+ public:
+  struct Seen {
+    std::string text;
+    std::string recognized;
+    json profile;
+    std::string secret;
+  };
+
+  RecordingBot() {
+    server_.set_keep_alive_max_count(1000);
+    server_.Post("/update", [this](const httplib::Request& request,
+                                   httplib::Response& response) {
+      const json update = json::parse(request.body);
+      Seen seen;
+      seen.text = update.value("/message/text"_json_pointer, "");
+      seen.recognized = request.get_header_value("X-User-Recognized");
+      seen.secret = request.get_header_value("X-Telegram-Bot-Api-Secret-Token");
+      std::string profile;
+      absl::WebSafeBase64Unescape(request.get_header_value("X-User-Profile"),
+                                  &profile);
+      seen.profile = json::parse(profile, nullptr, false);
+      std::function<void(const Seen&, httplib::Response&)> answer;
+      {
+        std::lock_guard<std::mutex> lock(mutex_);
+        seen_.push_back(seen);
+        answer = answer_;
+      }
+      if (answer) answer(seen, response);
+    });
+    port_ = server_.bind_to_any_port("127.0.0.1");
+    thread_ = std::thread([this] { server_.listen_after_bind(); });
+    EXPECT_TRUE(Eventually([this] { return server_.is_running(); }));
+  }
+  ~RecordingBot() {
+    server_.stop();
+    thread_.join();
+  }
+
+  std::string url() const {
+    return absl::StrCat("http://127.0.0.1:", port_, "/update");
+  }
+  void AnswerBy(std::function<void(const Seen&, httplib::Response&)> answer) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    answer_ = std::move(answer);
+  }
+  std::vector<Seen> seen() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return seen_;
+  }
+  // What it got, each as "text recognized".
+  std::vector<std::string> InShort() {
+    std::vector<std::string> result;
+    for (const Seen& seen : seen()) {
+      result.push_back(absl::StrCat(seen.text, " ", seen.recognized));
+    }
+    return result;
+  }
+
+ private:
+  httplib::Server server_;
+  int port_;
+  std::thread thread_;
+  std::mutex mutex_;
+  std::vector<Seen> seen_;
+  std::function<void(const Seen&, httplib::Response&)> answer_;
+};
+
+class SidecarTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    directory_ = new TempDir;
+    server_ =
+        new ServerProgram(absl::StrCat("embedded:", *directory_ / "database"));
+    server_->StartReady();
+  }
+  static void TearDownTestSuite() {
+    delete server_;
+    delete directory_;
+  }
+
+  void Start(const std::string& mode, std::vector<std::string> flags,
+             std::map<std::string, std::string> environment) {
+    std::vector<std::string> words = {
+        "userprofile-adapter", mode,         "--server",     server_->address(),
+        "--forward-to",        bot_.url(),   "--api-listen", "127.0.0.1:0",
+        "--admin-listen",      "127.0.0.1:0"};
+    words.insert(words.end(), flags.begin(), flags.end());
+    adapter_ = std::make_unique<Program>(
+        Program::Options{std::move(words), std::move(environment)});
+    ASSERT_TRUE(Eventually([this] {
+      return absl::StrContains(adapter_->errors(),
+                               "for people and probes on") ||
+             !adapter_->running();
+    })) << adapter_->errors();
+  }
+
+  // The address that the adapter said behind these words.
+  std::string AddressAfter(const std::string& words) const {
+    const std::string log = adapter_->errors();
+    const std::size_t begin = log.find(words + " http://");
+    EXPECT_NE(begin, std::string::npos) << log;
+    const std::size_t address = begin + words.size() + 1;
+    return log.substr(address, log.find_first_of(",\n", address) - address);
+  }
+
+  httplib::Result Admin(const std::string& path) const {
+    return httplib::Client(AddressAfter("for people and probes on")).Get(path);
+  }
+
+  bool IsStored(std::int64_t user) const {
+    v1::GetProfileResponse response;
+    return Get(*server_->NewStub(), user, &response).ok();
+  }
+
+  static inline TempDir* directory_ = nullptr;
+  static inline ServerProgram* server_ = nullptr;
+  RecordingBot bot_;
+  BotApi api_;
+  std::unique_ptr<Program> adapter_;
+};
+
+class WebhookTest : public SidecarTest {
+ protected:
+  void SetUp() override {
+    Start("webhook", {"--listen", "127.0.0.1:0"},
+          {{"USERPROFILE_WEBHOOK_SECRET", kSecret}});
+  }
+
+  // What the adapter answers to a body.
+  int Post(const std::string& body, const std::string& secret = kSecret) {
+    httplib::Client client(AddressAfter("taking updates on"));
+    const auto answer =
+        client.Post("/", {{"X-Telegram-Bot-Api-Secret-Token", secret}}, body,
+                    "application/json");
+    return answer ? answer->status : -1;
+  }
+
+  static std::string Update(std::int64_t user, const std::string& text) {
+    const json from = {
+        {"id", user}, {"is_bot", false}, {"first_name", "Ada\"\xe2\x98\x83"}};
+    return json({{"update_id", 1},
+                 {"message",
+                  {{"message_id", 1},
+                   {"date", 1760000000},
+                   {"chat", {{"id", user}, {"type", "private"}}},
+                   {"from", from},
+                   {"text", text}}}})
+        .dump();
+  }
+};
+
+TEST_F(WebhookTest, TheBotLearnsWhoItIs) {
+  EXPECT_EQ(Post(Update(101, "a")), 200);
+  EXPECT_EQ(Post(Update(101, "b")), 200);
+  EXPECT_EQ(Post(R"({"update_id": 2, "poll": {"id": "1"}})"), 200);
+  EXPECT_THAT(bot_.InShort(), ElementsAre("a new", "b returning", " ignored"));
+  const RecordingBot::Seen seen = bot_.seen()[1];
+  EXPECT_EQ(seen.secret, kSecret);
+  EXPECT_EQ(seen.profile["user_id"], "101");
+  EXPECT_EQ(seen.profile["first_name"], "Ada\"\xe2\x98\x83");
+  EXPECT_EQ(seen.profile["onboarding_completed"], false);
+  EXPECT_FALSE(seen.profile.contains("nickname"));
+  EXPECT_THAT(Admin("/metrics")->body,
+              HasSubstr("userprofile_adapter_updates_total{recognized="
+                        "\"returning\"} 1"));
+}
+
+TEST_F(WebhookTest, PassesTheBotsAnswerBack) {
+  bot_.AnswerBy([](const RecordingBot::Seen&, httplib::Response& response) {
+    response.status = 418;
+    response.set_content("tea", "text/x-tea");
+  });
+  httplib::Client client(AddressAfter("taking updates on"));
+  const auto answer =
+      client.Post("/any/path", {{"X-Telegram-Bot-Api-Secret-Token", kSecret}},
+                  Update(101, "a"), "application/json");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 418);
+  EXPECT_EQ(answer->body, "tea");
+  EXPECT_EQ(answer->get_header_value("Content-Type"), "text/x-tea");
+}
+
+TEST_F(WebhookTest, BadCallsChangeNothing) {
+  const std::string update = Update(201, "a");
+  EXPECT_EQ(Post(update, ""), 401);
+  EXPECT_EQ(Post(update, "webhook-secreT"), 401);
+  EXPECT_EQ(Post(update, std::string(5000, 'x')), 401);
+  EXPECT_EQ(Post("", kSecret), 400);
+  EXPECT_EQ(Post(update.substr(1)), 400);
+  EXPECT_EQ(Post(update + update), 400);
+  EXPECT_EQ(Post("[]"), 400);
+  EXPECT_EQ(Post("{}"), 400);
+  EXPECT_EQ(Post(std::string("{\"update_id\": 1, \"x\": \"\0\"}", 26)), 400);
+  EXPECT_EQ(Post("{\"update_id\": 1, \"x\": \"\xff\"}"), 400);
+  EXPECT_EQ(Post(R"({"update_id": 1, "message": {"from": {"id": "201"}}})"),
+            400);
+  EXPECT_EQ(Post(Update(201, std::string(1024 * 1024, 'x'))), 413);
+  EXPECT_EQ(Post(std::string(500 * 1024, '[')), 400);
+  EXPECT_FALSE(IsStored(201));
+  EXPECT_TRUE(bot_.seen().empty());
+  EXPECT_THAT(Admin("/metrics")->body,
+              HasSubstr("userprofile_adapter_webhook_refused_total{code="
+                        "\"401\"} 3"));
+  EXPECT_THAT(adapter_->errors(), Not(HasSubstr(kSecret)));
+  EXPECT_EQ(Post(update), 200) << "and good ones are still taken";
+}
+
+TEST_F(WebhookTest, ABodyInChunksIsLimitedToo) {
+  httplib::Client client(AddressAfter("taking updates on"));
+  int chunks = 0;
+  const auto answer = client.Post(
+      "/", {{"X-Telegram-Bot-Api-Secret-Token", kSecret}},
+      [&](std::size_t, httplib::DataSink& sink) {
+        const std::string chunk(64 * 1024, ' ');
+        if (++chunks == 1000) sink.done();
+        return sink.write(chunk.data(), chunk.size());
+      },
+      "application/json");
+  EXPECT_LT(chunks, 1000);
+  if (answer) {
+    EXPECT_EQ(answer->status, 413);
+  }
+  EXPECT_THAT(Admin("/metrics")->body, HasSubstr("{code=\"413\"} 1"));
+}
+
+TEST_F(WebhookTest, NothingIsTakenWhileTheServiceIsAway) {
+  server_->program().Kill();
+  Start("webhook", {"--listen", "127.0.0.1:0", "--timeout", "300ms"},
+        {{"USERPROFILE_WEBHOOK_SECRET", kSecret}});
+  EXPECT_EQ(Post(Update(301, "a")), 503);
+  EXPECT_TRUE(bot_.seen().empty());
+  EXPECT_EQ(Admin("/readyz")->status, 200);
+  server_->StartReady();
+  EXPECT_TRUE(Eventually([&] { return Post(Update(301, "a")) == 200; }));
+  EXPECT_TRUE(IsStored(301));
+  EXPECT_THAT(bot_.InShort(), ElementsAre("a new"));
+}
+
+TEST_F(WebhookTest, OneUsersUpdatesAreInOrderWhileOthersPass) {
+  // The bot holds user 401's first update until it has seen another user.
+  bot_.AnswerBy([this](const RecordingBot::Seen& seen, httplib::Response&) {
+    if (seen.text != "first") return;
+    EXPECT_TRUE(Eventually([this] {
+      for (const auto& other : bot_.seen()) {
+        if (other.text == "other") return true;
+      }
+      return false;
+    }));
+  });
+  std::thread first([&] { EXPECT_EQ(Post(Update(401, "first")), 200); });
+  EXPECT_TRUE(Eventually([&] { return bot_.seen().size() == 1; }));
+  std::thread second([&] { EXPECT_EQ(Post(Update(401, "second")), 200); });
+  EXPECT_EQ(Post(Update(402, "other")), 200);
+  first.join();
+  second.join();
+  EXPECT_THAT(bot_.InShort(),
+              ElementsAre("first new", "other new", "second returning"));
+}
+
+TEST_F(WebhookTest, TheBotCallsTheServiceByHttpAndJson) {
+  ASSERT_EQ(Post(Update(501, "a")), 200);
+  httplib::Client api(AddressAfter("for the bot's calls on"));
+  const auto call = [&](const std::string& method, const json& request) {
+    const auto answer = api.Post("/userprofile.v1.UserProfileService/" + method,
+                                 request.dump(), "application/json");
+    return answer ? std::make_pair(answer->status, json::parse(answer->body))
+                  : std::make_pair(-1, json());
+  };
+  const json answers = {{"real_name", "Ada"}, {"nickname", "ada"}};
+  auto [status, body] =
+      call("CompleteOnboarding", {{"user_id", 501}, {"answers", answers}});
+  EXPECT_EQ(status, 200);
+  EXPECT_EQ(body["profile"]["nickname"], "ada");
+  std::tie(status, body) = call("GetProfile", {{"userId", "501"}});
+  EXPECT_EQ(status, 200);
+  EXPECT_EQ(body["profile"]["onboarding_completed"], true);
+  std::tie(status, body) = call("GetProfile", {{"user_id", 599}});
+  EXPECT_EQ(status, 404);
+  EXPECT_EQ(body["code"], "not_found");
+  EXPECT_EQ(body["details"][0]["type"], "google.rpc.ErrorInfo");
+  EXPECT_EQ(body["details"][0]["debug"]["reason"], "USER_NOT_FOUND");
+  std::tie(status, body) =
+      call("CompleteOnboarding",
+           {{"user_id", 501}, {"answers", {{"nickname", ""}}}});
+  EXPECT_EQ(status, 400);
+  EXPECT_THAT(body.dump(), HasSubstr("answers.real_name"));
+  std::tie(status, body) = call("GetProfile", {{"user", "Secret"}});
+  EXPECT_EQ(status, 400);
+  EXPECT_EQ(Post(Update(501, "b")), 200);
+  EXPECT_THAT(bot_.InShort(), ElementsAre("a new", "b onboarded"));
+}
+
+class PollTest : public SidecarTest {
+ protected:
+  void Poll(std::vector<std::string> flags = {}) {
+    flags.insert(flags.end(), {"--bot-api-url", api_.url()});
+    Start("poll", std::move(flags), {{"USERPROFILE_BOT_TOKEN", api_.token()}});
+  }
+  void AwaitAllConfirmed() {
+    EXPECT_TRUE(Eventually([this] { return api_.pending() == 0; }))
+        << adapter_->errors();
+  }
+};
+
+TEST_F(PollTest, BringsUpdatesAndDoesWhatTheAnswerSays) {
+  bot_.AnswerBy(
+      [](const RecordingBot::Seen& seen, httplib::Response& response) {
+        response.set_content(json({{"method", "sendMessage"},
+                                   {"chat_id", 601},
+                                   {"text", "re: " + seen.text}})
+                                 .dump(),
+                             "application/json");
+      });
+  Poll();
+  api_.AddMessage(601, "a");
+  api_.AddMessage(601, "b");
+  AwaitAllConfirmed();
+  EXPECT_THAT(bot_.InShort(), ElementsAre("a new", "b returning"));
+  ASSERT_EQ(api_.sent().size(), 2u);
+  EXPECT_EQ(api_.sent()[1].text, "re: b");
+  EXPECT_EQ(Admin("/readyz")->status, 200);
+  EXPECT_THAT(adapter_->errors(), Not(HasSubstr(api_.token())));
+}
+
+TEST_F(PollTest, WaitsOutPausesAndFailuresOfTheBotApi) {
+  api_.LimitNext(1, 1);
+  Poll();
+  api_.AddMessage(701, "a");
+  AwaitAllConfirmed();
+  api_.FailNext(2);
+  api_.AddMessage(701, "b");
+  AwaitAllConfirmed();
+  EXPECT_THAT(bot_.InShort(), ElementsAre("a new", "b returning"));
+  EXPECT_THAT(adapter_->errors(), HasSubstr("asks for a pause"));
+  EXPECT_THAT(adapter_->errors(), Not(HasSubstr(api_.token())));
+}
+
+TEST_F(PollTest, FollowsTelegramToLowerIds) {
+  Poll({"--poll-timeout", "1s"});
+  api_.SetNextUpdateId(900000);
+  api_.AddMessage(801, "a");
+  AwaitAllConfirmed();
+  // A poll that finds nothing has confirmed all; the next one begins anew.
+  const int polls = api_.calls("getUpdates");
+  EXPECT_TRUE(
+      Eventually([&] { return api_.calls("getUpdates") >= polls + 2; }));
+  api_.SetNextUpdateId(5);
+  api_.AddMessage(801, "b");
+  EXPECT_TRUE(Eventually([this] { return bot_.seen().size() >= 2; }));
+}
+
+TEST_F(PollTest, WaitsForABotThatIsAwayAndConfirmsNothing) {
+  std::atomic<bool> away = true;
+  bot_.AnswerBy([&](const RecordingBot::Seen&, httplib::Response& response) {
+    if (away) response.status = 503;
+  });
+  Poll({"--attempts", "2"});
+  api_.AddMessage(901, "a");
+  EXPECT_TRUE(Eventually([this] { return bot_.seen().size() >= 4; }));
+  EXPECT_EQ(api_.pending(), 1u);
+  EXPECT_EQ(Admin("/readyz")->status, 503);
+  EXPECT_EQ(Admin("/readyz")->body, "bot: the bot answers with status 503\n");
+  away = false;
+  AwaitAllConfirmed();
+  EXPECT_EQ(Admin("/readyz")->status, 200);
+}
+
+TEST_F(PollTest, PassesOverWhatTheBotRefusesAgainAndAgain) {
+  bot_.AnswerBy([](const RecordingBot::Seen& seen, httplib::Response& answer) {
+    if (seen.text == "bad") answer.status = 500;
+  });
+  Poll({"--attempts", "2"});
+  api_.AddMessage(951, "bad");
+  api_.AddMessage(951, "good");
+  AwaitAllConfirmed();
+  EXPECT_THAT(bot_.InShort(),
+              ElementsAre("bad new", "bad returning", "good returning"));
+  EXPECT_THAT(Admin("/metrics")->body,
+              HasSubstr("userprofile_adapter_updates_refused_total 1"));
+}
+
+TEST_F(PollTest, StopConfirmsWhatIsDone) {
+  Poll();
+  api_.AddMessage(1001, "a");
+  EXPECT_TRUE(Eventually([this] { return bot_.seen().size() == 1; }));
+  adapter_->Signal(SIGTERM);
+  EXPECT_EQ(adapter_->Wait(absl::Seconds(10)), 0);
+  EXPECT_EQ(api_.pending(), 0u);
+}
+
+TEST_F(PollTest, EndsWhenTheTokenIsWrong) {
+  Start("poll", {"--bot-api-url", api_.url()},
+        {{"USERPROFILE_BOT_TOKEN", "1:wrong"}});
+  EXPECT_EQ(adapter_->Wait(), 1);
+  EXPECT_THAT(adapter_->errors(), HasSubstr("does not know this bot token"));
+  EXPECT_THAT(adapter_->errors(), Not(HasSubstr("1:wrong")));
+}
+
+TEST(SidecarUsageTest, WrongUsageIsExplained) {
+  TempDir directory;
+  std::ofstream(directory / "empty").close();
+  const std::vector<std::string> good = {
+      "userprofile-adapter", "poll",         "--server",
+      "127.0.0.1:1",         "--forward-to", "http://127.0.0.1:1/"};
+  struct {
+    std::vector<std::string> flags;
+    const char* expected;
+  } cases[] = {
+      {{}, "no bot token: USERPROFILE_BOT_TOKEN is not set"},
+      {{"--bot-token-file", directory / "empty"}, "empty"},
+      {{"--bot-api-url", "ftp://x"}, "--bot-api-url is a URL"},
+      {{"--forward-to", "http://u:p@host/"}, "--forward-to"},
+      {{"--forward-timeout", "0"}, "--forward-timeout"},
+      {{"--timeout", "soon"}, "--timeout"},
+      {{"--in-flight", "0"}, "--in-flight"},
+  };
+  for (const auto& c : cases) {
+    std::vector<std::string> words = good;
+    words.insert(words.end(), c.flags.begin(), c.flags.end());
+    const Outcome outcome = RunProgram({words});
+    EXPECT_EQ(outcome.exit_code, 2) << c.expected;
+    EXPECT_THAT(outcome.errors, HasSubstr(c.expected));
+  }
+  std::vector<std::string> open = good;
+  open[1] = "webhook";
+  open.insert(open.end(), {"--listen", "0.0.0.0:0"});
+  const Outcome outcome =
+      RunProgram({open, {{"USERPROFILE_WEBHOOK_SECRET", kSecret}}});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.errors, HasSubstr("--insecure"));
+}
+
+}  // namespace
+}  // namespace userprofile::testing
