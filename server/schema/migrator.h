@@ -58,7 +58,7 @@ struct MigrateResult {
 //   DEADLINE_EXCEEDED    MIGRATOR_BUSY      another migrator did not finish
 //   CANCELLED                               as options.give_up asks
 absl::StatusOr<MigrateResult> Migrate(const postgres::SessionFactory& connect,
-                                      const MigrateOptions& options = {});
+                                      const MigrateOptions& options = MigrateOptions());
 
 // Adopts a database that something else brought where it is: records all
 // migrations as applied, without running them, and takes the files of changed
@@ -66,7 +66,7 @@ absl::StatusOr<MigrateResult> Migrate(const postgres::SessionFactory& connect,
 // UNAVAILABLE with the reason SCHEMA_NOT_READY, and nothing recorded, if it is
 // not. Other errors are those of Migrate.
 absl::StatusOr<MigrateResult> Baseline(const postgres::SessionFactory& connect,
-                                       const MigrateOptions& options = {});
+                                       const MigrateOptions& options = MigrateOptions());
 
 }  // namespace userprofile::schema
 

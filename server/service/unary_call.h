@@ -48,8 +48,8 @@ class UnaryCallBase : public grpc::ServerUnaryReactor {
 
   // Lets gRPC call OnDone where it is: it does not block, and a hop to a thread
   // of gRPC's executor took a tenth of a call's CPU time. gRPC means this for
-  // reactors of its own; one that no longer asks costs speed, nothing else.
-  bool InternalInlineable() /* override */ { return true; }
+  // reactors of its own, such as its default one, which are as simple.
+  bool InternalInlineable() override { return true; }
 
   const Method& method_;
   grpc::ByteBuffer* const answer_;

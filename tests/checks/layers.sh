@@ -29,7 +29,7 @@ tests/bench         migrations server/postgres server/schema
 # What tests beside the code, and what helps them, may include besides; only
 # they may include what helps them.
 for_tests='tests/support migrations'
-is_test='_test[.]cc$|_testing[.](h|cc)$|/testing([.]h|[.]cc|/)'
+is_test='_(test|benchmark)[.]cc$|_testing[.](h|cc)$|/testing([.]h|[.]cc|/)'
 
 # The start of an include, and the folders that may include it. What is in no
 # row (the standard library, Abseil, ...) is free to all.
@@ -49,7 +49,7 @@ userprofile/telegram/
 prometheus/         server/ops client/adapter
 httplib.h           ops client/adapter client/examples tests/support tests
 phonenumbers/       server/service
-CLI/                server/app server client/adapter tests/bench         migrations server/postgres server/schema
+CLI/                server/app server client/adapter tests/bench
 '
 
 find ops server client tests migrations -name '*.h' -o -name '*.cc' | sort |
