@@ -112,7 +112,7 @@ absl::Status AwaitReady(const MigrateCommand& command) {
   const absl::Time give_up = absl::Now() + command.block_timeout;
   std::string logged;
   while (true) {
-    const absl::Status status = CheckReady(command);
+    absl::Status status = CheckReady(command);
     if (status.ok() || absl::IsInvalidArgument(status) ||
         absl::Now() >= give_up) {
       return status;

@@ -19,7 +19,7 @@ struct RepairOutcome {
   RepairStep step;
   State state = State::kPlanned;
   // Of a refusal: what is the matter, and what to do.
-  std::string reason = "";
+  std::string reason = {};
 };
 
 struct RepairResult {

@@ -22,7 +22,7 @@ struct RepairAction {
   // kRequireNone: what a person should do, after the text that was returned.
   // kBatches: a query for how many rows there are to do.
   // Else: what clears away the remains if it fails, concurrently; or nothing.
-  std::string also = "";
+  std::string also = {};
 };
 
 // How one or more breaches are mended, independently of others; or why not.
@@ -34,7 +34,7 @@ struct RepairStep {
   bool rewrites_table = false;
 
   // What a person must do; empty if there are actions.
-  std::string refusal = "";
+  std::string refusal = {};
 };
 
 // What mends the breaches that were found, in this order: columns, the primary
