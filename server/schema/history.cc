@@ -16,7 +16,7 @@ namespace {
 // Where the history is or will be, by its quoted name (NULL if no schema of the
 // search path exists); whether it is there, may be read, and has all columns.
 // Not simply what the search path shows: that may be the history of another
-// users table.
+// users table. But where there is no users, a history says that it is lost.
 constexpr postgres::Statement kFindHistory = {
     "find_migration_history",
     "SELECT format('%I.userprofile_migrations', n.nspname), h.oid IS NOT NULL,"
@@ -27,6 +27,8 @@ constexpr postgres::Statement kFindHistory = {
     " current_setting('search_path')"
     " FROM (SELECT coalesce("
     "   (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('users')),"
+    "   (SELECT relnamespace FROM pg_class"
+    "    WHERE oid = to_regclass('userprofile_migrations')),"
     "   (SELECT oid FROM pg_namespace WHERE nspname = current_schema())) AS oid"
     "  ) AS place"
     " LEFT JOIN pg_namespace AS n ON n.oid = place.oid"
