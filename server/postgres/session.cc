@@ -28,6 +28,7 @@ constexpr char kConfigureFormat[] =
     " set_config('timezone', 'UTC', false),"
     " set_config('datestyle', 'ISO', false),"
     " set_config('extra_float_digits', '1', false),"
+    " set_config('quote_all_identifiers', 'off', false),"
     " set_config('client_min_messages', 'error', false),"
     " set_config('statement_timeout', '%d', false),"
     " set_config('lock_timeout', '%d', false),"
@@ -231,7 +232,7 @@ absl::StatusOr<std::unique_ptr<Session>> Connect(
                            kConfigureFormat,
                            absl::ToInt64Milliseconds(options.statement_timeout),
                            absl::ToInt64Milliseconds(options.lock_timeout))));
-  if (rows.Text(0, 9) == "on") {
+  if (rows.Text(0, 10) == "on") {
     return ConnectionLost("the database is read-only, perhaps a standby");
   }
   return session;
