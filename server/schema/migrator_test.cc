@@ -516,6 +516,18 @@ TEST(MigratorTest, TakesNoOtherTablesHistoryForItsOwn) {
             static_cast<std::int64_t>(migrations::Embedded().size()));
 }
 
+TEST(MigratorTest, LeavesATableOfOthersThatHasTheHistorysName) {
+  testing::TestDatabase database;
+  database.Execute("CREATE TABLE userprofile_migrations (id integer)");
+  EXPECT_THAT(std::string(Migrate(database).status().message()),
+              HasSubstr("is no history of this service's migrations"));
+  EXPECT_EQ(database
+                .Execute("SELECT count(*) FROM pg_attribute WHERE attnum > 0"
+                         " AND attrelid = 'userprofile_migrations'::regclass")
+                .Int64(0, 0),
+            1);
+}
+
 TEST(MigratorTest, FillsTheRestOfWhatAnEarlierRunFilled) {
   testing::TestDatabase database;
   ASSERT_TRUE(Migrate(database).ok());
