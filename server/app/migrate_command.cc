@@ -221,7 +221,8 @@ void AddMigrateCommand(CommandLine& command_line) {
         AddSwitch(app, "--block", command.block,
                   "First wait until the schema is as needed");
         AddDurationFlag(app, "--timeout", command.block_timeout,
-                        "How long --block waits; exit code 3 if in vain");
+                        "How long --block waits; exit code 3 if in vain, 1 if "
+                        "there is no database to be reached");
       });
   add("plan", "Say what up would run: SQL, locks, rewrites", Plan, no_flags);
   add("verify", "Compare history, files and schema; exit code 3 on any fault",

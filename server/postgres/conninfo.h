@@ -18,7 +18,8 @@ absl::StatusOr<std::string> WithDefaults(
     const std::vector<std::pair<std::string, std::string>>& defaults);
 
 // How to give a connection string to one of PostgreSQL's programs without
-// showing its password to all who can list processes.
+// showing its password to all who can list processes. Of several hosts it finds
+// the one that takes writes, as a Session does.
 struct ProgramConnection {
   std::string conninfo;  // for --dbname
   // For Command: the password, and what libpq reads from our environment.

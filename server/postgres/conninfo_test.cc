@@ -55,7 +55,9 @@ TEST(ConninfoTest, ShowsNoPasswordToThoseWhoListProcesses) {
   const auto program = ForProgram("postgresql://u:se'cret@h/d");
   unsetenv("PGPASSWORD");
   ASSERT_TRUE(program.ok()) << program.status();
-  EXPECT_EQ(program->conninfo, "dbname='d' host='h' user='u'");
+  EXPECT_EQ(program->conninfo,
+            "connect_timeout='10' dbname='d' host='h' "
+            "target_session_attrs='read-write' user='u'");
   EXPECT_EQ(program->environment.front(), "PGPASSWORD=se'cret");
 
   const auto no_way = ForProgram("host=h sslpassword=secret");

@@ -23,7 +23,12 @@ namespace {
 // Settings go by statement, not by connection string: poolers refuse unknown
 // start-up options, and a session never reconnects behind our back.
 constexpr char kConfigureFormat[] =
-    "SELECT set_config('client_encoding', 'UTF8', false),"
+    "SELECT current_setting('transaction_read_only'),"
+    " set_config('client_encoding', 'UTF8', false),"
+    // What the database's own settings could make of our SQL.
+    " set_config('standard_conforming_strings', 'on', false),"
+    " set_config('array_nulls', 'on', false),"
+    " set_config('quote_all_identifiers', 'off', false),"
     " set_config('row_security', 'off', false),"
     " set_config('timezone', 'UTC', false),"
     " set_config('datestyle', 'ISO', false),"
@@ -33,8 +38,7 @@ constexpr char kConfigureFormat[] =
     " set_config('lock_timeout', '%d', false),"
     " set_config('synchronous_commit',"
     " CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')"
-    " THEN 'on' ELSE current_setting('synchronous_commit') END, false),"
-    " current_setting('transaction_read_only')";
+    " THEN 'on' ELSE current_setting('synchronous_commit') END, false)";
 
 #if PQXX_VERSION_MAJOR < 7
 
@@ -231,7 +235,7 @@ absl::StatusOr<std::unique_ptr<Session>> Connect(
                            kConfigureFormat,
                            absl::ToInt64Milliseconds(options.statement_timeout),
                            absl::ToInt64Milliseconds(options.lock_timeout))));
-  if (rows.Text(0, 9) == "on") {
+  if (rows.Text(0, 0) == "on") {
     return ConnectionLost("the database is read-only, perhaps a standby");
   }
   return session;

@@ -141,6 +141,20 @@ TEST_F(SessionTest, HoldsItsSettingsWhateverTheRolesAre) {
   EXPECT_EQ(Value("SELECT 0.1::float8 + 0.2::float8"), "0.30000000000000004");
 }
 
+TEST_F(SessionTest, UnderstandsSqlAsItIsMeantWhateverTheDatabaseIsSetTo) {
+  database_.Execute(
+      "DO $$ DECLARE setting text; BEGIN FOREACH setting IN ARRAY ARRAY["
+      " 'standard_conforming_strings = off', 'array_nulls = off',"
+      " 'quote_all_identifiers = on', 'escape_string_warning = off'] LOOP"
+      " EXECUTE format('ALTER DATABASE %I SET %s', current_database(), "
+      "setting);"
+      " END LOOP; END $$");
+  session_ = database_.Connect();
+  EXPECT_EQ(Value("SELECT length('\\S')"), "2");
+  EXPECT_EQ(Value("SELECT ('{NULL}'::text[])[1] IS NULL"), "t");
+  EXPECT_EQ(Value("SELECT quote_ident('user_id')"), "user_id");
+}
+
 TEST_F(SessionTest, KeepsAStrongerSynchronousCommit) {
   database_.Execute(
       "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit ="

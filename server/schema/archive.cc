@@ -31,6 +31,8 @@ constexpr absl::string_view kRestored[] = {
     "SEQUENCE",   "DEFAULT", "CHECK CONSTRAINT",  "CONSTRAINT",
     "INDEX",      "COMMENT", "STATISTICS",
 };
+// What a comment can be on, to be restored. All else may be left out itself.
+constexpr absl::string_view kCommented[] = {"TABLE", "COLUMN", "INDEX"};
 // The database's own, and taken from there.
 constexpr absl::string_view kIgnored[] = {"ACL", "DEFAULT ACL"};
 
@@ -140,7 +142,10 @@ absl::Status Archive::ReadContents(absl::string_view contents) {
     const absl::string_view entry =
         line.substr(static_cast<std::size_t>(words[3].data() - line.data()));
     if (IsOneOf(entry, kIgnored)) continue;
-    if (!IsOneOf(entry, kRestored)) {
+    const bool is_orphan =
+        words[3] == "COMMENT" && words.size() > 5 &&
+        std::count(std::begin(kCommented), std::end(kCommented), words[5]) == 0;
+    if (is_orphan || !IsOneOf(entry, kRestored)) {
       // Without the owner.
       left_out_.emplace_back(entry.substr(0, entry.rfind(' ')));
       continue;
@@ -150,13 +155,18 @@ absl::Status Archive::ReadContents(absl::string_view contents) {
         absl::StartsWith(entry, "TABLE DATA ")) {
       continue;
     }
-    const absl::string_view table = words[words.size() - 2];
-    if (words.size() < 7 ||
-        (table != "users" && table != "userprofile_migrations")) {
-      return is_foreign("it holds other tables");
+    // The names of the schema and of the owner may hold spaces.
+    const auto table =
+        std::find_if(words.begin() + 5, words.end(), [](absl::string_view w) {
+          return w == "users" || w == "userprofile_migrations";
+        });
+    if (words.end() - table < 2) return is_foreign("it holds other tables");
+    std::string schema = absl::StrJoin(words.begin() + 4, table, " ");
+    if (!schema_.empty() && schema != schema_) {
+      return is_foreign("its tables are of more than one schema");
     }
-    tables_.emplace_back(table);
-    schema_ = absl::StrJoin(words.begin() + 4, words.end() - 2, " ");
+    tables_.emplace_back(*table);
+    schema_ = std::move(schema);
   }
   if (std::find(tables_.begin(), tables_.end(), "users") == tables_.end()) {
     return is_foreign("it holds no table users");

@@ -25,12 +25,16 @@
 namespace userprofile::schema {
 namespace {
 
-// Where users and the history are; NULL for what there is not.
+// Where users and the history are; NULL for what there is not. And whether
+// users is a table that holds all of its rows itself: of others, pg_dump writes
+// the definition only.
 constexpr postgres::Statement kFindTables = {
     "find_tables",
     "SELECT current_setting('server_version_num')::integer / 10000,"
     " quote_ident(n.nspname) || '.users',"
-    " quote_ident(n.nspname) || '.' || quote_ident(h.relname)"
+    " quote_ident(n.nspname) || '.' || quote_ident(h.relname),"
+    " c.relkind = 'r'"
+    "  AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid)"
     " FROM (SELECT to_regclass('users')::oid AS oid) AS found"
     " LEFT JOIN pg_class AS c ON c.oid = found.oid"
     " LEFT JOIN pg_namespace AS n ON n.oid = c.relnamespace"
@@ -75,8 +79,7 @@ class FileBeside {
       const std::string& path) {
     auto file = std::unique_ptr<FileBeside>(new FileBeside(path));
     if (access(path.c_str(), F_OK) == 0) return CannotWrite(path, EEXIST);
-    file->fd_ = open(file->part_.c_str(),
-                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    file->fd_ = mkostemp(file->part_.data(), O_CLOEXEC);  // for its owner only
     if (file->fd_ < 0) return CannotWrite(path, errno);
     return file;
   }
@@ -107,10 +110,10 @@ class FileBeside {
 
  private:
   explicit FileBeside(const std::string& path)
-      : path_(path), part_(absl::StrCat(path, ".part-", getpid())) {}
+      : path_(path), part_(absl::StrCat(path, ".part-XXXXXX")) {}
 
   const std::string path_;
-  const std::string part_;
+  std::string part_;
   int fd_ = -1;
 };
 
@@ -165,6 +168,12 @@ absl::Status CreateBackup(const postgres::SessionFactory& connect,
     return absl::FailedPreconditionError(
         "there is no table users to back up; 'userprofile-server schema check' "
         "says more");
+  }
+  if (!found.Bool(0, 3)) {
+    return absl::FailedPreconditionError(
+        "users is a view, a partitioned or a foreign table, or other tables "
+        "inherit from it: a backup of it would hold none of their rows; "
+        "'userprofile-server schema check' says more");
   }
   USERPROFILE_ASSIGN_OR_RETURN(
       const postgres::Binaries programs,

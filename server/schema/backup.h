@@ -23,8 +23,9 @@ namespace userprofile::schema {
 // Writes a backup to `file`, which must not exist: under another name first,
 // and renamed once it is complete and on disk. Only its owner can read it. Does
 // not stand in the way of reads and writes. FAILED_PRECONDITION with what to do
-// if the file can't be written, the programs are missing or too old, or pg_dump
-// fails; there is no `file` then.
+// if the file can't be written, users does not hold its rows itself (a view, a
+// partitioned table), the programs are missing or too old, or pg_dump fails;
+// there is no `file` then.
 absl::Status CreateBackup(const postgres::SessionFactory& connect,
                           const std::string& conninfo, const std::string& file);
 

@@ -2,7 +2,9 @@
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -160,6 +162,72 @@ TEST_F(BackupTest, LeavesOutWhatItDoesNotHold) {
   EXPECT_EQ(Dump(other_, "*"), Dump(database_, "*"));
 }
 
+TEST_F(BackupTest, LeavesOutCommentsOnWhatItLeavesOut) {
+  CreateLegacyTable(database_);
+  ASSERT_TRUE(Migrate(database_.session_factory()).ok());
+  database_.Execute(
+      "COMMENT ON TRIGGER log_users ON users IS 'a';"
+      "COMMENT ON TABLE users IS 'b'; COMMENT ON COLUMN users.phone IS 'c';"
+      "COMMENT ON INDEX idx_users_nickname IS 'd'");
+  ASSERT_TRUE(Create(database_, file_).ok());
+  const auto result = Restore(other_, file_);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->left_out,
+              ElementsAre("TRIGGER public users log_users",
+                          "COMMENT public TRIGGER log_users ON users"));
+  EXPECT_EQ(other_
+                .Execute("SELECT count(*) FROM pg_description WHERE objoid IN"
+                         " ('users'::regclass, 'idx_users_nickname'::regclass)")
+                .Int64(0, 0),
+            3);
+}
+
+TEST_F(BackupTest, TakesNamesWithSpaces) {
+  database_.Execute(
+      "CREATE SCHEMA \"my bot\"; CREATE ROLE \"backup owner\";"
+      "CREATE TABLE \"my bot\".users (user_id bigint PRIMARY KEY);"
+      "INSERT INTO \"my bot\".users VALUES (1);"
+      "ALTER TABLE \"my bot\".users OWNER TO \"backup owner\"");
+  database_.Execute(
+      "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = %I',"
+      " current_database(), 'my bot'); END $$");
+  ASSERT_TRUE(Create(database_, file_).ok());
+  database_.Execute("TRUNCATE \"my bot\".users");
+  const auto result = Restore(database_, file_);
+  EXPECT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(Dump(database_, "*"), "(1)");
+  EXPECT_EQ(database_
+                .Execute("SELECT relowner::regrole::text FROM pg_class"
+                         " WHERE oid = 'users'::regclass")
+                .Text(0, 0),
+            "\"backup owner\"");
+  database_.Execute(
+      "DROP SCHEMA \"my bot\" CASCADE; DROP ROLE \"backup owner\"");
+}
+
+TEST_F(BackupTest, RefusesATableWhoseRowsWouldNotBeInIt) {
+  for (const char* sql :
+       {"CREATE TABLE u (user_id bigint); CREATE VIEW users AS TABLE u",
+        "CREATE TABLE users (user_id bigint) PARTITION BY RANGE (user_id);"
+        "CREATE TABLE u PARTITION OF users DEFAULT",
+        "CREATE TABLE users (user_id bigint);"
+        "CREATE TABLE u () INHERITS (users)"}) {
+    database_.Execute(
+        absl::StrCat("DROP SCHEMA public CASCADE; CREATE SCHEMA public;", sql));
+    EXPECT_THAT(std::string(Create(database_, file_).message()),
+                HasSubstr("would hold none of their rows"))
+        << sql;
+    EXPECT_THAT(FilesIn(directory_), IsEmpty());
+  }
+}
+
+// In a container, each run has the number of the one that was killed.
+TEST_F(BackupTest, IsNotStoppedByWhatAKilledOneLeft) {
+  CreateMigratedTable(database_);
+  std::ofstream(absl::StrCat(file_, ".part-", getpid())) << "cut off";
+  EXPECT_TRUE(Create(database_, file_).ok());
+}
+
 TEST_F(BackupTest, OverwritesNothing) {
   CreateMigratedTable(database_);
   std::ofstream(file_) << "mine";
@@ -225,6 +293,32 @@ TEST_F(BackupTest, RestoresNothingOfAFileThatIsCutOff) {
                   .Text(0, 0),
               "00");
   }
+}
+
+// What it has written so far is SQL that could be committed.
+TEST_F(BackupTest, RestoresNothingWhenPgRestoreIsKilled) {
+  CreateMigratedTable(database_);
+  ASSERT_TRUE(Create(database_, file_).ok());
+  const std::string programs =
+      postgres::FindClientPrograms(postgres::kOldestMajorVersion)->folder;
+  for (const char* program : {"pg_dump", "psql"}) {
+    fs::create_symlink(absl::StrCat(programs, "/", program),
+                       directory_ / program);
+  }
+  const std::string pg_restore = absl::StrCat(programs, "/pg_restore \"$@\"");
+  std::ofstream(directory_ / "pg_restore")
+      << "#!/bin/sh\ncase \"$*\" in *--list*) exec " << pg_restore
+      << ";; esac\n"
+      << pg_restore << " | sed '/^CREATE UNIQUE INDEX/,$d'\nkill -KILL $$\n";
+  fs::permissions(directory_ / "pg_restore", fs::perms::owner_all);
+  setenv("USERPROFILE_POSTGRES_BIN", directory_.path().c_str(), 1);
+  const auto result = Restore(other_, file_);
+  unsetenv("USERPROFILE_POSTGRES_BIN");
+
+  EXPECT_TRUE(absl::IsFailedPrecondition(result.status())) << result.status();
+  EXPECT_THAT(std::string(result.status().message()),
+              HasSubstr("can't be read to its end"));
+  EXPECT_TRUE(other_.Execute("SELECT to_regclass('users') IS NULL").Bool(0, 0));
 }
 
 TEST_F(BackupTest, SeesAUserWhoComesAtTheLastMoment) {

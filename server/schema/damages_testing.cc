@@ -98,7 +98,7 @@ constexpr Damage kDamages[] = {
      "CREATE INDEX idx_users_nickname ON users (nickname)",
      "idx_users_nickname", kBlocking},
     {"DROP INDEX idx_users_nickname;"
-     "CREATE UNIQUE INDEX idx_users_nickname ON users (lower(nickname))",
+     "CREATE INDEX idx_users_nickname ON users (lower(nickname))",
      "idx_users_nickname", kBlocking},
     {"DROP INDEX idx_users_nickname; CREATE UNIQUE INDEX idx_users_nickname "
      "ON users (nickname) WHERE onboarding_completed",

@@ -141,12 +141,12 @@ absl::Status InDdlTransaction(postgres::Session& session,
     if (!MayRetry(status) || attempt >= options.attempts) return status;
     spdlog::info("{} waits for a lock (attempt {} of {})", std::string(label),
                  attempt, options.attempts);
-    const absl::Time next =
-        absl::Now() + pause * absl::Uniform(random, 0.5, 1.5);
-    do {
+    // Counted down, for the clock may be set back.
+    for (absl::Duration rest = pause * absl::Uniform(random, 0.5, 1.5);
+         rest > absl::ZeroDuration(); rest -= kGiveUpPoll) {
       if (options.give_up()) return GaveUp();
-      absl::SleepFor(std::min(next - absl::Now(), kGiveUpPoll));
-    } while (absl::Now() < next);
+      absl::SleepFor(std::min(rest, kGiveUpPoll));
+    }
     pause = std::min(pause * 2, options.longest_pause);
   }
 }

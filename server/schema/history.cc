@@ -14,9 +14,10 @@ namespace userprofile::schema {
 namespace {
 
 // Where the history is or will be, by its quoted name (NULL if no schema of the
-// search path exists); whether it is there, may be read, and has all columns.
+// search path exists); whether it is there, may be read, has all columns; the
+// search path; whether it has the columns that every history has.
 // Not simply what the search path shows: that may be the history of another
-// users table.
+// users table. But where there is no users, a history says that it is lost.
 constexpr postgres::Statement kFindHistory = {
     "find_migration_history",
     "SELECT format('%I.userprofile_migrations', n.nspname), h.oid IS NOT NULL,"
@@ -24,9 +25,14 @@ constexpr postgres::Statement kFindHistory = {
     " (SELECT count(*) = 5 FROM pg_attribute WHERE attrelid = h.oid"
     "  AND NOT attisdropped AND attname IN ('started_at', 'duration_ms',"
     "   'role', 'tool_version', 'baseline')),"
-    " current_setting('search_path')"
+    " current_setting('search_path'),"
+    " (SELECT count(*) = 4 FROM pg_attribute WHERE attrelid = h.oid"
+    "  AND NOT attisdropped AND attname IN ('version', 'name', 'sha256',"
+    "   'applied_at'))"
     " FROM (SELECT coalesce("
     "   (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('users')),"
+    "   (SELECT relnamespace FROM pg_class"
+    "    WHERE oid = to_regclass('userprofile_migrations')),"
     "   (SELECT oid FROM pg_namespace WHERE nspname = current_schema())) AS oid"
     "  ) AS place"
     " LEFT JOIN pg_namespace AS n ON n.oid = place.oid"
@@ -72,6 +78,15 @@ constexpr char kUpdate[] =
     " WHERE version = $$1::integer";
 
 constexpr char kDelete[] = "DELETE FROM $0 WHERE version = $$1::integer";
+
+// Before anything is read from or added to somebody else's table.
+absl::Status CheckThatItIsOurs(const postgres::Rows& found) {
+  if (!found.Bool(0, 1) || found.Bool(0, 5)) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the table ", found.Text(0, 0),
+      " is no history of this service's migrations; rename it: ALTER TABLE ",
+      found.Text(0, 0), " RENAME TO ..."));
+}
 
 std::string Milliseconds(absl::Duration duration) {
   return absl::StrCat(absl::ToInt64Milliseconds(duration));
@@ -140,6 +155,7 @@ absl::StatusOr<std::vector<MigrationStatus>> ReadMigrationStatus(
 
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows found,
                                session.Execute(kFindHistory, {}));
+  USERPROFILE_RETURN_IF_ERROR(CheckThatItIsOurs(found));
   postgres::Rows rows;
   if (found.Bool(0, 1)) {
     const absl::string_view table = found.Text(0, 0);
@@ -195,6 +211,7 @@ absl::StatusOr<History> History::Open(postgres::Session& session,
         absl::StrCat("no schema of the search path (", found.Text(0, 4),
                      ") exists; create one"));
   }
+  USERPROFILE_RETURN_IF_ERROR(CheckThatItIsOurs(found));
   const absl::string_view table = found.Text(0, 0);
   if (!found.Bool(0, 1)) {
     USERPROFILE_RETURN_IF_ERROR(

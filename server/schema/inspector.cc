@@ -44,7 +44,23 @@ constexpr postgres::Statement kInspectTable = {
     "  FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal"
     "  AND tgenabled IN ('O', 'A') AND tgtype & 3 = 3 AND tgtype & 20 <> 0),"
     " EXISTS (SELECT FROM pg_class AS h WHERE h.relnamespace = n.oid"
-    "  AND h.relname = 'userprofile_migrations')"
+    "  AND h.relname = 'userprofile_migrations'),"
+    // What could refuse a user for a column of ours ($3): constraints, and
+    // unique indexes, unless user_id is part of them or they are ours ($4).
+    " (SELECT string_agg(quote_ident(name), ', ' ORDER BY name) FROM ("
+    "   SELECT conname, conkey FROM pg_constraint"
+    "   WHERE conrelid = c.oid AND contype IN ('c', 'f', 'x')"
+    "   UNION ALL"
+    "   SELECT i.relname, (indkey::int2[])[0:indnkeyatts - 1]"
+    "   FROM pg_index JOIN pg_class AS i ON i.oid = indexrelid"
+    "   WHERE indrelid = c.oid AND indisunique AND NOT EXISTS ("
+    "    SELECT FROM pg_attribute WHERE attrelid = c.oid"
+    "    AND attname = 'user_id'"
+    "    AND attnum = ANY ((indkey::int2[])[0:indnkeyatts - 1]))"
+    "  ) AS guard (name, keys)"
+    "  WHERE name <> ALL ($4::text[]) AND (0 = ANY (keys) OR EXISTS ("
+    "   SELECT FROM pg_attribute WHERE attrelid = c.oid"
+    "   AND attnum = ANY (keys) AND attname = ANY ($3::text[]))))"
     " FROM pg_roles AS r"
     " LEFT JOIN pg_class AS c ON c.oid = to_regclass($1)"
     " LEFT JOIN pg_namespace AS n ON n.oid = c.relnamespace"
@@ -110,9 +126,20 @@ class Inspection {
       : session_(session), role_(std::move(role)) {}
 
   absl::StatusOr<Report> Run() {
+    postgres::ArrayLiteral columns;
+    for (const Column& column : contract_.columns) {
+      columns.AppendText(column.name);
+    }
+    postgres::ArrayLiteral index_names;
+    index_names.AppendText("userprofile_never_null");  // of migration 012
+    for (const Index& index : contract_.indexes) {
+      index_names.AppendText(index.name);
+    }
+    const std::string our_indexes = index_names.Finish();
     USERPROFILE_ASSIGN_OR_RETURN(
         const postgres::Rows table,
-        session_.Execute(kInspectTable, {contract_.table, role_}));
+        session_.Execute(kInspectTable, {contract_.table, role_,
+                                         columns.Finish(), our_indexes}));
     if (table.empty()) {
       return absl::InvalidArgumentError(
           absl::StrCat("there is no role ", role_.value_or("")));
@@ -122,15 +149,13 @@ class Inspection {
     } else if (CheckTable(table)) {
       const std::string oid(table.Text(0, 0));
       USERPROFILE_RETURN_IF_ERROR(CheckSchema(table));
-      USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows columns,
+      USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows found,
                                    session_.Execute(kInspectColumns, {oid}));
-      CheckColumns(columns);
+      CheckColumns(found);
       CheckPrimaryKey(table);
-      postgres::ArrayLiteral names;
-      for (const Index& index : contract_.indexes) names.AppendText(index.name);
       USERPROFILE_ASSIGN_OR_RETURN(
           const postgres::Rows indexes,
-          session_.Execute(kInspectIndexes, {oid, names.Finish()}));
+          session_.Execute(kInspectIndexes, {oid, our_indexes}));
       CheckIndexes(indexes);
       CheckAccess(table);
       CheckMeddling(table);
@@ -167,7 +192,7 @@ class Inspection {
                      kOrdinaryTable,      kMissing,          ""};
     if (found.empty()) {
       // Whether there ever was one, Inspect knows.
-      breach.remedy = "run 'userprofile-server migrate up'";
+      breach.remedy = kRunMigrations;
     } else {
       const std::string place =
           absl::StrCat(found.Text(0, 0), ".", found.Text(0, 1));
@@ -453,7 +478,8 @@ class Inspection {
   // What others hung on the table that stands between us and our rows. With a
   // rule, every upsert fails. A trigger that changes a row before it is stored
   // is common and mostly harmless, and what it stores is what we answer: it is
-  // only reported. One that runs after can't change what we wrote.
+  // only reported, and so is a constraint, which may refuse nobody in practice.
+  // A trigger that runs after can't change what we wrote.
   void CheckMeddling(const postgres::Rows& row) {
     if (!row.IsNull(0, 12)) {
       Refer(contract_.table, "no rules for INSERT and UPDATE",
@@ -468,6 +494,14 @@ class Inspection {
                           "see that none returns NULL or OLD, or touches the "
                           "columns of the service; or make it an AFTER "
                           "trigger")});
+    }
+    if (!row.IsNull(0, 15)) {
+      Break({Severity::kAdvisory, Fault::kForPerson, contract_.table,
+             "no constraint that could refuse a user",
+             absl::StrCat("constraints or unique indexes: ", row.Text(0, 15)),
+             absl::StrCat(kByPerson,
+                          "see that none refuses what users may have (a "
+                          "username passes from one to another), or drop it")});
     }
   }
 

@@ -19,7 +19,8 @@ namespace userprofile::schema {
 // table that survives a crash, all of whose rows this role sees and may read,
 // insert and update; columns that can be written; no other column that would
 // refuse a new user; no rule that would refuse writes, no trigger that could
-// change them; and that it is the table that was migrated.
+// change them, no constraint that could refuse them; and that it is the table
+// that was migrated.
 //
 // The rights are those of `role`, if one is given, else of the session's own.
 // INVALID_ARGUMENT if there is no such role.

@@ -171,6 +171,40 @@ CREATE RULE deletes AS ON DELETE TO users DO ALSO SELECT 1;
   EXPECT_EQ(report.breaches[0].severity, Severity::kBlocking);
 }
 
+TEST(InspectorTest, NamesConstraintsOfOthersThatCouldRefuseAUser) {
+  testing::TestDatabase database;
+  CreateUnmigratedTable(database);
+  const auto session = database.Connect();
+  database.Execute(
+      "CREATE TABLE tracks (track text PRIMARY KEY, coins integer UNIQUE);"
+      "CREATE UNIQUE INDEX harmless ON users (user_id, username);"
+      "CREATE UNIQUE INDEX theirs ON users (\"Coins\");"
+      "ALTER TABLE users ADD CHECK (\"Coins\" > 0),"
+      " ADD FOREIGN KEY (\"Coins\") REFERENCES tracks (coins) NOT VALID");
+  EXPECT_THAT(Objects(InspectOrDie(*session)), IsEmpty());
+
+  database.Execute(
+      "CREATE UNIQUE INDEX a ON users (username) INCLUDE (user_id);"
+      "CREATE UNIQUE INDEX b ON users (lower(username));"
+      "ALTER TABLE users ADD CONSTRAINT \"C\" UNIQUE (phone),"
+      " ADD CONSTRAINT d CHECK (grade_year <> 'x'),"
+      " ADD CONSTRAINT e FOREIGN KEY (study_track) REFERENCES tracks");
+  const Report report = InspectOrDie(*session);
+  ASSERT_THAT(report.breaches, SizeIs(1));
+  EXPECT_EQ(report.breaches[0].found,
+            "constraints or unique indexes: \"C\", a, b, d, e");
+  EXPECT_TRUE(report.ToStatus().ok());
+}
+
+TEST(InspectorTest, UnderstandsAServerThatQuotesAllNames) {
+  testing::TestDatabase database;
+  CreateUnmigratedTable(database);
+  database.Execute(
+      "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET"
+      " quote_all_identifiers = on', current_database()); END $$");
+  EXPECT_THAT(Objects(InspectOrDie(*database.Connect())), IsEmpty());
+}
+
 TEST(InspectorTest, LooksAtTheRightsOfAnotherRole) {
   testing::TestDatabase database;
   CreateUnmigratedTable(database);
@@ -258,6 +292,9 @@ TEST(InspectorTest, IsNotContentWithAnotherTableThanTheMigratedOne) {
   EXPECT_EQ(wrong.breaches.front().object, "schema of users");
   EXPECT_THAT(wrong.breaches.front().remedy,
               HasSubstr("SET search_path = bot"));
+  // Not to migrate the wrong one.
+  EXPECT_THAT(std::string(wrong.ToStatus().message()),
+              HasSubstr("run 'userprofile-server schema check'"));
 }
 
 TEST(InspectorTest, SeesThatNothingIsPendingAnyMore) {

@@ -225,6 +225,23 @@ TEST(MigratorTest, NeverHidesATableOfUsersBehindANewOne) {
   }
 }
 
+TEST(MigratorTest, MakesNoNewTableWhereTheMigratedOneWasLost) {
+  testing::TestDatabase database;
+  database.Execute(
+      "CREATE SCHEMA first; CREATE SCHEMA bot;"
+      "CREATE TABLE bot.users (user_id bigint PRIMARY KEY);"
+      "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path ="
+      " first, bot', current_database()); END $$");
+  ASSERT_TRUE(Migrate(database).ok());
+  database.Execute("DROP TABLE bot.users");
+  EXPECT_EQ(base::ErrorReason(Migrate(database).status()), kSchemaNotReady);
+  EXPECT_TRUE(
+      database.Execute("SELECT to_regclass('users') IS NULL").Bool(0, 0));
+  const auto report = Inspect(*database.Connect());
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(report->breaches.front().remedy, HasSubstr("restore a backup"));
+}
+
 TEST(MigratorTest, LeavesATextColumnThatAViewKeepsFromChanging) {
   testing::TestDatabase database;
   CreateUnmigratedTable(database);
@@ -497,6 +514,18 @@ TEST(MigratorTest, TakesNoOtherTablesHistoryForItsOwn) {
   EXPECT_EQ(database.Execute("SELECT count(*) FROM bot.userprofile_migrations")
                 .Int64(0, 0),
             static_cast<std::int64_t>(migrations::Embedded().size()));
+}
+
+TEST(MigratorTest, LeavesATableOfOthersThatHasTheHistorysName) {
+  testing::TestDatabase database;
+  database.Execute("CREATE TABLE userprofile_migrations (id integer)");
+  EXPECT_THAT(std::string(Migrate(database).status().message()),
+              HasSubstr("is no history of this service's migrations"));
+  EXPECT_EQ(database
+                .Execute("SELECT count(*) FROM pg_attribute WHERE attnum > 0"
+                         " AND attrelid = 'userprofile_migrations'::regclass")
+                .Int64(0, 0),
+            1);
 }
 
 TEST(MigratorTest, FillsTheRestOfWhatAnEarlierRunFilled) {

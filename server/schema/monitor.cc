@@ -125,7 +125,7 @@ absl::Status Monitor::PublishReport(const Report& report) {
       spdlog::warn(summary);
     } else {
       spdlog::error("{}; run 'userprofile-server {}'", summary,
-                    report.migrations_pending ? "migrate up" : "schema repair");
+                    report.NextCommand());
     }
     logged_ = summary;
   }

@@ -77,6 +77,7 @@ class Repairer {
     }
     USERPROFILE_ASSIGN_OR_RETURN(result_.report, InspectNow());
     FindFutility();
+    AddNewRefusals();
     return std::move(result_);
   }
 
@@ -145,6 +146,20 @@ class Repairer {
                                        breach.remedy));
         }
       }
+    }
+  }
+
+  // Of what came up meanwhile: a unique index that was set aside may refuse a
+  // user as before.
+  void AddNewRefusals() {
+    for (RepairStep& step : PlanRepair(result_.report)) {
+      const bool known = std::any_of(
+          result_.outcomes.begin(), result_.outcomes.end(),
+          [&](const RepairOutcome& o) { return o.reason == step.refusal; });
+      if (step.refusal.empty() || known) continue;
+      RepairOutcome& outcome = result_.outcomes.emplace_back();
+      Refuse(outcome, step.refusal);
+      outcome.step = std::move(step);
     }
   }
 

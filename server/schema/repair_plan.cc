@@ -218,7 +218,8 @@ class Planner {
     steps_.push_back(std::move(step));
   }
 
-  // Built beside the traffic under a name that is ours, then made the key.
+  // Built beside the traffic, then made the key: under a name that is ours, for
+  // PostgreSQL's own may still be that of an older table.
   void AddPrimaryKey(const Breach& breach) {
     const absl::string_view key = UsersContract().primary_key;
     constexpr char kName[] = "userprofile_users_pkey";
@@ -237,8 +238,7 @@ class Planner {
                            kName, key),
            drop},
           {Kind::kTransaction,
-           absl::StrFormat("ALTER TABLE users ADD CONSTRAINT users_pkey "
-                           "PRIMARY KEY USING INDEX %s",
+           absl::StrFormat("ALTER TABLE users ADD PRIMARY KEY USING INDEX %s",
                            kName),
            drop}}});
   }

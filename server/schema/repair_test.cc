@@ -203,13 +203,34 @@ TEST(RepairTest, SetsAsideAnIndexOfOthersThatHasOurName) {
   database.Execute(
       "DROP INDEX idx_users_nickname; CREATE UNIQUE INDEX idx_users_nickname "
       "ON users (lower(nickname))");
-  EXPECT_THAT(RepairOrDie(database).report.breaches, IsEmpty());
+  // As it is unique, it can refuse users as before.
+  const RepairResult result = RepairOrDie(database);
+  ASSERT_THAT(result.outcomes, SizeIs(2));
+  EXPECT_EQ(result.outcomes[1].state, State::kRefused);
+  ASSERT_THAT(result.report.breaches, SizeIs(1));
+  EXPECT_THAT(result.report.breaches[0].found,
+              HasSubstr("idx_users_nickname_set_aside"));
   EXPECT_EQ(database
                 .Execute("SELECT pg_get_indexdef("
                          "'idx_users_nickname_set_aside'::regclass)")
                 .Text(0, 0),
             "CREATE UNIQUE INDEX idx_users_nickname_set_aside ON public.users "
             "USING btree (lower((nickname)::text))");
+}
+
+TEST(RepairTest, MakesAPrimaryKeyThoughAnOlderTableKeepsItsName) {
+  testing::TestDatabase database;
+  CreateUnmigratedTable(database);
+  database.Execute(
+      "ALTER TABLE users RENAME TO users_old;"
+      "CREATE TABLE users (LIKE users_old INCLUDING DEFAULTS);"
+      "INSERT INTO users SELECT * FROM users_old");
+  RepairOrDie(database);
+  EXPECT_EQ(database
+                .Execute("SELECT pg_get_constraintdef(oid) FROM pg_constraint"
+                         " WHERE conrelid = 'users'::regclass")
+                .Text(0, 0),
+            "PRIMARY KEY (user_id)");
 }
 
 TEST(RepairTest, DoesNotBringBackATableThatIsGone) {

@@ -15,6 +15,14 @@ std::string Describe(const Breach& breach) {
                       " instead of ", breach.expected);
 }
 
+const char* Report::NextCommand() const {
+  const Breach& first = breaches.front();
+  if (first.fault == Fault::kForPerson && first.remedy != kRunMigrations) {
+    return "schema check";
+  }
+  return migrations_pending ? "migrate up" : "schema repair";
+}
+
 int Report::Count(Severity severity) const {
   return static_cast<int>(std::count_if(
       breaches.begin(), breaches.end(),
@@ -31,8 +39,7 @@ absl::Status Report::ToStatus() const {
                              : absl::StrCat(" (and ", more, " more ",
                                             more == 1 ? "breach" : "breaches",
                                             " of the schema)"),
-                   "; run 'userprofile-server ",
-                   migrations_pending ? "migrate up" : "schema repair", "'"),
+                   "; run 'userprofile-server ", NextCommand(), "'"),
       kSchemaNotReady, {{"object", breaches.front().object}});
 }
 

@@ -51,6 +51,9 @@ struct Breach {
 
 inline constexpr char kMissing[] = "missing";
 
+// The remedy of a table that was never there.
+inline constexpr char kRunMigrations[] = "run 'userprofile-server migrate up'";
+
 // One line for people: "users.first_name is missing".
 std::string Describe(const Breach& breach);
 
@@ -69,6 +72,10 @@ struct Report {
   std::vector<std::string> unknown_migrations;
 
   int Count(Severity severity) const;
+
+  // Of userprofile-server, what to run about the first breach, of which there
+  // must be one: "schema check", which says more, where a person must decide.
+  const char* NextCommand() const;
 
   // OK if no breach blocks. Otherwise UNAVAILABLE with the reason
   // SCHEMA_NOT_READY: the first breach, and the command to run next.
