@@ -77,7 +77,7 @@ class Poller {
       metrics_.SetPeer(Peer::kTelegram, updates.status());
       if (absl::IsUnauthenticated(updates.status())) return updates.status();
       if (!updates.ok()) {
-        stop_.WaitFor(RetryAfter(updates.status()).value_or(backoff.Next()));
+        Pause(updates.status(), backoff);
         continue;
       }
       backoff = Backoff();
@@ -149,15 +149,23 @@ class Poller {
     do {
       const absl::Status status = telegram_.Call(call);
       if (status.ok()) return true;
-      if (absl::IsInvalidArgument(status)) {
+      // Polling again will find the same, and end.
+      if (absl::IsUnauthenticated(status)) return false;
+      if (absl::IsInvalidArgument(status) || absl::IsNotFound(status)) {
         spdlog::warn("update {}: the bot's answer: {}", id,
                      std::string(status.message()));
         return true;
       }
       metrics_.SetPeer(Peer::kTelegram, status);
-      stop_.WaitFor(RetryAfter(status).value_or(backoff.Next()));
+      Pause(status, backoff);
     } while (!stop_.IsSet());
     return false;
+  }
+
+  // For as long as Telegram asks for, if it is longer than our own wait.
+  void Pause(const absl::Status& status, Backoff& backoff) {
+    stop_.WaitFor(std::max(RetryAfter(status).value_or(absl::ZeroDuration()),
+                           backoff.Next()));
   }
 
   const PollOptions& options_;

@@ -29,6 +29,7 @@ namespace userprofile::adapter {
 //   UNAUTHENTICATED     the token is not (or no more) that of a bot
 //   ABORTED             somebody else gets the updates: another process by
 //                       getUpdates, or a webhook
+//   NOT_FOUND           there is no such method
 //   INVALID_ARGUMENT    the call was refused, and would be again
 class TelegramApi {
  public:

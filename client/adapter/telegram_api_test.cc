@@ -84,6 +84,8 @@ TEST_F(TelegramApiTest, ErrorsSayWhatToDoAndNotTheToken) {
   } cases[] = {
       {R"({"ok": false, "error_code": 401})",
        absl::StatusCode::kUnauthenticated},
+      {R"({"ok": false, "error_code": 404})",
+       absl::StatusCode::kUnauthenticated},
       {R"({"ok": false, "error_code": 409})", absl::StatusCode::kAborted},
       {R"({"ok": false, "error_code": 400, "description": "private"})",
        absl::StatusCode::kInvalidArgument},
@@ -102,6 +104,23 @@ TEST_F(TelegramApiTest, ErrorsSayWhatToDoAndNotTheToken) {
     EXPECT_THAT(std::string(status.message()), Not(HasSubstr("SECRET")));
     EXPECT_THAT(std::string(status.message()), Not(HasSubstr("private")));
   }
+}
+
+TEST_F(TelegramApiTest, ItsNameMustBeInTheCertificate) {
+  TrustTheCertificate();
+  url_.origin.replace(0, std::string("https://localhost").size(),
+                      "https://127.0.0.1");
+  const absl::Status status = Poll();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_EQ(method_, "") << "it was told the token";
+}
+
+TEST_F(TelegramApiTest, AMethodThatItDoesNotHaveIsNotTheTokensFault) {
+  TrustTheCertificate();
+  answer_ = R"({"ok": false, "error_code": 404})";
+  const absl::Status status =
+      TelegramApi(url_, kToken).Call({{"method", "sendMesage"}});
+  EXPECT_TRUE(absl::IsNotFound(status)) << status;
 }
 
 TEST_F(TelegramApiTest, SaysWhenToComeBack) {

@@ -248,6 +248,37 @@ TEST_F(WebhookTest, BadCallsChangeNothing) {
   EXPECT_EQ(Post(update), 200) << "and good ones are still taken";
 }
 
+TEST_F(WebhookTest, AFormIsNoUpdate) {
+  httplib::Client client(AddressAfter("taking updates on"));
+  const httplib::MultipartFormDataItems form = {{"a", "b", "", ""}};
+  auto answer = client.Post("/", {}, form);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 401);
+  answer =
+      client.Post("/", {{"X-Telegram-Bot-Api-Secret-Token", kSecret}}, form);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 400);
+}
+
+TEST_F(WebhookTest, AStrangersBodyIsNotWaitedFor) {
+  httplib::Client client(AddressAfter("taking updates on"));
+  bool refused = false;
+  client.Post(
+      "/", {{"X-Telegram-Bot-Api-Secret-Token", "guess"}}, 1000,
+      [&](std::size_t, std::size_t, httplib::DataSink&) {
+        // Nothing of the body was sent yet.
+        refused = Eventually(
+            [this] {
+              return absl::StrContains(Admin("/metrics")->body,
+                                       "{code=\"401\"} 1");
+            },
+            absl::Seconds(5));  // the adapter waits longer for a body
+        return false;
+      },
+      "application/json");
+  EXPECT_TRUE(refused);
+}
+
 TEST_F(WebhookTest, ABodyInChunksIsLimitedToo) {
   httplib::Client client(AddressAfter("taking updates on"));
   int chunks = 0;
@@ -327,6 +358,22 @@ TEST_F(WebhookTest, TheBotCallsTheServiceByHttpAndJson) {
            {{"user_id", 501}, {"answers", {{"nickname", ""}}}});
   EXPECT_EQ(status, 400);
   EXPECT_THAT(body.dump(), HasSubstr("answers.real_name"));
+  // As the longest messages of Telegram are, in JSON that is all escaped.
+  std::string longest;
+  for (int i = 0; i < 4096; ++i) longest += "\xd8\xb3";
+  const auto refused =
+      api.Post("/userprofile.v1.UserProfileService/CompleteOnboarding",
+               json({{"user_id", 501},
+                     {"answers",
+                      {{"real_name", longest},
+                       {"nickname", longest},
+                       {"study_track", longest},
+                       {"grade_year", longest}}}})
+                   .dump(-1, ' ', /*ensure_ascii=*/true),
+               "application/json");
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->status, 400);
+  EXPECT_THAT(refused->body, HasSubstr("answers.grade_year"));
   std::tie(status, body) = call("GetProfile", {{"user", "Secret"}});
   EXPECT_EQ(status, 400);
   EXPECT_EQ(Post(Update(501, "b")), 200);
@@ -415,6 +462,37 @@ TEST_F(PollTest, PassesOverWhatTheBotRefusesAgainAndAgain) {
   Poll({"--attempts", "2"});
   api_.AddMessage(951, "bad");
   api_.AddMessage(951, "good");
+  AwaitAllConfirmed();
+  EXPECT_THAT(bot_.InShort(),
+              ElementsAre("bad new", "bad returning", "good returning"));
+  EXPECT_THAT(Admin("/metrics")->body,
+              HasSubstr("userprofile_adapter_updates_refused_total 1"));
+}
+
+TEST_F(PollTest, AnAnswerThatTelegramCantActOnHoldsNobodyUp) {
+  bot_.AnswerBy([](const RecordingBot::Seen&, httplib::Response& answer) {
+    answer.set_content(R"({"method": "sendMesage", "chat_id": 961})",
+                       "application/json");
+  });
+  Poll();
+  api_.AddMessage(961, "a");
+  api_.AddMessage(962, "b");
+  AwaitAllConfirmed();
+  EXPECT_EQ(bot_.seen().size(), 2u);
+  EXPECT_THAT(adapter_->errors(), HasSubstr("does not know this method"));
+}
+
+TEST_F(PollTest, ABotThatBreaksOffAtAnUpdateHoldsNobodyUp) {
+  bot_.AnswerBy([](const RecordingBot::Seen& seen, httplib::Response& answer) {
+    if (seen.text != "bad") return;
+    // Announces an answer and ends the connection.
+    answer.set_content_provider(
+        10, "text/plain",
+        [](std::size_t, std::size_t, httplib::DataSink&) { return false; });
+  });
+  Poll({"--attempts", "2"});
+  api_.AddMessage(971, "bad");
+  api_.AddMessage(971, "good");
   AwaitAllConfirmed();
   EXPECT_THAT(bot_.InShort(),
               ElementsAre("bad new", "bad returning", "good returning"));
