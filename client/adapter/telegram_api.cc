@@ -103,6 +103,8 @@ absl::StatusOr<json> TelegramApi::Send(httplib::Client& client,
 
 absl::StatusOr<std::vector<json>> TelegramApi::GetUpdates(
     absl::optional<std::int64_t> offset, absl::Duration timeout) {
+  // In whole seconds; 0 would not wait at all.
+  timeout = absl::Ceil(timeout, absl::Seconds(1));
   json arguments = {{"timeout", absl::ToInt64Seconds(timeout)}, {"limit", 100}};
   if (offset) arguments["offset"] = *offset;
   poller_->set_read_timeout(

@@ -500,6 +500,22 @@ TEST_F(PollTest, ABotThatBreaksOffAtAnUpdateHoldsNobodyUp) {
               HasSubstr("userprofile_adapter_updates_refused_total 1"));
 }
 
+TEST_F(PollTest, FlagsComeFromAFileAndFromTheEnvironmentToo) {
+  const std::string file = *directory_ / "adapter.toml";
+  std::ofstream(file) << "server = \"" << server_->address() << "\"\n"
+                      << "bot-api-url = \"" << api_.url() << "\"\n"
+                      << "forward-to = \"http://127.0.0.1:1/\"\n"
+                      << "api-listen = \"127.0.0.1:0\"\n"
+                      << "admin-listen = \"127.0.0.1:0\"\n";
+  adapter_ = std::make_unique<Program>(
+      Program::Options{{"userprofile-adapter", "poll", "--config", file},
+                       {{"USERPROFILE_BOT_TOKEN", api_.token()},
+                        {"USERPROFILE_FORWARD_TO", bot_.url()}}});
+  api_.AddMessage(981, "a");
+  AwaitAllConfirmed();
+  EXPECT_THAT(bot_.InShort(), ElementsAre("a new"));
+}
+
 TEST_F(PollTest, StopConfirmsWhatIsDone) {
   Poll();
   api_.AddMessage(1001, "a");
@@ -520,6 +536,8 @@ TEST_F(PollTest, EndsWhenTheTokenIsWrong) {
 TEST(SidecarUsageTest, WrongUsageIsExplained) {
   TempDir directory;
   std::ofstream(directory / "empty").close();
+  std::ofstream(directory / "token") << "1:token";
+  std::ofstream(directory / "unknown-key") << "bot-token = \"1:token\"";
   const std::vector<std::string> good = {
       "userprofile-adapter", "poll",         "--server",
       "127.0.0.1:1",         "--forward-to", "http://127.0.0.1:1/"};
@@ -534,6 +552,9 @@ TEST(SidecarUsageTest, WrongUsageIsExplained) {
       {{"--forward-timeout", "0"}, "--forward-timeout"},
       {{"--timeout", "soon"}, "--timeout"},
       {{"--in-flight", "0"}, "--in-flight"},
+      {{"--bot-token-file", directory / "token", "--tls-ca-file", "ca.pem"},
+       "go with --tls"},
+      {{"--config", directory / "unknown-key"}, "bot-token"},
   };
   for (const auto& c : cases) {
     std::vector<std::string> words = good;
@@ -541,6 +562,7 @@ TEST(SidecarUsageTest, WrongUsageIsExplained) {
     const Outcome outcome = RunProgram({words});
     EXPECT_EQ(outcome.exit_code, 2) << c.expected;
     EXPECT_THAT(outcome.errors, HasSubstr(c.expected));
+    EXPECT_THAT(outcome.errors, Not(HasSubstr("1:token")));
   }
   std::vector<std::string> open = good;
   open[1] = "webhook";
