@@ -102,7 +102,8 @@ CLI::Option* AddDurationFlag(CLI::App* command, const std::string& flag,
                              const std::string& help) {
   const auto parse = [&variable](const CLI::results_t& values) {
     return absl::ParseDuration(values.front(), &variable) &&
-           variable > absl::ZeroDuration();
+           variable > absl::ZeroDuration() &&
+           variable < absl::InfiniteDuration();
   };
   return command
       ->add_option(flag, parse, help, true,

@@ -99,7 +99,7 @@ void Printer::Summarize(const absl::Status& input) const {
   } else if (!input.ok()) {
     log_ << input.message() << "\n";
   }
-  if (!options_.checkpoint.empty() && saved_.ok() &&
+  if (!options_.checkpoint.empty() && output_ && saved_.ok() &&
       (held_back_ || !input.ok())) {
     log_ << "the next run goes on after line " << checkpoint_.line << "\n";
   }

@@ -29,6 +29,7 @@ class TelegramApiTest : public ::testing::Test {
         absl::StrCat("/bot", kToken, "/(\\w+)"),
         [this](const httplib::Request& request, httplib::Response& response) {
           method_ = request.matches[1];
+          arguments_ = request.body;
           response.set_content(answer_, "application/json");
         });
     const int port = server_.bind_to_any_port("localhost");
@@ -57,6 +58,7 @@ class TelegramApiTest : public ::testing::Test {
   std::thread thread_;
   HttpUrl url_;
   std::string method_;
+  std::string arguments_;
   std::string answer_ = R"({"ok": true, "result": [{"update_id": 7}]})";
 };
 
@@ -104,6 +106,15 @@ TEST_F(TelegramApiTest, ErrorsSayWhatToDoAndNotTheToken) {
     EXPECT_THAT(std::string(status.message()), Not(HasSubstr("SECRET")));
     EXPECT_THAT(std::string(status.message()), Not(HasSubstr("private")));
   }
+}
+
+TEST_F(TelegramApiTest, AnyTimeIsWaitedForAndNotPolledWithoutAPause) {
+  TrustTheCertificate();
+  TelegramApi api(url_, kToken);
+  EXPECT_TRUE(api.GetUpdates(5, absl::Milliseconds(1)).ok());
+  EXPECT_THAT(arguments_, HasSubstr(R"("timeout":1)"));
+  EXPECT_TRUE(api.GetUpdates(5, absl::ZeroDuration()).ok());
+  EXPECT_THAT(arguments_, HasSubstr(R"("timeout":0)"));
 }
 
 TEST_F(TelegramApiTest, ItsNameMustBeInTheCertificate) {

@@ -551,6 +551,7 @@ TEST(SidecarUsageTest, WrongUsageIsExplained) {
       {{"--forward-to", "http://u:p@host/"}, "--forward-to"},
       {{"--forward-timeout", "0"}, "--forward-timeout"},
       {{"--timeout", "soon"}, "--timeout"},
+      {{"--timeout", "inf"}, "--timeout"},
       {{"--in-flight", "0"}, "--in-flight"},
       {{"--bot-token-file", directory / "token", "--tls-ca-file", "ca.pem"},
        "go with --tls"},
