@@ -22,6 +22,10 @@ namespace {
 
 using nlohmann::json;
 
+// Deeper than any method's arguments; what is deeper is left out, for the
+// library needs stack for each level that it copies or writes.
+constexpr int kMaxDepth = 100;
+
 // An update on its way.
 struct Item {
   Item(UpdateLine read, std::string content, Turns& turns)
@@ -142,8 +146,12 @@ class Poller {
 
   // Makes the call that the bot's answer names, if it names one.
   bool Act(const BotAnswer& answer, std::int64_t id) {
-    const json call =
-        json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+    const json call = json::parse(
+        answer.body,
+        [](int depth, json::parse_event_t, json&) {
+          return depth <= kMaxDepth;
+        },
+        /*allow_exceptions=*/false);
     if (!call.is_object() || !call.contains("method")) return true;
     Backoff backoff;
     do {

@@ -482,6 +482,19 @@ TEST_F(PollTest, AnAnswerThatTelegramCantActOnHoldsNobodyUp) {
   EXPECT_THAT(adapter_->errors(), HasSubstr("does not know this method"));
 }
 
+TEST_F(PollTest, AnAnswerOfAnyDepthIsSurvived) {
+  bot_.AnswerBy([](const RecordingBot::Seen&, httplib::Response& answer) {
+    answer.set_content(
+        absl::StrCat(R"({"method": "sendMessage", "a": )",
+                     std::string(500000, '['), std::string(500000, ']'), "}"),
+        "application/json");
+  });
+  Poll();
+  api_.AddMessage(991, "a");
+  AwaitAllConfirmed();
+  EXPECT_TRUE(adapter_->running());
+}
+
 TEST_F(PollTest, ABotThatBreaksOffAtAnUpdateHoldsNobodyUp) {
   bot_.AnswerBy([](const RecordingBot::Seen& seen, httplib::Response& answer) {
     if (seen.text != "bad") return;
