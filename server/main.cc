@@ -1,9 +1,9 @@
-#include "server/app/command_line.h"
+#include "ops/command_line.h"
 #include "server/app/commands.h"
 
 int main(int argc, char** argv) {
   namespace app = userprofile::app;
-  app::CommandLine command_line(
+  userprofile::ops::CommandLine command_line(
       "Remembers the users of Telegram bots: one owner for the users table.",
       "userprofile-server");
   app::AddServeCommand(command_line);

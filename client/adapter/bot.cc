@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "httplib.h"
 
 namespace userprofile::adapter {
@@ -13,11 +14,11 @@ namespace {
 constexpr std::size_t kMaxAnswer = 1024 * 1024;
 constexpr int kConnectTimeoutSeconds = 5;
 
-absl::Status Failure(httplib::Error error) {
+absl::Status Failure(httplib::Error error, bool too_late) {
   switch (error) {
     case httplib::Error::Read:
-      return absl::UnavailableError(
-          "the bot broke off, or took too long to answer");
+      return too_late ? absl::UnavailableError("the bot takes too long")
+                      : absl::AbortedError("the bot broke off");
     case httplib::Error::Canceled:
       return absl::ResourceExhaustedError(
           "the bot's answer is longer than a mebibyte");
@@ -70,9 +71,12 @@ absl::StatusOr<BotAnswer> Bot::Post(
   };
 
   std::unique_ptr<httplib::Client> client = TakeClient();
+  const absl::Time begin = absl::Now();
   const httplib::Result result = client->send(request);
   // Its connection is of no use after an error.
-  if (!result) return Failure(result.error());
+  if (!result) {
+    return Failure(result.error(), absl::Now() - begin >= timeout_);
+  }
   answer.status = result->status;
   answer.content_type = result->get_header_value("Content-Type");
   std::lock_guard<std::mutex> lock(mutex_);

@@ -44,6 +44,8 @@ absl::StatusOr<BotAnswer> Delivery::Deliver(
         absl::StrCat("the bot answers with status ", answer->status));
   }
   metrics_.SetPeer(Peer::kBot, answer.status());
+  // A handler that throws looks like this with many HTTP servers.
+  if (absl::IsAborted(answer.status())) answer = BotAnswer{502, "", ""};
   if (answer.ok() && answer->taken()) {
     metrics_.CountDelivered(recognized, absl::Now() - begin);
   }

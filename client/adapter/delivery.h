@@ -33,9 +33,9 @@ class Delivery {
 
   // Brings an update, with its text, to the bot; headers of that name in
   // `headers` are passed on. Returns the bot's answer if it took the update or
-  // refused it. Errors: the service's if it can't store the contact now, or
-  // the bot's if it is away (or says so by 429, 502, 503 or 504); the update is
-  // to be given again.
+  // refused it; a bot that breaks off refuses it, with 502. Errors: the
+  // service's if it can't store the contact now, or the bot's if it is away (or
+  // says so by 429, 502, 503 or 504); the update is to be given again.
   absl::StatusOr<BotAnswer> Deliver(
       const UpdateLine& update, const std::string& text,
       std::map<std::string, std::string> headers = {});

@@ -3,8 +3,8 @@
 #include <iostream>
 #include <utility>
 
-#include "client/adapter/commands.h"
 #include "client/adapter/secret.h"
+#include "ops/command_line.h"
 
 namespace userprofile::adapter {
 namespace {
@@ -19,34 +19,42 @@ std::string CheckServer(const std::string& server) {
 }  // namespace
 
 void AddServiceFlags(CLI::App* command, ServiceFlags& flags) {
-  AddFlag(command, "--server", flags.server, "Where the service listens")
+  ops::AddFlag(command, "--server", flags.server, "Where the service listens")
       ->type_name("HOST:PORT")
       ->check(CheckServer)
       ->required();
-  AddFlag(command, "--timeout", flags.timeout,
-          "How long to try each update, a server's restart included")
-      ->type_name("TIME")
-      ->check(CheckDuration);
-  command->add_flag("--tls", flags.tls, "Encrypt the calls to the service")
-      ->envname("USERPROFILE_TLS");
-  AddFlag(command, "--tls-ca-file", flags.tls_files.ca_file,
-          "Whom to believe that a certificate is the service's")
+  ops::AddDurationFlag(
+      command, "--timeout", flags.timeout,
+      "How long to try each update, a server's restart included");
+  ops::AddSwitch(command, "--tls", flags.tls,
+                 "Encrypt the calls to the service");
+  ops::AddFlag(command, "--tls-ca-file", flags.tls_files.ca_file,
+               "Whom to believe that a certificate is the service's")
       ->type_name("FILE");
-  AddFlag(command, "--tls-certificate-file", flags.tls_files.certificate_file,
-          "The certificate to show to the service")
+  ops::AddFlag(command, "--tls-certificate-file",
+               flags.tls_files.certificate_file,
+               "The certificate to show to the service")
       ->type_name("FILE");
-  AddFlag(command, "--tls-key-file", flags.tls_files.key_file, "Its key")
+  ops::AddFlag(command, "--tls-key-file", flags.tls_files.key_file, "Its key")
       ->type_name("FILE");
-  AddFlag(command, "--token-file", flags.token_file,
-          "A file that holds a token for the service")
+  ops::AddFlag(command, "--token-file", flags.token_file,
+               "A file that holds a token for the service")
       ->type_name("FILE");
 }
 
 absl::StatusOr<std::unique_ptr<client::ProfileClient>> Connect(
     const ServiceFlags& flags) {
   client::ClientOptions options;
-  options.timeout = DurationOf(flags.timeout);
-  if (flags.tls) options.tls = flags.tls_files;
+  options.timeout = flags.timeout;
+  const client::TlsOptions& files = flags.tls_files;
+  if (flags.tls) {
+    options.tls = files;
+  } else if (!files.ca_file.empty() || !files.certificate_file.empty() ||
+             !files.key_file.empty()) {
+    return absl::InvalidArgumentError(
+        "--tls-ca-file, --tls-certificate-file and --tls-key-file go with "
+        "--tls: without it nothing is encrypted");
+  }
   if (!flags.token_file.empty()) {
     auto token = ReadSecret(flags.token_file, "");
     if (!token.ok()) return token.status();
@@ -55,24 +63,10 @@ absl::StatusOr<std::unique_ptr<client::ProfileClient>> Connect(
   return client::MakeProfileClient(flags.server, options);
 }
 
-absl::Duration DurationOf(const std::string& text) {
-  absl::Duration duration;
-  (void)absl::ParseDuration(text, &duration);
-  return duration;
-}
-
 int Fail(const absl::Status& status) {
   std::cerr << "userprofile-adapter: " << std::string(status.message())
             << std::endl;
-  return absl::IsInvalidArgument(status) ? kWrongUsage : kFailed;
-}
-
-std::string CheckDuration(const std::string& text) {
-  absl::Duration duration;
-  return !absl::ParseDuration(text, &duration) ||
-                 duration < absl::Milliseconds(1) || duration > absl::Hours(24)
-             ? "is a time such as 10s, 500ms or 1m"
-             : "";
+  return absl::IsInvalidArgument(status) ? ops::kWrongUsage : ops::kFailed;
 }
 
 }  // namespace userprofile::adapter

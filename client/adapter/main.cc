@@ -3,29 +3,24 @@
 #include <csignal>
 
 #include "client/adapter/commands.h"
+#include "ops/command_line.h"
 
 int main(int argc, char** argv) {
   namespace adapter = userprofile::adapter;
-  CLI::App app(
+  userprofile::ops::CommandLine command_line(
       "Tells the user-profile service who contacts a Telegram bot, and the bot "
-      "who that is.");
-  app.name("userprofile-adapter");
-  app.set_version_flag("--version", USERPROFILE_VERSION);
-  app.require_subcommand(1);
-  app.footer(
-      "Every flag can be set by the environment, too: --server by "
-      "USERPROFILE_SERVER.\nMore: userprofile-adapter COMMAND --help");
-  adapter::Run run;
-  adapter::AddStdinCommand(app, run);
-  adapter::AddPollCommand(app, run);
-  adapter::AddWebhookCommand(app, run);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? adapter::kDone : adapter::kWrongUsage;
-  }
+      "who that is.",
+      "userprofile-adapter");
+  command_line.root()->set_version_flag("--version", USERPROFILE_VERSION);
+  command_line.root()->footer(
+      "Every flag can be set by the environment, too (--server by "
+      "USERPROFILE_SERVER), and by a key in the file of --config.\n"
+      "More: userprofile-adapter COMMAND --help");
+  adapter::AddStdinCommand(command_line);
+  adapter::AddPollCommand(command_line);
+  adapter::AddWebhookCommand(command_line);
   // An output or a connection that nobody reads any more is an error like
   // others.
   std::signal(SIGPIPE, SIG_IGN);
-  return run();
+  return command_line.Run(argc, argv);
 }

@@ -8,6 +8,7 @@
 #include "client/adapter/sidecar.h"
 #include "client/adapter/stop_event.h"
 #include "client/adapter/telegram_api.h"
+#include "ops/command_line.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::adapter {
@@ -32,7 +33,6 @@ struct PollCommand {
   PollOptions options;
   std::string bot_api_url = "https://api.telegram.org";
   std::string token_file;
-  std::string poll_timeout = "50s";
 };
 
 int Poll(const PollCommand& command) {
@@ -48,8 +48,6 @@ int Poll(const PollCommand& command) {
         absl::StrCat("no bot token: ", token.status().message(),
                      "; --bot-token-file or USERPROFILE_BOT_TOKEN gives it")));
   }
-  PollOptions options = command.options;
-  options.poll_timeout = DurationOf(command.poll_timeout);
   static StopEvent stop;
   StopOnSignals(stop);
   auto sidecar = Sidecar::Start(
@@ -58,40 +56,40 @@ int Poll(const PollCommand& command) {
   if (!sidecar.ok()) return Fail(sidecar.status());
   TelegramApi telegram(*std::move(url), *std::move(token));
   spdlog::info("polling, {}", (*sidecar)->addresses());
-  const absl::Status status = RunPoll(options, telegram, (*sidecar)->delivery(),
-                                      (*sidecar)->metrics(), stop);
+  const absl::Status status =
+      RunPoll(command.options, telegram, (*sidecar)->delivery(),
+              (*sidecar)->metrics(), stop);
   if (!status.ok()) return Fail(status);
   spdlog::info("stopped");
-  return kDone;
+  return ops::kDone;
 }
 
 }  // namespace
 
-void AddPollCommand(CLI::App& app, Run& run) {
-  CLI::App* flags = app.add_subcommand(
-      "poll", "Get updates from Telegram, and bring them to a bot");
+void AddPollCommand(ops::CommandLine& command_line) {
+  CLI::App* flags = command_line.AddCommand(
+      command_line.root(), "poll",
+      "Get updates from Telegram, and bring them to a bot");
   flags->footer(kHelp);
   auto command = std::make_shared<PollCommand>();
   AddSidecarFlags(flags, command->sidecar);
-  AddFlag(flags, "--bot-api-url", command->bot_api_url, "Where the Bot API is")
+  ops::AddFlag(flags, "--bot-api-url", command->bot_api_url,
+               "Where the Bot API is")
       ->type_name("URL");
-  AddFlag(flags, "--bot-token-file", command->token_file,
-          "A file that holds the bot token")
+  ops::AddFlag(flags, "--bot-token-file", command->token_file,
+               "A file that holds the bot token")
       ->type_name("FILE");
-  AddFlag(flags, "--poll-timeout", command->poll_timeout,
-          "How long Telegram shall wait for an update")
-      ->type_name("TIME")
-      ->check(CheckDuration);
-  AddFlag(flags, "--in-flight", command->options.in_flight,
-          "How many updates the bot gets at once")
+  ops::AddDurationFlag(flags, "--poll-timeout", command->options.poll_timeout,
+                       "How long Telegram shall wait for an update");
+  ops::AddFlag(flags, "--in-flight", command->options.in_flight,
+               "How many updates the bot gets at once")
       ->type_name("NUMBER")
       ->check(CLI::Range(1, 100));
-  AddFlag(flags, "--attempts", command->options.attempts,
-          "How often the bot gets an update that it answers with an error")
+  ops::AddFlag(flags, "--attempts", command->options.attempts,
+               "How often the bot gets an update that it answers with an error")
       ->type_name("NUMBER")
       ->check(CLI::Range(1, 1000));
-  flags->callback(
-      [command, &run] { run = [command] { return Poll(*command); }; });
+  command_line.OnCall(flags, [command] { return Poll(*command); });
 }
 
 }  // namespace userprofile::adapter

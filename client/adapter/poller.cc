@@ -22,6 +22,10 @@ namespace {
 
 using nlohmann::json;
 
+// Deeper than any method's arguments; what is deeper is left out, for the
+// library needs stack for each level that it copies or writes.
+constexpr int kMaxDepth = 100;
+
 // An update on its way.
 struct Item {
   Item(UpdateLine read, std::string content, Turns& turns)
@@ -77,7 +81,7 @@ class Poller {
       metrics_.SetPeer(Peer::kTelegram, updates.status());
       if (absl::IsUnauthenticated(updates.status())) return updates.status();
       if (!updates.ok()) {
-        stop_.WaitFor(RetryAfter(updates.status()).value_or(backoff.Next()));
+        Pause(updates.status(), backoff);
         continue;
       }
       backoff = Backoff();
@@ -142,22 +146,34 @@ class Poller {
 
   // Makes the call that the bot's answer names, if it names one.
   bool Act(const BotAnswer& answer, std::int64_t id) {
-    const json call =
-        json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
+    const json call = json::parse(
+        answer.body,
+        [](int depth, json::parse_event_t, json&) {
+          return depth <= kMaxDepth;
+        },
+        /*allow_exceptions=*/false);
     if (!call.is_object() || !call.contains("method")) return true;
     Backoff backoff;
     do {
       const absl::Status status = telegram_.Call(call);
       if (status.ok()) return true;
-      if (absl::IsInvalidArgument(status)) {
+      // Polling again will find the same, and end.
+      if (absl::IsUnauthenticated(status)) return false;
+      if (absl::IsInvalidArgument(status) || absl::IsNotFound(status)) {
         spdlog::warn("update {}: the bot's answer: {}", id,
                      std::string(status.message()));
         return true;
       }
       metrics_.SetPeer(Peer::kTelegram, status);
-      stop_.WaitFor(RetryAfter(status).value_or(backoff.Next()));
+      Pause(status, backoff);
     } while (!stop_.IsSet());
     return false;
+  }
+
+  // For as long as Telegram asks for, if it is longer than our own wait.
+  void Pause(const absl::Status& status, Backoff& backoff) {
+    stop_.WaitFor(std::max(RetryAfter(status).value_or(absl::ZeroDuration()),
+                           backoff.Next()));
   }
 
   const PollOptions& options_;

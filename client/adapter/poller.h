@@ -20,8 +20,8 @@ struct PollOptions {
   // How long a getUpdates waits for an update.
   absl::Duration poll_timeout = absl::Seconds(50);
 
-  // How often an update is given to a bot that refuses it (not to one that is
-  // away: that is waited out) before it is passed over.
+  // How often an update is given to a bot that refuses it, or breaks off (not
+  // to one that is away: that is waited out), before it is passed over.
   int attempts = 10;
 };
 

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <ios>
 #include <ostream>
 #include <vector>
 
@@ -45,8 +47,14 @@ void Printer::Print(const Outcome& outcome) {
 
 void Printer::SaveProgress() {
   if (options_.checkpoint.empty() || !output_ || !saved_.ok()) return;
-  // Of an output that is no file, nothing can be said but that it was written.
-  if (options_.output_fd >= 0) (void)::fdatasync(options_.output_fd);
+  // EINVAL: of an output that is no file, nothing can be said but that it was
+  // written.
+  if (options_.output_fd >= 0 && ::fdatasync(options_.output_fd) != 0 &&
+      errno != EINVAL) {
+    output_.setstate(std::ios::badbit);
+    stop_.Set();
+    return;
+  }
   saved_ = SaveCheckpoint(options_.checkpoint, checkpoint_);
   if (!saved_.ok()) stop_.Set();
 }
@@ -91,7 +99,7 @@ void Printer::Summarize(const absl::Status& input) const {
   } else if (!input.ok()) {
     log_ << input.message() << "\n";
   }
-  if (!options_.checkpoint.empty() && saved_.ok() &&
+  if (!options_.checkpoint.empty() && output_ && saved_.ok() &&
       (held_back_ || !input.ok())) {
     log_ << "the next run goes on after line " << checkpoint_.line << "\n";
   }

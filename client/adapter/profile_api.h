@@ -11,8 +11,10 @@ class Server;
 
 namespace userprofile::adapter {
 
-// The largest request; the service itself takes no more.
-inline constexpr std::size_t kMaxProfileRequest = 64 * 1024;
+// The largest request. The service takes 64 KiB, but JSON that escapes all but
+// ASCII, as many libraries write it, is six times as long as the text: answers
+// that are too long must get as far as to be told so.
+inline constexpr std::size_t kMaxProfileRequest = 1024 * 1024;
 
 // The service for bots that know HTTP and JSON but not gRPC: adds its methods
 // to `server`, as the Connect protocol writes them (https://connectrpc.com), so

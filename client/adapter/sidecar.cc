@@ -7,6 +7,7 @@
 #include "client/adapter/http_url.h"
 #include "client/adapter/profile_api.h"
 #include "httplib.h"
+#include "ops/command_line.h"
 
 namespace userprofile::adapter {
 namespace {
@@ -18,36 +19,32 @@ constexpr int kApiRequestsPerConnection = 1000;
 
 void AddSidecarFlags(CLI::App* command, SidecarFlags& flags) {
   AddServiceFlags(command, flags.service);
-  AddFlag(command, "--forward-to", flags.forward_to,
-          "Where the bot takes updates, such as http://127.0.0.1:8090/")
+  ops::AddFlag(command, "--forward-to", flags.forward_to,
+               "Where the bot takes updates, such as http://127.0.0.1:8090/")
       ->type_name("URL")
       ->required();
-  AddFlag(command, "--forward-timeout", flags.forward_timeout,
-          "How long the bot may take for an update")
-      ->type_name("TIME")
-      ->check(CheckDuration);
-  AddFlag(command, "--api-listen", flags.api_listen,
-          "Where the bot can call the service by HTTP and JSON")
+  ops::AddDurationFlag(command, "--forward-timeout", flags.forward_timeout,
+                       "How long the bot may take for an update");
+  ops::AddFlag(command, "--api-listen", flags.api_listen,
+               "Where the bot can call the service by HTTP and JSON")
       ->type_name("HOST:PORT");
-  AddFlag(command, "--admin-listen", flags.admin_listen,
-          "HTTP for /livez, /readyz and /metrics")
+  ops::AddFlag(command, "--admin-listen", flags.admin_listen,
+               "HTTP for /livez, /readyz and /metrics")
       ->type_name("HOST:PORT");
-  command
-      ->add_flag("--insecure", flags.insecure,
-                 "Listen beyond loopback although callers are not identified")
-      ->envname("USERPROFILE_INSECURE");
-  AddFlag(command, "--log-format", flags.logging.format,
-          "text (for people) or json (one object a line)")
+  ops::AddSwitch(command, "--insecure", flags.insecure,
+                 "Listen beyond loopback although callers are not identified");
+  ops::AddFlag(command, "--log-format", flags.logging.format,
+               "text (for people) or json (one object a line)")
       ->check(CLI::IsMember({"text", "json"}));
-  AddFlag(command, "--log-level", flags.logging.level,
-          "What is logged at least")
+  ops::AddFlag(command, "--log-level", flags.logging.level,
+               "What is logged at least")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
 }
 
 Sidecar::Sidecar(const SidecarFlags& flags,
                  std::unique_ptr<client::ProfileClient> service, HttpUrl bot)
     : service_(std::move(service)),
-      bot_(std::move(bot), DurationOf(flags.forward_timeout)),
+      bot_(std::move(bot), flags.forward_timeout),
       delivery_(*service_, bot_, metrics_) {}
 
 absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(

@@ -22,7 +22,7 @@ namespace userprofile::adapter {
 struct SidecarFlags {
   ServiceFlags service;
   std::string forward_to;
-  std::string forward_timeout = "30s";
+  absl::Duration forward_timeout = absl::Seconds(30);
   std::string api_listen = "127.0.0.1:8089";
   std::string admin_listen = "127.0.0.1:9465";
   bool insecure = false;

@@ -8,6 +8,7 @@
 #include "client/adapter/flags.h"
 #include "client/adapter/stdin_run.h"
 #include "client/adapter/stop_event.h"
+#include "ops/command_line.h"
 #include "userprofile/client/profile_client.h"
 
 namespace userprofile::adapter {
@@ -67,21 +68,22 @@ int Stdin(const StdinCommand& command) {
 
 }  // namespace
 
-void AddStdinCommand(CLI::App& app, Run& run) {
-  CLI::App* flags = app.add_subcommand(
-      "stdin", "Recognize the users behind updates read from standard input");
+void AddStdinCommand(ops::CommandLine& command_line) {
+  CLI::App* flags = command_line.AddCommand(
+      command_line.root(), "stdin",
+      "Recognize the users behind updates read from standard input");
   flags->footer(kStdinHelp);
   auto command = std::make_shared<StdinCommand>();
   AddServiceFlags(flags, command->service);
-  AddFlag(flags, "--in-flight", command->options.in_flight,
-          "How many updates to work on at once")
+  ops::AddFlag(flags, "--in-flight", command->options.in_flight,
+               "How many updates to work on at once")
       ->type_name("NUMBER")
       ->check(CLI::Range(1, 65536));
-  AddFlag(flags, "--checkpoint", command->options.checkpoint,
-          "Keeps in this file how far the input was handled, and goes on there")
+  ops::AddFlag(
+      flags, "--checkpoint", command->options.checkpoint,
+      "Keeps in this file how far the input was handled, and goes on there")
       ->type_name("FILE");
-  flags->callback(
-      [command, &run] { run = [command] { return Stdin(*command); }; });
+  command_line.OnCall(flags, [command] { return Stdin(*command); });
 }
 
 }  // namespace userprofile::adapter

@@ -1,6 +1,7 @@
 #include "client/adapter/stdin_run.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <condition_variable>
@@ -225,6 +226,7 @@ class CheckpointRunTest : public ::testing::Test {
     StdinOptions options;
     options.input_fd = file.fd();
     options.checkpoint = checkpoint_;
+    options.output_fd = output_fd_;
     StopEvent stop;
     std::ostringstream output, log;
     const int code = RunStdin(options, AnswerByNumber, stop, output, log);
@@ -233,6 +235,7 @@ class CheckpointRunTest : public ::testing::Test {
 
   const userprofile::testing::TempDir directory_;
   const std::string checkpoint_ = directory_ / "checkpoint";
+  int output_fd_ = -1;
 };
 
 TEST_F(CheckpointRunTest, GoesOnAfterTheLastLineDone) {
@@ -267,6 +270,15 @@ TEST_F(CheckpointRunTest, RefusesAnotherInput) {
     EXPECT_THAT(result.output, ElementsAre());
     EXPECT_THAT(result.log, HasSubstr("another input"));
   }
+}
+
+TEST_F(CheckpointRunTest, StaysBeforeAnOutputThatDoesNotReachTheDisk) {
+  output_fd_ = 1 << 20;  // no open file: can't be synced
+  const Result result = Run(MessageOf(1, 11) + "\n");
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.log, HasSubstr("the output can't be written"));
+  EXPECT_THAT(result.log, Not(HasSubstr("goes on after")));
+  EXPECT_NE(::access(checkpoint_.c_str(), F_OK), 0);
 }
 
 TEST_F(CheckpointRunTest, SaysThatTheCheckpointCantBeWritten) {

@@ -18,6 +18,7 @@ using nlohmann::json;
 
 constexpr int kConnectTimeoutSeconds = 10;
 constexpr int kTimeoutSeconds = 30;
+constexpr char kUnknownToken[] = "the Bot API does not know this bot token";
 constexpr char kRetryAfter[] = "userprofile/retry-after-seconds";
 
 absl::Status ErrorOf(const json& answer) {
@@ -25,9 +26,9 @@ absl::Status ErrorOf(const json& answer) {
   const int code = number.is_number_integer() ? number.get<int>() : 0;
   switch (code) {
     case 401:
+      return absl::UnauthenticatedError(kUnknownToken);
     case 404:
-      return absl::UnauthenticatedError(
-          "the Bot API does not know this bot token");
+      return absl::NotFoundError("the Bot API does not know this method");
     case 409:
       return absl::AbortedError(
           "somebody else gets this bot's updates: another poller, or a webhook "
@@ -102,11 +103,17 @@ absl::StatusOr<json> TelegramApi::Send(httplib::Client& client,
 
 absl::StatusOr<std::vector<json>> TelegramApi::GetUpdates(
     absl::optional<std::int64_t> offset, absl::Duration timeout) {
+  // In whole seconds; 0 would not wait at all.
+  timeout = absl::Ceil(timeout, absl::Seconds(1));
   json arguments = {{"timeout", absl::ToInt64Seconds(timeout)}, {"limit", 100}};
   if (offset) arguments["offset"] = *offset;
   poller_->set_read_timeout(
       absl::ToChronoSeconds(timeout + absl::Seconds(kTimeoutSeconds)));
   absl::StatusOr<json> result = Send(*poller_, "getUpdates", arguments);
+  // The method is there: it is the token's part of the path that is not.
+  if (absl::IsNotFound(result.status())) {
+    return absl::UnauthenticatedError(kUnknownToken);
+  }
   if (!result.ok()) return result.status();
   if (!result->is_array()) {
     return absl::UnavailableError("the Bot API gives no list of updates");

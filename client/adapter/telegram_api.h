@@ -29,6 +29,7 @@ namespace userprofile::adapter {
 //   UNAUTHENTICATED     the token is not (or no more) that of a bot
 //   ABORTED             somebody else gets the updates: another process by
 //                       getUpdates, or a webhook
+//   NOT_FOUND           there is no such method
 //   INVALID_ARGUMENT    the call was refused, and would be again
 class TelegramApi {
  public:
@@ -39,7 +40,8 @@ class TelegramApi {
   TelegramApi& operator=(const TelegramApi&) = delete;
 
   // Updates from `offset` on, which confirms those before; all that are not
-  // confirmed, without one. Waits for one, up to `timeout`. For one thread.
+  // confirmed, without one. Waits for one, up to `timeout`, which is rounded up
+  // to whole seconds. For one thread.
   absl::StatusOr<std::vector<nlohmann::json>> GetUpdates(
       absl::optional<std::int64_t> offset, absl::Duration timeout);
 

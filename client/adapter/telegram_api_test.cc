@@ -29,6 +29,7 @@ class TelegramApiTest : public ::testing::Test {
         absl::StrCat("/bot", kToken, "/(\\w+)"),
         [this](const httplib::Request& request, httplib::Response& response) {
           method_ = request.matches[1];
+          arguments_ = request.body;
           response.set_content(answer_, "application/json");
         });
     const int port = server_.bind_to_any_port("localhost");
@@ -57,6 +58,7 @@ class TelegramApiTest : public ::testing::Test {
   std::thread thread_;
   HttpUrl url_;
   std::string method_;
+  std::string arguments_;
   std::string answer_ = R"({"ok": true, "result": [{"update_id": 7}]})";
 };
 
@@ -84,6 +86,8 @@ TEST_F(TelegramApiTest, ErrorsSayWhatToDoAndNotTheToken) {
   } cases[] = {
       {R"({"ok": false, "error_code": 401})",
        absl::StatusCode::kUnauthenticated},
+      {R"({"ok": false, "error_code": 404})",
+       absl::StatusCode::kUnauthenticated},
       {R"({"ok": false, "error_code": 409})", absl::StatusCode::kAborted},
       {R"({"ok": false, "error_code": 400, "description": "private"})",
        absl::StatusCode::kInvalidArgument},
@@ -102,6 +106,32 @@ TEST_F(TelegramApiTest, ErrorsSayWhatToDoAndNotTheToken) {
     EXPECT_THAT(std::string(status.message()), Not(HasSubstr("SECRET")));
     EXPECT_THAT(std::string(status.message()), Not(HasSubstr("private")));
   }
+}
+
+TEST_F(TelegramApiTest, AnyTimeIsWaitedForAndNotPolledWithoutAPause) {
+  TrustTheCertificate();
+  TelegramApi api(url_, kToken);
+  EXPECT_TRUE(api.GetUpdates(5, absl::Milliseconds(1)).ok());
+  EXPECT_THAT(arguments_, HasSubstr(R"("timeout":1)"));
+  EXPECT_TRUE(api.GetUpdates(5, absl::ZeroDuration()).ok());
+  EXPECT_THAT(arguments_, HasSubstr(R"("timeout":0)"));
+}
+
+TEST_F(TelegramApiTest, ItsNameMustBeInTheCertificate) {
+  TrustTheCertificate();
+  url_.origin.replace(0, std::string("https://localhost").size(),
+                      "https://127.0.0.1");
+  const absl::Status status = Poll();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_EQ(method_, "") << "it was told the token";
+}
+
+TEST_F(TelegramApiTest, AMethodThatItDoesNotHaveIsNotTheTokensFault) {
+  TrustTheCertificate();
+  answer_ = R"({"ok": false, "error_code": 404})";
+  const absl::Status status =
+      TelegramApi(url_, kToken).Call({{"method", "sendMesage"}});
+  EXPECT_TRUE(absl::IsNotFound(status)) << status;
 }
 
 TEST_F(TelegramApiTest, SaysWhenToComeBack) {

@@ -11,9 +11,12 @@ namespace {
 constexpr char kSecretHeader[] = "X-Telegram-Bot-Api-Secret-Token";
 
 // Reads the body; otherwise the status to refuse the request with. The
-// library's own limit does not see a body that comes in chunks.
-int ReadBody(const httplib::ContentReader& reader,
+// library's own limit does not see a body that comes in chunks, and it throws
+// if forms are read like this.
+int ReadBody(const httplib::Request& request,
+             const httplib::ContentReader& reader,
              const httplib::Response& response, std::string& body) {
+  if (request.is_multipart_form_data()) return 400;
   bool too_long = false;
   const bool read = reader([&](const char* data, std::size_t size) {
     too_long = body.size() + size > kMaxUpdate;
@@ -36,12 +39,13 @@ void Webhook::AddTo(httplib::Server& server) {
           // What is left of the body must not be taken for a request.
           response.set_header("Connection", "close");
         };
-        std::string body;
-        if (const int status = ReadBody(reader, response, body)) {
-          return refuse(status);
-        }
+        // First, so that a stranger's body is not even waited for.
         const std::string secret = request.get_header_value(kSecretHeader);
         if (!SecretsEqual(secret, secret_)) return refuse(401);
+        std::string body;
+        if (const int status = ReadBody(request, reader, response, body)) {
+          return refuse(status);
+        }
         const UpdateLine update = ReadUpdate(body);
         if (update.outcome.is_error()) return refuse(400);
 

@@ -20,8 +20,8 @@ inline constexpr std::size_t kMaxUpdate = 1024 * 1024;
 
 // Where Telegram delivers updates, when it is told so by setWebhook. A POST to
 // any path is
-//   413  if it is larger than kMaxUpdate,
 //   401  if it does not bring the secret that setWebhook was given,
+//   413  if it is larger than kMaxUpdate,
 //   400  if it is no update,
 //   503  if the service can't store the contact now, or the bot is away,
 // and changes nothing then (but for a bot that broke off). Else the answer is

@@ -6,6 +6,7 @@
 #include "client/adapter/sidecar.h"
 #include "client/adapter/stop_event.h"
 #include "client/adapter/webhook.h"
+#include "ops/command_line.h"
 #include "ops/http_server.h"
 #include "spdlog/spdlog.h"
 
@@ -72,29 +73,29 @@ int RunWebhook(const WebhookCommand& command) {
   while (!stop.WaitFor(absl::Hours(1))) continue;
   server->reset();
   spdlog::info("stopped");
-  return kDone;
+  return ops::kDone;
 }
 
 }  // namespace
 
-void AddWebhookCommand(CLI::App& app, Run& run) {
-  CLI::App* flags = app.add_subcommand(
-      "webhook", "Take updates from Telegram's webhook on their way to a bot");
+void AddWebhookCommand(ops::CommandLine& command_line) {
+  CLI::App* flags = command_line.AddCommand(
+      command_line.root(), "webhook",
+      "Take updates from Telegram's webhook on their way to a bot");
   flags->footer(kHelp);
   auto command = std::make_shared<WebhookCommand>();
   AddSidecarFlags(flags, command->sidecar);
-  AddFlag(flags, "--listen", command->listen,
-          "HTTP for Telegram, behind a proxy that ends TLS")
+  ops::AddFlag(flags, "--listen", command->listen,
+               "HTTP for Telegram, behind a proxy that ends TLS")
       ->type_name("HOST:PORT");
-  AddFlag(flags, "--webhook-secret-file", command->secret_file,
-          "A file that holds the secret that setWebhook was given")
+  ops::AddFlag(flags, "--webhook-secret-file", command->secret_file,
+               "A file that holds the secret that setWebhook was given")
       ->type_name("FILE");
-  AddFlag(flags, "--max-connections", command->max_connections,
-          "How many connections are served at once")
+  ops::AddFlag(flags, "--max-connections", command->max_connections,
+               "How many connections are served at once")
       ->type_name("NUMBER")
       ->check(CLI::Range(1, 4096));
-  flags->callback(
-      [command, &run] { run = [command] { return RunWebhook(*command); }; });
+  command_line.OnCall(flags, [command] { return RunWebhook(*command); });
 }
 
 }  // namespace userprofile::adapter

@@ -31,7 +31,7 @@ absl::StatusOr<int> Create(const BackupCommand& command) {
   } else {
     std::cout << "Backup: " << command.file << std::endl;
   }
-  return kDone;
+  return ops::kDone;
 }
 
 void Print(const BackupCommand& command, const schema::RestoreResult& result) {
@@ -66,12 +66,12 @@ absl::StatusOr<int> Restore(const BackupCommand& command) {
       schema::RestoreBackup(database->Sessions(), database->conninfo(),
                             command.file, command.restore));
   Print(command, result);
-  return result.report.breaches.empty() ? kDone : kSchemaNotReady;
+  return result.report.breaches.empty() ? ops::kDone : kExitSchemaNotReady;
 }
 
 }  // namespace
 
-void AddBackupCommand(CommandLine& command_line) {
+void AddBackupCommand(ops::CommandLine& command_line) {
   CLI::App* backup =
       command_line.AddCommand(command_line.root(), "backup",
                               "Save the service's tables, and restore them");
@@ -99,9 +99,10 @@ void AddBackupCommand(CommandLine& command_line) {
           "Put the tables of FILE in place, all or nothing; refused if there "
           "are users. Exit code 3 if what was restored is not as needed",
           Restore);
-  AddSwitch(app, "--replace", command->restore.replace,
-            "Even if there are users: their table is moved to a schema of its "
-            "own, and views and foreign keys on it go with it");
+  ops::AddSwitch(
+      app, "--replace", command->restore.replace,
+      "Even if there are users: their table is moved to a schema of its "
+      "own, and views and foreign keys on it go with it");
 }
 
 }  // namespace userprofile::app

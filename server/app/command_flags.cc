@@ -9,26 +9,26 @@
 namespace userprofile::app {
 
 void AddDatabaseFlags(CLI::App* command, DatabaseOptions& options) {
-  CLI::Option* database =
-      AddFlag(command, "--database", options.database,
-              "embedded:DIR (a private PostgreSQL in DIR) or postgresql://...");
+  CLI::Option* database = ops::AddFlag(
+      command, "--database", options.database,
+      "embedded:DIR (a private PostgreSQL in DIR) or postgresql://...");
   // Neither wins, wherever they come from: it would be the wrong database.
-  AddFlag(command, "--database-file", options.database_file,
-          "A file that holds the same, to keep its password from view")
+  ops::AddFlag(command, "--database-file", options.database_file,
+               "A file that holds the same, to keep its password from view")
       ->excludes(database);
 }
 
 void AddLoggingFlags(CLI::App* command, ops::LoggingOptions& options) {
-  AddFlag(command, "--log-format", options.format,
-          "text (for people) or json (one object a line)")
+  ops::AddFlag(command, "--log-format", options.format,
+               "text (for people) or json (one object a line)")
       ->check(CLI::IsMember({"text", "json"}));
-  AddFlag(command, "--log-level", options.level, "What is logged at least")
+  ops::AddFlag(command, "--log-level", options.level, "What is logged at least")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
 }
 
 void AddOutputFlag(CLI::App* command, bool& json) {
   command->add_option("--output", json, "text (for people) or json")
-      ->envname(EnvironmentName("--output"))
+      ->envname(ops::EnvironmentName("--output"))
       ->transform(CLI::Transformer(std::map<std::string, std::string>{
           {"text", "false"}, {"json", "true"}}))
       ->type_name("text|json")
@@ -40,10 +40,10 @@ int Fail(const absl::Status& status) {
             << std::endl;
   // Unless it was the data that the database refused.
   if (absl::IsInvalidArgument(status) && postgres::SqlState(status).empty()) {
-    return kWrongUsage;
+    return ops::kWrongUsage;
   }
-  return base::ErrorReason(status) == "SCHEMA_NOT_READY" ? kSchemaNotReady
-                                                         : kFailed;
+  return base::ErrorReason(status) == "SCHEMA_NOT_READY" ? kExitSchemaNotReady
+                                                         : ops::kFailed;
 }
 
 }  // namespace userprofile::app

@@ -4,11 +4,14 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "ops/command_line.h"
 #include "ops/logging.h"
-#include "server/app/command_line.h"
 #include "server/app/database.h"
 
 namespace userprofile::app {
+
+// The server's own exit code, beside those of ops::ExitCode.
+inline constexpr int kExitSchemaNotReady = 3;
 
 // Flags that several commands share, each added where a command has it.
 void AddDatabaseFlags(CLI::App* command, DatabaseOptions& options);

@@ -185,7 +185,7 @@ absl::Status Verify(const MigrateCommand& command) {
 
 }  // namespace
 
-void AddMigrateCommand(CommandLine& command_line) {
+void AddMigrateCommand(ops::CommandLine& command_line) {
   CLI::App* migrate = command_line.AddCommand(command_line.root(), "migrate",
                                               "Bring the schema up to date");
   migrate->require_subcommand(1);
@@ -201,28 +201,29 @@ void AddMigrateCommand(CommandLine& command_line) {
     command_line.OnCall(app, [command, run] {
       absl::Status status = ops::SetUpLogging(command->logging);
       if (status.ok()) status = run(*command);
-      return status.ok() ? kDone : Fail(status);
+      return status.ok() ? ops::kDone : Fail(status);
     });
   };
   const auto no_flags = [](CLI::App* /*app*/, MigrateCommand& /*command*/) {};
   const auto wait_flag = [](CLI::App* app, MigrateCommand& command) {
-    AddDurationFlag(app, "--wait", command.wait,
-                    "How long to wait for another migrator to finish");
+    ops::AddDurationFlag(app, "--wait", command.wait,
+                         "How long to wait for another migrator to finish");
   };
   add("up", "Apply what is pending, then check the schema", Up,
       [](CLI::App* app, MigrateCommand& command) {
-        AddSwitch(app, "--out-of-order", command.out_of_order,
-                  "Also apply what came after later ones were applied");
-        AddDurationFlag(app, "--wait", command.wait,
-                        "How long to wait for another migrator to finish");
+        ops::AddSwitch(app, "--out-of-order", command.out_of_order,
+                       "Also apply what came after later ones were applied");
+        ops::AddDurationFlag(app, "--wait", command.wait,
+                             "How long to wait for another migrator to finish");
       });
   add("status", "Say which migrations were applied, when and by whom", Status,
       [](CLI::App* app, MigrateCommand& command) {
-        AddSwitch(app, "--block", command.block,
-                  "First wait until the schema is as needed");
-        AddDurationFlag(app, "--timeout", command.block_timeout,
-                        "How long --block waits; exit code 3 if in vain, 1 if "
-                        "there is no database to be reached");
+        ops::AddSwitch(app, "--block", command.block,
+                       "First wait until the schema is as needed");
+        ops::AddDurationFlag(
+            app, "--timeout", command.block_timeout,
+            "How long --block waits; exit code 3 if in vain, 1 if there is no "
+            "database to be reached");
       });
   add("plan", "Say what up would run: SQL, locks, rewrites", Plan, no_flags);
   add("verify", "Compare history, files and schema; exit code 3 on any fault",

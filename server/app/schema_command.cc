@@ -40,7 +40,7 @@ void Print(const SchemaCommand& command, const T& result) {
 }
 
 int ExitCodeFor(const schema::Report& report) {
-  return report.breaches.empty() ? kDone : kSchemaNotReady;
+  return report.breaches.empty() ? ops::kDone : kExitSchemaNotReady;
 }
 
 absl::StatusOr<schema::Report> Inspect(const SchemaCommand& command) {
@@ -98,7 +98,7 @@ int Repair(const SchemaCommand& command) {
 
 }  // namespace
 
-void AddSchemaCommand(CommandLine& command_line) {
+void AddSchemaCommand(ops::CommandLine& command_line) {
   CLI::App* schema = command_line.AddCommand(
       command_line.root(), "schema",
       "Compare the schema with what is needed, and mend it");
@@ -108,8 +108,8 @@ void AddSchemaCommand(CommandLine& command_line) {
     CLI::App* app = command_line.AddCommand(schema, name, description);
     auto command = std::make_shared<SchemaCommand>();
     AddDatabaseFlags(app, command->database);
-    AddFlag(app, "--serving-role", command->serving_role,
-            "Whose rights are looked at, if not this role's own");
+    ops::AddFlag(app, "--serving-role", command->serving_role,
+                 "Whose rights are looked at, if not this role's own");
     AddOutputFlag(app, command->json);
     AddLoggingFlags(app, command->logging);
     command_line.OnCall(app, [command, run] { return run(*command); });
@@ -122,12 +122,12 @@ void AddSchemaCommand(CommandLine& command_line) {
           "Add what is missing, widen what is too narrow, build indexes again; "
           "never drops or changes data. Exit code 3 if breaches are left",
           Repair);
-  AddSwitch(app, "--dry-run", command->dry_run,
-            "Say what would be done, and do nothing");
+  ops::AddSwitch(app, "--dry-run", command->dry_run,
+                 "Say what would be done, and do nothing");
   CLI::Option* backup_dir =
-      AddFlag(app, "--backup-dir", command->backup_dir,
-              "Where a backup is put before anything is changed");
-  AddSwitch(app, "--no-backup", command->no_backup, "Do without a backup")
+      ops::AddFlag(app, "--backup-dir", command->backup_dir,
+                   "Where a backup is put before anything is changed");
+  ops::AddSwitch(app, "--no-backup", command->no_backup, "Do without a backup")
       ->excludes(backup_dir);
 }
 

@@ -76,12 +76,12 @@ void TakeStopSignals(const sigset_t& signals, StopRequest& stop) {
   const std::string first = AwaitStopSignal(signals);
   if (!stop.Make()) {
     spdlog::info("{} while starting: stopped at once", first);
-    std::_Exit(kDone);
+    std::_Exit(ops::kDone);
   }
   spdlog::info("{}: finishing what is in flight; once more stops at once",
                first);
   spdlog::warn("{} again: stopped at once", AwaitStopSignal(signals));
-  std::_Exit(kFailed);
+  std::_Exit(ops::kFailed);
 }
 
 int Serve(const ServeCommand& command) {
@@ -97,38 +97,40 @@ int Serve(const ServeCommand& command) {
   stop->Await();
   (*server)->Stop();
   spdlog::info("stopped");
-  return kDone;
+  return ops::kDone;
 }
 
 }  // namespace
 
-void AddServeCommand(CommandLine& command_line) {
+void AddServeCommand(ops::CommandLine& command_line) {
   CLI::App* app = command_line.AddCommand(command_line.root(), "serve",
                                           "Answer calls until SIGTERM");
   auto command = std::make_shared<ServeCommand>();
   ServeOptions& serve = command->serve;
-  AddFlag(app, "--listen", serve.listen, "HOST:PORT for calls (gRPC)");
-  AddFlag(app, "--admin-listen", serve.admin_listen,
-          "HOST:PORT for /livez, /readyz and /metrics (HTTP)");
-  AddSwitch(app, "--insecure", serve.insecure,
-            "Listen beyond loopback although callers are not identified");
+  ops::AddFlag(app, "--listen", serve.listen, "HOST:PORT for calls (gRPC)");
+  ops::AddFlag(app, "--admin-listen", serve.admin_listen,
+               "HOST:PORT for /livez, /readyz and /metrics (HTTP)");
+  ops::AddSwitch(app, "--insecure", serve.insecure,
+                 "Listen beyond loopback although callers are not identified");
   AddDatabaseFlags(app, serve.database);
-  AddSwitch(app, "--migrate", serve.migrate,
-            "Migrate an external database first (an embedded one always is)");
-  AddFlag(app, "--max-batch", serve.max_batch,
-          "Most requests in one statement; 1 turns batching off");
-  AddFlag(app, "--max-in-flight", serve.max_in_flight,
-          "Most requests of a kind held; more are refused");
-  AddFlag(app, "--read-connections", serve.read_connections,
-          "Database connections for GetProfile");
-  AddFlag(app, "--upsert-connections", serve.upsert_connections,
-          "Database connections for UpsertUser");
-  AddFlag(app, "--onboarding-connections", serve.onboarding_connections,
-          "Database connections for CompleteOnboarding");
-  AddDurationFlag(app, "--max-timeout", serve.max_timeout,
-                  "Longest time for a call, and for one without a deadline");
-  AddDurationFlag(app, "--drain-timeout", serve.drain_timeout,
-                  "How long to wait for calls in flight when stopping");
+  ops::AddSwitch(
+      app, "--migrate", serve.migrate,
+      "Migrate an external database first (an embedded one always is)");
+  ops::AddFlag(app, "--max-batch", serve.max_batch,
+               "Most requests in one statement; 1 turns batching off");
+  ops::AddFlag(app, "--max-in-flight", serve.max_in_flight,
+               "Most requests of a kind held; more are refused");
+  ops::AddFlag(app, "--read-connections", serve.read_connections,
+               "Database connections for GetProfile");
+  ops::AddFlag(app, "--upsert-connections", serve.upsert_connections,
+               "Database connections for UpsertUser");
+  ops::AddFlag(app, "--onboarding-connections", serve.onboarding_connections,
+               "Database connections for CompleteOnboarding");
+  ops::AddDurationFlag(
+      app, "--max-timeout", serve.max_timeout,
+      "Longest time for a call, and for one without a deadline");
+  ops::AddDurationFlag(app, "--drain-timeout", serve.drain_timeout,
+                       "How long to wait for calls in flight when stopping");
   AddLoggingFlags(app, command->logging);
   command_line.OnCall(app, [command] { return Serve(*command); });
 }

@@ -11,7 +11,7 @@
 
 namespace userprofile::app {
 
-void AddVersionCommand(CommandLine& command_line) {
+void AddVersionCommand(ops::CommandLine& command_line) {
   CLI::App* app = command_line.AddCommand(command_line.root(), "version",
                                           "Say which version this is");
   auto json = std::make_shared<bool>(false);
@@ -25,7 +25,7 @@ void AddVersionCommand(CommandLine& command_line) {
       std::cout << "userprofile-server " << kVersion << " (gRPC "
                 << grpc::Version() << ")" << std::endl;
     }
-    return static_cast<int>(kDone);
+    return static_cast<int>(ops::kDone);
   });
 }
 

@@ -16,7 +16,7 @@ server/store        server/base server/postgres server/ops
 server/service      server/base server/store server/ops
 server/app          server/base server/postgres server/schema server/store
                     server/service server/ops ops
-server              server/base server/app
+server              server/base server/app ops
 client
 client/telegram
 client/adapter      client client/telegram ops
@@ -49,7 +49,7 @@ userprofile/telegram/
 prometheus/         server/ops client/adapter
 httplib.h           ops client/adapter client/examples tests/support tests
 phonenumbers/       server/service
-CLI/                server/app server client/adapter tests/bench
+CLI/                ops client/adapter tests/bench
 '
 
 find ops server client tests migrations -name '*.h' -o -name '*.cc' | sort |

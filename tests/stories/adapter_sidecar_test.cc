@@ -248,6 +248,37 @@ TEST_F(WebhookTest, BadCallsChangeNothing) {
   EXPECT_EQ(Post(update), 200) << "and good ones are still taken";
 }
 
+TEST_F(WebhookTest, AFormIsNoUpdate) {
+  httplib::Client client(AddressAfter("taking updates on"));
+  const httplib::MultipartFormDataItems form = {{"a", "b", "", ""}};
+  auto answer = client.Post("/", {}, form);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 401);
+  answer =
+      client.Post("/", {{"X-Telegram-Bot-Api-Secret-Token", kSecret}}, form);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 400);
+}
+
+TEST_F(WebhookTest, AStrangersBodyIsNotWaitedFor) {
+  httplib::Client client(AddressAfter("taking updates on"));
+  bool refused = false;
+  client.Post(
+      "/", {{"X-Telegram-Bot-Api-Secret-Token", "guess"}}, 1000,
+      [&](std::size_t, std::size_t, httplib::DataSink&) {
+        // Nothing of the body was sent yet.
+        refused = Eventually(
+            [this] {
+              return absl::StrContains(Admin("/metrics")->body,
+                                       "{code=\"401\"} 1");
+            },
+            absl::Seconds(5));  // the adapter waits longer for a body
+        return false;
+      },
+      "application/json");
+  EXPECT_TRUE(refused);
+}
+
 TEST_F(WebhookTest, ABodyInChunksIsLimitedToo) {
   httplib::Client client(AddressAfter("taking updates on"));
   int chunks = 0;
@@ -327,6 +358,22 @@ TEST_F(WebhookTest, TheBotCallsTheServiceByHttpAndJson) {
            {{"user_id", 501}, {"answers", {{"nickname", ""}}}});
   EXPECT_EQ(status, 400);
   EXPECT_THAT(body.dump(), HasSubstr("answers.real_name"));
+  // As the longest messages of Telegram are, in JSON that is all escaped.
+  std::string longest;
+  for (int i = 0; i < 4096; ++i) longest += "\xd8\xb3";
+  const auto refused =
+      api.Post("/userprofile.v1.UserProfileService/CompleteOnboarding",
+               json({{"user_id", 501},
+                     {"answers",
+                      {{"real_name", longest},
+                       {"nickname", longest},
+                       {"study_track", longest},
+                       {"grade_year", longest}}}})
+                   .dump(-1, ' ', /*ensure_ascii=*/true),
+               "application/json");
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->status, 400);
+  EXPECT_THAT(refused->body, HasSubstr("answers.grade_year"));
   std::tie(status, body) = call("GetProfile", {{"user", "Secret"}});
   EXPECT_EQ(status, 400);
   EXPECT_EQ(Post(Update(501, "b")), 200);
@@ -422,6 +469,66 @@ TEST_F(PollTest, PassesOverWhatTheBotRefusesAgainAndAgain) {
               HasSubstr("userprofile_adapter_updates_refused_total 1"));
 }
 
+TEST_F(PollTest, AnAnswerThatTelegramCantActOnHoldsNobodyUp) {
+  bot_.AnswerBy([](const RecordingBot::Seen&, httplib::Response& answer) {
+    answer.set_content(R"({"method": "sendMesage", "chat_id": 961})",
+                       "application/json");
+  });
+  Poll();
+  api_.AddMessage(961, "a");
+  api_.AddMessage(962, "b");
+  AwaitAllConfirmed();
+  EXPECT_EQ(bot_.seen().size(), 2u);
+  EXPECT_THAT(adapter_->errors(), HasSubstr("does not know this method"));
+}
+
+TEST_F(PollTest, AnAnswerOfAnyDepthIsSurvived) {
+  bot_.AnswerBy([](const RecordingBot::Seen&, httplib::Response& answer) {
+    answer.set_content(
+        absl::StrCat(R"({"method": "sendMessage", "a": )",
+                     std::string(500000, '['), std::string(500000, ']'), "}"),
+        "application/json");
+  });
+  Poll();
+  api_.AddMessage(991, "a");
+  AwaitAllConfirmed();
+  EXPECT_TRUE(adapter_->running());
+}
+
+TEST_F(PollTest, ABotThatBreaksOffAtAnUpdateHoldsNobodyUp) {
+  bot_.AnswerBy([](const RecordingBot::Seen& seen, httplib::Response& answer) {
+    if (seen.text != "bad") return;
+    // Announces an answer and ends the connection.
+    answer.set_content_provider(
+        10, "text/plain",
+        [](std::size_t, std::size_t, httplib::DataSink&) { return false; });
+  });
+  Poll({"--attempts", "2"});
+  api_.AddMessage(971, "bad");
+  api_.AddMessage(971, "good");
+  AwaitAllConfirmed();
+  EXPECT_THAT(bot_.InShort(),
+              ElementsAre("bad new", "bad returning", "good returning"));
+  EXPECT_THAT(Admin("/metrics")->body,
+              HasSubstr("userprofile_adapter_updates_refused_total 1"));
+}
+
+TEST_F(PollTest, FlagsComeFromAFileAndFromTheEnvironmentToo) {
+  const std::string file = *directory_ / "adapter.toml";
+  std::ofstream(file) << "server = \"" << server_->address() << "\"\n"
+                      << "bot-api-url = \"" << api_.url() << "\"\n"
+                      << "forward-to = \"http://127.0.0.1:1/\"\n"
+                      << "api-listen = \"127.0.0.1:0\"\n"
+                      << "admin-listen = \"127.0.0.1:0\"\n";
+  adapter_ = std::make_unique<Program>(
+      Program::Options{{"userprofile-adapter", "poll", "--config", file},
+                       {{"USERPROFILE_BOT_TOKEN", api_.token()},
+                        {"USERPROFILE_FORWARD_TO", bot_.url()}}});
+  api_.AddMessage(981, "a");
+  AwaitAllConfirmed();
+  EXPECT_THAT(bot_.InShort(), ElementsAre("a new"));
+}
+
 TEST_F(PollTest, StopConfirmsWhatIsDone) {
   Poll();
   api_.AddMessage(1001, "a");
@@ -442,6 +549,8 @@ TEST_F(PollTest, EndsWhenTheTokenIsWrong) {
 TEST(SidecarUsageTest, WrongUsageIsExplained) {
   TempDir directory;
   std::ofstream(directory / "empty").close();
+  std::ofstream(directory / "token") << "1:token";
+  std::ofstream(directory / "unknown-key") << "bot-token = \"1:token\"";
   const std::vector<std::string> good = {
       "userprofile-adapter", "poll",         "--server",
       "127.0.0.1:1",         "--forward-to", "http://127.0.0.1:1/"};
@@ -455,7 +564,11 @@ TEST(SidecarUsageTest, WrongUsageIsExplained) {
       {{"--forward-to", "http://u:p@host/"}, "--forward-to"},
       {{"--forward-timeout", "0"}, "--forward-timeout"},
       {{"--timeout", "soon"}, "--timeout"},
+      {{"--timeout", "inf"}, "--timeout"},
       {{"--in-flight", "0"}, "--in-flight"},
+      {{"--bot-token-file", directory / "token", "--tls-ca-file", "ca.pem"},
+       "go with --tls"},
+      {{"--config", directory / "unknown-key"}, "bot-token"},
   };
   for (const auto& c : cases) {
     std::vector<std::string> words = good;
@@ -463,6 +576,7 @@ TEST(SidecarUsageTest, WrongUsageIsExplained) {
     const Outcome outcome = RunProgram({words});
     EXPECT_EQ(outcome.exit_code, 2) << c.expected;
     EXPECT_THAT(outcome.errors, HasSubstr(c.expected));
+    EXPECT_THAT(outcome.errors, Not(HasSubstr("1:token")));
   }
   std::vector<std::string> open = good;
   open[1] = "webhook";

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
 #include "tests/stories/bot_users.h"
 #include "tests/stories/load.h"
 #include "tests/support/bot_api.h"
@@ -39,6 +40,13 @@ class ExamplesTest : public ::testing::Test {
   // Talks to a bot that `start` starts; whatever serves it is in `programs_`.
   void TalkTo(const std::function<void()>& start) {
     start();
+    // They hold nobody up: one who takes no answer, and one whom the service
+    // refuses unless the name is made to fit.
+    for (const int user : {7, 8}) api_.SetBlockedBy(user);
+    api_.AddMessage(7, "/start");
+    api_.Add(nlohmann::json::parse(R"({"message": {"message_id": 1,
+        "date": 1760000000, "chat": {"id": 8, "type": "private"}, "text": "a",
+        "from": {"id": 8, "is_bot": false, "first_name": "A\u0001"}}})"));
     for (int user = 1; user <= 5; ++user) users_.Start(api_, user);
     AwaitGreetings();
     EXPECT_EQ(users_.completed(), 5u);

@@ -134,6 +134,11 @@ std::int64_t BotApi::AddMessage(std::int64_t user, const std::string& text,
   return Add({{"message", std::move(message)}});
 }
 
+void BotApi::SetBlockedBy(std::int64_t user) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  blocked_by_.insert(user);
+}
+
 void BotApi::SetNextUpdateId(std::int64_t update_id) {
   std::lock_guard<std::mutex> lock(mutex_);
   next_update_id_ = update_id;
@@ -251,6 +256,9 @@ json BotApi::SendMessage(const json& arguments) {
   Sent sent;
   {
     std::lock_guard<std::mutex> lock(mutex_);
+    if (blocked_by_.contains(chat)) {
+      return Error(403, "Forbidden: bot was blocked by the user");
+    }
     sent = {static_cast<std::int64_t>(sent_.size()) + 1, chat, text};
     sent_.push_back(sent);
   }

@@ -28,8 +28,8 @@ namespace userprofile::testing {
 //   seconds for one, until a call with a higher offset confirms them; a second
 //   getUpdates ends the first with 409, and so does a webhook;
 // - delivers updates to a webhook, several at once but each user's in order,
-// and
-//   again until the answer is 2xx; carries out the method that an answer names;
+//   and again until the answer is 2xx; carries out the method that an answer
+//   names;
 // - answers a wrong token with 401, and too many calls with 429 and a
 //   retry_after.
 // Other methods answer 404. Thread-safe.
@@ -59,6 +59,9 @@ class BotApi {
   // bot's message of that text, if there is one.
   std::int64_t AddMessage(std::int64_t user, const std::string& text,
                           const std::string& reply_to = "");
+
+  // The user takes no messages of the bot any more: they get 403.
+  void SetBlockedBy(std::int64_t user);
 
   // What the next update will be called. Telegram starts anew at random.
   void SetNextUpdateId(std::int64_t update_id);
@@ -107,6 +110,7 @@ class BotApi {
   std::deque<Update> updates_;
   std::int64_t next_update_id_ = 1000;
   std::set<std::int64_t> in_delivery_;  // users
+  std::set<std::int64_t> blocked_by_;
   std::string webhook_;
   std::string secret_;
   std::vector<Sent> sent_;

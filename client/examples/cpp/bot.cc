@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <httplib.h>
+#include <userprofile/client/errors.h>
 #include <userprofile/client/profile_client.h>
 #include <userprofile/telegram/update.h>
 #include <nlohmann/json.hpp>
@@ -55,7 +56,8 @@ class Bot {
     const auto known = service_.UpsertUser(**contact);
     if (!known.ok()) {
       std::cerr << known.status() << std::endl;
-      return false;
+      // What is refused for good would hold everybody up.
+      return userprofile::client::IsRefused(known.status());
     }
     const json& message = update.value("message", json());
     if (!message.is_object()) return true;
@@ -69,16 +71,17 @@ class Bot {
     }
     json call = {{"chat_id", message.at("chat").at("id")}, {"text", *reply}};
     if (reply->ends_with("?")) call["reply_markup"] = {{"force_reply", true}};
-    Call("sendMessage", call);
-    return true;
+    return !Call("sendMessage", call).is_null();
   }
 
-  // The result of a method; null if it failed.
+  // The result of a method; null if it has to be tried again, an empty object
+  // if it is refused for good: the user has blocked the bot, for instance.
   json Call(const std::string& method, const json& arguments) {
     const auto answer = api_.Post("/bot" + token_ + "/" + method,
                                   arguments.dump(), "application/json");
     if (!answer) return nullptr;
     const json result = json::parse(answer->body, nullptr, false);
+    if (answer->status == 400 || answer->status == 403) return json::object();
     return result.is_object() ? result.value("result", json()) : json();
   }
 

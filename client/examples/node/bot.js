@@ -67,10 +67,27 @@ class Bot {
     }
   }
 
-  async handle({ message }) {
-    if (!message || message.from.is_bot || message.sender_chat) return;
-    const user = message.from;
-    const contact = await this.service.upsertUser({
+  async handle({ update_id: updateId, message }) {
+    const user = message && message.from;
+    if (!user || user.is_bot || message.sender_chat) return;
+    const contact = await this.recognize(user, message.date).catch((error) => {
+      if (error.code !== grpc.status.INVALID_ARGUMENT) throw error;
+      // It would be refused again and again, and hold everybody up.
+      console.log('update', updateId, 'is passed over:', error.message);
+    });
+    if (!contact || message.chat.type !== 'private') return;
+    const question = message.reply_to_message && message.reply_to_message.text;
+    const text =
+      await this.onboarding.reply(contact, user.id, message.text, question);
+    await this.call('sendMessage', {
+      chat_id: message.chat.id,
+      text,
+      reply_markup: text.endsWith('?') ? { force_reply: true } : undefined,
+    });
+  }
+
+  recognize(user, date) {
+    return this.service.upsertUser({
       user_id: user.id,
       identity: {
         first_name: user.first_name,
@@ -80,16 +97,7 @@ class Bot {
         username: user.username || '',
         language_code: user.language_code,
       },
-      occurred_at: { seconds: message.date },
-    });
-    if (message.chat.type !== 'private') return;
-    const question = message.reply_to_message && message.reply_to_message.text;
-    const text =
-      await this.onboarding.reply(contact, user.id, message.text, question);
-    await this.call('sendMessage', {
-      chat_id: message.chat.id,
-      text,
-      reply_markup: text.endsWith('?') ? { force_reply: true } : undefined,
+      occurred_at: { seconds: date },
     });
   }
 
@@ -118,8 +126,13 @@ class Bot {
       body: JSON.stringify(parameters),
     });
     const { ok, result, description } = await answer.json();
-    if (!ok) throw new Error(description);
-    return result;
+    if (ok) return result;
+    if (method !== 'sendMessage' || ![400, 403].includes(answer.status)) {
+      throw new Error(description);
+    }
+    // For good: the user has blocked the bot, for instance.
+    console.log('a message was refused:', description);
+    return undefined;
   }
 }
 
@@ -134,12 +147,12 @@ async function untilItWorks(action) {
   }
 }
 
-const [server, botApiUrl] = process.argv.slice(2);
-if (!process.env.BOT_TOKEN) {
-  console.error('BOT_TOKEN is not set');
+const [server = '127.0.0.1:50051', botApiUrl = 'https://api.telegram.org'] =
+  process.argv.slice(2);
+const token = (process.env.BOT_TOKEN || '').trim();
+// An error about a URL that is none would quote it, with the token.
+if (!token || !/^https?:\/\//.test(botApiUrl)) {
+  console.error('BOT_TOKEN must be set, and BOT_API_URL must be a URL');
   process.exit(2);
 }
-new Bot(
-  connect(server || '127.0.0.1:50051'),
-  `${botApiUrl || 'https://api.telegram.org'}/bot${process.env.BOT_TOKEN}`,
-).run();
+new Bot(connect(server), `${botApiUrl}/bot${token}`).run();

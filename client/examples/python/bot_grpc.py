@@ -4,7 +4,9 @@
 import argparse
 import json
 import os
+import sys
 import time
+import urllib.error
 import urllib.request
 
 import grpc
@@ -51,24 +53,18 @@ class Bot:
                 offset = update["update_id"] + 1
 
     def handle(self, update):
-        message = update.get("message")
-        if not message or message["from"]["is_bot"] or "sender_chat" in message:
+        message = update.get("message", {})
+        user = message.get("from")
+        if not user or user["is_bot"] or "sender_chat" in message:
             return
-        user = message["from"]
-        contact = self._service.UpsertUser(
-            api.UpsertUserRequest(
-                user_id=user["id"],
-                identity=api.Identity(
-                    first_name=user["first_name"],
-                    # Absent means that the user has none. An absent language
-                    # is only not told: it stays absent.
-                    last_name=user.get("last_name", ""),
-                    username=user.get("username", ""),
-                    language_code=user.get("language_code"),
-                ),
-                occurred_at={"seconds": message["date"]},
-            )
-        )
+        try:
+            contact = self._service.UpsertUser(contact_of(user, message["date"]))
+        except grpc.RpcError as error:
+            if error.code() != grpc.StatusCode.INVALID_ARGUMENT:
+                raise
+            # It would be refused again and again, and hold everybody up.
+            print("update", update["update_id"], "is passed over:", error.details())
+            return
         if message["chat"]["type"] != "private":
             return
         profile = contact.profile
@@ -102,8 +98,15 @@ class Bot:
             json.dumps(arguments).encode(),
             {"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)["result"]
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)["result"]
+        except urllib.error.HTTPError as error:
+            if method != "sendMessage" or error.code not in (400, 403):
+                raise
+            # For good: the user has blocked the bot, for instance.
+            print("a message was refused:", error, flush=True)
+            return None
 
     @staticmethod
     def try_until_it_works(action):
@@ -113,6 +116,21 @@ class Bot:
             except (OSError, grpc.RpcError) as error:
                 print("trying again after:", error, flush=True)
                 time.sleep(1)
+
+
+def contact_of(user, date):
+    return api.UpsertUserRequest(
+        user_id=user["id"],
+        identity=api.Identity(
+            first_name=user["first_name"],
+            # Absent means that the user has none. An absent language is only
+            # not told: it stays absent.
+            last_name=user.get("last_name", ""),
+            username=user.get("username", ""),
+            language_code=user.get("language_code"),
+        ),
+        occurred_at={"seconds": date},
+    )
 
 
 def recognition_of(contact):
@@ -151,10 +169,14 @@ def main():
     parser.add_argument("--server", default="127.0.0.1:50051")
     parser.add_argument("--bot-api-url", default="https://api.telegram.org")
     flags = parser.parse_args()
+    token = os.environ.get("BOT_TOKEN", "").strip()
+    # An error about a URL that is none would quote it, with the token.
+    if not token or not flags.bot_api_url.startswith(("http://", "https://")):
+        sys.exit("BOT_TOKEN must be set, and --bot-api-url must be a URL")
     options = [("grpc.service_config", json.dumps(SERVICE_CONFIG))]
     with grpc.insecure_channel(flags.server, options) as channel:
-        bot_api = f"{flags.bot_api_url}/bot{os.environ['BOT_TOKEN']}"
-        Bot(UserProfileServiceStub(channel), bot_api).run()
+        service = UserProfileServiceStub(channel)
+        Bot(service, f"{flags.bot_api_url}/bot{token}").run()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-#include "server/app/command_line.h"
+#include "ops/command_line.h"
 
 #include <cstdlib>
 #include <utility>
@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 
-namespace userprofile::app {
+namespace userprofile::ops {
 namespace {
 
 // Gives each flat key of a file to every command that has such a flag.
@@ -102,7 +102,8 @@ CLI::Option* AddDurationFlag(CLI::App* command, const std::string& flag,
                              const std::string& help) {
   const auto parse = [&variable](const CLI::results_t& values) {
     return absl::ParseDuration(values.front(), &variable) &&
-           variable > absl::ZeroDuration();
+           variable > absl::ZeroDuration() &&
+           variable < absl::InfiniteDuration();
   };
   return command
       ->add_option(flag, parse, help, true,
@@ -119,4 +120,4 @@ CLI::Option* AddSwitch(CLI::App* command, const std::string& flag,
       ->envname(EnvironmentName(flag));
 }
 
-}  // namespace userprofile::app
+}  // namespace userprofile::ops

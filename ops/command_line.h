@@ -1,5 +1,5 @@
-#ifndef USERPROFILE_SERVER_APP_COMMAND_LINE_H_
-#define USERPROFILE_SERVER_APP_COMMAND_LINE_H_
+#ifndef USERPROFILE_OPS_COMMAND_LINE_H_
+#define USERPROFILE_OPS_COMMAND_LINE_H_
 
 #include <functional>
 #include <memory>
@@ -8,18 +8,13 @@
 #include "CLI/CLI.hpp"
 #include "absl/time/time.h"
 
-namespace userprofile::app {
+namespace userprofile::ops {
 
-// The exit codes of the program.
-enum ExitCode : int {
-  kDone = 0,
-  kFailed = 1,
-  kWrongUsage = 2,
-  kSchemaNotReady = 3,
-};
+// The exit codes of both programs.
+enum ExitCode : int { kDone = 0, kFailed = 1, kWrongUsage = 2 };
 
-// The conventions of the command line, on top of CLI11: every flag is also an
-// environment variable and a key of the configuration file.
+// The conventions of both programs' command lines, on top of CLI11: every flag
+// is also an environment variable and a key of the configuration file.
 //
 // A file is TOML or INI with flat keys: `listen = "127.0.0.1:50051"`. It may be
 // shared by all commands; a key that no command knows is an error. The command
@@ -65,6 +60,6 @@ CLI::Option* AddDurationFlag(CLI::App* command, const std::string& flag,
 CLI::Option* AddSwitch(CLI::App* command, const std::string& flag,
                        bool& variable, const std::string& help);
 
-}  // namespace userprofile::app
+}  // namespace userprofile::ops
 
-#endif  // USERPROFILE_SERVER_APP_COMMAND_LINE_H_
+#endif  // USERPROFILE_OPS_COMMAND_LINE_H_
