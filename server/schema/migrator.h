@@ -57,16 +57,18 @@ struct MigrateResult {
 //                                           later one was applied; nothing done
 //   DEADLINE_EXCEEDED    MIGRATOR_BUSY      another migrator did not finish
 //   CANCELLED                               as options.give_up asks
-absl::StatusOr<MigrateResult> Migrate(const postgres::SessionFactory& connect,
-                                      const MigrateOptions& options = MigrateOptions());
+absl::StatusOr<MigrateResult> Migrate(
+    const postgres::SessionFactory& connect,
+    const MigrateOptions& options = MigrateOptions());
 
 // Adopts a database that something else brought where it is: records all
 // migrations as applied, without running them, and takes the files of changed
 // ones for what was run. Only if the schema is as the contract asks:
 // UNAVAILABLE with the reason SCHEMA_NOT_READY, and nothing recorded, if it is
 // not. Other errors are those of Migrate.
-absl::StatusOr<MigrateResult> Baseline(const postgres::SessionFactory& connect,
-                                       const MigrateOptions& options = MigrateOptions());
+absl::StatusOr<MigrateResult> Baseline(
+    const postgres::SessionFactory& connect,
+    const MigrateOptions& options = MigrateOptions());
 
 }  // namespace userprofile::schema
 
