@@ -249,7 +249,7 @@ class Measurements:
         quick = arguments.quick
         self.users = 10_000 if quick else 1_000_000
         self.rounds = 1 if quick else 5
-        self.seconds = 2 if quick else 6
+        self.seconds = 2 if quick else 4
         self.table_sizes = ([1000, 10_000] if quick else
                             [1000, 10_000, 100_000, 1_000_000, 10_000_000])
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
@@ -128,6 +129,11 @@ TEST_F(AdapterKillTest, NobodyIsForgottenOrAskedTwice) {
   RunThrough({"adapter", "bot", "server", "database", "adapter", "bot",
               "server", "database", "adapter", "bot", "server", "database"});
   EXPECT_EQ(users_.completed(), static_cast<std::size_t>(kUsers / 2));
+  // It may have been started again a moment ago: before it says so, a signal
+  // ends it like any program.
+  EXPECT_TRUE(Eventually([&] {
+    return absl::StrContains(adapter_->errors(), "polling, ");
+  })) << adapter_->errors();
   adapter_->Signal(SIGTERM);
   EXPECT_EQ(adapter_->Wait(), 0);
 
