@@ -62,6 +62,7 @@ class Planner {
   std::vector<RepairStep> Run() {
     MendPersistence();
     AddColumns();
+    for (const Column& column : UsersContract().columns) StopGenerating(column);
     for (const Column& column : UsersContract().columns) AlterColumn(column);
     for (const Column& column : UsersContract().columns) {
       AddFilledColumn(column);
@@ -130,8 +131,17 @@ class Planner {
     steps_.push_back(std::move(step));
   }
 
-  // All of a column's clauses that need no look at the rows, in the order in
-  // which PostgreSQL accepts them.
+  // Before any type: PostgreSQL does not change that of a column that another
+  // one is generated from.
+  void StopGenerating(const Column& column) {
+    const Breach* breach = Find(column, Fault::kColumnGenerated);
+    if (breach == nullptr || Find(column, Fault::kForPerson) != nullptr) return;
+    steps_.push_back(
+        {{breach->object}, {{Kind::kTransaction, breach->remedy}}});
+  }
+
+  // All of a column's other clauses that need no look at the rows, in the order
+  // in which PostgreSQL accepts them.
   void AlterColumn(const Column& column) {
     // Its type comes first.
     if (Find(column, Fault::kForPerson) != nullptr) return;
@@ -144,7 +154,6 @@ class Planner {
       statements.push_back(breach->remedy);
       return true;
     };
-    add(Fault::kColumnGenerated);
     add(Fault::kColumnIdentity);
     if (column.nullable) add(Fault::kColumnNullability);
     if (column.default_value == nullptr) add(Fault::kColumnDefault);

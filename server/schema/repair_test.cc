@@ -76,6 +76,18 @@ TEST(RepairTest, MendsEveryDamageOrRefusesWithAReason) {
   }
 }
 
+TEST(RepairTest, WidensAColumnThatAnotherOneIsGeneratedFrom) {
+  testing::TestDatabase database;
+  CreateUnmigratedTable(database);
+  database.Execute(
+      "ALTER TABLE users ALTER username TYPE varchar(64);"
+      "ALTER TABLE users DROP phone;"
+      "ALTER TABLE users ADD phone text GENERATED ALWAYS AS"
+      " (coalesce(username, '') || '!') STORED");
+  const RepairResult result = RepairOrDie(database);
+  EXPECT_THAT(result.report.breaches, IsEmpty()) << FormatText(result);
+}
+
 TEST(RepairTest, ChangesNothingInADryRun) {
   testing::TestDatabase database;
   CreateUnmigratedTable(database);
