@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/postgres/conninfo.h"
 #include "server/postgres/errors.h"
@@ -186,12 +187,7 @@ class PqxxSession final : public Session {
     // Also where the server is alive but can't be used any more, as a primary
     // that became a standby: a fresh connection may find a better one.
     if (absl::IsUnavailable(status)) healthy_ = false;
-    absl::Status named(status.code(),
-                       absl::StrCat(name, ": ", status.message()));
-    status.ForEachPayload([&](absl::string_view url, const absl::Cord& value) {
-      named.SetPayload(url, value);
-    });
-    return named;
+    return base::Annotate(status, absl::StrCat(name, ": "));
   }
 
   // A server that goes away says so, or just closes the connection: either way
