@@ -130,6 +130,10 @@ void AddServeCommand(ops::CommandLine& command_line) {
   ops::AddDurationFlag(
       app, "--max-timeout", serve.max_timeout,
       "Longest time for a call, and for one without a deadline");
+  ops::AddDurationFlag(app, "--drain-delay", serve.drain_delay,
+                       "How long calls are still taken once NOT_SERVING was "
+                       "said; on Kubernetes 5s",
+                       absl::ZeroDuration());
   ops::AddDurationFlag(app, "--drain-timeout", serve.drain_timeout,
                        "How long to wait for calls in flight when stopping");
   ops::AddLoggingFlags(app, command->logging);

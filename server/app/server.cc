@@ -83,7 +83,8 @@ struct Server::Parts {
 };
 
 Server::Server(const ServeOptions& options)
-    : drain_timeout_(options.drain_timeout),
+    : drain_delay_(options.drain_delay),
+      drain_timeout_(options.drain_timeout),
       parts_(std::make_unique<Parts>()) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
@@ -151,8 +152,9 @@ Server::~Server() { Stop(); }
 
 void Server::Stop() {
   if (parts_ == nullptr) return;
-  const absl::Time deadline = absl::Now() + drain_timeout_;
   parts_->readiness.ShutDown();
+  if (parts_->grpc != nullptr) absl::SleepFor(drain_delay_);
+  const absl::Time deadline = absl::Now() + drain_timeout_;
   if (parts_->health != nullptr) parts_->health->Shutdown();
   if (parts_->grpc != nullptr) parts_->grpc->Shutdown(deadline);
   if (parts_->store != nullptr) parts_->store->Shutdown(deadline);
