@@ -238,6 +238,36 @@ TEST_F(PostgresStoreTest, WritesRowsInKeyOrderSoThatBatchesCannotDeadlock) {
   EXPECT_EQ(Count("SELECT max(revision) FROM users"), 30);
 }
 
+TEST_F(PostgresStoreTest, CompletesOnboardingsBesideContactsWithoutDeadlocks) {
+  constexpr int kUsers = 100;
+  for (const auto& response : UpsertMany(kUsers)) ASSERT_TRUE(response.ok());
+  std::atomic<bool> done = false;
+  std::thread contacts([&] {
+    while (!done) {
+      for (const auto& response : UpsertMany(kUsers)) {
+        EXPECT_TRUE(response.ok()) << response.status();
+      }
+    }
+  });
+  std::mt19937 random(1);
+  PostgresStore impl(options_);
+  BlockingStore replica(impl);
+  std::vector<v1::CompleteOnboardingRequest> requests;
+  for (int i = 1; i <= kUsers; ++i) requests.push_back(Answers(i));
+  for (int round = 0; round < 20; ++round) {
+    std::shuffle(requests.begin(), requests.end(), random);
+    for (const auto& response : replica.CompleteAll(requests)) {
+      ASSERT_TRUE(response.ok()) << response.status();
+      EXPECT_EQ(response->already_completed(), round > 0);
+    }
+  }
+  done = true;
+  contacts.join();
+  EXPECT_EQ(Count("SELECT deadlocks FROM pg_stat_database"
+                  " WHERE datname = current_database()"),
+            0);
+}
+
 TEST_F(PostgresStoreTest, ExplainsAMissingColumnAndRecoversWhenItIsBack) {
   ASSERT_TRUE(store().Upsert(Contact(1)).ok());
   ASSERT_TRUE(store().Get(1).ok());
