@@ -47,7 +47,8 @@ class GrpcServerTest : public ::testing::Test {
   ScriptedStore store_;
   ops::Readiness readiness_;
   ops::Metrics metrics_;
-  UserProfileService service_{store_, readiness_, metrics_};
+  Access access_{metrics_};
+  UserProfileService service_{store_, readiness_, metrics_, access_};
   HealthService health_{readiness_};
 };
 
