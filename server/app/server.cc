@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "ops/admin_server.h"
+#include "ops/loopback.h"
 #include "server/app/migration_at_start.h"
 #include "server/app/version.h"
 #include "server/base/error_info.h"
@@ -20,6 +21,7 @@
 #include "server/service/access.h"
 #include "server/service/grpc_server.h"
 #include "server/service/health_service.h"
+#include "server/service/reflection_service.h"
 #include "server/service/user_profile_service.h"
 #include "server/store/errors.h"
 #include "server/store/postgres_store.h"
@@ -29,14 +31,6 @@ namespace userprofile::app {
 namespace {
 
 constexpr absl::Duration kMigrationPatience = absl::Seconds(2);
-
-// Whether only this machine can reach the address.
-bool IsLoopback(absl::string_view address) {
-  return absl::StartsWith(address, "127.") ||
-         absl::StartsWith(address, "localhost:") ||
-         absl::StartsWith(address, "[::1]:") ||
-         absl::StartsWith(address, "unix:");
-}
 
 absl::Status Positive(const char* flag, std::int64_t value) {
   if (value > 0) return absl::OkStatus();
@@ -67,7 +61,7 @@ absl::Status ServeOptions::Validate() const {
   USERPROFILE_RETURN_IF_ERROR(
       Positive("--onboarding-connections", onboarding_connections));
   USERPROFILE_RETURN_IF_ERROR(tls.Validate());
-  if (!IsLoopback(listen)) {
+  if (!ops::IsLoopback(listen)) {
     if (!callers_file.empty() && tls.empty()) {
       return absl::InvalidArgumentError(absl::StrCat(
           "would listen on ", listen,
@@ -82,7 +76,7 @@ absl::Status ServeOptions::Validate() const {
           "--insecure if only trusted programs can reach that address"));
     }
   }
-  if (!IsLoopback(admin_listen) && !insecure && !admin_insecure) {
+  if (!ops::IsLoopback(admin_listen) && !insecure && !admin_insecure) {
     return absl::InvalidArgumentError(absl::StrCat(
         "would show what goes on to everybody who can reach ", admin_listen,
         ", beyond loopback; say --admin-insecure, or --insecure for both "
@@ -103,13 +97,15 @@ struct Server::Parts {
   std::unique_ptr<service::Access> access;
   std::unique_ptr<service::UserProfileService> service;
   std::unique_ptr<service::HealthService> health;
+  std::unique_ptr<service::ReflectionService> reflection;
   std::unique_ptr<service::GrpcServer> grpc;
   std::unique_ptr<ops::Reloader> reloader;
   std::unique_ptr<ops::AdminServer> admin;
 };
 
 Server::Server(const ServeOptions& options)
-    : drain_timeout_(options.drain_timeout),
+    : drain_delay_(options.drain_delay),
+      drain_timeout_(options.drain_timeout),
       parts_(std::make_unique<Parts>()) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
@@ -161,12 +157,15 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
       *parts.store, parts.readiness, parts.metrics, *parts.access,
       options.max_timeout);
   parts.health = std::make_unique<service::HealthService>(parts.readiness);
+  parts.reflection =
+      std::make_unique<service::ReflectionService>(*parts.access);
   service::GrpcServerOptions grpc;
   grpc.address = options.listen;
   if (parts.tls != nullptr) grpc.credentials = parts.tls->ServerCredentials();
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.grpc, service::GrpcServer::Start(
-                      grpc, {parts.service.get(), parts.health.get()}));
+                      grpc, {parts.service.get(), parts.health.get(),
+                              parts.reflection.get()}));
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.admin,
       ops::AdminServer::Start(options.admin_listen,
@@ -191,8 +190,8 @@ absl::Status Server::LoadAccess(const ServeOptions& options) {
   } else {
     USERPROFILE_ASSIGN_OR_RETURN(
         parts.access,
-        service::Access::Load(options.callers_file, IsLoopback(options.listen),
-                              parts.metrics));
+        service::Access::Load(options.callers_file,
+                              ops::IsLoopback(options.listen), parts.metrics));
     reloadables.push_back(
         {"the list of callers",
          [access = parts.access.get()] { return access->Reload(); }});
@@ -207,8 +206,9 @@ Server::~Server() { Stop(); }
 
 void Server::Stop() {
   if (parts_ == nullptr) return;
-  const absl::Time deadline = absl::Now() + drain_timeout_;
   parts_->readiness.ShutDown();
+  if (parts_->grpc != nullptr) absl::SleepFor(drain_delay_);
+  const absl::Time deadline = absl::Now() + drain_timeout_;
   if (parts_->health != nullptr) parts_->health->Shutdown();
   if (parts_->grpc != nullptr) parts_->grpc->Shutdown(deadline);
   if (parts_->store != nullptr) parts_->store->Shutdown(deadline);

@@ -42,7 +42,7 @@ struct GrpcServerOptions {
   absl::Duration min_client_ping_interval = absl::Seconds(5);
 };
 
-// A running gRPC server: the given services, and reflection.
+// A running gRPC server: the given services, which answer by callbacks.
 // Thread-safe.
 class GrpcServer {
  public:
