@@ -163,9 +163,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   grpc.address = options.listen;
   if (parts.tls != nullptr) grpc.credentials = parts.tls->ServerCredentials();
   USERPROFILE_ASSIGN_OR_RETURN(
-      parts.grpc, service::GrpcServer::Start(
-                      grpc, {parts.service.get(), parts.health.get(),
-                              parts.reflection.get()}));
+      parts.grpc,
+      service::GrpcServer::Start(grpc, {parts.service.get(), parts.health.get(),
+                                        parts.reflection.get()}));
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.admin,
       ops::AdminServer::Start(options.admin_listen,
