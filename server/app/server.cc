@@ -20,6 +20,7 @@
 #include "server/service/health_service.h"
 #include "server/service/user_profile_service.h"
 #include "server/store/errors.h"
+#include "server/store/observed_sessions.h"
 #include "server/store/postgres_store.h"
 #include "spdlog/spdlog.h"
 
@@ -39,6 +40,23 @@ bool IsLoopback(absl::string_view address) {
 absl::Status Positive(const char* flag, std::int64_t value) {
   if (value > 0) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(flag, " must be at least 1"));
+}
+
+// Every kind is there, so that one without breaches shows as 0.
+ops::SchemaBreaches CountBreaches(const schema::Report& report) {
+  const auto name = [](schema::Severity severity) {
+    return severity == schema::Severity::kBlocking ? "blocking" : "advisory";
+  };
+  ops::SchemaBreaches counts;
+  for (const char* kind : schema::kFaultNames) {
+    counts[{name(schema::Severity::kBlocking), kind}] = 0;
+    counts[{name(schema::Severity::kAdvisory), kind}] = 0;
+  }
+  for (const schema::Breach& breach : report.breaches) {
+    const auto kind = static_cast<std::size_t>(breach.fault);
+    ++counts[{name(breach.severity), schema::kFaultNames[kind]}];
+  }
+  return counts;
 }
 
 ops::AdminPages AdminPagesOf(const ops::Readiness& readiness,
@@ -101,7 +119,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
 
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.database, Database::Open(options.database, Database::Use::kServe));
-  const postgres::SessionFactory sessions = parts.database->Sessions();
+  const postgres::SessionFactory sessions = store::ObserveSessions(
+      parts.database->Sessions(), parts.metrics.Database());
   if (parts.database->embedded() || options.migrate) {
     parts.migration = std::make_unique<MigrationAtStart>(sessions);
     // So that a new database has its table before anybody asks. Not for long:
@@ -111,14 +130,13 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     }
   }
 
+  parts.metrics.SetSchemaBreaches(CountBreaches(schema::Report()));
   schema::MonitorOptions monitor;
   monitor.on_report = [&parts](const schema::Report& report) {
-    parts.metrics.SetSchemaBreaches(
-        static_cast<std::size_t>(report.Count(schema::Severity::kBlocking)),
-        static_cast<std::size_t>(report.Count(schema::Severity::kAdvisory)));
+    parts.metrics.SetSchemaBreaches(CountBreaches(report));
   };
   parts.readiness.Subscribe([&parts](const absl::Status& state) {
-    parts.metrics.SetReady(state.ok());
+    parts.metrics.SetReadiness(state);
   });
   parts.monitor = std::make_unique<schema::Monitor>(sessions, &parts.readiness,
                                                     std::move(monitor));

@@ -88,7 +88,12 @@ grpc::ServerUnaryReactor* UserProfileService::CompleteOnboarding(
   }
   store_.CompleteOnboarding(
       *call->request(), call->response(), call->context(),
-      [call](absl::Status status) { call->Answer(status); });
+      [this, call](absl::Status status) {
+        if (status.ok()) {
+          metrics_.CountOnboarding(call->response()->already_completed());
+        }
+        call->Answer(status);
+      });
   return call;
 }
 

@@ -53,7 +53,9 @@ void Lane::Submit(std::unique_ptr<Operation> operation) {
     work_available_.SignalOne();
     return;
   }
-  if (options_.metrics != nullptr) options_.metrics->CountRefused();
+  if (!shutting_down && options_.metrics != nullptr) {
+    options_.metrics->CountRefused();
+  }
   // NOLINTNEXTLINE(bugprone-use-after-move): moved only if it was queued
   Answer(*operation, shutting_down ? ShuttingDown() : Overloaded());
 }

@@ -46,7 +46,7 @@ userprofile/v1/user_profile_service.grpc.pb.h
 userprofile/client/ client client/adapter client/examples tests
 userprofile/telegram/
                     client/telegram client/adapter client/examples tests
-prometheus/         server/ops client/adapter
+prometheus/         ops server/ops client/adapter
 httplib.h           ops client/adapter client/examples tests/support tests
 phonenumbers/       server/service
 CLI/                ops client/adapter tests/bench
