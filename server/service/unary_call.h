@@ -4,12 +4,14 @@
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
+#include <memory>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "google/protobuf/arena.h"
 #include "google/protobuf/message.h"
 #include "server/ops/metrics.h"
+#include "server/service/caller.h"
 #include "server/service/failure_log.h"
 #include "server/store/profile_store.h"
 
@@ -35,6 +37,9 @@ class UnaryCallBase : public grpc::ServerUnaryReactor {
   // When the call must be answered, and whether its caller gave up.
   store::CallContext context() const;
 
+  // Who calls.
+  const Caller& caller() const { return *caller_; }
+
  protected:
   UnaryCallBase(const Method& method, grpc::CallbackServerContext* context,
                 grpc::ByteBuffer* answer);
@@ -55,6 +60,7 @@ class UnaryCallBase : public grpc::ServerUnaryReactor {
   grpc::ByteBuffer* const answer_;
   const absl::Time start_;
   const absl::Time deadline_;
+  const std::shared_ptr<const Caller> caller_ = AnybodyTrusted();
   std::atomic<bool> cancelled_{false};
 };
 

@@ -1,0 +1,33 @@
+#ifndef USERPROFILE_SERVER_SERVICE_AUTHORIZATION_H_
+#define USERPROFILE_SERVER_SERVICE_AUTHORIZATION_H_
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "server/service/caller.h"
+
+namespace userprofile::service {
+
+// Who needs no role for a method.
+enum class Open {
+  kToNobody,
+  kOnLoopback,  // everybody, if only this machine can reach the server
+  kToAll,       // everybody
+};
+
+// Who may call one method.
+struct Permission {
+  absl::string_view method;  // "/userprofile.v1.UserProfileService/GetProfile"
+  Roles roles;               // any one of these is enough
+  Open open = Open::kToNobody;
+};
+
+// Who may call what: every method of every service of the server. What is not
+// in it may be called by nobody.
+absl::Span<const Permission> Permissions();
+
+// The permission of a method; null if the table has none.
+const Permission* FindPermission(absl::string_view method);
+
+}  // namespace userprofile::service
+
+#endif  // USERPROFILE_SERVER_SERVICE_AUTHORIZATION_H_
