@@ -108,8 +108,9 @@ void AddServeCommand(ops::CommandLine& command_line) {
   auto command = std::make_shared<ServeCommand>();
   ServeOptions& serve = command->serve;
   ops::AddFlag(app, "--listen", serve.listen, "HOST:PORT for calls (gRPC)");
-  ops::AddFlag(app, "--admin-listen", serve.admin_listen,
-               "HOST:PORT for /livez, /readyz and /metrics (HTTP)");
+  ops::AddFlag(
+      app, "--admin-listen", serve.admin_listen,
+      "HOST:PORT for the status page, /livez, /readyz and /metrics (HTTP)");
   ops::AddSwitch(app, "--insecure", serve.insecure,
                  "Listen beyond loopback although callers are not identified");
   AddDatabaseFlags(app, serve.database);
@@ -129,6 +130,8 @@ void AddServeCommand(ops::CommandLine& command_line) {
   ops::AddDurationFlag(
       app, "--max-timeout", serve.max_timeout,
       "Longest time for a call, and for one without a deadline");
+  ops::AddDurationFlag(app, "--slow-request", serve.slow_request,
+                       "A call that takes so long is logged");
   ops::AddDurationFlag(app, "--drain-timeout", serve.drain_timeout,
                        "How long to wait for calls in flight when stopping");
   AddLoggingFlags(app, command->logging);

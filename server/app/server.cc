@@ -15,7 +15,10 @@
 #include "server/base/status_macros.h"
 #include "server/ops/metrics.h"
 #include "server/ops/readiness.h"
+#include "server/ops/recent_failures.h"
+#include "server/ops/status_page.h"
 #include "server/schema/monitor.h"
+#include "server/schema/report_format.h"
 #include "server/service/grpc_server.h"
 #include "server/service/health_service.h"
 #include "server/service/user_profile_service.h"
@@ -60,14 +63,15 @@ ops::SchemaBreaches CountBreaches(const schema::Report& report) {
 }
 
 ops::AdminPages AdminPagesOf(const ops::Readiness& readiness,
-                             const ops::Metrics& metrics) {
+                             const ops::Metrics& metrics,
+                             const ops::StatusPage& status) {
   return {[&readiness]() -> std::string {
             const absl::Status state = readiness.state();
             if (state.ok()) return "";
             return absl::StrCat(base::ErrorReason(state), ": ",
                                 state.message());
           },
-          [&metrics] { return metrics.Text(); }};
+          [&metrics] { return metrics.Text(); }, status.Pages()};
 }
 
 }  // namespace
@@ -97,6 +101,8 @@ absl::Status ServeOptions::Validate() const {
 struct Server::Parts {
   ops::Metrics metrics{kVersion};
   ops::Readiness readiness;
+  ops::RecentFailures recent_failures;
+  ops::StatusPage status{kVersion, metrics, readiness, recent_failures};
   std::unique_ptr<Database> database;
   std::unique_ptr<MigrationAtStart> migration;
   std::unique_ptr<schema::Monitor> monitor;
@@ -134,6 +140,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   schema::MonitorOptions monitor;
   monitor.on_report = [&parts](const schema::Report& report) {
     parts.metrics.SetSchemaBreaches(CountBreaches(report));
+    parts.status.SetSchema(schema::FormatJson(report));
   };
   parts.readiness.Subscribe([&parts](const absl::Status& state) {
     parts.metrics.SetReadiness(state);
@@ -155,8 +162,12 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   };
   parts.store = std::make_unique<store::PostgresStore>(std::move(store));
 
+  service::UserProfileServiceOptions service;
+  service.max_timeout = options.max_timeout;
+  service.slow_request = options.slow_request;
+  service.recent_failures = &parts.recent_failures;
   parts.service = std::make_unique<service::UserProfileService>(
-      *parts.store, parts.readiness, parts.metrics, options.max_timeout);
+      *parts.store, parts.readiness, parts.metrics, service);
   parts.health = std::make_unique<service::HealthService>(parts.readiness);
   service::GrpcServerOptions grpc;
   grpc.address = options.listen;
@@ -165,8 +176,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
                       grpc, {parts.service.get(), parts.health.get()}));
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.admin,
-      ops::AdminServer::Start(options.admin_listen,
-                              AdminPagesOf(parts.readiness, parts.metrics)));
+      ops::AdminServer::Start(
+          options.admin_listen,
+          AdminPagesOf(parts.readiness, parts.metrics, parts.status)));
   spdlog::info("listening on {}, for people and probes on http://{}",
                server->address(), server->admin_address());
   return server;

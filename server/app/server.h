@@ -36,6 +36,9 @@ struct ServeOptions {
   // The longest time for a call, and what a call without deadline gets.
   absl::Duration max_timeout = absl::Seconds(10);
 
+  // Calls that take so long are logged though they went well.
+  absl::Duration slow_request = absl::Seconds(1);
+
   // How long to wait for calls in flight when stopping.
   absl::Duration drain_timeout = absl::Seconds(15);
 

@@ -264,10 +264,14 @@ void Metrics::SetSchemaBreaches(const SchemaBreaches& breaches) {
   }
 }
 
-std::string Metrics::Text() const {
+std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   std::vector<prometheus::MetricFamily> all = families_->registry.Collect();
   AppendProcessMetrics(all);
-  return prometheus::TextSerializer().Serialize(all);
+  return all;
+}
+
+std::string Metrics::Text() const {
+  return prometheus::TextSerializer().Serialize(Collect());
 }
 
 }  // namespace userprofile::ops

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -17,6 +18,7 @@ namespace prometheus {
 class Counter;
 class Gauge;
 class Histogram;
+struct MetricFamily;
 }  // namespace prometheus
 
 namespace userprofile::ops {
@@ -139,7 +141,8 @@ class Metrics {
   // Those that are there now; what is not named any more becomes 0.
   void SetSchemaBreaches(const SchemaBreaches& breaches);
 
-  // Everything, in Prometheus' text format, version 0.0.4.
+  // Everything; and the same in Prometheus' text format, version 0.0.4.
+  std::vector<prometheus::MetricFamily> Collect() const;
   std::string Text() const;
 
  private:

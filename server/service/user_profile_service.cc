@@ -20,17 +20,18 @@ ops::Recognition RecognitionOf(const v1::UpsertUserResponse& response) {
 UserProfileService::UserProfileService(store::ProfileStore& store,
                                        const ops::Readiness& readiness,
                                        ops::Metrics& metrics,
-                                       absl::Duration max_timeout)
+                                       const UserProfileServiceOptions& options)
     : store_(store),
       readiness_(readiness),
       metrics_(metrics),
-      upsert_user_{"UpsertUser", metrics.Rpc("UpsertUser"), failures_,
-                   max_timeout},
-      get_profile_{"GetProfile", metrics.Rpc("GetProfile"), failures_,
-                   max_timeout},
+      log_(options.slow_request, options.recent_failures),
+      upsert_user_{"UpsertUser", metrics.Rpc("UpsertUser"), log_,
+                   options.max_timeout},
+      get_profile_{"GetProfile", metrics.Rpc("GetProfile"), log_,
+                   options.max_timeout},
       complete_onboarding_{"CompleteOnboarding",
-                           metrics.Rpc("CompleteOnboarding"), failures_,
-                           max_timeout} {}
+                           metrics.Rpc("CompleteOnboarding"), log_,
+                           options.max_timeout} {}
 
 template <typename Request>
 absl::Status UserProfileService::Admit(const grpc::ByteBuffer& bytes,

@@ -13,7 +13,7 @@ server/ops          server/base ops
 server/postgres     server/base
 server/schema       server/base server/postgres server/ops migrations
 server/store        server/base server/postgres server/ops
-server/service      server/base server/store server/ops
+server/service      server/base server/store server/ops ops
 server/app          server/base server/postgres server/schema server/store
                     server/service server/ops ops
 server              server/base server/app ops

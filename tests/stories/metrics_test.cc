@@ -23,6 +23,7 @@
 #include "tests/support/program.h"
 #include "tests/support/server_program.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/test_database.h"
 
 namespace userprofile::testing {
 namespace {
@@ -76,7 +77,8 @@ class MetricsTest : public ::testing::Test {
   }
 
   TempDir directory_;
-  ServerProgram server_{absl::StrCat("embedded:", directory_ / "database")};
+  TestDatabase database_;
+  ServerProgram server_{database_.conninfo(), {"--migrate"}};
 };
 
 TEST_F(MetricsTest, PromtoolHasNothingToSay) {
