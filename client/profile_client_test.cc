@@ -225,6 +225,16 @@ TEST_F(ProfileClientTest, UnavailableIsTriedAgain) {
   EXPECT_EQ(service_.attempts, 3);
 }
 
+TEST_F(ProfileClientTest, WhatAStoppingServerCancelsIsTriedAgain) {
+  StartServer();
+  const auto client = MakeClient(port_.target());
+  service_.answer = [](int attempt, v1::Profile*) {
+    return attempt < 3 ? grpc::Status::CANCELLED : grpc::Status::OK;
+  };
+  EXPECT_TRUE(client->UpsertUser(Contact(7)).ok());
+  EXPECT_EQ(service_.attempts, 3);
+}
+
 TEST_F(ProfileClientTest, FiveAttemptsFailWithTheReasonOfTheLast) {
   StartServer();
   const auto client = MakeClient(port_.target());

@@ -98,12 +98,11 @@ std::string EnvironmentName(const std::string& flag) {
 }
 
 CLI::Option* AddDurationFlag(CLI::App* command, const std::string& flag,
-                             absl::Duration& variable,
-                             const std::string& help) {
-  const auto parse = [&variable](const CLI::results_t& values) {
+                             absl::Duration& variable, const std::string& help,
+                             absl::Duration least) {
+  const auto parse = [&variable, least](const CLI::results_t& values) {
     return absl::ParseDuration(values.front(), &variable) &&
-           variable > absl::ZeroDuration() &&
-           variable < absl::InfiniteDuration();
+           variable >= least && variable < absl::InfiniteDuration();
   };
   return command
       ->add_option(flag, parse, help, true,

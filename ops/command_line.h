@@ -52,9 +52,10 @@ CLI::Option* AddFlag(CLI::App* command, const std::string& flag, T& variable,
       ->capture_default_str();
 }
 
-// Adds `--name DURATION`, such as 500ms, 10s or 1m30s.
+// Adds `--name DURATION`, such as 500ms, 10s or 1m30s; not below `least`.
 CLI::Option* AddDurationFlag(CLI::App* command, const std::string& flag,
-                             absl::Duration& variable, const std::string& help);
+                             absl::Duration& variable, const std::string& help,
+                             absl::Duration least = absl::Milliseconds(1));
 
 // Adds a switch, `--name`.
 CLI::Option* AddSwitch(CLI::App* command, const std::string& flag,

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "ops/logging.h"
+#include "ops/logging_flags.h"
 #include "server/app/command_flags.h"
 #include "server/app/commands.h"
 #include "server/app/server.h"
@@ -132,9 +133,13 @@ void AddServeCommand(ops::CommandLine& command_line) {
       "Longest time for a call, and for one without a deadline");
   ops::AddDurationFlag(app, "--slow-request", serve.slow_request,
                        "A call that takes so long is logged");
+  ops::AddDurationFlag(app, "--drain-delay", serve.drain_delay,
+                       "How long calls are still taken once NOT_SERVING was "
+                       "said; on Kubernetes 5s",
+                       absl::ZeroDuration());
   ops::AddDurationFlag(app, "--drain-timeout", serve.drain_timeout,
                        "How long to wait for calls in flight when stopping");
-  AddLoggingFlags(app, command->logging);
+  ops::AddLoggingFlags(app, command->logging);
   command_line.OnCall(app, [command] { return Serve(*command); });
 }
 

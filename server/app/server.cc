@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "ops/admin_server.h"
+#include "ops/loopback.h"
 #include "server/app/migration_at_start.h"
 #include "server/app/version.h"
 #include "server/base/error_info.h"
@@ -31,14 +32,6 @@ namespace userprofile::app {
 namespace {
 
 constexpr absl::Duration kMigrationPatience = absl::Seconds(2);
-
-// Whether only this machine can reach the address.
-bool IsLoopback(absl::string_view address) {
-  return absl::StartsWith(address, "127.") ||
-         absl::StartsWith(address, "localhost:") ||
-         absl::StartsWith(address, "[::1]:") ||
-         absl::StartsWith(address, "unix:");
-}
 
 absl::Status Positive(const char* flag, std::int64_t value) {
   if (value > 0) return absl::OkStatus();
@@ -87,7 +80,7 @@ absl::Status ServeOptions::Validate() const {
   USERPROFILE_RETURN_IF_ERROR(
       Positive("--onboarding-connections", onboarding_connections));
   for (const std::string& address : {listen, admin_listen}) {
-    if (insecure || IsLoopback(address)) continue;
+    if (insecure || ops::IsLoopback(address)) continue;
     return absl::InvalidArgumentError(absl::StrCat(
         "would listen on ", address,
         ", beyond loopback, where anybody could "
@@ -114,7 +107,8 @@ struct Server::Parts {
 };
 
 Server::Server(const ServeOptions& options)
-    : drain_timeout_(options.drain_timeout),
+    : drain_delay_(options.drain_delay),
+      drain_timeout_(options.drain_timeout),
       parts_(std::make_unique<Parts>()) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
@@ -188,8 +182,9 @@ Server::~Server() { Stop(); }
 
 void Server::Stop() {
   if (parts_ == nullptr) return;
-  const absl::Time deadline = absl::Now() + drain_timeout_;
   parts_->readiness.ShutDown();
+  if (parts_->grpc != nullptr) absl::SleepFor(drain_delay_);
+  const absl::Time deadline = absl::Now() + drain_timeout_;
   if (parts_->health != nullptr) parts_->health->Shutdown();
   if (parts_->grpc != nullptr) parts_->grpc->Shutdown(deadline);
   if (parts_->store != nullptr) parts_->store->Shutdown(deadline);

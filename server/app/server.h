@@ -39,7 +39,9 @@ struct ServeOptions {
   // Calls that take so long are logged though they went well.
   absl::Duration slow_request = absl::Seconds(1);
 
-  // How long to wait for calls in flight when stopping.
+  // How long calls are still taken after NOT_SERVING was said: until whoever
+  // sends them here knows of it. Then, how long to wait for those in flight.
+  absl::Duration drain_delay = absl::ZeroDuration();
   absl::Duration drain_timeout = absl::Seconds(15);
 
   // INVALID_ARGUMENT with a sentence for people.
@@ -58,8 +60,9 @@ class Server {
   // Stops as if told so.
   ~Server();
 
-  // Says NOT_SERVING, finishes what is in flight, and stops. Further calls do
-  // nothing.
+  // Says NOT_SERVING, goes on for the drain delay, tells clients to go
+  // elsewhere (GOAWAY), finishes what is in flight, and closes the connections
+  // to the database. Further calls do nothing.
   void Stop();
 
   // The addresses, with the ports that were taken.
@@ -71,6 +74,7 @@ class Server {
 
   explicit Server(const ServeOptions& options);
 
+  const absl::Duration drain_delay_;
   const absl::Duration drain_timeout_;
   std::unique_ptr<Parts> parts_;
 };

@@ -23,7 +23,7 @@ const SERVICE_CONFIG = {
       initialBackoff: '0.1s',
       maxBackoff: '3s',
       backoffMultiplier: 3,
-      retryableStatusCodes: ['UNAVAILABLE'],
+      retryableStatusCodes: ['UNAVAILABLE', 'CANCELLED'],
     },
   }],
 };

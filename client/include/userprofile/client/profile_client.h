@@ -91,11 +91,12 @@ class ProfileClient {
 // make no sense or a file can't be read.
 //
 // While the server is away, calls wait for it. A call that fails with
-// UNAVAILABLE is tried again, five times in all over about four seconds, within
-// its timeout. All three calls are safe to repeat like that, even when the
-// first try did take effect: a repeated UpsertUser counts as one more contact
-// (and says `created = false` if the lost answer said true), a repeated
-// CompleteOnboarding with the same answers is OK (with `already_completed`).
+// UNAVAILABLE, or with CANCELLED as a server that stops can end it, is tried
+// again, five times in all over about four seconds, within its timeout. All
+// three calls are safe to repeat like that, even when the first try did take
+// effect: a repeated UpsertUser counts as one more contact (and says `created =
+// false` if the lost answer said true), a repeated CompleteOnboarding with the
+// same answers is OK (with `already_completed`).
 absl::StatusOr<std::unique_ptr<ProfileClient>> MakeProfileClient(
     const std::string& server, const ClientOptions& options = {});
 
