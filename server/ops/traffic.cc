@@ -9,7 +9,7 @@ namespace {
 bool IsFailure(absl::string_view code) {
   for (const char* failure :
        {"UNKNOWN", "INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED",
-        "RESOURCE_EXHAUSTED", "DATA_LOSS", "ABORTED", "UNIMPLEMENTED"}) {
+        "RESOURCE_EXHAUSTED", "DATA_LOSS", "ABORTED"}) {
     if (code == failure) return true;
   }
   return false;

@@ -87,6 +87,7 @@ class Chart {
       event.preventDefault();
       const last = this.times.length - 1;
       this.move(Math.min(last, Math.max(0, (this.cursor ?? last) + step)));
+      say('reading', this.reading);
     });
   }
 
@@ -159,9 +160,9 @@ class Chart {
         element('line', {class: `s${number}`, x1: 0, x2: 22, y1: 4, y2: 4, 'stroke-width': 2})),
       `${name} ${value === null ? '–' : this.format(value)}`)));
     const when = this.cursor === null ? 'now' : `at ${clock(this.times[index])}`;
-    this.svg.setAttribute('aria-label', `${this.title}, ${when}: ` +
-      at.map(([name, value]) => `${name} ${value === null ? 'none' : this.format(value)}`).join(', ') +
-      '. Arrow keys go through the last five minutes.');
+    this.reading = `${this.title}, ${when}: ` + at.map(([name, value]) =>
+      `${name} ${value === null ? 'none' : this.format(value)}`).join(', ');
+    this.svg.setAttribute('aria-label', `${this.reading}. Arrow keys go through the last five minutes.`);
   }
 
   // The least of 1, 2, 5, 10, ... that is not below the value.
