@@ -159,7 +159,7 @@ class PrivacyTest : public ::testing::Test {
   TestDatabase database_;
   ServerProgram server_{
       database_.conninfo(),
-      {"--migrate", "--log-level", "debug", "--slow-request", "1us"}};
+      {"--migrate", "--log-level", "debug", "--slow-request", "1ms"}};
   std::unique_ptr<Stub> stub_;
   std::map<std::string, std::string> written_;
 };
