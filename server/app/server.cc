@@ -17,11 +17,14 @@
 #include "server/ops/metrics.h"
 #include "server/ops/readiness.h"
 #include "server/ops/recent_failures.h"
+#include "server/ops/reloader.h"
 #include "server/ops/status_page.h"
 #include "server/schema/monitor.h"
 #include "server/schema/report_format.h"
+#include "server/service/access.h"
 #include "server/service/grpc_server.h"
 #include "server/service/health_service.h"
+#include "server/service/reflection_service.h"
 #include "server/service/user_profile_service.h"
 #include "server/store/errors.h"
 #include "server/store/observed_sessions.h"
@@ -79,13 +82,27 @@ absl::Status ServeOptions::Validate() const {
       Positive("--upsert-connections", upsert_connections));
   USERPROFILE_RETURN_IF_ERROR(
       Positive("--onboarding-connections", onboarding_connections));
-  for (const std::string& address : {listen, admin_listen}) {
-    if (insecure || ops::IsLoopback(address)) continue;
+  USERPROFILE_RETURN_IF_ERROR(tls.Validate());
+  if (!ops::IsLoopback(listen)) {
+    if (!callers_file.empty() && tls.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "would listen on ", listen,
+          ", beyond loopback, where anybody on the way could read the tokens "
+          "of the callers; --callers needs --tls-cert and --tls-key there"));
+    }
+    if (!insecure && callers_file.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "would listen on ", listen,
+          ", beyond loopback, where anybody could read and change every "
+          "profile; give --tls-cert, --tls-key and --callers, or say "
+          "--insecure if only trusted programs can reach that address"));
+    }
+  }
+  if (!ops::IsLoopback(admin_listen) && !insecure && !admin_insecure) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "would listen on ", address,
-        ", beyond loopback, where anybody could "
-        "read and change every profile; say --insecure if only trusted "
-        "programs can reach that address"));
+        "would show what goes on to everybody who can reach ", admin_listen,
+        ", beyond loopback; say --admin-insecure, or --insecure for both "
+        "ports, if that is meant"));
   }
   return absl::OkStatus();
 }
@@ -100,9 +117,13 @@ struct Server::Parts {
   std::unique_ptr<MigrationAtStart> migration;
   std::unique_ptr<schema::Monitor> monitor;
   std::unique_ptr<store::PostgresStore> store;
+  std::unique_ptr<service::Tls> tls;
+  std::unique_ptr<service::Access> access;
   std::unique_ptr<service::UserProfileService> service;
   std::unique_ptr<service::HealthService> health;
+  std::unique_ptr<service::ReflectionService> reflection;
   std::unique_ptr<service::GrpcServer> grpc;
+  std::unique_ptr<ops::Reloader> reloader;
   std::unique_ptr<ops::AdminServer> admin;
 };
 
@@ -117,6 +138,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   auto server = std::unique_ptr<Server>(new Server(options));
   Parts& parts = *server->parts_;
 
+  USERPROFILE_RETURN_IF_ERROR(server->LoadAccess(options));
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.database, Database::Open(options.database, Database::Use::kServe));
   const postgres::SessionFactory sessions = store::ObserveSessions(
@@ -161,13 +183,17 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   service.slow_request = options.slow_request;
   service.recent_failures = &parts.recent_failures;
   parts.service = std::make_unique<service::UserProfileService>(
-      *parts.store, parts.readiness, parts.metrics, service);
+      *parts.store, parts.readiness, parts.metrics, *parts.access, service);
   parts.health = std::make_unique<service::HealthService>(parts.readiness);
+  parts.reflection =
+      std::make_unique<service::ReflectionService>(*parts.access);
   service::GrpcServerOptions grpc;
   grpc.address = options.listen;
+  if (parts.tls != nullptr) grpc.credentials = parts.tls->ServerCredentials();
   USERPROFILE_ASSIGN_OR_RETURN(
-      parts.grpc, service::GrpcServer::Start(
-                      grpc, {parts.service.get(), parts.health.get()}));
+      parts.grpc,
+      service::GrpcServer::Start(grpc, {parts.service.get(), parts.health.get(),
+                                        parts.reflection.get()}));
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.admin,
       ops::AdminServer::Start(
@@ -176,6 +202,33 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   spdlog::info("listening on {}, for people and probes on http://{}",
                server->address(), server->admin_address());
   return server;
+}
+
+// What tells who calls: before anything that takes long, so that a wrong file
+// is known at once.
+absl::Status Server::LoadAccess(const ServeOptions& options) {
+  Parts& parts = *parts_;
+  std::vector<ops::Reloadable> reloadables;
+  if (!options.tls.empty()) {
+    USERPROFILE_ASSIGN_OR_RETURN(parts.tls, service::Tls::Load(options.tls));
+    reloadables.push_back({"the TLS certificate",
+                           [tls = parts.tls.get()] { return tls->Reload(); }});
+  }
+  if (options.callers_file.empty()) {
+    parts.access = std::make_unique<service::Access>(parts.metrics);
+  } else {
+    USERPROFILE_ASSIGN_OR_RETURN(
+        parts.access,
+        service::Access::Load(options.callers_file,
+                              ops::IsLoopback(options.listen), parts.metrics));
+    reloadables.push_back(
+        {"the list of callers",
+         [access = parts.access.get()] { return access->Reload(); }});
+  }
+  if (!reloadables.empty()) {
+    parts.reloader = std::make_unique<ops::Reloader>(std::move(reloadables));
+  }
+  return absl::OkStatus();
 }
 
 Server::~Server() { Stop(); }

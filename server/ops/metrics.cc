@@ -106,6 +106,9 @@ struct MetricFamilies {
       AddCounter("userprofile_database_statement_failures_total",
                  "Statements that failed, by the statement's name.");
 
+  Family<Counter>& refused_callers = AddCounter(
+      "userprofile_refused_callers_total",
+      "Calls that were not let in, by the reason that they were told.");
   Family<Gauge>& ready =
       AddGauge("userprofile_ready",
                "Whether this process is ready to be sent requests.");
@@ -199,6 +202,11 @@ Metrics::Metrics(absl::string_view version)
   }
   onboardings_ = {&families_->onboardings.Add({{"outcome", "completed"}}),
                   &families_->onboardings.Add({{"outcome", "repeated"}})};
+  for (const char* reason :
+       {"CREDENTIALS_MISSING", "UNKNOWN_TOKEN", "UNKNOWN_CERTIFICATE",
+        "ROLE_MISSING", "TOO_MANY_ATTEMPTS"}) {
+    families_->refused_callers.Add({{"reason", reason}});
+  }
   families_->build_info.Add({{"version", std::string(version)}}).Set(1);
 }
 
@@ -243,6 +251,10 @@ void Metrics::CountRecognition(Recognition recognition) {
 
 void Metrics::CountOnboarding(bool repeated) {
   onboardings_[repeated ? 1 : 0]->Increment();
+}
+
+void Metrics::CountRefusedCaller(absl::string_view reason) {
+  families_->refused_callers.Add({{"reason", std::string(reason)}}).Increment();
 }
 
 void Metrics::SetReadiness(const absl::Status& state) {

@@ -135,6 +135,9 @@ class Metrics {
   // completed before.
   void CountOnboarding(bool repeated);
 
+  // A call was not let in, for this reason (a reason of ErrorInfo).
+  void CountRefusedCaller(absl::string_view reason);
+
   // The state of a Readiness.
   void SetReadiness(const absl::Status& state);
 

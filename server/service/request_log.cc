@@ -26,10 +26,10 @@ level::level_enum LevelOf(const absl::Status& status) {
     case absl::StatusCode::kAlreadyExists:
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kUnauthenticated:  // Access has said from where
+    case absl::StatusCode::kPermissionDenied:
       return level::debug;
     case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kUnauthenticated:
-    case absl::StatusCode::kPermissionDenied:
       return level::info;
     default:
       return level::err;

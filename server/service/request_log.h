@@ -25,7 +25,8 @@ struct AnsweredCall {
 //   error    defects of the service, with everything that the status holds
 //   warning  what the database or the load caused; calls that were slow
 //   info     what the caller did wrong
-//   debug    answers that are part of the trade, such as NOT_FOUND
+//   debug    answers that are part of the trade, such as NOT_FOUND; callers who
+//            were refused, of whom Access writes a line that says where from
 // Few per second, so that callers can't flood the log: held_back says how many
 // were left out before. Statuses hold no names, numbers or tokens, and so
 // neither do the lines; those at debug hold user ids. Thread-safe.

@@ -7,6 +7,7 @@
 #include "server/ops/metrics.h"
 #include "server/ops/readiness.h"
 #include "server/ops/recent_failures.h"
+#include "server/service/access.h"
 #include "server/service/request_log.h"
 #include "server/service/unary_call.h"
 #include "server/store/profile_store.h"
@@ -33,13 +34,15 @@ struct UserProfileServiceOptions {
   ops::RecentFailures* recent_failures = nullptr;
 };
 
-// The API: checks each request, asks `readiness` whether it may be tried, and
-// leaves it to the store. Thread-safe; never blocks.
+// The API: lets each caller in or not, checks the request, asks `readiness`
+// whether it may be tried, and leaves it to the store. Thread-safe; never
+// blocks.
 class UserProfileService final : public RawUserProfileService {
  public:
   // All of them must outlive the service.
   UserProfileService(store::ProfileStore& store,
                      const ops::Readiness& readiness, ops::Metrics& metrics,
+                     Access& access,
                      const UserProfileServiceOptions& options = {});
 
   grpc::ServerUnaryReactor* UpsertUser(grpc::CallbackServerContext* context,
@@ -53,8 +56,11 @@ class UserProfileService final : public RawUserProfileService {
       grpc::ByteBuffer* answer) override;
 
  private:
-  template <typename Request>
-  absl::Status Admit(const grpc::ByteBuffer& bytes, Request* request) const;
+  Method MakeMethod(const char* name, Access& access,
+                    absl::Duration max_timeout);
+
+  template <typename Call>
+  absl::Status Admit(const grpc::ByteBuffer& bytes, Call* call) const;
 
   store::ProfileStore& store_;
   const ops::Readiness& readiness_;

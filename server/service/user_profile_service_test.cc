@@ -71,7 +71,8 @@ class UserProfileServiceTest : public ::testing::Test {
   ScriptedStore store_;
   ops::Readiness readiness_;
   ops::Metrics metrics_;
-  UserProfileService service_{store_, readiness_, metrics_};
+  Access access_{metrics_};
+  UserProfileService service_{store_, readiness_, metrics_, access_};
   std::unique_ptr<GrpcServer> server_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::UserProfileService::Stub> stub_;
@@ -395,7 +396,7 @@ TEST_F(UserProfileServiceTest, ASlowCallIsListedWithItsTrace) {
   UserProfileServiceOptions options;
   options.slow_request = absl::Milliseconds(20);
   options.recent_failures = &recent;
-  UserProfileService slow(store_, readiness_, metrics_, options);
+  UserProfileService slow(store_, readiness_, metrics_, access_, options);
   const auto server = GrpcServer::Start({.address = "127.0.0.1:0"}, {&slow});
   ASSERT_TRUE(server.ok());
   const auto stub = v1::UserProfileService::NewStub(grpc::CreateChannel(

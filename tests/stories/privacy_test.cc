@@ -26,6 +26,7 @@
 #include "tests/support/free_port.h"
 #include "tests/support/program.h"
 #include "tests/support/server_program.h"
+#include "tests/support/temp_dir.h"
 #include "tests/support/test_database.h"
 
 namespace userprofile::testing {
@@ -236,6 +237,25 @@ TEST_F(PrivacyTest, TheServerKeepsWhatItIsToldToItself) {
         "a call was slow", "SQLSTATE 23514", "SQLSTATE 23505"}) {
     EXPECT_THAT(written_["the server's log"], HasSubstr(reason));
   }
+  ExpectNoMarks();
+}
+
+TEST_F(PrivacyTest, TokensOfCallersAreNowhere) {
+  const TempDir directory;
+  const std::string callers = directory / "callers.json";
+  std::ofstream(callers) << R"({"callers": [{"name": "known", "roles": ["bot"],
+      "token_sha256": [")"
+                         << std::string(64, 'a') << "\"]}]}";
+  ServerProgram server(database_.conninfo(),
+                       {"--callers", callers, "--log-level", "debug"});
+  server.StartReady();
+  stub_ = server.NewStub();
+  EXPECT_EQ(UpsertUser(1), "16 UNKNOWN_TOKEN");
+  Keep(server.admin_address());
+  server.program().Signal(SIGTERM);
+  EXPECT_EQ(server.program().Wait(), 0);
+  written_["the server's log"] = server.program().errors();
+  EXPECT_THAT(written_["the server's log"], HasSubstr("UNKNOWN_TOKEN"));
   ExpectNoMarks();
 }
 
