@@ -1,7 +1,7 @@
 'use strict';
 
 // Asks for /status.json every two seconds and shows what it says. What is
-// written into the page is text, never markup.
+// written into the page is text, never HTML.
 
 const PERIOD = 2000;
 const byId = id => document.getElementById(id);
