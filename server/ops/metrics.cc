@@ -109,6 +109,9 @@ struct MetricFamilies {
   Family<Counter>& refused_callers = AddCounter(
       "userprofile_refused_callers_total",
       "Calls that were not let in, by the reason that they were told.");
+  Family<Gauge>& certificate_expiry =
+      AddGauge("userprofile_tls_certificate_expiry_timestamp_seconds",
+               "Until when the server's certificate holds; 0 without TLS.");
   Family<Gauge>& ready =
       AddGauge("userprofile_ready",
                "Whether this process is ready to be sent requests.");
@@ -202,6 +205,8 @@ Metrics::Metrics(absl::string_view version)
   }
   onboardings_ = {&families_->onboardings.Add({{"outcome", "completed"}}),
                   &families_->onboardings.Add({{"outcome", "repeated"}})};
+  families_->certificate_expiry.Add({});
+  // A counter that appears with its first event has no rate of it.
   for (const char* reason :
        {"CREDENTIALS_MISSING", "UNKNOWN_TOKEN", "UNKNOWN_CERTIFICATE",
         "ROLE_MISSING", "TOO_MANY_ATTEMPTS"}) {
@@ -251,6 +256,11 @@ void Metrics::CountRecognition(Recognition recognition) {
 
 void Metrics::CountOnboarding(bool repeated) {
   onboardings_[repeated ? 1 : 0]->Increment();
+}
+
+void Metrics::SetCertificateExpiry(absl::Time expires) {
+  families_->certificate_expiry.Add({}).Set(
+      static_cast<double>(absl::ToUnixSeconds(expires)));
 }
 
 void Metrics::CountRefusedCaller(absl::string_view reason) {

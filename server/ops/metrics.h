@@ -135,6 +135,9 @@ class Metrics {
   // completed before.
   void CountOnboarding(bool repeated);
 
+  // Until when the server's certificate holds.
+  void SetCertificateExpiry(absl::Time expires);
+
   // A call was not let in, for this reason (a reason of ErrorInfo).
   void CountRefusedCaller(absl::string_view reason);
 
