@@ -192,19 +192,17 @@ absl::Time Tls::expires() const {
 }
 
 grpc_ssl_certificate_config_reload_status Tls::Fetch(
-    void* tls, grpc_ssl_server_certificate_config** config) {
-  auto* const self = static_cast<Tls*>(tls);
-  base::MutexLock lock(self->mutex_);
-  if (self->fetched_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
-  const Content& content = self->content_;
-  const grpc_ssl_pem_key_cert_pair pair = {content.key.c_str(),
-                                           content.certificate.c_str()};
+    grpc_ssl_server_certificate_config** config) {
+  base::MutexLock lock(mutex_);
+  if (fetched_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
+  const grpc_ssl_pem_key_cert_pair pair = {content_.key.c_str(),
+                                           content_.certificate.c_str()};
   // gRPC insists on some authority, also where no certificate is asked for.
   const std::string& client_ca =
-      content.client_ca.empty() ? content.certificate : content.client_ca;
+      content_.client_ca.empty() ? content_.certificate : content_.client_ca;
   *config =
       grpc_ssl_server_certificate_config_create(client_ca.c_str(), &pair, 1);
-  self->fetched_ = true;
+  fetched_ = true;
   return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
 }
 
@@ -221,7 +219,11 @@ std::shared_ptr<grpc::ServerCredentials> Tls::ServerCredentials() {
   return std::make_shared<CoreCredentials>(
       grpc_ssl_server_credentials_create_with_options(
           grpc_ssl_server_credentials_create_options_using_config_fetcher(
-              request, Fetch, this)));
+              request,
+              [](void* tls, grpc_ssl_server_certificate_config** config) {
+                return static_cast<Tls*>(tls)->Fetch(config);
+              },
+              this)));
 }
 
 }  // namespace userprofile::service

@@ -68,8 +68,8 @@ class Tls {
   static absl::StatusOr<Content> Read(const TlsFiles& files);
 
   // gRPC asks for the certificate at the start and before each handshake.
-  static grpc_ssl_certificate_config_reload_status Fetch(
-      void* tls, grpc_ssl_server_certificate_config** config);
+  grpc_ssl_certificate_config_reload_status Fetch(
+      grpc_ssl_server_certificate_config** config);
 
   const TlsFiles files_;
 
