@@ -26,9 +26,8 @@ struct AdminPages {
 //   /livez    200 "ok" as long as the process can answer at all
 //   /readyz   200 "ready", or 503 with the reason and what it means, in words
 //   /metrics  the metrics in Prometheus' text format
-// A few threads and short time limits: a client that falls silent delays others
-// by seconds at most, and connections are closed after each answer. See
-// HttpServer for what it does not withstand.
+// Connections are closed after each answer, and silent clients after seconds;
+// see HttpServer for what it does not withstand.
 class AdminServer {
  public:
   // Listens on "HOST:PORT", with the errors of HttpServer::Start.

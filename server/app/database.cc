@@ -150,4 +150,11 @@ postgres::SessionFactory Database::Sessions() const {
   return [options] { return postgres::Connect(options); };
 }
 
+postgres::SessionFactory Database::ServingSessions() const {
+  postgres::ConnectOptions options;
+  options.conninfo = conninfo_;
+  options.answer_timeout = options.statement_timeout + absl::Seconds(2);
+  return [options] { return postgres::Connect(options); };
+}
+
 }  // namespace userprofile::app

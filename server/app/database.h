@@ -51,6 +51,10 @@ class Database {
   // Makes sessions; may be used as long as the database is open.
   postgres::SessionFactory Sessions() const;
 
+  // The same for statements that are all short: a connection on which one stays
+  // without an answer is given up.
+  postgres::SessionFactory ServingSessions() const;
+
  private:
   Database() = default;
 

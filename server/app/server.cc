@@ -102,9 +102,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
 
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.database, Database::Open(options.database, Database::Use::kServe));
-  const postgres::SessionFactory sessions = parts.database->Sessions();
   if (parts.database->embedded() || options.migrate) {
-    parts.migration = std::make_unique<MigrationAtStart>(sessions);
+    parts.migration =
+        std::make_unique<MigrationAtStart>(parts.database->Sessions());
     // So that a new database has its table before anybody asks. Not for long:
     // a server whose migration takes its time shall be seen to be alive.
     if (parts.database->embedded()) {
@@ -112,6 +112,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     }
   }
 
+  const postgres::SessionFactory sessions = parts.database->ServingSessions();
   schema::MonitorOptions monitor;
   monitor.on_report = [&parts](const schema::Report& report) {
     parts.metrics.SetSchemaBreaches(

@@ -126,6 +126,20 @@ TEST_F(PostgresStoreTest, RidesOutADatabaseThatIsRestarted) {
   EXPECT_TRUE(read.ok()) << read.status();
 }
 
+TEST_F(PostgresStoreTest, LetsOnlyTheUserFailWhoseRowEndsTheConnection) {
+  database_.Execute(
+      "CREATE FUNCTION crash() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+      " PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;"
+      "CREATE TRIGGER crash BEFORE INSERT ON users FOR EACH ROW"
+      " WHEN (NEW.user_id = 5) EXECUTE FUNCTION crash()");
+  const auto outcomes = UpsertMany(40);
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    EXPECT_EQ(base::ErrorReason(outcomes[i].status()),
+              i == 4 ? "DATABASE_UNAVAILABLE" : "")
+        << outcomes[i].status();
+  }
+}
+
 TEST_F(PostgresStoreTest, SaysThatTheDatabaseIsAwayWhenTimeRunsOut) {
   ASSERT_TRUE(store().Upsert(Contact(1)).ok());
   database_.StopServer();
