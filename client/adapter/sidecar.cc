@@ -2,12 +2,13 @@
 
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/adapter/http_url.h"
 #include "client/adapter/profile_api.h"
 #include "httplib.h"
 #include "ops/command_line.h"
+#include "ops/logging_flags.h"
+#include "ops/loopback.h"
 
 namespace userprofile::adapter {
 namespace {
@@ -33,12 +34,7 @@ void AddSidecarFlags(CLI::App* command, SidecarFlags& flags) {
       ->type_name("HOST:PORT");
   ops::AddSwitch(command, "--insecure", flags.insecure,
                  "Listen beyond loopback although callers are not identified");
-  ops::AddFlag(command, "--log-format", flags.logging.format,
-               "text (for people) or json (one object a line)")
-      ->check(CLI::IsMember({"text", "json"}));
-  ops::AddFlag(command, "--log-level", flags.logging.level,
-               "What is logged at least")
-      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+  ops::AddLoggingFlags(command, flags.logging);
 }
 
 Sidecar::Sidecar(const SidecarFlags& flags,
@@ -95,11 +91,7 @@ std::string Sidecar::addresses() const {
 }
 
 absl::Status CheckListen(const std::string& address, bool insecure) {
-  if (insecure || absl::StartsWith(address, "127.") ||
-      absl::StartsWith(address, "localhost:") ||
-      absl::StartsWith(address, "[::1]:")) {
-    return absl::OkStatus();
-  }
+  if (insecure || ops::IsLoopback(address)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "would listen on ", address,
       ", beyond loopback, where callers are not identified; say --insecure if "

@@ -2,6 +2,8 @@
 #include <memory>
 
 #include "nlohmann/json.hpp"
+#include "ops/logging.h"
+#include "ops/logging_flags.h"
 #include "server/app/command_flags.h"
 #include "server/app/commands.h"
 #include "server/app/database.h"
@@ -84,7 +86,7 @@ void AddBackupCommand(ops::CommandLine& command_line) {
         ->required();
     AddDatabaseFlags(app, command->database);
     AddOutputFlag(app, command->json);
-    AddLoggingFlags(app, command->logging);
+    ops::AddLoggingFlags(app, command->logging);
     command_line.OnCall(app, [command, run] {
       const absl::Status status = ops::SetUpLogging(command->logging);
       const absl::StatusOr<int> code =

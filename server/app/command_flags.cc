@@ -18,14 +18,6 @@ void AddDatabaseFlags(CLI::App* command, DatabaseOptions& options) {
       ->excludes(database);
 }
 
-void AddLoggingFlags(CLI::App* command, ops::LoggingOptions& options) {
-  ops::AddFlag(command, "--log-format", options.format,
-               "text (for people) or json (one object a line)")
-      ->check(CLI::IsMember({"text", "json"}));
-  ops::AddFlag(command, "--log-level", options.level, "What is logged at least")
-      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
-}
-
 void AddOutputFlag(CLI::App* command, bool& json) {
   command->add_option("--output", json, "text (for people) or json")
       ->envname(ops::EnvironmentName("--output"))

@@ -5,7 +5,6 @@
 
 #include "absl/status/status.h"
 #include "ops/command_line.h"
-#include "ops/logging.h"
 #include "server/app/database.h"
 
 namespace userprofile::app {
@@ -15,7 +14,6 @@ inline constexpr int kExitSchemaNotReady = 3;
 
 // Flags that several commands share, each added where a command has it.
 void AddDatabaseFlags(CLI::App* command, DatabaseOptions& options);
-void AddLoggingFlags(CLI::App* command, ops::LoggingOptions& options);
 
 // --output text|json; true for json.
 void AddOutputFlag(CLI::App* command, bool& json);

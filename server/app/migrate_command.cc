@@ -6,6 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "nlohmann/json.hpp"
+#include "ops/logging.h"
+#include "ops/logging_flags.h"
 #include "server/app/command_flags.h"
 #include "server/app/commands.h"
 #include "server/app/database.h"
@@ -197,7 +199,7 @@ void AddMigrateCommand(ops::CommandLine& command_line) {
     AddDatabaseFlags(app, command->database);
     AddOutputFlag(app, command->json);
     add_flags(app, *command);
-    AddLoggingFlags(app, command->logging);
+    ops::AddLoggingFlags(app, command->logging);
     command_line.OnCall(app, [command, run] {
       absl::Status status = ops::SetUpLogging(command->logging);
       if (status.ok()) status = run(*command);

@@ -3,6 +3,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "ops/logging.h"
+#include "ops/logging_flags.h"
 #include "server/app/command_flags.h"
 #include "server/app/commands.h"
 #include "server/app/database.h"
@@ -111,7 +113,7 @@ void AddSchemaCommand(ops::CommandLine& command_line) {
     ops::AddFlag(app, "--serving-role", command->serving_role,
                  "Whose rights are looked at, if not this role's own");
     AddOutputFlag(app, command->json);
-    AddLoggingFlags(app, command->logging);
+    ops::AddLoggingFlags(app, command->logging);
     command_line.OnCall(app, [command, run] { return run(*command); });
     return std::make_pair(app, command);
   };

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "ops/logging.h"
+#include "ops/logging_flags.h"
 #include "server/app/command_flags.h"
 #include "server/app/commands.h"
 #include "server/app/server.h"
@@ -135,7 +136,7 @@ void AddServeCommand(ops::CommandLine& command_line) {
                        absl::ZeroDuration());
   ops::AddDurationFlag(app, "--drain-timeout", serve.drain_timeout,
                        "How long to wait for calls in flight when stopping");
-  AddLoggingFlags(app, command->logging);
+  ops::AddLoggingFlags(app, command->logging);
   command_line.OnCall(app, [command] { return Serve(*command); });
 }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "ops/admin_server.h"
+#include "ops/loopback.h"
 #include "server/app/migration_at_start.h"
 #include "server/app/version.h"
 #include "server/base/error_info.h"
@@ -27,14 +28,6 @@ namespace userprofile::app {
 namespace {
 
 constexpr absl::Duration kMigrationPatience = absl::Seconds(2);
-
-// Whether only this machine can reach the address.
-bool IsLoopback(absl::string_view address) {
-  return absl::StartsWith(address, "127.") ||
-         absl::StartsWith(address, "localhost:") ||
-         absl::StartsWith(address, "[::1]:") ||
-         absl::StartsWith(address, "unix:");
-}
 
 absl::Status Positive(const char* flag, std::int64_t value) {
   if (value > 0) return absl::OkStatus();
@@ -65,7 +58,7 @@ absl::Status ServeOptions::Validate() const {
   USERPROFILE_RETURN_IF_ERROR(
       Positive("--onboarding-connections", onboarding_connections));
   for (const std::string& address : {listen, admin_listen}) {
-    if (insecure || IsLoopback(address)) continue;
+    if (insecure || ops::IsLoopback(address)) continue;
     return absl::InvalidArgumentError(absl::StrCat(
         "would listen on ", address,
         ", beyond loopback, where anybody could "

@@ -51,6 +51,14 @@ absl::Status WithBadRequest(absl::Status status,
   return status;
 }
 
+absl::Status Annotate(const absl::Status& status, absl::string_view prefix) {
+  absl::Status annotated(status.code(), absl::StrCat(prefix, status.message()));
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& value) {
+    annotated.SetPayload(url, value);
+  });
+  return annotated;
+}
+
 std::string ErrorReason(const absl::Status& status) {
   const absl::optional<absl::Cord> payload =
       status.GetPayload(TypeUrl<google::rpc::ErrorInfo>());

@@ -33,6 +33,9 @@ absl::Status WithRetryDelay(absl::Status status, absl::Duration delay);
 absl::Status WithBadRequest(absl::Status status,
                             const google::rpc::BadRequest& bad_request);
 
+// The same error, with `prefix` before its message.
+absl::Status Annotate(const absl::Status& status, absl::string_view prefix);
+
 // The reason that MakeError gave the status; empty if it has none.
 std::string ErrorReason(const absl::Status& status);
 

@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/postgres/conninfo.h"
 #include "server/postgres/errors.h"
@@ -60,6 +61,22 @@ pqxx::result Run(pqxx::transaction_base& transaction, const char* name,
                                    pqxx::prepare::make_dynamic_params(values));
 }
 
+// Keeps a connection's notices, which would go to stderr, and notes that there
+// were some. Must not outlive the connection.
+class NoticeWatch final : public pqxx::errorhandler {
+ public:
+  NoticeWatch(pqxx::connection& connection, bool* noticed)
+      : errorhandler(connection), noticed_(noticed) {}
+
+  bool operator()(const char[]) noexcept override {
+    *noticed_ = true;
+    return false;  // nobody else is told
+  }
+
+ private:
+  bool* const noticed_;
+};
+
 #else
 
 void Configure(pqxx::connection& connection) {
@@ -75,6 +92,13 @@ pqxx::result Run(pqxx::transaction_base& transaction, const char* name,
   }
   return transaction.exec(pqxx::prepped{name}, values);
 }
+
+class NoticeWatch {
+ public:
+  NoticeWatch(pqxx::connection& connection, bool* noticed) {
+    connection.set_notice_handler([noticed](auto) { *noticed = true; });
+  }
+};
 
 #endif
 
@@ -166,21 +190,19 @@ class PqxxSession final : public Session {
     // Also where the server is alive but can't be used any more, as a primary
     // that became a standby: a fresh connection may find a better one.
     if (absl::IsUnavailable(status)) healthy_ = false;
-    absl::Status named(status.code(),
-                       absl::StrCat(name, ": ", status.message()));
-    status.ForEachPayload([&](absl::string_view url, const absl::Cord& value) {
-      named.SetPayload(url, value);
-    });
-    return named;
+    return base::Annotate(status, absl::StrCat(name, ": "));
   }
 
   // A server that goes away says so, or just closes the connection: either way
-  // there is something to read although nothing was asked.
+  // there is something to read although nothing was asked. libpq takes what it
+  // says for a notice, and the connection for open until the socket is closed,
+  // which is a little later.
   bool LostWhileIdle() {
     constexpr int kMessages = 8;  // more than a server says unasked
+    noticed_ = false;
     for (int i = 0; i < kMessages; ++i) {
       pollfd idle = {connection_.sock(), POLLIN, 0};
-      if (poll(&idle, 1, 0) <= 0) return false;
+      if (poll(&idle, 1, 0) <= 0) return noticed_;
       const absl::Status read = Guard([&] { connection_.get_notifs(); },
                                       [&] { return connection_.is_open(); });
       if (!read.ok() || !connection_.is_open()) return true;
@@ -190,6 +212,8 @@ class PqxxSession final : public Session {
 
   pqxx::connection connection_;
   const absl::Duration answer_timeout_;
+  bool noticed_ = false;
+  const NoticeWatch notice_watch_{connection_, &noticed_};
   std::set<std::string> prepared_;
   bool healthy_ = true;
 };

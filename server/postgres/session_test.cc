@@ -11,7 +11,9 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "server/postgres/errors.h"
+#include "tests/support/postgres_proxy.h"
 #include "tests/support/test_database.h"
 
 namespace userprofile::postgres {
@@ -19,6 +21,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::userprofile::testing::PostgresProxy;
 using ::userprofile::testing::TestDatabase;
 
 class SessionTest : public ::testing::Test {
@@ -246,6 +249,21 @@ TEST_F(SessionTest, LosesATransactionWithItsConnection) {
   });
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_TRUE(database_.Execute("SELECT n FROM t").empty());
+}
+
+// A server says that it ends a session, and closes the socket a moment later:
+// in between, a write must not go out.
+TEST_F(SessionTest, NoticesThatItWasEndedBeforeItsSocketIsClosed) {
+  PostgresProxy proxy(database_.conninfo());
+  ConnectOptions options;
+  options.conninfo = proxy.conninfo();
+  const auto session = Connect(options);
+  ASSERT_TRUE(session.ok()) << session.status();
+  EXPECT_TRUE((*session)->healthy());
+  proxy.HoldClosing();
+  database_.CutConnections();
+  const absl::Time limit = absl::Now() + absl::Seconds(20);
+  while ((*session)->healthy()) ASSERT_LT(absl::Now(), limit);
 }
 
 TEST_F(SessionTest, ReportsADatabaseThatIsNotThereAsUnavailable) {

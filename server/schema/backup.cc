@@ -50,8 +50,7 @@ constexpr postgres::Statement kFindTarget = {
     " (SELECT quote_ident(nspname) FROM pg_class"
     "  JOIN pg_namespace ON pg_namespace.oid = relnamespace"
     "  WHERE pg_class.oid = to_regclass('users') AND nspname <> $1::name),"
-    " to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD_HH24MISS'),"
-    " current_setting('server_version_num')::integer / 10000"};
+    " to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD_HH24MISS')"};
 
 // The owners and rights of those tables, as statements.
 constexpr postgres::Statement kRights = {

@@ -35,12 +35,7 @@ absl::Status ExplainFailure(const std::string& label,
   }
   if (!base::ErrorReason(status).empty()) return status;
   if (absl::IsCancelled(status)) return status;
-  absl::Status named(status.code(),
-                     absl::StrCat("migration ", label, ": ", status.message()));
-  status.ForEachPayload([&](absl::string_view url, const absl::Cord& value) {
-    named.SetPayload(url, value);
-  });
-  return named;
+  return base::Annotate(status, absl::StrCat("migration ", label, ": "));
 }
 
 class Migrator {

@@ -59,9 +59,7 @@ absl::Status CompleteOnboardingExecutor::ExecuteOne(
       {absl::StrCat(user_id), NullIfEmpty(answers.real_name()),
        NullIfEmpty(answers.nickname()), NullIfEmpty(answers.study_track()),
        NullIfEmpty(answers.grade_band()), NullIfEmpty(answers.grade_year()),
-       NullIfEmpty(answers.phone()),
-       absl::FormatTime("%Y-%m-%d %H:%M:%E6S+00", clock_(),
-                        absl::UTCTimeZone())});
+       NullIfEmpty(answers.phone()), SqlTime(clock_())});
   if (absl::IsAlreadyExists(written.status()) &&
       absl::StrContains(written.status().message(), kNicknameIndex)) {
     operation.result = NicknameTaken();

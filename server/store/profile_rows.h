@@ -24,6 +24,9 @@ void ReadProfile(const postgres::Rows& rows, std::size_t row,
 void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp);
 absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp);
 
+// A time as a parameter of type timestamptz.
+std::string SqlTime(absl::Time time);
+
 }  // namespace userprofile::store
 
 #endif  // USERPROFILE_SERVER_STORE_PROFILE_ROWS_H_

@@ -115,8 +115,7 @@ absl::Status UpsertUserExecutor::Execute(absl::Span<Operation* const> batch) {
   for (auto& literal : identities) parameters.push_back(literal.Finish());
   parameters.push_back(is_active.Finish());
   parameters.push_back(occurred_at.Finish());
-  parameters.push_back(absl::FormatTime("%Y-%m-%d %H:%M:%E6S+00", clock_(),
-                                        absl::UTCTimeZone()));
+  parameters.push_back(SqlTime(clock_()));
   for (const NullMeaning meaning : meanings) {
     parameters.push_back(meaning == NullMeaning::kClears ? "t" : "f");
   }

@@ -5,6 +5,8 @@
 
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "gtest/gtest.h"
+#include "tests/support/program.h"
 
 namespace userprofile::testing {
 namespace {
@@ -35,6 +37,14 @@ grpc::Status Get(Stub& stub, std::int64_t user_id,
   v1::GetProfileRequest request;
   request.set_user_id(user_id);
   return stub.GetProfile(&context, request, response);
+}
+
+void StoreUsers(Stub& stub, std::int64_t users) {
+  for (std::int64_t user = 1; user <= users; ++user) {
+    v1::UpsertUserResponse response;
+    const grpc::Status status = Upsert(stub, user, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+  }
 }
 
 std::string Reason(const grpc::Status& status) {
@@ -86,6 +96,15 @@ void Load::Count(const grpc::Status& status, bool created) {
   }
   if (status.error_code() == grpc::StatusCode::NOT_FOUND) ++tally_.not_found;
   ++tally_.failures[std::to_string(status.error_code()) + " " + Reason(status)];
+}
+
+std::unique_ptr<Load> StartLoad(const ServerProgram& server, int bots,
+                                std::int64_t users) {
+  std::vector<std::unique_ptr<Stub>> stubs;
+  for (int i = 0; i < bots; ++i) stubs.push_back(server.NewStub());
+  auto load = std::make_unique<Load>(std::move(stubs), users);
+  EXPECT_TRUE(Eventually([&] { return load->ok() > 100; }));
+  return load;
 }
 
 }  // namespace userprofile::testing

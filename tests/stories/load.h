@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/server_program.h"
 #include "userprofile/v1/user_profile_service.grpc.pb.h"
 
 namespace userprofile::testing {
@@ -27,6 +28,9 @@ grpc::Status Upsert(Stub& stub, std::int64_t user_id,
 grpc::Status Get(Stub& stub, std::int64_t user_id,
                  v1::GetProfileResponse* response,
                  std::chrono::seconds deadline = std::chrono::seconds(10));
+
+// Lets users 1 to `users` be known; a test failure if one can't be stored.
+void StoreUsers(Stub& stub, std::int64_t users);
 
 // The reason in a status' google.rpc.ErrorInfo; empty if there is none.
 std::string Reason(const grpc::Status& status);
@@ -64,6 +68,10 @@ class Load {
   Tally tally_;  // protected by mutex_
   std::vector<std::thread> bots_;
 };
+
+// So many bots of the server at work, once they had their first answers.
+std::unique_ptr<Load> StartLoad(const ServerProgram& server, int bots,
+                                std::int64_t users);
 
 }  // namespace userprofile::testing
 

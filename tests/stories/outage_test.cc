@@ -24,25 +24,14 @@ constexpr std::int64_t kUsers = 50;
 
 class OutageTest : public ::testing::Test {
  protected:
-  std::unique_ptr<Load> StartLoad() {
-    std::vector<std::unique_ptr<Stub>> stubs;
-    for (int i = 0; i < 8; ++i) stubs.push_back(server_.NewStub());
-    for (std::int64_t user = 1; user <= kUsers; ++user) {
-      v1::UpsertUserResponse response;
-      EXPECT_TRUE(Upsert(*stubs[0], user, &response).ok());
-    }
-    auto load = std::make_unique<Load>(std::move(stubs), kUsers);
-    EXPECT_TRUE(Eventually([&] { return load->ok() > 100; }));
-    return load;
-  }
-
   TestDatabase database_;
   ServerProgram server_{database_.conninfo(), {"--migrate"}};
 };
 
 TEST_F(OutageTest, NoCallFailsWhileTheDatabaseIsAwayForThreeSeconds) {
   server_.StartReady();
-  const auto load = StartLoad();
+  StoreUsers(*server_.NewStub(), kUsers);
+  const auto load = StartLoad(server_, 8, kUsers);
   for (int outage = 0; outage < 2; ++outage) {
     const absl::Time end = absl::Now() + absl::Seconds(3);
     database_.StopServer();
@@ -58,7 +47,8 @@ TEST_F(OutageTest, NoCallFailsWhileTheDatabaseIsAwayForThreeSeconds) {
 
 TEST_F(OutageTest, NoCallFailsWhenTheDatabaseIsKilled) {
   server_.StartReady();
-  const auto load = StartLoad();
+  StoreUsers(*server_.NewStub(), kUsers);
+  const auto load = StartLoad(server_, 8, kUsers);
   database_.KillServer();
   const int served = load->ok();
   EXPECT_TRUE(Eventually([&] { return load->ok() > served + 100; }));

@@ -26,25 +26,13 @@ class RepairProgramTest : public ::testing::Test {
  protected:
   RepairProgramTest() {
     server_.StartReady();
-    const auto stub = server_.NewStub();
-    for (std::int64_t user = 1; user <= kUsers; ++user) {
-      v1::UpsertUserResponse response;
-      EXPECT_TRUE(Upsert(*stub, user, &response).ok());
-    }
+    StoreUsers(*server_.NewStub(), kUsers);
   }
 
   std::vector<std::string> Words(std::vector<std::string> words) const {
     words.insert(words.begin(), "userprofile-server");
     words.insert(words.end(), {"--database", database_.conninfo()});
     return words;
-  }
-
-  std::unique_ptr<Load> StartLoad() {
-    std::vector<std::unique_ptr<Stub>> stubs;
-    for (int i = 0; i < 4; ++i) stubs.push_back(server_.NewStub());
-    auto load = std::make_unique<Load>(std::move(stubs), kUsers);
-    EXPECT_TRUE(Eventually([&] { return load->ok() > 100; }));
-    return load;
   }
 
   bool AwaitTrue(const std::string& query) const {
@@ -63,7 +51,7 @@ TEST_F(RepairProgramTest, NoCallFailsWhileItMendsWhatIsAdvisory) {
       "DROP INDEX idx_users_study_track;"
       "ALTER TABLE users ALTER is_active SET DEFAULT false,"
       " ALTER last_name TYPE varchar");
-  const auto load = StartLoad();
+  const auto load = StartLoad(server_, 4, kUsers);
   const auto holder = database_.Connect();
   ASSERT_TRUE(holder->ExecuteScript("BEGIN; SELECT FROM users LIMIT 1").ok());
 

@@ -22,20 +22,7 @@ class SchemaDamageTest : public ::testing::Test {
  protected:
   SchemaDamageTest() {
     server_.StartReady();
-    const auto stub = server_.NewStub();
-    for (std::int64_t user = 1; user <= kUsers; ++user) {
-      v1::UpsertUserResponse response;
-      const grpc::Status status = Upsert(*stub, user, &response);
-      EXPECT_TRUE(status.ok()) << status.error_message();
-    }
-  }
-
-  std::unique_ptr<Load> StartLoad() {
-    std::vector<std::unique_ptr<Stub>> stubs;
-    for (int i = 0; i < 4; ++i) stubs.push_back(server_.NewStub());
-    auto load = std::make_unique<Load>(std::move(stubs), kUsers);
-    EXPECT_TRUE(Eventually([&] { return load->ok() > 100; }));
-    return load;
+    StoreUsers(*server_.NewStub(), kUsers);
   }
 
   // Damages the table under load, waits until the service says so, mends it,
@@ -43,7 +30,7 @@ class SchemaDamageTest : public ::testing::Test {
   void ExpectNoticedAndRecovered(const std::string& damage,
                                  const std::string& words,
                                  const std::string& repair) {
-    const auto load = StartLoad();
+    const auto load = StartLoad(server_, 4, kUsers);
     absl::Time start = absl::Now();
     database_.Execute(damage);
     server_.AwaitNotReady(words, kLimit);
@@ -99,7 +86,7 @@ TEST_F(SchemaDamageTest, ARenamedTableIsNotTakenForOneWithoutUsers) {
 }
 
 TEST_F(SchemaDamageTest, ADroppedPlainIndexIsCountedWhileServingGoesOn) {
-  const auto load = StartLoad();
+  const auto load = StartLoad(server_, 4, kUsers);
   database_.Execute("DROP INDEX idx_users_study_track");
   EXPECT_TRUE(Eventually([&] {
     return server_.Get("/metrics")

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -58,7 +59,7 @@ std::size_t LengthAt(const std::string& buffer, std::size_t at) {
 
 struct PostgresProxy::Connection {
   int client;
-  int server;
+  int server;               // -1: closed by PostgreSQL, and held open
   std::string buffer = {};  // the client's bytes that are not counted yet
   bool started = false;     // the first message has another form
   bool executes = false;    // a prepared statement, since the last Sync
@@ -92,7 +93,7 @@ PostgresProxy::~PostgresProxy() {
   close(listener_);
   for (const Connection& connection : connections_) {
     close(connection.client);
-    close(connection.server);
+    if (connection.server >= 0) close(connection.server);
   }
 }
 
@@ -115,7 +116,7 @@ void PostgresProxy::Run() {
                          (polled[i + 1].revents == 0 || FromServer(*c));
       if (!alive) {
         close(c->client);
-        close(c->server);
+        if (c->server >= 0) close(c->server);
         c = connections_.erase(c);
       } else {
         ++c;
@@ -150,9 +151,13 @@ bool PostgresProxy::FromClient(Connection& connection) {
   return sent;
 }
 
-bool PostgresProxy::FromServer(const Connection& connection) {
+bool PostgresProxy::FromServer(Connection& connection) {
   std::array<char, 65536> bytes;
   const ssize_t n = recv(connection.server, bytes.data(), bytes.size(), 0);
+  if (n <= 0 && hold_closing_) {
+    close(std::exchange(connection.server, -1));
+    return true;
+  }
   return n > 0 &&
          SendAll(connection.client, bytes.data(), static_cast<std::size_t>(n));
 }

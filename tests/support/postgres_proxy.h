@@ -27,6 +27,10 @@ class PostgresProxy {
   // How to connect through it.
   const std::string& conninfo() const { return conninfo_; }
 
+  // From now on PostgreSQL can't close a connection: clients get what it says
+  // last, and nothing more.
+  void HoldClosing() { hold_closing_ = true; }
+
   int statements() const { return statements_; }
   bool frozen() const { return frozen_; }
 
@@ -38,7 +42,7 @@ class PostgresProxy {
 
   // False when the connection is over.
   bool FromClient(Connection& connection);
-  static bool FromServer(const Connection& connection);
+  bool FromServer(Connection& connection);
 
   // Counts what is whole in `buffer`; true at the statement to freeze at.
   bool Count(Connection& connection);
@@ -51,6 +55,7 @@ class PostgresProxy {
   int stop_[2] = {-1, -1};  // a pipe; closed to end the thread
   std::atomic<int> statements_ = 0;
   std::atomic<bool> frozen_ = false;
+  std::atomic<bool> hold_closing_ = false;
   std::list<Connection> connections_;  // only the thread's
   std::thread thread_;                 // last: starts when all else is made
 };
