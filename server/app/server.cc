@@ -52,6 +52,10 @@ absl::Status ServeOptions::Validate() const {
       Positive("--max-batch", static_cast<std::int64_t>(max_batch)));
   USERPROFILE_RETURN_IF_ERROR(
       Positive("--max-in-flight", static_cast<std::int64_t>(max_in_flight)));
+  USERPROFILE_RETURN_IF_ERROR(
+      Positive("--max-request-bytes", max_request_bytes));
+  USERPROFILE_RETURN_IF_ERROR(
+      Positive("--max-calls-per-connection", max_calls_per_connection));
   USERPROFILE_RETURN_IF_ERROR(Positive("--read-connections", read_connections));
   USERPROFILE_RETURN_IF_ERROR(
       Positive("--upsert-connections", upsert_connections));
@@ -137,6 +141,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   parts.health = std::make_unique<service::HealthService>(parts.readiness);
   service::GrpcServerOptions grpc;
   grpc.address = options.listen;
+  grpc.max_request_bytes = options.max_request_bytes;
+  grpc.max_calls_per_connection = options.max_calls_per_connection;
+  grpc.max_connection_age = options.max_connection_age;
+  grpc.max_connection_age_grace = options.max_connection_age_grace;
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.grpc, service::GrpcServer::Start(
                       grpc, {parts.service.get(), parts.health.get()}));
@@ -160,6 +168,16 @@ void Server::Stop() {
   if (parts_->grpc != nullptr) parts_->grpc->Shutdown(deadline);
   if (parts_->store != nullptr) parts_->store->Shutdown(deadline);
   parts_.reset();
+}
+
+void Server::Reload() {
+  const absl::StatusOr<bool> changed = parts_->database->Reload();
+  if (!changed.ok()) {
+    spdlog::error("{}", std::string(changed.status().message()));
+  } else {
+    spdlog::info("the database file is read again: {}",
+                 *changed ? "connections are made anew" : "nothing changed");
+  }
 }
 
 const std::string& Server::address() const { return parts_->grpc->address(); }

@@ -33,6 +33,12 @@ struct ServeOptions {
   int upsert_connections = 2;
   int onboarding_connections = 1;
 
+  // See service::GrpcServerOptions.
+  int max_request_bytes = 64 * 1024;
+  int max_calls_per_connection = 128;
+  absl::Duration max_connection_age = absl::Minutes(10);
+  absl::Duration max_connection_age_grace = absl::Seconds(30);
+
   // The longest time for a call, and what a call without deadline gets.
   absl::Duration max_timeout = absl::Seconds(10);
 
@@ -61,6 +67,10 @@ class Server {
   // elsewhere (GOAWAY), finishes what is in flight, and closes the connections
   // to the database. Further calls do nothing.
   void Stop();
+
+  // Reads again what a file holds that may be replaced while the server runs,
+  // and says in the log what came of it: for the database file.
+  void Reload();
 
   // The addresses, with the ports that were taken.
   const std::string& address() const;

@@ -60,7 +60,7 @@ TEST_F(OutageTest, NoCallFailsWhenTheDatabaseIsKilled) {
 TEST_F(OutageTest,
        AFrozenDatabaseKeepsItNeitherFromServingLaterNorFromStopping) {
   server_.StartReady();
-  const auto load = StartLoad();
+  const auto load = StartLoad(server_, 8, kUsers);
   const auto freeze = [&] {
     std::vector<pid_t> frozen;
     const auto rows = database_.Execute(
