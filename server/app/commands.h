@@ -12,6 +12,7 @@ void AddConfigCommand(ops::CommandLine& command_line);
 void AddMigrateCommand(ops::CommandLine& command_line);
 void AddSchemaCommand(ops::CommandLine& command_line);
 void AddBackupCommand(ops::CommandLine& command_line);
+void AddTokenCommand(ops::CommandLine& command_line);
 void AddVersionCommand(ops::CommandLine& command_line);
 
 }  // namespace userprofile::app

@@ -103,6 +103,8 @@ absl::Status CheckReady(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(const schema::Report report,
                                schema::Inspect(*session));
   USERPROFILE_RETURN_IF_ERROR(report.ToStatus());
+  // Which the report does not say to a role that may not read the history.
+  USERPROFILE_RETURN_IF_ERROR(schema::ReadMigrationStatus(*session).status());
   if (!report.migrations_pending) return absl::OkStatus();
   return base::MakeError(
       absl::StatusCode::kUnavailable,

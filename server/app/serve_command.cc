@@ -137,8 +137,20 @@ void AddServeFlags(CLI::App* app, ServeCommand& command) {
   ops::AddFlag(app, "--listen", serve.listen, "HOST:PORT for calls (gRPC)");
   ops::AddFlag(app, "--admin-listen", serve.admin_listen,
                "HOST:PORT for /livez, /readyz and /metrics (HTTP)");
+  ops::AddFlag(app, "--tls-cert", serve.tls.certificate,
+               "PEM file with the certificate of the port for calls");
+  ops::AddFlag(app, "--tls-key", serve.tls.key, "PEM file with its key");
+  ops::AddFlag(app, "--tls-client-ca", serve.tls.client_ca,
+               "PEM file with whose client certificates to believe");
+  ops::AddSwitch(app, "--tls-require-client-cert",
+                 serve.tls.client_certificate_required,
+                 "Talk only to clients that show such a certificate");
+  ops::AddFlag(app, "--callers", serve.callers_file,
+               "JSON file with who may call; see docs/operations.md");
   ops::AddSwitch(app, "--insecure", serve.insecure,
-                 "Listen beyond loopback although callers are not identified");
+                 "Listen beyond loopback without TLS or callers");
+  ops::AddSwitch(app, "--admin-insecure", serve.admin_insecure,
+                 "Listen beyond loopback with --admin-listen");
   AddDatabaseFlags(app, serve.database);
   ops::AddSwitch(
       app, "--migrate", serve.migrate,

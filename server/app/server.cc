@@ -16,9 +16,12 @@
 #include "server/base/status_macros.h"
 #include "server/ops/metrics.h"
 #include "server/ops/readiness.h"
+#include "server/ops/reloader.h"
 #include "server/schema/monitor.h"
+#include "server/service/access.h"
 #include "server/service/grpc_server.h"
 #include "server/service/health_service.h"
+#include "server/service/reflection_service.h"
 #include "server/service/user_profile_service.h"
 #include "server/store/errors.h"
 #include "server/store/postgres_store.h"
@@ -61,13 +64,27 @@ absl::Status ServeOptions::Validate() const {
       Positive("--upsert-connections", upsert_connections));
   USERPROFILE_RETURN_IF_ERROR(
       Positive("--onboarding-connections", onboarding_connections));
-  for (const std::string& address : {listen, admin_listen}) {
-    if (insecure || ops::IsLoopback(address)) continue;
+  USERPROFILE_RETURN_IF_ERROR(tls.Validate());
+  if (!ops::IsLoopback(listen)) {
+    if (!callers_file.empty() && tls.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "would listen on ", listen,
+          ", beyond loopback, where anybody on the way could read the tokens "
+          "of the callers; --callers needs --tls-cert and --tls-key there"));
+    }
+    if (!insecure && callers_file.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "would listen on ", listen,
+          ", beyond loopback, where anybody could read and change every "
+          "profile; give --tls-cert, --tls-key and --callers, or say "
+          "--insecure if only trusted programs can reach that address"));
+    }
+  }
+  if (!ops::IsLoopback(admin_listen) && !insecure && !admin_insecure) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "would listen on ", address,
-        ", beyond loopback, where anybody could "
-        "read and change every profile; say --insecure if only trusted "
-        "programs can reach that address"));
+        "would show what goes on to everybody who can reach ", admin_listen,
+        ", beyond loopback; say --admin-insecure, or --insecure for both "
+        "ports, if that is meant"));
   }
   return absl::OkStatus();
 }
@@ -80,9 +97,13 @@ struct Server::Parts {
   std::unique_ptr<MigrationAtStart> migration;
   std::unique_ptr<schema::Monitor> monitor;
   std::unique_ptr<store::PostgresStore> store;
+  std::unique_ptr<service::Tls> tls;
+  std::unique_ptr<service::Access> access;
   std::unique_ptr<service::UserProfileService> service;
   std::unique_ptr<service::HealthService> health;
+  std::unique_ptr<service::ReflectionService> reflection;
   std::unique_ptr<service::GrpcServer> grpc;
+  std::unique_ptr<ops::Reloader> reloader;
   std::unique_ptr<ops::AdminServer> admin;
 };
 
@@ -97,6 +118,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   auto server = std::unique_ptr<Server>(new Server(options));
   Parts& parts = *server->parts_;
 
+  USERPROFILE_RETURN_IF_ERROR(server->LoadAccess(options));
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.database, Database::Open(options.database, Database::Use::kServe));
   if (parts.database->embedded() || options.migrate) {
@@ -137,17 +159,22 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   parts.store = std::make_unique<store::PostgresStore>(std::move(store));
 
   parts.service = std::make_unique<service::UserProfileService>(
-      *parts.store, parts.readiness, parts.metrics, options.max_timeout);
+      *parts.store, parts.readiness, parts.metrics, *parts.access,
+      options.max_timeout);
   parts.health = std::make_unique<service::HealthService>(parts.readiness);
+  parts.reflection =
+      std::make_unique<service::ReflectionService>(*parts.access);
   service::GrpcServerOptions grpc;
   grpc.address = options.listen;
   grpc.max_request_bytes = options.max_request_bytes;
   grpc.max_calls_per_connection = options.max_calls_per_connection;
   grpc.max_connection_age = options.max_connection_age;
   grpc.max_connection_age_grace = options.max_connection_age_grace;
+  if (parts.tls != nullptr) grpc.credentials = parts.tls->ServerCredentials();
   USERPROFILE_ASSIGN_OR_RETURN(
-      parts.grpc, service::GrpcServer::Start(
-                      grpc, {parts.service.get(), parts.health.get()}));
+      parts.grpc,
+      service::GrpcServer::Start(grpc, {parts.service.get(), parts.health.get(),
+                                        parts.reflection.get()}));
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.admin,
       ops::AdminServer::Start(options.admin_listen,
@@ -155,6 +182,33 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   spdlog::info("listening on {}, for people and probes on http://{}",
                server->address(), server->admin_address());
   return server;
+}
+
+// What tells who calls: before anything that takes long, so that a wrong file
+// is known at once.
+absl::Status Server::LoadAccess(const ServeOptions& options) {
+  Parts& parts = *parts_;
+  std::vector<ops::Reloadable> reloadables;
+  if (!options.tls.empty()) {
+    USERPROFILE_ASSIGN_OR_RETURN(parts.tls, service::Tls::Load(options.tls));
+    reloadables.push_back({"the TLS certificate",
+                           [tls = parts.tls.get()] { return tls->Reload(); }});
+  }
+  if (options.callers_file.empty()) {
+    parts.access = std::make_unique<service::Access>(parts.metrics);
+  } else {
+    USERPROFILE_ASSIGN_OR_RETURN(
+        parts.access,
+        service::Access::Load(options.callers_file,
+                              ops::IsLoopback(options.listen), parts.metrics));
+    reloadables.push_back(
+        {"the list of callers",
+         [access = parts.access.get()] { return access->Reload(); }});
+  }
+  if (!reloadables.empty()) {
+    parts.reloader = std::make_unique<ops::Reloader>(std::move(reloadables));
+  }
+  return absl::OkStatus();
 }
 
 Server::~Server() { Stop(); }

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/app/database.h"
+#include "server/service/tls.h"
 
 namespace userprofile::app {
 
@@ -20,8 +21,16 @@ struct ServeOptions {
   std::string listen = "127.0.0.1:50051";
   std::string admin_listen = "127.0.0.1:9464";
 
-  // Whether to listen beyond loopback although callers are not identified.
+  // How calls are encrypted, and who may call (service/callers.h): files that
+  // are read again when they change. Without the first, calls are not
+  // encrypted; without the second, everybody may call everything.
+  service::TlsFiles tls;
+  std::string callers_file;
+
+  // Whether to listen beyond loopback although calls are not encrypted or
+  // callers not known; for the admin port, which is neither, alone.
   bool insecure = false;
+  bool admin_insecure = false;
 
   // Whether to migrate an external database first. An embedded one always is.
   bool migrate = false;
@@ -80,6 +89,8 @@ class Server {
   struct Parts;
 
   explicit Server(const ServeOptions& options);
+
+  absl::Status LoadAccess(const ServeOptions& options);
 
   const absl::Duration drain_delay_;
   const absl::Duration drain_timeout_;

@@ -75,6 +75,9 @@ struct Metrics::Families {
   Family<Counter>& recognitions =
       AddCounter("userprofile_recognitions_total",
                  "Contacts answered, by what the user was recognized as.");
+  Family<Counter>& refused_callers = AddCounter(
+      "userprofile_refused_callers_total",
+      "Calls that were not let in, by the reason that they were told.");
   Family<Gauge>& ready =
       AddGauge("userprofile_ready",
                "Whether this process is ready to be sent requests.");
@@ -167,6 +170,10 @@ LaneMetrics& Metrics::Lane(absl::string_view lane) {
 
 void Metrics::CountRecognition(Recognition recognition) {
   recognitions_[static_cast<std::size_t>(recognition)]->Increment();
+}
+
+void Metrics::CountRefusedCaller(absl::string_view reason) {
+  families_->refused_callers.Add({{"reason", std::string(reason)}}).Increment();
 }
 
 void Metrics::SetReady(bool ready) { ready_->Set(ready ? 1 : 0); }

@@ -90,6 +90,9 @@ class Metrics {
   void CountRecognition(Recognition recognition);
   void SetReady(bool ready);
 
+  // A call was not let in, for this reason (a reason of ErrorInfo).
+  void CountRefusedCaller(absl::string_view reason);
+
   // Breaches of the schema contract that are there now: those that stop serving
   // because they could harm data, and those that only cost speed.
   void SetSchemaBreaches(std::size_t blocking, std::size_t advisory);

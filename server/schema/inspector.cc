@@ -60,7 +60,10 @@ constexpr postgres::Statement kInspectTable = {
     "  ) AS guard (name, keys)"
     "  WHERE name <> ALL ($4::text[]) AND (0 = ANY (keys) OR EXISTS ("
     "   SELECT FROM pg_attribute WHERE attrelid = c.oid"
-    "   AND attnum = ANY (keys) AND attname = ANY ($3::text[]))))"
+    "   AND attnum = ANY (keys) AND attname = ANY ($3::text[])))),"
+    " (SELECT format('%I.%I', n.nspname, h.relname) FROM pg_class AS h"
+    "  WHERE h.relnamespace = n.oid AND h.relname = 'userprofile_migrations'"
+    "  AND NOT has_table_privilege(r.oid, h.oid, 'SELECT'))"
     " FROM pg_roles AS r"
     " LEFT JOIN pg_class AS c ON c.oid = to_regclass($1)"
     " LEFT JOIN pg_namespace AS n ON n.oid = c.relnamespace"
@@ -464,6 +467,12 @@ class Inspection {
              "no USAGE",
              absl::StrCat("GRANT USAGE ON SCHEMA ", row.Text(0, 10), " TO ",
                           role)});
+    }
+    // It could serve; but it could not say what is pending.
+    if (!row.IsNull(0, 16)) {
+      Break({Severity::kAdvisory, Fault::kRightsMissing,
+             "rights on userprofile_migrations", "SELECT", "no SELECT",
+             absl::StrCat("GRANT SELECT ON ", row.Text(0, 16), " TO ", role)});
     }
 
     // A policy can hide a user, who would then look new.

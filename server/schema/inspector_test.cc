@@ -228,6 +228,17 @@ TEST(InspectorTest, LooksAtTheRightsOfAnotherRole) {
   }
   EXPECT_THAT(Objects(*inspect()), IsEmpty());
 
+  // It may serve without that.
+  database.Execute(
+      "CREATE TABLE elsewhere.userprofile_migrations (version integer, name "
+      "text, sha256 text, applied_at timestamptz)");
+  report = inspect();
+  EXPECT_THAT(Objects(*report),
+              ElementsAre("rights on userprofile_migrations"));
+  EXPECT_TRUE(report->ToStatus().ok());
+  ASSERT_TRUE(session->ExecuteScript(report->breaches[0].remedy).ok());
+  EXPECT_THAT(Objects(*inspect()), IsEmpty());
+
   // The owner still sees every row, the other one would not.
   database.Execute("ALTER TABLE elsewhere.users ENABLE ROW LEVEL SECURITY");
   EXPECT_THAT(Objects(InspectOrDie(*session)), IsEmpty());

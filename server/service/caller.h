@@ -19,8 +19,10 @@ enum class Role : std::uint8_t {
 class Roles {
  public:
   constexpr Roles(std::initializer_list<Role> roles) {
-    for (const Role role : roles) bits_ |= 1U << static_cast<unsigned>(role);
+    for (const Role role : roles) Add(role);
   }
+
+  constexpr void Add(Role role) { bits_ |= 1U << static_cast<unsigned>(role); }
 
   constexpr bool empty() const { return bits_ == 0; }
   constexpr bool Has(Role role) const { return HasAnyOf({role}); }
@@ -32,13 +34,16 @@ class Roles {
   unsigned bits_ = 0;
 };
 
+// "bot, reader".
+std::string NamesOf(Roles roles);
+
 // Who calls.
 struct Caller {
   // Unique among callers and fit for logs and metrics; "anonymous" for one that
   // is not known.
   std::string name;
 
-  Roles roles;
+  Roles roles = {};
 
   // Whether the caller gets phone numbers and real names.
   bool pii = false;

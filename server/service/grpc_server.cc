@@ -2,7 +2,6 @@
 
 #include <grpc/grpc.h>
 #include <grpc/support/log.h>
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 
 #include <utility>
 
@@ -34,7 +33,6 @@ void InitializeGrpcOnce() {
     if (!spdlog::should_log(spdlog::level::debug)) {
       gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
     }
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     // Debian's Abseil looks for deadlocks at every lock, those of gRPC
     // included, which slows every call down.
     absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
@@ -52,10 +50,6 @@ void Configure(const GrpcServerOptions& options, grpc::ServerBuilder& builder) {
   // gRPC would unpack a request of any size before anybody could look at it.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
-  // Only reflection is served by threads that wait; it needs no more.
-  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
-  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
-  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
 
   const std::pair<const char*, int> arguments[] = {
       // What every call would pay for, and nobody uses: statistics that are not
@@ -95,7 +89,10 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
   grpc::ServerBuilder builder;
   Configure(options, builder);
   int port = 0;
-  builder.AddListeningPort(options.address, grpc::InsecureServerCredentials(),
+  builder.AddListeningPort(options.address,
+                           options.credentials == nullptr
+                               ? grpc::InsecureServerCredentials()
+                               : options.credentials,
                            &port);
   for (grpc::Service* service : services) builder.RegisterService(service);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();

@@ -17,6 +17,9 @@ struct GrpcServerOptions {
   // "HOST:PORT" or "unix:PATH"; port 0 takes a free one.
   std::string address = "127.0.0.1:50051";
 
+  // How connections are encrypted; null for not at all.
+  std::shared_ptr<grpc::ServerCredentials> credentials = nullptr;
+
   // Larger requests are refused with RESOURCE_EXHAUSTED.
   int max_request_bytes = 64 * 1024;
 
@@ -39,8 +42,8 @@ struct GrpcServerOptions {
   absl::Duration min_client_ping_interval = absl::Seconds(5);
 };
 
-// A running gRPC server, which refuses compressed requests: the given services,
-// without TLS, and reflection. Thread-safe.
+// A running gRPC server: the given services, which answer by callbacks. Refuses
+// compressed requests. Thread-safe.
 class GrpcServer {
  public:
   // Starts to listen. The services must outlive the server.

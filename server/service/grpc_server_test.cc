@@ -47,7 +47,8 @@ class GrpcServerTest : public ::testing::Test {
   ScriptedStore store_;
   ops::Readiness readiness_;
   ops::Metrics metrics_;
-  UserProfileService service_{store_, readiness_, metrics_};
+  Access access_{metrics_};
+  UserProfileService service_{store_, readiness_, metrics_, access_};
   HealthService health_{readiness_};
 };
 
@@ -83,34 +84,6 @@ TEST_F(GrpcServerTest, RefusesAnAddressThatIsNotItsOwn) {
             absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(Start("no address").status().code(),
             absl::StatusCode::kFailedPrecondition);
-}
-
-TEST_F(GrpcServerTest, AnswersWhoAsksByReflection) {
-  const auto server = Start("127.0.0.1:0");
-  ASSERT_TRUE(server.ok());
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(20)));
-  // The request { list_services: "" }, and the answer as bytes, for Debian
-  // ships no header of the reflection service.
-  grpc::internal::RpcMethod method(
-      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-      grpc::internal::RpcMethod::BIDI_STREAMING);
-  const auto channel = Connect((*server)->address());
-  std::unique_ptr<grpc::ClientReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>>
-      stream(grpc::internal::ClientReaderWriterFactory<
-             grpc::ByteBuffer, grpc::ByteBuffer>::Create(channel.get(), method,
-                                                         &context));
-  const grpc::Slice list_services(std::string("\x3a\x00", 2));
-  ASSERT_TRUE(stream->Write(grpc::ByteBuffer(&list_services, 1)));
-  grpc::ByteBuffer answer;
-  ASSERT_TRUE(stream->Read(&answer));
-  grpc::Slice bytes;
-  ASSERT_TRUE(answer.DumpToSingleSlice(&bytes).ok());
-  const std::string text(bytes.begin(), bytes.end());
-  EXPECT_THAT(text, HasSubstr("userprofile.v1.UserProfileService"));
-  EXPECT_THAT(text, HasSubstr("grpc.health.v1.Health"));
-  stream->WritesDone();
-  EXPECT_TRUE(stream->Finish().ok());
 }
 
 TEST_F(GrpcServerTest, RefusesCompressedRequests) {

@@ -23,7 +23,8 @@ UnaryCallBase::UnaryCallBase(const Method& method,
       answer_(answer),
       start_(absl::Now()),
       deadline_(std::min(start_ + method.max_timeout,
-                         ToTime(context->raw_deadline()))) {
+                         ToTime(context->raw_deadline()))),
+      admission_(method.access.Admit(*context, method.permission, &caller_)) {
   method_.metrics.CountStarted();
 }
 

@@ -11,8 +11,11 @@
 #include "google/protobuf/arena.h"
 #include "google/protobuf/message.h"
 #include "server/ops/metrics.h"
+#include "server/service/access.h"
+#include "server/service/authorization.h"
 #include "server/service/caller.h"
 #include "server/service/failure_log.h"
+#include "server/service/personal_data.h"
 #include "server/store/profile_store.h"
 
 namespace userprofile::service {
@@ -25,6 +28,8 @@ struct Method {
   const char* name;
   ops::RpcMetrics& metrics;
   FailureLog& failures;
+  Access& access;
+  const Permission& permission;
   // What a caller's deadline is cut down to.
   absl::Duration max_timeout;
 };
@@ -37,8 +42,9 @@ class UnaryCallBase : public grpc::ServerUnaryReactor {
   // When the call must be answered, and whether its caller gave up.
   store::CallContext context() const;
 
-  // Who calls.
+  // Who calls, and whether they may.
   const Caller& caller() const { return *caller_; }
+  const absl::Status& admission() const { return admission_; }
 
  protected:
   UnaryCallBase(const Method& method, grpc::CallbackServerContext* context,
@@ -60,7 +66,8 @@ class UnaryCallBase : public grpc::ServerUnaryReactor {
   grpc::ByteBuffer* const answer_;
   const absl::Time start_;
   const absl::Time deadline_;
-  const std::shared_ptr<const Caller> caller_ = AnybodyTrusted();
+  std::shared_ptr<const Caller> caller_;
+  const absl::Status admission_;
   std::atomic<bool> cancelled_{false};
 };
 
@@ -78,9 +85,11 @@ class UnaryCall final : public UnaryCallBase {
   Request* request() { return request_; }
   Response* response() { return response_; }
 
-  // Answers with the response, or with an error. To be called once; the call
-  // and its messages may be gone before it returns.
+  // Answers with the response, without what the caller may not know, or with an
+  // error. To be called once; the call and its messages may be gone before it
+  // returns.
   void Answer(const absl::Status& status) {
+    if (status.ok() && !caller().pii) WithholdPersonalData(response_);
     UnaryCallBase::Answer(status, *response_);
   }
 

@@ -1,6 +1,7 @@
 #include "server/service/user_profile_service.h"
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/service/request_parser.h"
 #include "server/service/validation.h"
@@ -19,25 +20,31 @@ ops::Recognition RecognitionOf(const v1::UpsertUserResponse& response) {
 
 UserProfileService::UserProfileService(store::ProfileStore& store,
                                        const ops::Readiness& readiness,
-                                       ops::Metrics& metrics,
+                                       ops::Metrics& metrics, Access& access,
                                        absl::Duration max_timeout)
     : store_(store),
       readiness_(readiness),
       metrics_(metrics),
-      upsert_user_{"UpsertUser", metrics.Rpc("UpsertUser"), failures_,
-                   max_timeout},
-      get_profile_{"GetProfile", metrics.Rpc("GetProfile"), failures_,
-                   max_timeout},
-      complete_onboarding_{"CompleteOnboarding",
-                           metrics.Rpc("CompleteOnboarding"), failures_,
-                           max_timeout} {}
+      upsert_user_(MakeMethod("UpsertUser", access, max_timeout)),
+      get_profile_(MakeMethod("GetProfile", access, max_timeout)),
+      complete_onboarding_(
+          MakeMethod("CompleteOnboarding", access, max_timeout)) {}
 
-template <typename Request>
+Method UserProfileService::MakeMethod(const char* name, Access& access,
+                                      absl::Duration max_timeout) {
+  const Permission* const permission = FindPermission(absl::StrCat(
+      "/", v1::UserProfileService::service_full_name(), "/", name));
+  return {name,   metrics_.Rpc(name), failures_,
+          access, *permission,        max_timeout};
+}
+
+template <typename Call>
 absl::Status UserProfileService::Admit(const grpc::ByteBuffer& bytes,
-                                       Request* request) const {
+                                       Call* call) const {
+  USERPROFILE_RETURN_IF_ERROR(call->admission());
   NotUtf8 not_utf8;
-  USERPROFILE_RETURN_IF_ERROR(ParseRequest(bytes, request, &not_utf8));
-  USERPROFILE_RETURN_IF_ERROR(Validate(request, not_utf8));
+  USERPROFILE_RETURN_IF_ERROR(ParseRequest(bytes, call->request(), &not_utf8));
+  USERPROFILE_RETURN_IF_ERROR(Validate(call->request(), not_utf8));
   return readiness_.AdmitRequest();
 }
 
@@ -46,7 +53,7 @@ grpc::ServerUnaryReactor* UserProfileService::UpsertUser(
     grpc::ByteBuffer* answer) {
   auto* call = UnaryCall<v1::UpsertUserRequest, v1::UpsertUserResponse>::Start(
       upsert_user_, context, answer);
-  if (absl::Status status = Admit(*request, call->request()); !status.ok()) {
+  if (absl::Status status = Admit(*request, call); !status.ok()) {
     call->Answer(status);
     return call;
   }
@@ -66,7 +73,7 @@ grpc::ServerUnaryReactor* UserProfileService::GetProfile(
     grpc::ByteBuffer* answer) {
   auto* call = UnaryCall<v1::GetProfileRequest, v1::GetProfileResponse>::Start(
       get_profile_, context, answer);
-  if (absl::Status status = Admit(*request, call->request()); !status.ok()) {
+  if (absl::Status status = Admit(*request, call); !status.ok()) {
     call->Answer(status);
     return call;
   }
@@ -82,7 +89,7 @@ grpc::ServerUnaryReactor* UserProfileService::CompleteOnboarding(
       UnaryCall<v1::CompleteOnboardingRequest,
                 v1::CompleteOnboardingResponse>::Start(complete_onboarding_,
                                                        context, answer);
-  if (absl::Status status = Admit(*request, call->request()); !status.ok()) {
+  if (absl::Status status = Admit(*request, call); !status.ok()) {
     call->Answer(status);
     return call;
   }

@@ -6,6 +6,7 @@
 #include "absl/time/time.h"
 #include "server/ops/metrics.h"
 #include "server/ops/readiness.h"
+#include "server/service/access.h"
 #include "server/service/failure_log.h"
 #include "server/service/unary_call.h"
 #include "server/store/profile_store.h"
@@ -22,14 +23,16 @@ using RawUserProfileService =
             v1::UserProfileService::WithRawCallbackMethod_CompleteOnboarding<
                 v1::UserProfileService::Service>>>;
 
-// The API: checks each request, asks `readiness` whether it may be tried, and
-// leaves it to the store. Thread-safe; never blocks.
+// The API: lets each caller in or not, checks the request, asks `readiness`
+// whether it may be tried, and leaves it to the store. Thread-safe; never
+// blocks.
 class UserProfileService final : public RawUserProfileService {
  public:
   // All of them must outlive the service. A call whose deadline is further away
   // than `max_timeout`, or that has none, gets that time.
   UserProfileService(store::ProfileStore& store,
                      const ops::Readiness& readiness, ops::Metrics& metrics,
+                     Access& access,
                      absl::Duration max_timeout = absl::Seconds(10));
 
   grpc::ServerUnaryReactor* UpsertUser(grpc::CallbackServerContext* context,
@@ -43,8 +46,11 @@ class UserProfileService final : public RawUserProfileService {
       grpc::ByteBuffer* answer) override;
 
  private:
-  template <typename Request>
-  absl::Status Admit(const grpc::ByteBuffer& bytes, Request* request) const;
+  Method MakeMethod(const char* name, Access& access,
+                    absl::Duration max_timeout);
+
+  template <typename Call>
+  absl::Status Admit(const grpc::ByteBuffer& bytes, Call* call) const;
 
   store::ProfileStore& store_;
   const ops::Readiness& readiness_;

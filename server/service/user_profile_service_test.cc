@@ -69,7 +69,8 @@ class UserProfileServiceTest : public ::testing::Test {
   ScriptedStore store_;
   ops::Readiness readiness_;
   ops::Metrics metrics_;
-  UserProfileService service_{store_, readiness_, metrics_};
+  Access access_{metrics_};
+  UserProfileService service_{store_, readiness_, metrics_, access_};
   std::unique_ptr<GrpcServer> server_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::UserProfileService::Stub> stub_;

@@ -3,15 +3,33 @@
 
 #include <string>
 
+#include "absl/time/time.h"
 #include "tests/support/temp_dir.h"
 
 namespace userprofile::testing {
 
-// A new self-signed certificate for "localhost" and its key, in two PEM files,
-// good for an hour.
+class Certificate;
+
+// What a certificate says.
+struct CertificateContent {
+  // As in OpenSSL's configuration; empty for none.
+  std::string subject_alternative_names = "DNS:localhost";
+
+  // From now.
+  absl::Duration begins = -absl::Minutes(1);
+  absl::Duration ends = absl::Hours(1);
+
+  // Whether it may sign others.
+  bool authority = false;
+
+  // Who signs it; itself if null.
+  const Certificate* issuer = nullptr;
+};
+
+// A new certificate and its key, in two PEM files.
 class Certificate {
  public:
-  Certificate();
+  explicit Certificate(const CertificateContent& content = {});
 
   const std::string& certificate_file() const { return certificate_file_; }
   const std::string& key_file() const { return key_file_; }

@@ -1,0 +1,31 @@
+#ifndef USERPROFILE_SERVER_SERVICE_REFLECTION_SERVICE_H_
+#define USERPROFILE_SERVER_SERVICE_REFLECTION_SERVICE_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
+#include "server/service/access.h"
+
+namespace userprofile::service {
+
+// The standard reflection protocol, for those who may know what the server can
+// be asked. Knows the services of Permissions(), and every message that is
+// linked into the program. Thread-safe.
+class ReflectionService final
+    : public grpc::reflection::v1alpha::ServerReflection::CallbackService {
+ public:
+  // `access` must outlive the service.
+  explicit ReflectionService(Access& access);
+
+  grpc::ServerBidiReactor<grpc::reflection::v1alpha::ServerReflectionRequest,
+                          grpc::reflection::v1alpha::ServerReflectionResponse>*
+  ServerReflectionInfo(grpc::CallbackServerContext* context) override;
+
+ private:
+  Access& access_;
+  const Permission& permission_;
+};
+
+}  // namespace userprofile::service
+
+#endif  // USERPROFILE_SERVER_SERVICE_REFLECTION_SERVICE_H_

@@ -1,0 +1,206 @@
+#include "server/service/tls.h"
+
+#include <grpc/grpc.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
+#include <ctime>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/base/read_file.h"
+#include "server/base/status_macros.h"
+
+namespace userprofile::service {
+namespace {
+
+template <typename T, void (*kFree)(T*)>
+struct Freer {
+  void operator()(T* object) const { kFree(object); }
+};
+template <typename T, void (*kFree)(T*)>
+using Owned = std::unique_ptr<T, Freer<T, kFree>>;
+using Certificate = Owned<X509, X509_free>;
+using Key = Owned<EVP_PKEY, EVP_PKEY_free>;
+using Bio = Owned<BIO, BIO_free_all>;
+
+// Asks nobody at the terminal for a password.
+int NoPassword(char*, int, int, void*) { return 0; }
+
+Bio Open(const std::string& pem) {
+  return Bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+}
+
+absl::Time TimeOf(const ASN1_TIME* time) {
+  std::tm tm = {};
+  if (ASN1_TIME_to_tm(time, &tm) != 1) return absl::InfinitePast();
+  return absl::FromTM(tm, absl::UTCTimeZone());
+}
+
+template <typename... Texts>
+absl::Status Refuse(const Texts&... texts) {
+  ERR_clear_error();
+  return absl::InvalidArgumentError(absl::StrCat(texts...));
+}
+
+// The first certificate of a file, if all that are in it can be read.
+absl::StatusOr<Certificate> FirstCertificate(const std::string& path,
+                                             const std::string& pem) {
+  ERR_clear_error();
+  const Bio bio = Open(pem);
+  Certificate first;
+  while (Certificate next{
+      PEM_read_bio_X509(bio.get(), nullptr, NoPassword, nullptr)}) {
+    if (first == nullptr) first = std::move(next);
+  }
+  if (first == nullptr ||
+      ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
+    return Refuse(path,
+                  " holds no certificate in PEM form, or one that is "
+                  "damaged");
+  }
+  ERR_clear_error();
+  return first;
+}
+
+// A port with credentials of gRPC's core, which can fetch a certificate anew;
+// those of its C++ API can't, or not without losing the old one to a bad one.
+class CoreCredentials final : public grpc::ServerCredentials {
+ public:
+  explicit CoreCredentials(grpc_server_credentials* credentials)
+      : credentials_(credentials) {}
+  ~CoreCredentials() override { grpc_server_credentials_release(credentials_); }
+
+  void SetAuthMetadataProcessor(
+      const std::shared_ptr<grpc::AuthMetadataProcessor>&) override {}
+
+ private:
+  int AddPortToServer(const std::string& address,
+                      grpc_server* server) override {
+    return grpc_server_add_http2_port(server, address.c_str(), credentials_);
+  }
+
+  grpc_server_credentials* const credentials_;
+};
+
+}  // namespace
+
+bool TlsFiles::empty() const { return certificate.empty() && key.empty(); }
+
+absl::Status TlsFiles::Validate() const {
+  if (certificate.empty() != key.empty()) {
+    return absl::InvalidArgumentError(
+        "--tls-cert and --tls-key are given together");
+  }
+  if (empty() && !client_ca.empty()) {
+    return absl::InvalidArgumentError(
+        "--tls-client-ca needs --tls-cert and --tls-key");
+  }
+  if (client_ca.empty() && client_certificate_required) {
+    return absl::InvalidArgumentError(
+        "--tls-require-client-cert needs --tls-client-ca");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Tls::Content> Tls::Read(const TlsFiles& files) {
+  Content content;
+  USERPROFILE_ASSIGN_OR_RETURN(content.certificate,
+                               base::ReadFile(files.certificate));
+  USERPROFILE_ASSIGN_OR_RETURN(content.key, base::ReadFile(files.key));
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const Certificate certificate,
+      FirstCertificate(files.certificate, content.certificate));
+  const Key key(PEM_read_bio_PrivateKey(Open(content.key).get(), nullptr,
+                                        NoPassword, nullptr));
+  if (key == nullptr) {
+    return Refuse(files.key,
+                  " holds no private key in PEM form, or one with a password");
+  }
+  if (X509_check_private_key(certificate.get(), key.get()) != 1) {
+    return Refuse("the key in ", files.key,
+                  " is not that of the certificate in ", files.certificate);
+  }
+  content.expires = TimeOf(X509_get0_notAfter(certificate.get()));
+  const absl::Time begins = TimeOf(X509_get0_notBefore(certificate.get()));
+  if (const absl::Time now = absl::Now();
+      now < begins || now > content.expires) {
+    return Refuse(
+        "the certificate in ", files.certificate, " holds from ",
+        absl::FormatTime(absl::RFC3339_sec, begins, absl::UTCTimeZone()),
+        " to ",
+        absl::FormatTime(absl::RFC3339_sec, content.expires,
+                         absl::UTCTimeZone()),
+        ", not now");
+  }
+  if (!files.client_ca.empty()) {
+    USERPROFILE_ASSIGN_OR_RETURN(content.client_ca,
+                                 base::ReadFile(files.client_ca));
+    USERPROFILE_RETURN_IF_ERROR(
+        FirstCertificate(files.client_ca, content.client_ca).status());
+  }
+  return content;
+}
+
+Tls::Tls(TlsFiles files, Content content)
+    : files_(std::move(files)), content_(std::move(content)) {}
+
+absl::StatusOr<std::unique_ptr<Tls>> Tls::Load(TlsFiles files) {
+  USERPROFILE_RETURN_IF_ERROR(files.Validate());
+  USERPROFILE_ASSIGN_OR_RETURN(Content content, Read(files));
+  return std::unique_ptr<Tls>(new Tls(std::move(files), std::move(content)));
+}
+
+absl::StatusOr<bool> Tls::Reload() {
+  USERPROFILE_ASSIGN_OR_RETURN(Content content, Read(files_));
+  base::MutexLock lock(mutex_);
+  if (content.certificate == content_.certificate &&
+      content.key == content_.key && content.client_ca == content_.client_ca) {
+    return false;
+  }
+  content_ = std::move(content);
+  fetched_ = false;
+  return true;
+}
+
+absl::Time Tls::expires() const {
+  base::MutexLock lock(mutex_);
+  return content_.expires;
+}
+
+grpc_ssl_certificate_config_reload_status Tls::Fetch(
+    void* tls, grpc_ssl_server_certificate_config** config) {
+  auto* const self = static_cast<Tls*>(tls);
+  base::MutexLock lock(self->mutex_);
+  if (self->fetched_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
+  const Content& content = self->content_;
+  const grpc_ssl_pem_key_cert_pair pair = {content.key.c_str(),
+                                           content.certificate.c_str()};
+  // gRPC insists on some authority, also where no certificate is asked for.
+  const std::string& client_ca =
+      content.client_ca.empty() ? content.certificate : content.client_ca;
+  *config =
+      grpc_ssl_server_certificate_config_create(client_ca.c_str(), &pair, 1);
+  self->fetched_ = true;
+  return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
+}
+
+std::shared_ptr<grpc::ServerCredentials> Tls::ServerCredentials() {
+  const grpc_ssl_client_certificate_request_type request =
+      files_.client_ca.empty() ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
+      : files_.client_certificate_required
+          ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+          : GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY;
+  {
+    base::MutexLock lock(mutex_);
+    fetched_ = false;
+  }
+  return std::make_shared<CoreCredentials>(
+      grpc_ssl_server_credentials_create_with_options(
+          grpc_ssl_server_credentials_create_options_using_config_fetcher(
+              request, Fetch, this)));
+}
+
+}  // namespace userprofile::service
