@@ -159,6 +159,10 @@ void AddServeFlags(CLI::App* app, ServeCommand& command) {
                "Most requests in one statement; 1 turns batching off");
   ops::AddFlag(app, "--max-in-flight", serve.max_in_flight,
                "Most requests of a kind held; more are refused");
+  ops::AddFlag(app, "--max-in-flight-bytes", serve.max_in_flight_bytes,
+               "Most bytes of requests held; more are refused");
+  ops::AddFlag(app, "--max-rate", serve.max_rate,
+               "Most calls of one caller a second; 0 for any number");
   ops::AddFlag(app, "--max-request-bytes", serve.max_request_bytes,
                "Largest request");
   ops::AddFlag(
@@ -188,7 +192,14 @@ void AddServeFlags(CLI::App* app, ServeCommand& command) {
   ops::AddLoggingFlags(app, command.logging);
 }
 
-// As a configuration file that would have the same effect, or as JSON.
+// A string as CLI11 reads it in TOML, where it knows no escapes.
+std::string Quoted(const std::string& value) {
+  const char quote = value.find('"') == std::string::npos ? '"' : '\'';
+  return quote + value + quote;
+}
+
+// As a configuration file that would have the same effect, defaults in
+// comments; or as JSON.
 void PrintSettings(const ops::CommandLine& command_line, const CLI::App& app,
                    const ServeCommand& command, bool json) {
   nlohmann::ordered_json settings;
@@ -200,8 +211,9 @@ void PrintSettings(const ops::CommandLine& command_line, const CLI::App& app,
     settings[setting.key] = {{"value", setting.value},
                              {"source", setting.source}};
     if (json) continue;
-    std::cout << setting.key << " = " << nlohmann::json(setting.value) << "  # "
-              << setting.source << "\n";
+    std::cout << (setting.source == "default" ? "# " : "") << setting.key
+              << " = " << Quoted(setting.value) << "  # " << setting.source
+              << "\n";
   }
   if (json) std::cout << settings.dump(2) << "\n";
   for (const std::string& variable : command_line.UnknownVariables()) {

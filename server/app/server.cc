@@ -55,6 +55,11 @@ absl::Status ServeOptions::Validate() const {
       Positive("--max-batch", static_cast<std::int64_t>(max_batch)));
   USERPROFILE_RETURN_IF_ERROR(
       Positive("--max-in-flight", static_cast<std::int64_t>(max_in_flight)));
+  USERPROFILE_RETURN_IF_ERROR(Positive(
+      "--max-in-flight-bytes", static_cast<std::int64_t>(max_in_flight_bytes)));
+  if (max_rate < 0) {
+    return absl::InvalidArgumentError("--max-rate must be 0 (none) or more");
+  }
   USERPROFILE_RETURN_IF_ERROR(
       Positive("--max-request-bytes", max_request_bytes));
   USERPROFILE_RETURN_IF_ERROR(
@@ -160,7 +165,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
 
   parts.service = std::make_unique<service::UserProfileService>(
       *parts.store, parts.readiness, parts.metrics, *parts.access,
-      options.max_timeout);
+      options.max_timeout,
+      service::CallLimitOptions{options.max_in_flight_bytes, options.max_rate});
   parts.health = std::make_unique<service::HealthService>(parts.readiness);
   parts.reflection =
       std::make_unique<service::ReflectionService>(*parts.access);

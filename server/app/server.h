@@ -2,6 +2,7 @@
 #define USERPROFILE_SERVER_APP_SERVER_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -41,6 +42,10 @@ struct ServeOptions {
   int read_connections = 2;
   int upsert_connections = 2;
   int onboarding_connections = 1;
+
+  // See service::CallLimitOptions.
+  std::size_t max_in_flight_bytes = std::size_t{64} << 20;
+  std::int64_t max_rate = 0;
 
   // See service::GrpcServerOptions.
   int max_request_bytes = 64 * 1024;

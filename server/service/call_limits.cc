@@ -33,7 +33,8 @@ absl::Status CallLimits::Admit(const grpc::CallbackServerContext& context,
                                Bytes* held) {
   if (rate_) {
     const absl::Duration wait =
-        rate_->Take(caller.identified() ? caller.name : PeerOf(context.peer()));
+        rate_->Take(&caller == AnybodyTrusted().get() ? PeerOf(context.peer())
+                                                      : caller.name);
     if (wait > absl::ZeroDuration()) return RateLimited(wait);
   }
   Bytes bytes;

@@ -21,10 +21,12 @@ ops::Recognition RecognitionOf(const v1::UpsertUserResponse& response) {
 UserProfileService::UserProfileService(store::ProfileStore& store,
                                        const ops::Readiness& readiness,
                                        ops::Metrics& metrics, Access& access,
-                                       absl::Duration max_timeout)
+                                       absl::Duration max_timeout,
+                                       const CallLimitOptions& limits)
     : store_(store),
       readiness_(readiness),
       metrics_(metrics),
+      limits_(limits),
       upsert_user_(MakeMethod("UpsertUser", access, max_timeout)),
       get_profile_(MakeMethod("GetProfile", access, max_timeout)),
       complete_onboarding_(
@@ -39,9 +41,12 @@ Method UserProfileService::MakeMethod(const char* name, Access& access,
 }
 
 template <typename Call>
-absl::Status UserProfileService::Admit(const grpc::ByteBuffer& bytes,
-                                       Call* call) const {
+absl::Status UserProfileService::Admit(
+    const grpc::CallbackServerContext& context, const grpc::ByteBuffer& bytes,
+    Call* call) {
   USERPROFILE_RETURN_IF_ERROR(call->admission());
+  USERPROFILE_RETURN_IF_ERROR(
+      limits_.Admit(context, call->caller(), bytes.Length(), call->bytes()));
   NotUtf8 not_utf8;
   USERPROFILE_RETURN_IF_ERROR(ParseRequest(bytes, call->request(), &not_utf8));
   USERPROFILE_RETURN_IF_ERROR(Validate(call->request(), not_utf8));
@@ -53,7 +58,7 @@ grpc::ServerUnaryReactor* UserProfileService::UpsertUser(
     grpc::ByteBuffer* answer) {
   auto* call = UnaryCall<v1::UpsertUserRequest, v1::UpsertUserResponse>::Start(
       upsert_user_, context, answer);
-  if (absl::Status status = Admit(*request, call); !status.ok()) {
+  if (absl::Status status = Admit(*context, *request, call); !status.ok()) {
     call->Answer(status);
     return call;
   }
@@ -73,7 +78,7 @@ grpc::ServerUnaryReactor* UserProfileService::GetProfile(
     grpc::ByteBuffer* answer) {
   auto* call = UnaryCall<v1::GetProfileRequest, v1::GetProfileResponse>::Start(
       get_profile_, context, answer);
-  if (absl::Status status = Admit(*request, call); !status.ok()) {
+  if (absl::Status status = Admit(*context, *request, call); !status.ok()) {
     call->Answer(status);
     return call;
   }
@@ -89,7 +94,7 @@ grpc::ServerUnaryReactor* UserProfileService::CompleteOnboarding(
       UnaryCall<v1::CompleteOnboardingRequest,
                 v1::CompleteOnboardingResponse>::Start(complete_onboarding_,
                                                        context, answer);
-  if (absl::Status status = Admit(*request, call); !status.ok()) {
+  if (absl::Status status = Admit(*context, *request, call); !status.ok()) {
     call->Answer(status);
     return call;
   }

@@ -7,6 +7,7 @@
 #include "server/ops/metrics.h"
 #include "server/ops/readiness.h"
 #include "server/service/access.h"
+#include "server/service/call_limits.h"
 #include "server/service/failure_log.h"
 #include "server/service/unary_call.h"
 #include "server/store/profile_store.h"
@@ -33,7 +34,8 @@ class UserProfileService final : public RawUserProfileService {
   UserProfileService(store::ProfileStore& store,
                      const ops::Readiness& readiness, ops::Metrics& metrics,
                      Access& access,
-                     absl::Duration max_timeout = absl::Seconds(10));
+                     absl::Duration max_timeout = absl::Seconds(10),
+                     const CallLimitOptions& limits = {});
 
   grpc::ServerUnaryReactor* UpsertUser(grpc::CallbackServerContext* context,
                                        const grpc::ByteBuffer* request,
@@ -50,11 +52,13 @@ class UserProfileService final : public RawUserProfileService {
                     absl::Duration max_timeout);
 
   template <typename Call>
-  absl::Status Admit(const grpc::ByteBuffer& bytes, Call* call) const;
+  absl::Status Admit(const grpc::CallbackServerContext& context,
+                     const grpc::ByteBuffer& bytes, Call* call);
 
   store::ProfileStore& store_;
   const ops::Readiness& readiness_;
   ops::Metrics& metrics_;
+  CallLimits limits_;
   FailureLog failures_;
   const Method upsert_user_;
   const Method get_profile_;

@@ -15,6 +15,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -351,10 +352,12 @@ class HostileInputTest : public ::testing::Test {
   void Send(const std::string& bytes) const {
     const int fd = Connect();
     std::size_t sent = 0;
+    bool finished = false;
     bool open = true;
     char answer[65536];
     while (open) {
       const bool sending = sent < bytes.size();
+      if (!sending && !std::exchange(finished, true)) shutdown(fd, SHUT_WR);
       pollfd ready = {fd, static_cast<short>(POLLIN | (sending ? POLLOUT : 0)),
                       0};
       if (poll(&ready, 1, 60000) <= 0) {
@@ -369,7 +372,6 @@ class HostileInputTest : public ::testing::Test {
                    ? bytes.size()
                    : sent + static_cast<std::size_t>(std::max<ssize_t>(n, 0));
       }
-      if (sending && sent == bytes.size()) shutdown(fd, SHUT_WR);
       if ((ready.revents & (POLLIN | POLLHUP)) != 0) {
         open = recv(fd, answer, sizeof(answer), MSG_DONTWAIT) > 0 ||
                errno == EAGAIN;
