@@ -5,17 +5,17 @@
 
 #include "server/base/error_info.h"
 #include "server/service/attempt_limiter.h"
-#include "server/store/errors.h"
 
 namespace userprofile::service {
 namespace {
 
-absl::Status RateLimited(absl::Duration wait) {
+// Long enough for some of the bytes to go.
+constexpr absl::Duration kRetryDelay = absl::Milliseconds(100);
+
+absl::Status Refusal(const char* message, const char* reason,
+                     absl::Duration wait) {
   return base::WithRetryDelay(
-      base::MakeError(absl::StatusCode::kResourceExhausted,
-                      "this caller makes more calls a second than the server "
-                      "allows; try again a little later",
-                      "RATE_LIMITED"),
+      base::MakeError(absl::StatusCode::kResourceExhausted, message, reason),
       std::max(wait, absl::Milliseconds(1)));
 }
 
@@ -35,13 +35,20 @@ absl::Status CallLimits::Admit(const grpc::CallbackServerContext& context,
     const absl::Duration wait =
         rate_->Take(&caller == AnybodyTrusted().get() ? PeerOf(context.peer())
                                                       : caller.name);
-    if (wait > absl::ZeroDuration()) return RateLimited(wait);
+    if (wait > absl::ZeroDuration()) {
+      return Refusal(
+          "this caller makes more calls a second than the server allows; try "
+          "again a little later",
+          "RATE_LIMITED", wait);
+    }
   }
   Bytes bytes;
   bytes.in_flight_ = &in_flight_bytes_;
   bytes.size_ = size;
   if ((in_flight_bytes_ += size) > max_in_flight_bytes_) {
-    return store::Overloaded();
+    return Refusal(
+        "too many bytes of requests are in flight; try again a little later",
+        "OVERLOADED", kRetryDelay);
   }
   *held = std::move(bytes);
   return absl::OkStatus();

@@ -60,6 +60,7 @@ TEST_F(OutageTest, NoCallFailsWhenTheDatabaseIsKilled) {
 TEST_F(OutageTest,
        AFrozenDatabaseKeepsItNeitherFromServingLaterNorFromStopping) {
   server_.StartReady();
+  StoreUsers(*server_.NewStub(), kUsers);
   const auto load = StartLoad(server_, 8, kUsers);
   const auto freeze = [&] {
     std::vector<pid_t> frozen;
