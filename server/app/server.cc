@@ -197,8 +197,13 @@ absl::Status Server::LoadAccess(const ServeOptions& options) {
   std::vector<ops::Reloadable> reloadables;
   if (!options.tls.empty()) {
     USERPROFILE_ASSIGN_OR_RETURN(parts.tls, service::Tls::Load(options.tls));
-    reloadables.push_back({"the TLS certificate",
-                           [tls = parts.tls.get()] { return tls->Reload(); }});
+    parts.metrics.SetCertificateExpiry(parts.tls->expires());
+    reloadables.push_back({"the TLS certificate", [&parts] {
+                             auto changed = parts.tls->Reload();
+                             parts.metrics.SetCertificateExpiry(
+                                 parts.tls->expires());
+                             return changed;
+                           }});
   }
   if (options.callers_file.empty()) {
     parts.access = std::make_unique<service::Access>(parts.metrics);

@@ -78,6 +78,9 @@ struct Metrics::Families {
   Family<Counter>& refused_callers = AddCounter(
       "userprofile_refused_callers_total",
       "Calls that were not let in, by the reason that they were told.");
+  Family<Gauge>& certificate_expiry =
+      AddGauge("userprofile_tls_certificate_expiry_timestamp_seconds",
+               "Until when the server's certificate holds; 0 without TLS.");
   Family<Gauge>& ready =
       AddGauge("userprofile_ready",
                "Whether this process is ready to be sent requests.");
@@ -130,6 +133,13 @@ Metrics::Metrics(absl::string_view version)
     recognitions_[i] =
         &families_->recognitions.Add({{"outcome", kOutcomes[i]}});
   }
+  families_->certificate_expiry.Add({});
+  // A counter that appears with its first event has no rate of it.
+  for (const char* reason :
+       {"CREDENTIALS_MISSING", "UNKNOWN_TOKEN", "UNKNOWN_CERTIFICATE",
+        "ROLE_MISSING", "TOO_MANY_ATTEMPTS"}) {
+    families_->refused_callers.Add({{"reason", reason}});
+  }
   families_->build_info.Add({{"version", std::string(version)}}).Set(1);
 }
 
@@ -170,6 +180,11 @@ LaneMetrics& Metrics::Lane(absl::string_view lane) {
 
 void Metrics::CountRecognition(Recognition recognition) {
   recognitions_[static_cast<std::size_t>(recognition)]->Increment();
+}
+
+void Metrics::SetCertificateExpiry(absl::Time expires) {
+  families_->certificate_expiry.Add({}).Set(
+      static_cast<double>(absl::ToUnixSeconds(expires)));
 }
 
 void Metrics::CountRefusedCaller(absl::string_view reason) {

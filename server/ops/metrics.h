@@ -90,6 +90,9 @@ class Metrics {
   void CountRecognition(Recognition recognition);
   void SetReady(bool ready);
 
+  // Until when the server's certificate holds.
+  void SetCertificateExpiry(absl::Time expires);
+
   // A call was not let in, for this reason (a reason of ErrorInfo).
   void CountRefusedCaller(absl::string_view reason);
 

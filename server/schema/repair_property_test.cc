@@ -170,7 +170,7 @@ RandomDamage DamageKey(Chance& chance) {
   const char* const sql[] = {
       "",
       "INSERT INTO users (row_id, user_id) VALUES (99, 3)",
-      "ALTER TABLE users ADD PRIMARY KEY (user_id, created_at)",
+      "ALTER TABLE users ADD PRIMARY KEY (user_id, row_id)",
       "ALTER TABLE users ADD PRIMARY KEY (user_id) DEFERRABLE",
       "ALTER TABLE users ADD UNIQUE (user_id)",
       "CREATE TABLE users_pkey ()",
@@ -440,9 +440,10 @@ void RunCase(std::uint64_t seed, const testing::TestDatabase& database) {
   }
 }
 
+// The same damages in each run, so that a failure is its change's. To look for
+// more: USERPROFILE_TEST_SEED=$RANDOM$RANDOM USERPROFILE_TEST_CASES=10000.
 TEST(RepairPropertyTest, MendsRandomDamageOrSaysWhyNotAndLosesNothing) {
-  const std::uint64_t seed =
-      NumberFrom("USERPROFILE_TEST_SEED", std::random_device()());
+  const std::uint64_t seed = NumberFrom("USERPROFILE_TEST_SEED", 1);
   const std::uint64_t cases = NumberFrom("USERPROFILE_TEST_CASES", 300);
   std::cout << "USERPROFILE_TEST_SEED=" << seed << std::endl;
   spdlog::set_level(spdlog::level::warn);

@@ -1,11 +1,13 @@
 #include "server/store/complete_onboarding.h"
 
+#include <array>
+#include <cstddef>
 #include <string>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-#include "absl/types/optional.h"
 #include "server/base/status_macros.h"
+#include "server/postgres/array_literal.h"
 #include "server/store/errors.h"
 #include "server/store/profile_rows.h"
 #include "server/store/statements.h"
@@ -17,9 +19,31 @@ namespace {
 // can have another one beside that of the schema contract.
 constexpr char kNicknameIndex[] = "nickname";
 
-absl::optional<std::string> NullIfEmpty(const std::string& answer) {
-  if (answer.empty()) return absl::nullopt;
-  return answer;
+// The columns of kCompleteOnboarding behind those of a profile.
+constexpr std::size_t kCompletedNow = kProfileColumns;
+
+void AppendAnswer(const std::string& answer, postgres::ArrayLiteral& answers) {
+  if (answer.empty()) {
+    answers.AppendNull();
+  } else {
+    answers.AppendText(answer);
+  }
+}
+
+// From the user's row, as it is now.
+void Finish(const postgres::Rows& rows, std::size_t row,
+            CompleteOnboardingOperation& operation) {
+  v1::Profile* profile = operation.response->mutable_profile();
+  ReadProfile(rows, row, profile);
+  if (rows.Bool(row, kCompletedNow)) return;
+  if (!profile->onboarding_completed()) {
+    operation.result = RowRejected();  // by a foreign trigger or rule
+    return;
+  }
+  operation.response->set_already_completed(true);
+  if (!HoldsAnswers(*profile, operation.request.answers())) {
+    operation.result = AlreadyOnboarded(profile->user_id());
+  }
 }
 
 }  // namespace
@@ -41,54 +65,50 @@ CompleteOnboardingExecutor::CompleteOnboardingExecutor(
     postgres::SessionFactory connect, base::Clock clock)
     : SessionExecutor(std::move(connect)), clock_(std::move(clock)) {}
 
-absl::Status CompleteOnboardingExecutor::Execute(
-    absl::Span<Operation* const> batch) {
-  for (Operation* operation : batch) {
-    USERPROFILE_RETURN_IF_ERROR(
-        ExecuteOne(static_cast<CompleteOnboardingOperation&>(*operation)));
-  }
-  return absl::OkStatus();
+bool CompleteOnboardingExecutor::Admit(const Operation& operation) {
+  return users_
+      .insert(static_cast<const CompleteOnboardingOperation&>(operation)
+                  .request.user_id())
+      .second;
 }
 
-absl::Status CompleteOnboardingExecutor::ExecuteOne(
-    CompleteOnboardingOperation& operation) {
-  const std::int64_t user_id = operation.request.user_id();
-  const v1::OnboardingAnswers& answers = operation.request.answers();
-  const absl::StatusOr<postgres::Rows> written = Query(
-      kCompleteOnboarding,
-      {absl::StrCat(user_id), NullIfEmpty(answers.real_name()),
-       NullIfEmpty(answers.nickname()), NullIfEmpty(answers.study_track()),
-       NullIfEmpty(answers.grade_band()), NullIfEmpty(answers.grade_year()),
-       NullIfEmpty(answers.phone()), SqlTime(clock_())});
-  if (absl::IsAlreadyExists(written.status()) &&
-      absl::StrContains(written.status().message(), kNicknameIndex)) {
-    operation.result = NicknameTaken();
-    return absl::OkStatus();
+absl::Status CompleteOnboardingExecutor::Execute(
+    absl::Span<Operation* const> batch) {
+  postgres::ArrayLiteral ids;
+  std::array<postgres::ArrayLiteral, 6> answers;
+  absl::flat_hash_map<std::int64_t, CompleteOnboardingOperation*> open;
+  for (Operation* each : batch) {
+    auto& operation = static_cast<CompleteOnboardingOperation&>(*each);
+    const v1::OnboardingAnswers& given = operation.request.answers();
+    ids.AppendInt64(operation.request.user_id());
+    AppendAnswer(given.real_name(), answers[0]);
+    AppendAnswer(given.nickname(), answers[1]);
+    AppendAnswer(given.study_track(), answers[2]);
+    AppendAnswer(given.grade_band(), answers[3]);
+    AppendAnswer(given.grade_year(), answers[4]);
+    AppendAnswer(given.phone(), answers[5]);
+    open.emplace(operation.request.user_id(), &operation);
   }
-  USERPROFILE_RETURN_IF_ERROR(written.status());
-  v1::Profile* profile = operation.response->mutable_profile();
-  if (!written->empty()) {
-    ReadProfile(*written, 0, profile);
-    return absl::OkStatus();
-  }
+  postgres::Parameters parameters = {ids.Finish()};
+  for (auto& literal : answers) parameters.push_back(literal.Finish());
+  parameters.push_back(SqlTime(clock_()));
 
-  // Unknown, or completed before. A statement of its own, for the first one's
-  // snapshot may be older than the completion that it waited for.
-  USERPROFILE_ASSIGN_OR_RETURN(
-      const postgres::Rows stored,
-      Query(kGetProfiles, {absl::StrCat("{", user_id, "}")}));
-  if (stored.empty()) {
-    operation.result = UserNotFound(user_id);
+  const absl::StatusOr<postgres::Rows> rows =
+      Query(kCompleteOnboarding, parameters);
+  if (batch.size() == 1 && absl::IsAlreadyExists(rows.status()) &&
+      absl::StrContains(rows.status().message(), kNicknameIndex)) {
+    batch[0]->result = NicknameTaken();
     return absl::OkStatus();
   }
-  ReadProfile(stored, 0, profile);
-  if (!profile->onboarding_completed()) {
-    profile->Clear();
-    return absl::AbortedError("the user came between two statements");
+  USERPROFILE_RETURN_IF_ERROR(rows.status());
+  for (std::size_t row = 0; row < rows->size(); ++row) {
+    const auto found = open.find(UserId(*rows, row));
+    if (found == open.end()) continue;
+    Finish(*rows, row, *found->second);
+    open.erase(found);
   }
-  operation.response->set_already_completed(true);
-  if (!HoldsAnswers(*profile, answers)) {
-    operation.result = AlreadyOnboarded(user_id);
+  for (const auto& [user_id, operation] : open) {
+    operation->result = UserNotFound(user_id);
   }
   return absl::OkStatus();
 }

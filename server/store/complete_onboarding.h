@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "server/base/clock.h"
 #include "server/store/session_executor.h"
 
@@ -27,21 +28,20 @@ struct CompleteOnboardingOperation final : Operation {
   v1::CompleteOnboardingResponse* const response;
 };
 
-// Carries out one operation at a time: it can fail on another user's nickname,
-// and happens once in a user's life, so batching has nothing to give.
+// Carries out a batch as one statement, with one operation per user. A nickname
+// that is taken fails the statement: the lane finds whose it is.
 class CompleteOnboardingExecutor final : public SessionExecutor {
  public:
   CompleteOnboardingExecutor(postgres::SessionFactory connect,
                              base::Clock clock);
 
-  void BeginBatch() override {}
-  bool Admit(const Operation& operation) override { return true; }
+  void BeginBatch() override { users_.clear(); }
+  bool Admit(const Operation& operation) override;
   absl::Status Execute(absl::Span<Operation* const> batch) override;
 
  private:
-  absl::Status ExecuteOne(CompleteOnboardingOperation& operation);
-
   const base::Clock clock_;
+  absl::flat_hash_set<std::int64_t> users_;  // of the batch under collection
 };
 
 }  // namespace userprofile::store

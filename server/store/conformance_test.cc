@@ -380,6 +380,57 @@ TEST_P(ProfileStoreTest, CompletesOneOfManyConcurrentOnboardings) {
   EXPECT_EQ(refused, 8);
 }
 
+TEST_P(ProfileStoreTest, GivesEachOfManyOnboardingsItsOwnAnswer) {
+  constexpr std::int64_t kUsers = 40;
+  for (std::int64_t user = 1; user <= kUsers; ++user) {
+    ASSERT_TRUE(store_.Upsert(Contact(user)).ok());
+  }
+  ASSERT_TRUE(store_.Complete(Answers(1, "ada")).ok());
+  ASSERT_TRUE(store_.Complete(Answers(2, "grace")).ok());
+  std::vector<v1::CompleteOnboardingRequest> requests = {
+      Answers(1, "ada"),             // again
+      Answers(2, "other"),           // completed with other answers
+      Answers(3, "ada"),             // user 1's
+      Answers(kUsers + 1, "nobody")  // unknown
+  };
+  for (std::int64_t user = 4; user <= kUsers; ++user) {
+    requests.push_back(Answers(user, absl::StrCat("nick", user)));
+  }
+  std::vector<std::string> outcomes;
+  for (const auto& response : store_.CompleteAll(requests)) {
+    outcomes.push_back(!response.ok() ? base::ErrorReason(response.status())
+                       : response->already_completed() ? "again"
+                                                       : "completed");
+  }
+  std::vector<std::string> expected = {"again", "ALREADY_ONBOARDED",
+                                       "NICKNAME_TAKEN", "USER_NOT_FOUND"};
+  expected.resize(requests.size(), "completed");
+  EXPECT_EQ(outcomes, expected);
+  for (std::int64_t user = 4; user <= kUsers; ++user) {
+    const v1::Profile profile = store_.Get(user)->profile();
+    EXPECT_EQ(profile.nickname(), absl::StrCat("nick", user));
+    EXPECT_EQ(profile.revision(), 2);
+  }
+  EXPECT_FALSE(store_.Get(3)->profile().onboarding_completed());
+}
+
+TEST_P(ProfileStoreTest, GivesANicknameToOneOfManyWhoWantIt) {
+  std::vector<v1::CompleteOnboardingRequest> requests;
+  for (std::int64_t user = 1; user <= 16; ++user) {
+    ASSERT_TRUE(store_.Upsert(Contact(user)).ok());
+    requests.push_back(Answers(user, "ada"));
+  }
+  int completed = 0;
+  for (const auto& response : store_.CompleteAll(requests)) {
+    if (response.ok()) {
+      ++completed;
+    } else {
+      EXPECT_EQ(base::ErrorReason(response.status()), "NICKNAME_TAKEN");
+    }
+  }
+  EXPECT_EQ(completed, 1);
+}
+
 TEST_P(ProfileStoreTest, DoesNothingForACallerWhoseDeadlinePassed) {
   CallContext context;
   context.deadline = kNow;

@@ -26,7 +26,6 @@ Lane::Options LaneOptions(const PostgresStoreOptions& options, const char* name,
 Lane::Options OnboardingLaneOptions(const PostgresStoreOptions& options) {
   Lane::Options lane =
       LaneOptions(options, "complete_onboarding", options.onboarding_workers);
-  lane.max_batch = 1;
   lane.idempotent = false;
   return lane;
 }

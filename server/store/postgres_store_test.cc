@@ -4,7 +4,6 @@
 #include "server/store/postgres_store.h"
 
 #include <algorithm>
-#include <atomic>
 #include <memory>
 #include <random>
 #include <set>
@@ -68,6 +67,38 @@ class PostgresStoreTest : public ::testing::Test {
     return request;
   }
 
+  // Lets PostgreSQL find deadlocks before a wait for a lock is over.
+  void FindDeadlocks() {
+    database_.Execute(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = "
+        "10', current_database()); END $$");
+  }
+
+  // Since the test began. Ends the store and waits for the end of its sessions,
+  // which tell what they counted.
+  std::int64_t CountDeadlocks() {
+    store_.reset();
+    impl_.reset();
+    AwaitSessions("", 0);
+    return Count(
+        "SELECT deadlocks FROM pg_stat_database"
+        " WHERE datname = current_database()");
+  }
+
+  // Waits until at least `count` sessions beside this one are as `condition`
+  // says; 0: until there is none.
+  void AwaitSessions(const std::string& condition, int count) {
+    const absl::Time limit = absl::Now() + absl::Seconds(20);
+    while (true) {
+      const std::int64_t sessions = Count(absl::StrCat(
+          "SELECT count(*) FROM pg_stat_activity"
+          " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+          condition));
+      if (count == 0 ? sessions == 0 : sessions >= count) return;
+      ASSERT_LT(absl::Now(), limit);
+    }
+  }
+
   std::int64_t Count(const std::string& sql) {
     return database_.Execute(sql).Int64(0, 0);
   }
@@ -102,12 +133,7 @@ TEST_F(PostgresStoreTest, DoesNotSendAWriteIntoAConnectionThatIsDead) {
   ASSERT_TRUE(store().Upsert(Contact(2)).ok());
   ASSERT_TRUE(store().Complete(Answers(1)).ok());
   database_.CutConnections();
-  const absl::Time limit = absl::Now() + absl::Seconds(20);
-  while (Count("SELECT count(*) FROM pg_stat_activity"
-               " WHERE datname = current_database()"
-               " AND pid <> pg_backend_pid()") > 0) {
-    ASSERT_LT(absl::Now(), limit);
-  }
+  AwaitSessions("", 0);
   const auto response = store().Complete(Answers(2));
   EXPECT_TRUE(response.ok()) << response.status();
 }
@@ -235,6 +261,7 @@ TEST_F(PostgresStoreTest, DoesNotLetALockedUserHoldUpOthers) {
 }
 
 TEST_F(PostgresStoreTest, WritesRowsInKeyOrderSoThatBatchesCannotDeadlock) {
+  FindDeadlocks();
   std::vector<std::thread> replicas;
   for (int replica = 0; replica < 3; ++replica) {
     replicas.emplace_back([this, replica] {
@@ -252,11 +279,44 @@ TEST_F(PostgresStoreTest, WritesRowsInKeyOrderSoThatBatchesCannotDeadlock) {
     });
   }
   for (std::thread& replica : replicas) replica.join();
-  EXPECT_EQ(Count("SELECT deadlocks FROM pg_stat_database"
-                  " WHERE datname = current_database()"),
-            0);
+  EXPECT_EQ(CountDeadlocks(), 0);
   EXPECT_EQ(Count("SELECT min(revision) FROM users"), 30);
   EXPECT_EQ(Count("SELECT max(revision) FROM users"), 30);
+}
+
+// A batch of contacts waits in the middle of its rows, and then one of
+// onboardings for some that the first holds: it must hold none that the first
+// still needs.
+TEST_F(PostgresStoreTest, CompletesOnboardingsBesideContactsWithoutDeadlocks) {
+  FindDeadlocks();
+  constexpr int kUsers = 100;
+  for (const auto& response : UpsertMany(kUsers)) ASSERT_TRUE(response.ok());
+  auto holder = database_.Connect();
+  ASSERT_TRUE(holder
+                  ->ExecuteScript("BEGIN; SELECT FROM users"
+                                  " WHERE user_id = 50 FOR UPDATE")
+                  .ok());
+  const std::string waits = " AND wait_event_type = 'Lock'";
+  store();
+  std::thread contacts([&] {
+    for (const auto& response : UpsertMany(kUsers)) {
+      EXPECT_TRUE(response.ok()) << response.status();
+    }
+  });
+  AwaitSessions(waits, 1);
+  std::thread onboardings([&] {
+    std::vector<v1::CompleteOnboardingRequest> requests;
+    for (int i = kUsers; i > 0; --i) requests.push_back(Answers(i));
+    for (const auto& response : store().CompleteAll(requests)) {
+      EXPECT_TRUE(response.ok()) << response.status();
+    }
+  });
+  AwaitSessions(waits, 2);
+  EXPECT_TRUE(holder->ExecuteScript("COMMIT").ok());
+  holder.reset();
+  contacts.join();
+  onboardings.join();
+  EXPECT_EQ(CountDeadlocks(), 0);
 }
 
 TEST_F(PostgresStoreTest, ExplainsAMissingColumnAndRecoversWhenItIsBack) {

@@ -27,6 +27,7 @@ enum Column {
   kLastActivity,
   kRevision,
 };
+static_assert(kRevision + 1 == kProfileColumns);
 
 // google.protobuf.Timestamp: 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
 constexpr std::int64_t kMinSeconds = -62135596800;

@@ -6,19 +6,27 @@ namespace userprofile::store {
 // Times travel as double precision seconds, which hold microseconds exactly for
 // centuries, print fast, and can be infinite; extract() would be numeric
 // arithmetic.
-#define PROFILE_COLUMNS(t)                                             \
+#define PROFILE_COLUMNS(t)  \
+  TEXT_AND_FLAGS(t)         \
+  ", date_part('epoch', " t \
+  "created_at)"             \
+  ", date_part('epoch', " t \
+  "last_seen_at)"           \
+  ", date_part('epoch', " t \
+  "updated_at)"             \
+  ", date_part('epoch', " t "last_activity), " t "revision"
+
+// The same, as they are stored.
+#define COLUMNS(t)                                            \
+  TEXT_AND_FLAGS(t)                                           \
+  ", " t "created_at, " t "last_seen_at, " t "updated_at, " t \
+  "last_activity, " t "revision"
+
+#define TEXT_AND_FLAGS(t)                                              \
   t "user_id, " t "username, " t "first_name, " t "last_name, " t      \
     "language_code, " t "onboarding_completed, " t "real_name, " t     \
     "nickname, " t "study_track, " t "grade_band, " t "grade_year, " t \
-    "phone, " t                                                        \
-    "is_active,"                                                       \
-    " date_part('epoch', " t                                           \
-    "created_at),"                                                     \
-    " date_part('epoch', " t                                           \
-    "last_seen_at),"                                                   \
-    " date_part('epoch', " t                                           \
-    "updated_at),"                                                     \
-    " date_part('epoch', " t "last_activity), " t "revision"
+    "phone, " t "is_active"
 
 // Never 1, whatever somebody stored by hand: 1 means created.
 #define NEXT_REVISION(t) "greatest(" t "revision, 1) + 1"
@@ -80,17 +88,26 @@ const postgres::Statement kUpsertUsers = {
 
 const postgres::Statement kCompleteOnboarding = {
     "complete_onboarding",
-    "UPDATE users SET onboarding_completed = true,"
-    " real_name = coalesce($2, real_name),"
-    " nickname = coalesce($3, nickname),"
-    " study_track = coalesce($4, study_track),"
-    " grade_band = coalesce($5, grade_band),"
-    " grade_year = coalesce($6, grade_year),"
-    " phone = coalesce($7, phone),"
+    "WITH held AS MATERIALIZED (SELECT " COLUMNS("") " FROM users"
+    " WHERE user_id = ANY($1::bigint[]) ORDER BY user_id FOR UPDATE),"
+    " written AS (UPDATE users AS u SET onboarding_completed = true,"
+    " real_name = coalesce(a.real_name, u.real_name),"
+    " nickname = coalesce(a.nickname, u.nickname),"
+    " study_track = coalesce(a.study_track, u.study_track),"
+    " grade_band = coalesce(a.grade_band, u.grade_band),"
+    " grade_year = coalesce(a.grade_year, u.grade_year),"
+    " phone = coalesce(a.phone, u.phone),"
     " updated_at = $8::timestamptz AT TIME ZONE 'UTC',"
-    " last_seen_at = greatest(last_seen_at, $8::timestamptz),"
-    " revision = " NEXT_REVISION("")
-    " WHERE user_id = $1::bigint AND onboarding_completed IS NOT TRUE"
-    " RETURNING " PROFILE_COLUMNS("")};
+    " last_seen_at = greatest(u.last_seen_at, $8::timestamptz),"
+    " revision = " NEXT_REVISION("u.")
+    " FROM held JOIN unnest($1::bigint[], $2::text[], $3::text[], $4::text[],"
+    " $5::text[], $6::text[], $7::text[])"
+    " AS a (user_id, real_name, nickname, study_track, grade_band, grade_year,"
+    " phone) USING (user_id)"
+    " WHERE u.user_id = held.user_id AND u.onboarding_completed IS NOT TRUE"
+    " RETURNING " COLUMNS("u.") ")"
+    " SELECT " PROFILE_COLUMNS("") ", true FROM written UNION ALL"
+    " SELECT " PROFILE_COLUMNS("") ", false FROM held WHERE NOT EXISTS"
+    " (SELECT FROM written WHERE written.user_id = held.user_id)"};
 
 }  // namespace userprofile::store

@@ -21,9 +21,12 @@ extern const postgres::Statement kGetProfiles;
 // can't deadlock. The result has no order.
 extern const postgres::Statement kUpsertUsers;
 
-// $1 user id, $2 real name, $3 nickname, $4 study track, $5 grade band,
-// $6 grade year, $7 phone, $8 the time now. A NULL keeps what is stored.
-// Returns nothing if the user is unknown or has completed onboarding.
+// One row of answers per user, all different, as arrays of equal length: $1
+// user ids, $2 real names, $3 nicknames, $4 study tracks, $5 grade bands, $6
+// grade years, $7 phones; then $8 the time now. A NULL keeps what is stored.
+// Rows are locked in key order, so that neither two batches nor one and a batch
+// of contacts can deadlock. Returns each user that is known, one more column
+// says whether this statement has completed the onboarding, and has no order.
 extern const postgres::Statement kCompleteOnboarding;
 
 }  // namespace userprofile::store

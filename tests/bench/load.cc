@@ -1,11 +1,12 @@
 #include "tests/bench/load.h"
 
-#include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/grpcpp.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <memory>
-#include <optional>
+#include <stdexcept>
+
+#include "tests/bench/grpc_connection.h"
 
 namespace userprofile::bench {
 namespace {
@@ -17,31 +18,18 @@ Clock::duration ToTicks(Seconds seconds) {
   return std::chrono::duration_cast<Clock::duration>(seconds);
 }
 
-// Room for one call at a time.
-struct Slot {
-  grpc::GenericStub* stub = nullptr;
-  std::optional<grpc::ClientContext> context;
-  std::unique_ptr<grpc::GenericClientAsyncResponseReader> reader;
-  grpc::ByteBuffer response;
-  grpc::Status status;
-  Clock::time_point due;
-};
-
 class Driver {
  public:
   Driver(const LoadOptions& options, const Requests& requests)
       : options_(options), requests_(requests) {
     for (int i = 0; i < options.connections; ++i) {
-      grpc::ChannelArguments arguments;
-      arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-      arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-      stubs_.push_back(
-          std::make_unique<grpc::GenericStub>(grpc::CreateCustomChannel(
-              options.server, grpc::InsecureChannelCredentials(), arguments)));
+      connections_.push_back(
+          std::make_unique<GrpcConnection>(options.server, options.timeout));
     }
     slots_ = std::vector<Slot>(static_cast<std::size_t>(options.in_flight));
     for (std::size_t i = 0; i < slots_.size(); ++i) {
-      slots_[i].stub = stubs_[i % stubs_.size()].get();
+      slots_[i].driver = this;
+      slots_[i].connection = connections_[i % connections_.size()].get();
       idle_.push_back(&slots_[i]);
     }
   }
@@ -61,13 +49,24 @@ class Driver {
   }
 
  private:
+  // Room for one call at a time.
+  struct Slot final : GrpcConnection::Call {
+    void OnAnswer(const std::string& status) override {
+      driver->Answered(*this, status);
+    }
+
+    Driver* driver = nullptr;
+    GrpcConnection* connection = nullptr;
+    Clock::time_point due;
+  };
+
   bool closed_loop() const { return options_.rate <= 0; }
 
   void RunUntil(Clock::time_point end) {
     while (Clock::now() < end) {
       StartCalls();
       const bool may_start_later = !closed_loop() && !idle_.empty();
-      AwaitAnswer(may_start_later ? std::min(next_due_, end) : end);
+      AwaitAnswers(may_start_later ? std::min(next_due_, end) : end);
     }
   }
 
@@ -91,32 +90,36 @@ class Driver {
     idle_.pop_back();
     const Requests::Request& request = requests_[next_request_++];
     slot.due = due;
-    slot.context.emplace();
-    slot.context->set_deadline(std::chrono::system_clock::now() +
-                               ToTicks(options_.timeout));
-    slot.reader = slot.stub->PrepareUnaryCall(&*slot.context, request.path,
-                                              request.message, &queue_);
-    slot.reader->StartCall();
-    slot.reader->Finish(&slot.response, &slot.status, &slot);
+    slot.connection->StartCall(request, &slot);
   }
 
-  // Handles the next answer, if there is one until `deadline`.
-  void AwaitAnswer(Clock::time_point deadline) {
-    void* tag;
-    bool ok;
-    const auto until =
-        std::chrono::system_clock::now() + (deadline - Clock::now());
-    if (queue_.AsyncNext(&tag, &ok, until) ==
-        grpc::CompletionQueue::GOT_EVENT) {
-      Answered(*static_cast<Slot*>(tag));
+  // Sends what was started, and handles the answers that are there, or the next
+  // one until `deadline`.
+  void AwaitAnswers(Clock::time_point deadline) {
+    polled_.clear();
+    for (const auto& connection : connections_) {
+      connection->Flush();
+      const int events =
+          connection->wants_to_send() ? POLLIN | POLLOUT : POLLIN;
+      polled_.push_back({connection->fd(), static_cast<short>(events), 0});
+    }
+    const auto wait =
+        std::max(deadline - Clock::now(), Clock::duration::zero());
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(wait);
+    const timespec patience = {
+        seconds.count(),
+        std::chrono::duration_cast<std::chrono::nanoseconds>(wait - seconds)
+            .count()};
+    if (ppoll(polled_.data(), polled_.size(), &patience, nullptr) <= 0) return;
+    for (std::size_t i = 0; i < polled_.size(); ++i) {
+      if ((polled_[i].revents & ~POLLOUT) != 0) connections_[i]->Read();
     }
   }
 
-  void Answered(Slot& slot) {
+  void Answered(Slot& slot, const std::string& status) {
     const Clock::time_point now = Clock::now();
-    if (!slot.status.ok()) {
-      ++result_.failures[std::to_string(slot.status.error_code()) + " " +
-                         slot.status.error_message()];
+    if (!status.empty()) {
+      ++result_.failures[status];
     } else if (begin_ <= now && now < end_) {
       const auto latency =
           std::chrono::duration_cast<std::chrono::microseconds>(now - slot.due);
@@ -127,22 +130,21 @@ class Driver {
   }
 
   void Drain() {
+    const Clock::time_point limit = Clock::now() + 2 * options_.timeout;
     while (idle_.size() < slots_.size()) {
-      AwaitAnswer(Clock::now() + ToTicks(options_.timeout));
-    }
-    queue_.Shutdown();
-    void* tag;
-    bool ok;
-    while (queue_.Next(&tag, &ok)) {
+      if (Clock::now() > limit) {
+        throw std::runtime_error("the server leaves calls without an answer");
+      }
+      AwaitAnswers(limit);
     }
   }
 
   const LoadOptions& options_;
   const Requests& requests_;
-  std::vector<std::unique_ptr<grpc::GenericStub>> stubs_;
-  grpc::CompletionQueue queue_;
+  std::vector<std::unique_ptr<GrpcConnection>> connections_;
   std::vector<Slot> slots_;
   std::vector<Slot*> idle_;
+  std::vector<pollfd> polled_;
   std::size_t next_request_ = 0;
   Clock::time_point start_, begin_, end_, next_due_;
   LoadResult result_;

@@ -30,7 +30,7 @@ struct LoadOptions {
   std::chrono::duration<double> measured = std::chrono::seconds(10);
 
   // Each call's deadline.
-  std::chrono::duration<double> timeout = std::chrono::seconds(10);
+  std::chrono::seconds timeout = std::chrono::seconds(10);
 };
 
 struct LoadResult {
@@ -41,8 +41,9 @@ struct LoadResult {
   std::map<std::string, std::int64_t> failures;
 };
 
-// Puts a load on a server: one thread for the calls, beside gRPC's own.
-// `on_begin` and `on_end` are called as the measured time begins and ends.
+// Puts a load on a server, from this thread alone. Throws std::runtime_error if
+// the server can't be reached, or breaks off. `on_begin` and `on_end` are
+// called as the measured time begins and ends.
 LoadResult PutLoad(const LoadOptions& options, const Requests& requests,
                    const std::function<void()>& on_begin,
                    const std::function<void()>& on_end);

@@ -6,11 +6,11 @@
 #include <cstdint>
 #include <iostream>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "CLI/CLI.hpp"
-#include "absl/synchronization/mutex.h"
 #include "tests/bench/load.h"
 #include "tests/bench/process_tree.h"
 #include "tests/bench/requests.h"
@@ -118,10 +118,13 @@ int main(int argc, char** argv) {
         return good ? std::string() : "not NAME=PROCESS_ID: " + process;
       });
   CLI11_PARSE(app, argc, argv);
-  // Debian's Abseil looks for deadlocks at every lock, those of gRPC included.
-  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   options.load.measured = std::chrono::duration<double>(options.seconds);
   options.load.timeout = std::chrono::duration<double>(options.timeout_seconds);
   options.load.warm_up = std::chrono::duration<double>(options.warm_up_seconds);
-  return userprofile::bench::Run(options);
+  try {
+    return userprofile::bench::Run(options);
+  } catch (const std::runtime_error& e) {
+    std::cerr << "userprofile-bench: " << e.what() << std::endl;
+    return 1;
+  }
 }

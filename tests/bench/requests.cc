@@ -55,6 +55,15 @@ constexpr Method kMethods[] = {
      Onboard},
 };
 
+// Not compressed, and the length in four bytes.
+std::string Framed(const std::string& message) {
+  std::string framed(1, '\0');
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    framed += static_cast<char>(message.size() >> shift & 0xff);
+  }
+  return framed + message;
+}
+
 const Method* FindMethod(const std::string& name) {
   for (const Method& method : kMethods) {
     if (name == method.name) return &method;
@@ -94,8 +103,8 @@ Requests::Requests(const std::vector<MixPart>& mix, std::int64_t users,
   requests_.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     const Method& method = *methods[any_method(random)];
-    const grpc::Slice bytes(method.serialize(any_user(random)));
-    requests_.push_back({method.path, grpc::ByteBuffer(&bytes, 1)});
+    requests_.push_back(
+        {method.path, Framed(method.serialize(any_user(random)))});
   }
 }
 

@@ -1,9 +1,6 @@
 #ifndef USERPROFILE_TESTS_BENCH_REQUESTS_H_
 #define USERPROFILE_TESTS_BENCH_REQUESTS_H_
 
-#include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/slice.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -26,8 +23,8 @@ std::vector<MixPart> ParseMix(const std::string& text);
 class Requests {
  public:
   struct Request {
-    const char* path;  // of the RPC
-    grpc::ByteBuffer message;
+    const char* path;     // of the RPC
+    std::string message;  // with gRPC's prefix of five bytes
   };
 
   // `count` of them; the same ones for the same seed.

@@ -2,17 +2,20 @@
 // cluster: what their Deployment and their Job say is run, word for word, on a
 // real database.
 
+#include <grpcpp/grpcpp.h>
+
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -21,9 +24,11 @@
 #include "httplib.h"
 #include "tests/deploy/overlay.h"
 #include "tests/deploy/pod.h"
+#include "tests/support/certificate.h"
 #include "tests/support/program.h"
 #include "tests/support/test_database.h"
 #include "userprofile/client/profile_client.h"
+#include "userprofile/v1/user_profile_service.grpc.pb.h"
 
 namespace userprofile::testing {
 namespace {
@@ -38,6 +43,11 @@ v1::UpsertUserRequest Contact(std::int64_t user) {
   request.set_user_id(user);
   request.mutable_identity()->set_first_name("Test");
   return request;
+}
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path);
+  return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
 // Contacts of users that are known, from construction until Stop.
@@ -179,12 +189,18 @@ TEST_F(PodTest, APodWaitsForTheMigrationBecomesReadyAndLeavesInTime) {
 }
 
 TEST_F(PodTest, EveryVariableIsAFlagOfTheServer) {
+  const Overlay production("production");
   const Outcome help = RunProgram({{"userprofile-server", "serve", "--help"}});
-  for (const auto& [variable, value] : overlay_->EnvironmentOf(overlay_->Find(
-           "Deployment",
-           "userprofile")["spec"]["template"]["spec"]["containers"][0])) {
-    if (!absl::StartsWith(variable, "USERPROFILE_")) continue;
-    EXPECT_THAT(help.output, HasSubstr(absl::StrCat("(Env:", variable, ")")));
+  for (const Overlay* overlay :
+       std::vector<const Overlay*>{overlay_.get(), &production}) {
+    const auto environment = overlay->EnvironmentOf(overlay->Find(
+        "Deployment",
+        "userprofile")["spec"]["template"]["spec"]["containers"][0]);
+    EXPECT_GT(environment.size(), 5u);
+    for (const auto& [variable, value] : environment) {
+      if (!absl::StartsWith(variable, "USERPROFILE_")) continue;
+      EXPECT_THAT(help.output, HasSubstr(absl::StrCat("(Env:", variable, ")")));
+    }
   }
 }
 
@@ -219,6 +235,59 @@ TEST_F(PodTest, ARolloutFailsNoCall) {
     EXPECT_TRUE(replicas[i + 2]->pod().Probe("server", "livenessProbe"));
   }
   EXPECT_THAT(bot.Stop(), IsEmpty());
+}
+
+// With certificates of the names that the overlay asks cert-manager for, and
+// the example bot of certificates.yaml.
+TEST_F(PodTest, InProductionWhoHasNoCertificateStaysOut) {
+  Migrate();
+  const Overlay production("production");
+  const auto name_of = [&](const std::string& certificate) -> std::string {
+    return production.Find("Certificate", certificate)["spec"]["dnsNames"][0];
+  };
+  const Certificate authority({.authority = true});
+  const Certificate server({.subject_alternative_names =
+                                absl::StrCat("DNS:", name_of("userprofile")),
+                            .issuer = &authority});
+  const std::string bot_name = name_of("userprofile-example-bot");
+  const Certificate bot(
+      {.subject_alternative_names = absl::StrCat("DNS:", bot_name),
+       .issuer = &authority});
+
+  auto files = As("userprofile_server");
+  files["/run/secrets/tls/tls.crt"] = ReadFile(server.certificate_file());
+  files["/run/secrets/tls/tls.key"] = ReadFile(server.key_file());
+  files["/run/secrets/tls/ca.crt"] = ReadFile(authority.certificate_file());
+  files["/run/secrets/callers/callers.json"] = absl::StrCat(
+      R"({"callers": [{"name": "example-bot", "roles": ["bot"],
+          "certificate_sans": ["DNS:)",
+      bot_name, R"("]}]})");
+  Replica replica(production, files);
+  replica.StartReady();
+
+  const auto call = [&](const Certificate* certificate) {
+    grpc::SslCredentialsOptions options;
+    options.pem_root_certs = ReadFile(authority.certificate_file());
+    if (certificate != nullptr) {
+      options.pem_cert_chain = ReadFile(certificate->certificate_file());
+      options.pem_private_key = ReadFile(certificate->key_file());
+    }
+    grpc::ChannelArguments arguments;
+    arguments.SetSslTargetNameOverride(name_of("userprofile"));
+    const auto stub = v1::UserProfileService::NewStub(grpc::CreateCustomChannel(
+        absl::StrCat(replica.pod().address(), ":50051"),
+        grpc::SslCredentials(options), arguments));
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() +
+                         std::chrono::seconds(20));
+    v1::UpsertUserResponse response;
+    return stub->UpsertUser(&context, Contact(1), &response).error_code();
+  };
+  EXPECT_EQ(call(&bot), grpc::StatusCode::OK);
+  EXPECT_EQ(call(nullptr), grpc::StatusCode::UNAVAILABLE);
+  const Certificate stranger({.issuer = &authority});
+  EXPECT_EQ(call(&stranger), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(replica.Terminate(), 0) << replica.program().errors();
 }
 
 }  // namespace
