@@ -86,20 +86,6 @@ TEST_F(GrpcServerTest, RefusesAnAddressThatIsNotItsOwn) {
             absl::StatusCode::kFailedPrecondition);
 }
 
-TEST_F(GrpcServerTest, RefusesCompressedRequests) {
-  const auto server = Start("127.0.0.1:0");
-  ASSERT_TRUE(server.ok());
-  grpc::ClientContext context;
-  context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
-  v1::GetProfileRequest request;
-  request.set_user_id(1);
-  v1::GetProfileResponse response;
-  const grpc::Status status =
-      v1::UserProfileService::NewStub(Connect((*server)->address()))
-          ->GetProfile(&context, request, &response);
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
-}
-
 TEST_F(GrpcServerTest, ShutdownWaitsForWhatIsInFlight) {
   auto server = Start("127.0.0.1:0");
   ASSERT_TRUE(server.ok());

@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <iterator>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -68,6 +69,18 @@ TEST(ConfigurationTest, PrintsAFileThatMeansTheSame) {
   EXPECT_THAT(first.output, HasSubstr("'embedded:/a \"b\"'"));
   EXPECT_EQ(absl::StrReplaceAll(first.output, {{"# flag", "# file"}}),
             second.output);
+}
+
+TEST(ConfigurationTest, IsDescribedInTheHandbook) {
+  std::ifstream file(USERPROFILE_SOURCE_DIR "/docs/operations.md");
+  const std::string handbook((std::istreambuf_iterator<char>(file)), {});
+  const Outcome outcome = RunProgram(
+      {{"userprofile-server", "config", "print", "--output", "json"}});
+  const auto settings = nlohmann::json::parse(outcome.output);
+  EXPECT_GT(settings.size(), 20u);
+  for (const auto& [key, setting] : settings.items()) {
+    EXPECT_THAT(handbook, HasSubstr("`--" + key + "`"));
+  }
 }
 
 TEST(ConfigurationTest, MasksPasswords) {
