@@ -85,6 +85,22 @@ TEST_F(AdminServerTest, ShowsTheMetrics) {
   EXPECT_EQ(answer->body, "some 1\n");
 }
 
+TEST_F(AdminServerTest, ShowsWhatAProgramAdds) {
+  pages_.more = {{"/", "text/html", [] { return "<p>hello"; }, "a policy"},
+                 {"/data", "application/json", [] { return "{}"; }}};
+  admin_ = nullptr;
+  SetUp();
+  const auto page = Get("/");
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->body, "<p>hello");
+  EXPECT_EQ(page->get_header_value("Content-Type"), "text/html");
+  EXPECT_EQ(page->get_header_value("Content-Security-Policy"), "a policy");
+  EXPECT_EQ(page->get_header_value("Cache-Control"), "no-store");
+  EXPECT_EQ(page->get_header_value("X-Content-Type-Options"), "nosniff");
+  EXPECT_THAT(Get("/data")->get_header_value("Content-Security-Policy"),
+              HasSubstr("default-src 'none'"));
+}
+
 TEST_F(AdminServerTest, HasNothingElse) { EXPECT_EQ(Get("/x")->status, 404); }
 
 TEST_F(AdminServerTest, KeepsNoConnectionOpen) {

@@ -1,8 +1,13 @@
 #include "ops/logging.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "google/protobuf/stubs/logging.h"
@@ -15,19 +20,33 @@
 namespace userprofile::ops {
 namespace {
 
+// Of the line that this thread logs right now: a message of spdlog has no place
+// for them.
+thread_local absl::Span<const LogField> fields_of_line;
+
 class JsonFormatter final : public spdlog::formatter {
  public:
   void format(const spdlog::details::log_msg& message,
               spdlog::memory_buf_t& destination) override {
     const spdlog::string_view_t level =
         spdlog::level::to_string_view(message.level);
-    const nlohmann::ordered_json line = {
+    nlohmann::ordered_json line = {
         {"time",
          absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ",
                           absl::FromChrono(message.time), absl::UTCTimeZone())},
         {"level", std::string(level.data(), level.size())},
         {"message",
          std::string(message.payload.data(), message.payload.size())}};
+    for (const LogField& field : fields_of_line) {
+      nlohmann::ordered_json& member = line[std::string(field.key)];
+      if (const auto* text = std::get_if<absl::string_view>(&field.value)) {
+        member = std::string(*text);
+      } else if (const auto* number = std::get_if<double>(&field.value)) {
+        member = *number;
+      } else {
+        member = std::get<std::int64_t>(field.value);
+      }
+    }
     // Without spaces, invalid UTF-8 replaced.
     const std::string text =
         line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -40,10 +59,44 @@ class JsonFormatter final : public spdlog::formatter {
   }
 };
 
-std::unique_ptr<spdlog::formatter> MakeTextFormatter() {
-  return std::make_unique<spdlog::pattern_formatter>(
-      "%Y-%m-%dT%H:%M:%S.%eZ %-7l %v", spdlog::pattern_time_type::utc);
+bool IsWord(absl::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_isalnum(c) || absl::StrContains("-_.:/@", c);
+  });
 }
+
+std::string InText(const LogField& field) {
+  if (const auto* text = std::get_if<absl::string_view>(&field.value)) {
+    if (text->empty()) return "";
+    return IsWord(*text) ? absl::StrCat(" ", field.key, "=", *text)
+                         : absl::StrCat(" ", field.key, "=\"",
+                                        absl::Utf8SafeCEscape(*text), "\"");
+  }
+  if (const auto* number = std::get_if<double>(&field.value)) {
+    return absl::StrFormat(" %s=%.3f", field.key, *number);
+  }
+  return absl::StrCat(" ", field.key, "=", std::get<std::int64_t>(field.value));
+}
+
+// The message, on one line whatever it holds, and the fields: "%*" of the text
+// format.
+class LineFlag final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm& time,
+              spdlog::memory_buf_t& destination) override {
+    for (const char c : message.payload) {
+      destination.push_back(absl::ascii_iscntrl(c) ? ' ' : c);
+    }
+    for (const LogField& field : fields_of_line) {
+      const std::string text = InText(field);
+      destination.append(text.data(), text.data() + text.size());
+    }
+  }
+
+  std::unique_ptr<spdlog::custom_flag_formatter> clone() const override {
+    return std::make_unique<LineFlag>();
+  }
+};
 
 // Protobuf would write to stderr in a form of its own, above all that a text
 // which a caller sent is not UTF-8: the caller is told, the log need not be.
@@ -56,6 +109,21 @@ void LogForProtobuf(google::protobuf::LogLevel level, const char*, int,
 }
 
 }  // namespace
+
+void Log(spdlog::level::level_enum level, absl::string_view message,
+         absl::Span<const LogField> fields) {
+  fields_of_line = fields;
+  spdlog::log(level, spdlog::string_view_t(message.data(), message.size()));
+  fields_of_line = {};
+}
+
+std::unique_ptr<spdlog::formatter> MakeTextFormatter() {
+  auto formatter = std::make_unique<spdlog::pattern_formatter>(
+      spdlog::pattern_time_type::utc);
+  formatter->add_flag<LineFlag>('*').set_pattern(
+      "%Y-%m-%dT%H:%M:%S.%eZ %-7l %*");
+  return formatter;
+}
 
 std::unique_ptr<spdlog::formatter> MakeJsonFormatter() {
   return std::make_unique<JsonFormatter>();

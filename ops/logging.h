@@ -1,18 +1,24 @@
 #ifndef USERPROFILE_OPS_LOGGING_H_
 #define USERPROFILE_OPS_LOGGING_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <variant>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "spdlog/common.h"
 #include "spdlog/formatter.h"
 
 namespace userprofile::ops {
 
 // How the process logs.
 struct LoggingOptions {
-  // "text": a line for people. "json": one object a line, with the members
-  // time (RFC 3339, UTC), level and message; valid whatever the message holds.
+  // "text": a line for people, control characters in it made blanks. "json":
+  // one object a line, with the members time (RFC 3339, UTC), level and
+  // message; valid whatever the message holds.
   std::string format = "text";
 
   // The least level that is logged: "debug", "info", "warning" or "error".
@@ -24,7 +30,21 @@ struct LoggingOptions {
 // exist. To be called once, before there are other threads.
 absl::Status SetUpLogging(const LoggingOptions& options);
 
-// The formatter behind "json".
+// What a line says beside its message, under a key for programs.
+struct LogField {
+  absl::string_view key;
+  std::variant<absl::string_view, double, std::int64_t> value;
+};
+
+// Logs a line with fields. In text they follow the message as key=value, texts
+// in quotes where they are more than a word, without those that are empty; in
+// JSON they are members of the object.
+void Log(spdlog::level::level_enum level, absl::string_view message,
+         absl::Span<const LogField> fields);
+
+// The formatters behind the formats. Only they write fields, and only in a
+// logger that is not asynchronous.
+std::unique_ptr<spdlog::formatter> MakeTextFormatter();
 std::unique_ptr<spdlog::formatter> MakeJsonFormatter();
 
 }  // namespace userprofile::ops

@@ -4,7 +4,10 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "google/rpc/error_details.pb.h"
@@ -51,6 +54,55 @@ TEST(LoggingTest, AJsonLineIsValidWhateverTheMessageHolds) {
     EXPECT_EQ(line.find('\n'), line.size() - 1) << line;
     EXPECT_TRUE(nlohmann::json::accept(line)) << line;
   }
+}
+
+std::string LogFields(std::unique_ptr<spdlog::formatter> formatter,
+                      absl::Span<const LogField> fields) {
+  std::ostringstream out;
+  const auto before = spdlog::default_logger();
+  auto logger = std::make_shared<spdlog::logger>(
+      "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(out));
+  logger->set_formatter(std::move(formatter));
+  spdlog::set_default_logger(std::move(logger));
+  Log(spdlog::level::warn, "with {} fields", fields);
+  spdlog::warn("without");
+  spdlog::set_default_logger(before);
+  return out.str();
+}
+
+const LogField kFields[] = {{"word", "a-b.c"},
+                            {"words", "two \"words\"\n"},
+                            {"none", ""},
+                            {"number", 1.5},
+                            {"count", std::int64_t{7}}};
+
+TEST(LoggingTest, FieldsFollowTheMessageInText) {
+  const std::string text = LogFields(MakeTextFormatter(), kFields);
+  EXPECT_THAT(text, HasSubstr("warning with {} fields word=a-b.c "
+                              "words=\"two \\\"words\\\"\\n\" "
+                              "number=1.500 count=7\n"));
+  EXPECT_THAT(text, HasSubstr("without\n"));
+}
+
+TEST(LoggingTest, ATextIsOneLineWhateverTheMessageHolds) {
+  std::ostringstream out;
+  spdlog::logger logger("test",
+                        std::make_shared<spdlog::sinks::ostream_sink_mt>(out));
+  logger.set_formatter(MakeTextFormatter());
+  logger.warn("{}", "one\r\n2026-01-01 error\tforged\x1b[31m");
+  EXPECT_THAT(out.str(), HasSubstr("one  2026-01-01 error forged [31m\n"));
+}
+
+TEST(LoggingTest, FieldsAreMembersInJson) {
+  const std::vector<std::string> lines =
+      absl::StrSplit(LogFields(MakeJsonFormatter(), kFields), '\n');
+  const auto line = nlohmann::json::parse(lines[0]);
+  EXPECT_EQ(line["message"], "with {} fields");
+  EXPECT_EQ(line["words"], "two \"words\"\n");
+  EXPECT_EQ(line["none"], "");
+  EXPECT_EQ(line["number"], 1.5);
+  EXPECT_EQ(line["count"], 7);
+  EXPECT_EQ(nlohmann::json::parse(lines[1]).size(), 3u);
 }
 
 // Logging belongs to the whole process: set up in a process of its own.

@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "ops/process_metrics.h"
 #include "prometheus/counter.h"
 #include "prometheus/gauge.h"
 #include "prometheus/histogram.h"
@@ -33,7 +35,7 @@ struct AdapterMetrics::Families {
   prometheus::Family<prometheus::Gauge>& up =
       prometheus::BuildGauge()
           .Name("userprofile_adapter_peer_up")
-          .Help("Whether the last try with a peer went well.")
+          .Help("Whether the last try with a peer went well; 1 before any.")
           .Register(registry);
   prometheus::Family<prometheus::Counter>& refused_calls =
       prometheus::BuildCounter()
@@ -56,7 +58,20 @@ struct AdapterMetrics::Families {
                        1, 2.5, 5, 10, 30, 60});
 };
 
-AdapterMetrics::AdapterMetrics() : families_(std::make_unique<Families>()) {}
+// What may be counted later is there from the start, as 0.
+AdapterMetrics::AdapterMetrics() : families_(std::make_unique<Families>()) {
+  for (const char* peer : kPeers) {
+    families_->up.Add({{"peer", peer}}).Set(1);
+    families_->failures.Add({{"peer", peer}});
+  }
+  for (const char* recognized :
+       {"new", "returning", "onboarded", "ignored", "unknown"}) {
+    families_->updates.Add({{"recognized", recognized}});
+  }
+  for (const char* code : {"400", "401", "413"}) {
+    families_->refused_calls.Add({{"code", code}});
+  }
+}
 
 AdapterMetrics::~AdapterMetrics() = default;
 
@@ -102,7 +117,9 @@ std::string AdapterMetrics::Failing() const {
 }
 
 std::string AdapterMetrics::Text() const {
-  return prometheus::TextSerializer().Serialize(families_->registry.Collect());
+  std::vector<prometheus::MetricFamily> all = families_->registry.Collect();
+  ops::AppendProcessMetrics(all);
+  return prometheus::TextSerializer().Serialize(all);
 }
 
 }  // namespace userprofile::adapter

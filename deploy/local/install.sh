@@ -4,6 +4,14 @@
 #   install.sh [PACKAGE...]    without names: those of packages.txt
 set -euo pipefail
 
+# What has to be undone at the end, as commands.
+at_exit=()
+tidy_up() {
+  local command
+  for command in "${at_exit[@]}"; do $command; done
+}
+trap tidy_up EXIT
+
 say() { printf '%s\n' "$*" >&2; }
 
 # Prints the packages among the arguments that are not installed.
@@ -20,8 +28,25 @@ no_system_database() {
   local folder=/etc/postgresql-common/createcluster.d
   mkdir -p "$folder"
   echo 'create_main_cluster = false' >"$folder/userprofile-install.conf"
-  trap 'rm -f /etc/postgresql-common/createcluster.d/userprofile-install.conf
-    rmdir --ignore-fail-on-non-empty /etc/postgresql-common/createcluster.d' EXIT
+  at_exit+=("rm -f $folder/userprofile-install.conf")
+  at_exit+=("rmdir --ignore-fail-on-non-empty $folder")
+}
+
+# Debian's prometheus starts a daemon as it is installed, and at each boot. This
+# file, where there is none, forbids the first; no_prometheus_at_boot the second.
+no_daemons_now() {
+  local policy=/usr/sbin/policy-rc.d
+  if [[ -e $policy ]]; then return; fi
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+  at_exit+=("rm -f $policy")
+}
+
+no_prometheus_at_boot() {
+  update-rc.d prometheus disable >/dev/null 2>&1 || true
+  if command -v systemctl >/dev/null; then
+    systemctl --quiet disable prometheus.service
+  fi
 }
 
 install_as_root() {
@@ -31,12 +56,14 @@ install_as_root() {
   "${apt[@]}" update ||
     say "apt-get update failed; trying with the lists there are."
   if [[ " $* " == *" postgresql "* ]]; then no_system_database; fi
+  if [[ " $* " == *" prometheus "* ]]; then no_daemons_now; fi
   if ! words=$("${apt[@]}" install -y --no-install-recommends "$@" \
     </dev/null 2>&1); then
     say "$words"
     say "apt-get install failed; what it said is above."
     return 1
   fi
+  if [[ " $* " == *" prometheus "* ]]; then no_prometheus_at_boot; fi
 }
 
 packages=("$@")

@@ -135,8 +135,9 @@ int Serve(const ServeCommand& command) {
 void AddServeFlags(CLI::App* app, ServeCommand& command) {
   ServeOptions& serve = command.serve;
   ops::AddFlag(app, "--listen", serve.listen, "HOST:PORT for calls (gRPC)");
-  ops::AddFlag(app, "--admin-listen", serve.admin_listen,
-               "HOST:PORT for /livez, /readyz and /metrics (HTTP)");
+  ops::AddFlag(
+      app, "--admin-listen", serve.admin_listen,
+      "HOST:PORT for the status page, /livez, /readyz and /metrics (HTTP)");
   ops::AddFlag(app, "--tls-cert", serve.tls.certificate,
                "PEM file with the certificate of the port for calls");
   ops::AddFlag(app, "--tls-key", serve.tls.key, "PEM file with its key");
@@ -183,6 +184,8 @@ void AddServeFlags(CLI::App* app, ServeCommand& command) {
   ops::AddDurationFlag(
       app, "--max-timeout", serve.max_timeout,
       "Longest time for a call, and for one without a deadline");
+  ops::AddDurationFlag(app, "--slow-request", serve.slow_request,
+                       "A call that takes so long is logged");
   ops::AddDurationFlag(app, "--drain-delay", serve.drain_delay,
                        "How long calls are still taken once NOT_SERVING was "
                        "said; on Kubernetes 5s",

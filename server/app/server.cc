@@ -16,14 +16,18 @@
 #include "server/base/status_macros.h"
 #include "server/ops/metrics.h"
 #include "server/ops/readiness.h"
+#include "server/ops/recent_failures.h"
 #include "server/ops/reloader.h"
+#include "server/ops/status_page.h"
 #include "server/schema/monitor.h"
+#include "server/schema/report_format.h"
 #include "server/service/access.h"
 #include "server/service/grpc_server.h"
 #include "server/service/health_service.h"
 #include "server/service/reflection_service.h"
 #include "server/service/user_profile_service.h"
 #include "server/store/errors.h"
+#include "server/store/observed_sessions.h"
 #include "server/store/postgres_store.h"
 #include "spdlog/spdlog.h"
 
@@ -37,15 +41,33 @@ absl::Status Positive(const char* flag, std::int64_t value) {
   return absl::InvalidArgumentError(absl::StrCat(flag, " must be at least 1"));
 }
 
+// Every kind is there, so that one without breaches shows as 0.
+ops::SchemaBreaches CountBreaches(const schema::Report& report) {
+  const auto name = [](schema::Severity severity) {
+    return severity == schema::Severity::kBlocking ? "blocking" : "advisory";
+  };
+  ops::SchemaBreaches counts;
+  for (const char* kind : schema::kFaultNames) {
+    counts[{name(schema::Severity::kBlocking), kind}] = 0;
+    counts[{name(schema::Severity::kAdvisory), kind}] = 0;
+  }
+  for (const schema::Breach& breach : report.breaches) {
+    const auto kind = static_cast<std::size_t>(breach.fault);
+    ++counts[{name(breach.severity), schema::kFaultNames[kind]}];
+  }
+  return counts;
+}
+
 ops::AdminPages AdminPagesOf(const ops::Readiness& readiness,
-                             const ops::Metrics& metrics) {
+                             const ops::Metrics& metrics,
+                             const ops::StatusPage& status) {
   return {[&readiness]() -> std::string {
             const absl::Status state = readiness.state();
             if (state.ok()) return "";
             return absl::StrCat(base::ErrorReason(state), ": ",
                                 state.message());
           },
-          [&metrics] { return metrics.Text(); }};
+          [&metrics] { return metrics.Text(); }, status.Pages()};
 }
 
 }  // namespace
@@ -98,6 +120,8 @@ absl::Status ServeOptions::Validate() const {
 struct Server::Parts {
   ops::Metrics metrics{kVersion};
   ops::Readiness readiness;
+  ops::RecentFailures recent_failures;
+  ops::StatusPage status{kVersion, metrics, readiness, recent_failures};
   std::unique_ptr<Database> database;
   std::unique_ptr<MigrationAtStart> migration;
   std::unique_ptr<schema::Monitor> monitor;
@@ -127,8 +151,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.database, Database::Open(options.database, Database::Use::kServe));
   if (parts.database->embedded() || options.migrate) {
-    parts.migration =
-        std::make_unique<MigrationAtStart>(parts.database->Sessions());
+    parts.migration = std::make_unique<MigrationAtStart>(store::ObserveSessions(
+        parts.database->Sessions(), parts.metrics.Database()));
     // So that a new database has its table before anybody asks. Not for long:
     // a server whose migration takes its time shall be seen to be alive.
     if (parts.database->embedded()) {
@@ -136,15 +160,16 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     }
   }
 
-  const postgres::SessionFactory sessions = parts.database->ServingSessions();
+  const postgres::SessionFactory sessions = store::ObserveSessions(
+      parts.database->ServingSessions(), parts.metrics.Database());
+  parts.metrics.SetSchemaBreaches(CountBreaches(schema::Report()));
   schema::MonitorOptions monitor;
   monitor.on_report = [&parts](const schema::Report& report) {
-    parts.metrics.SetSchemaBreaches(
-        static_cast<std::size_t>(report.Count(schema::Severity::kBlocking)),
-        static_cast<std::size_t>(report.Count(schema::Severity::kAdvisory)));
+    parts.metrics.SetSchemaBreaches(CountBreaches(report));
+    parts.status.SetSchema(schema::FormatJson(report));
   };
   parts.readiness.Subscribe([&parts](const absl::Status& state) {
-    parts.metrics.SetReady(state.ok());
+    parts.metrics.SetReadiness(state);
   });
   parts.monitor = std::make_unique<schema::Monitor>(sessions, &parts.readiness,
                                                     std::move(monitor));
@@ -163,10 +188,14 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   };
   parts.store = std::make_unique<store::PostgresStore>(std::move(store));
 
+  service::UserProfileServiceOptions service;
+  service.max_timeout = options.max_timeout;
+  service.slow_request = options.slow_request;
+  service.recent_failures = &parts.recent_failures;
+  service.limits.max_in_flight_bytes = options.max_in_flight_bytes;
+  service.limits.max_rate = options.max_rate;
   parts.service = std::make_unique<service::UserProfileService>(
-      *parts.store, parts.readiness, parts.metrics, *parts.access,
-      options.max_timeout,
-      service::CallLimitOptions{options.max_in_flight_bytes, options.max_rate});
+      *parts.store, parts.readiness, parts.metrics, *parts.access, service);
   parts.health = std::make_unique<service::HealthService>(parts.readiness);
   parts.reflection =
       std::make_unique<service::ReflectionService>(*parts.access);
@@ -183,8 +212,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
                                         parts.reflection.get()}));
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.admin,
-      ops::AdminServer::Start(options.admin_listen,
-                              AdminPagesOf(parts.readiness, parts.metrics)));
+      ops::AdminServer::Start(
+          options.admin_listen,
+          AdminPagesOf(parts.readiness, parts.metrics, parts.status)));
   spdlog::info("listening on {}, for people and probes on http://{}",
                server->address(), server->admin_address());
   return server;

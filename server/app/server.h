@@ -56,6 +56,9 @@ struct ServeOptions {
   // The longest time for a call, and what a call without deadline gets.
   absl::Duration max_timeout = absl::Seconds(10);
 
+  // Calls that take so long are logged though they went well.
+  absl::Duration slow_request = absl::Seconds(1);
+
   // How long calls are still taken after NOT_SERVING was said: until whoever
   // sends them here knows of it. Then, how long to wait for those in flight.
   absl::Duration drain_delay = absl::ZeroDuration();

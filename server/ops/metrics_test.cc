@@ -5,6 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/base/error_info.h"
 
 namespace userprofile::ops {
 namespace {
@@ -73,16 +74,70 @@ TEST(MetricsTest, ShowsTheProcess) {
   Metrics metrics("1.2.3");
   metrics.CountRecognition(Recognition::kReturning);
   metrics.CountRecognition(Recognition::kReturning);
-  metrics.SetReady(true);
-  metrics.SetSchemaBreaches(2, 1);
+  metrics.CountOnboarding(/*repeated=*/true);
+  metrics.SetReadiness(absl::OkStatus());
+  metrics.SetSchemaBreaches({{{"blocking", "column_missing"}, 2},
+                             {{"advisory", "index_missing"}, 1}});
   const std::string text = metrics.Text();
   for (const char* line : {
            "userprofile_recognitions_total{outcome=\"created\"} 0\n",
            "userprofile_recognitions_total{outcome=\"returning\"} 2\n",
+           "userprofile_onboardings_total{outcome=\"completed\"} 0\n",
+           "userprofile_onboardings_total{outcome=\"repeated\"} 1\n",
            "userprofile_ready 1\n",
-           "userprofile_schema_breaches{severity=\"blocking\"} 2\n",
-           "userprofile_schema_breaches{severity=\"advisory\"} 1\n",
+           "userprofile_state{state=\"READY\"} 1\n",
+           "userprofile_state{state=\"STARTING\"} 0\n",
+           "userprofile_schema_breaches{kind=\"column_missing\",severity="
+           "\"blocking\"} 2\n",
+           "userprofile_schema_breaches{kind=\"index_missing\",severity="
+           "\"advisory\"} 1\n",
            "userprofile_build_info{version=\"1.2.3\"} 1\n",
+       }) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+}
+
+TEST(MetricsTest, SaysWhyItIsNotReady) {
+  Metrics metrics;
+  metrics.SetReadiness(absl::OkStatus());
+  metrics.SetReadiness(base::MakeError(absl::StatusCode::kUnavailable, "away",
+                                       "DATABASE_UNAVAILABLE"));
+  const std::string text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("userprofile_ready 0\n"));
+  EXPECT_THAT(text, HasSubstr("userprofile_state{state=\"READY\"} 0\n"));
+  EXPECT_THAT(
+      text, HasSubstr("userprofile_state{state=\"DATABASE_UNAVAILABLE\"} 1\n"));
+}
+
+TEST(MetricsTest, ABreachThatIsMendedIsCountedNoMore) {
+  Metrics metrics;
+  metrics.SetSchemaBreaches({{{"blocking", "column_missing"}, 2}});
+  metrics.SetSchemaBreaches({});
+  EXPECT_THAT(metrics.Text(),
+              HasSubstr("{kind=\"column_missing\",severity=\"blocking\"} 0\n"));
+}
+
+TEST(MetricsTest, ShowsTheConnectionsToTheDatabase) {
+  Metrics metrics;
+  DatabaseMetrics& database = metrics.Database();
+  for (int i = 0; i < 3; ++i) database.CountOpened();
+  database.CountClosed(/*lost=*/false);
+  database.CountClosed(/*lost=*/true);
+  database.CountConnectFailure();
+  database.ObserveStatement("get_profiles", absl::Milliseconds(500),
+                            absl::StatusCode::kOk);
+  database.ObserveStatement("get_profiles", absl::Milliseconds(500),
+                            absl::StatusCode::kUnavailable);
+  const std::string text = metrics.Text();
+  for (const char* line : {
+           "userprofile_database_connections 1\n",
+           "userprofile_database_connections_made_total 3\n",
+           "userprofile_database_connections_lost_total 1\n",
+           "userprofile_database_connect_failures_total 1\n",
+           "userprofile_database_statement_duration_seconds_sum{statement="
+           "\"get_profiles\"} 1\n",
+           "userprofile_database_statement_failures_total{statement="
+           "\"get_profiles\"} 1\n",
        }) {
     EXPECT_THAT(text, HasSubstr(line));
   }

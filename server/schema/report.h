@@ -35,6 +35,15 @@ enum class Fault {
   kForPerson,  // only a person can decide what to do
 };
 
+// Their names for programs, in the order of the enumeration.
+inline constexpr const char* kFaultNames[] = {
+    "unlogged",        "column_missing",      "column_type",
+    "column_nullable", "column_generated",    "column_identity",
+    "column_default",  "primary_key_missing", "index_missing",
+    "index_invalid",   "index_else",          "rights_missing",
+    "for_person",
+};
+
 // One thing that is not as the contract asks.
 struct Breach {
   Severity severity;

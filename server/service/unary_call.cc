@@ -4,12 +4,27 @@
 #include <grpcpp/impl/codegen/proto_utils.h>
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "absl/time/clock.h"
 #include "server/service/status.h"
+#include "server/service/trace.h"
 
 namespace userprofile::service {
+
+namespace {
+
+// What the caller sent, if it can be used; else empty.
+absl::string_view TraceparentOf(const grpc::CallbackServerContext& context) {
+  const auto& metadata = context.client_metadata();
+  const auto found = metadata.find(kTraceparent);
+  if (found == metadata.end()) return {};
+  const absl::string_view value(found->second.data(), found->second.size());
+  return IsTraceparent(value) ? value : absl::string_view();
+}
+
+}  // namespace
 
 absl::Time ToTime(gpr_timespec time) {
   const gpr_timespec real = gpr_convert_clock_type(time, GPR_CLOCK_REALTIME);
@@ -20,6 +35,7 @@ UnaryCallBase::UnaryCallBase(const Method& method,
                              grpc::CallbackServerContext* context,
                              grpc::ByteBuffer* answer)
     : method_(method),
+      context_(context),
       answer_(answer),
       start_(absl::Now()),
       deadline_(std::min(start_ + method.max_timeout,
@@ -28,8 +44,8 @@ UnaryCallBase::UnaryCallBase(const Method& method,
   method_.metrics.CountStarted();
 }
 
-store::CallContext UnaryCallBase::context() const {
-  return {deadline_, [this] { return cancelled_.load(); }};
+store::CallContext UnaryCallBase::context() {
+  return {deadline_, [this] { return cancelled_.load(); }, &times_};
 }
 
 void UnaryCallBase::Answer(const absl::Status& status,
@@ -39,12 +55,28 @@ void UnaryCallBase::Answer(const absl::Status& status,
     bool own_buffer;
     answer = grpc::SerializationTraits<google::protobuf::Message>::Serialize(
         response, answer_, &own_buffer);
-  } else {
-    method_.failures.Log(method_.name, status);
   }
+  const absl::Duration duration = absl::Now() - start_;
+  const absl::string_view sent = TraceparentOf(*context_);
+  if (!sent.empty()) {
+    context_->AddTrailingMetadata(kTraceparent, std::string(sent));
+  }
+  if (method_.log.Concerns(status, duration)) Log(status, duration, sent);
   method_.metrics.CountFinished(
-      static_cast<absl::StatusCode>(answer.error_code()), absl::Now() - start_);
+      static_cast<absl::StatusCode>(answer.error_code()), duration);
   Finish(std::move(answer));  // the call may be gone
+}
+
+void UnaryCallBase::Log(const absl::Status& status, absl::Duration duration,
+                        absl::string_view traceparent) {
+  std::string made;
+  if (traceparent.empty()) {
+    made = MakeTraceparent();
+    context_->AddTrailingMetadata(kTraceparent, made);
+    traceparent = made;
+  }
+  method_.log.Log({method_.name, caller().name, TraceId(traceparent), status,
+                   duration, times_});
 }
 
 }  // namespace userprofile::service

@@ -15,8 +15,8 @@
 #include "server/service/authorization.h"
 #include "server/service/call_limits.h"
 #include "server/service/caller.h"
-#include "server/service/failure_log.h"
 #include "server/service/personal_data.h"
+#include "server/service/request_log.h"
 #include "server/store/profile_store.h"
 
 namespace userprofile::service {
@@ -28,7 +28,7 @@ absl::Time ToTime(gpr_timespec time);
 struct Method {
   const char* name;
   ops::RpcMetrics& metrics;
-  FailureLog& failures;
+  RequestLog& log;
   Access& access;
   const Permission& permission;
   // What a caller's deadline is cut down to.
@@ -38,10 +38,14 @@ struct Method {
 // One call of a unary method, from its arrival until gRPC is done with it; then
 // it deletes itself. It is answered once, from any thread, perhaps before the
 // handler that made it returns. Here is what does not depend on the messages.
+//
+// The trailer `traceparent` is the caller's header of that name; where there is
+// none that can be used, one is made for calls that are logged, and only those.
 class UnaryCallBase : public grpc::ServerUnaryReactor {
  public:
-  // When the call must be answered, and whether its caller gave up.
-  store::CallContext context() const;
+  // When the call must be answered, whether its caller gave up, and where to
+  // write what took its time.
+  store::CallContext context();
 
   // Who calls, and whether they may.
   const Caller& caller() const { return *caller_; }
@@ -66,13 +70,19 @@ class UnaryCallBase : public grpc::ServerUnaryReactor {
   // reactors of its own, such as its default one, which are as simple.
   bool InternalInlineable() override { return true; }
 
+  // Logs the call, which failed or was slow.
+  void Log(const absl::Status& status, absl::Duration duration,
+           absl::string_view traceparent);
+
   const Method& method_;
+  grpc::CallbackServerContext* const context_;
   grpc::ByteBuffer* const answer_;
   const absl::Time start_;
   const absl::Time deadline_;
   std::shared_ptr<const Caller> caller_;
   const absl::Status admission_;
   CallLimits::Bytes bytes_;
+  store::CallTimes times_;
   std::atomic<bool> cancelled_{false};
 };
 

@@ -21,23 +21,22 @@ ops::Recognition RecognitionOf(const v1::UpsertUserResponse& response) {
 UserProfileService::UserProfileService(store::ProfileStore& store,
                                        const ops::Readiness& readiness,
                                        ops::Metrics& metrics, Access& access,
-                                       absl::Duration max_timeout,
-                                       const CallLimitOptions& limits)
+                                       const UserProfileServiceOptions& options)
     : store_(store),
       readiness_(readiness),
       metrics_(metrics),
-      limits_(limits),
-      upsert_user_(MakeMethod("UpsertUser", access, max_timeout)),
-      get_profile_(MakeMethod("GetProfile", access, max_timeout)),
+      limits_(options.limits),
+      log_(options.slow_request, options.recent_failures),
+      upsert_user_(MakeMethod("UpsertUser", access, options.max_timeout)),
+      get_profile_(MakeMethod("GetProfile", access, options.max_timeout)),
       complete_onboarding_(
-          MakeMethod("CompleteOnboarding", access, max_timeout)) {}
+          MakeMethod("CompleteOnboarding", access, options.max_timeout)) {}
 
 Method UserProfileService::MakeMethod(const char* name, Access& access,
                                       absl::Duration max_timeout) {
   const Permission* const permission = FindPermission(absl::StrCat(
       "/", v1::UserProfileService::service_full_name(), "/", name));
-  return {name,   metrics_.Rpc(name), failures_,
-          access, *permission,        max_timeout};
+  return {name, metrics_.Rpc(name), log_, access, *permission, max_timeout};
 }
 
 template <typename Call>
@@ -100,7 +99,12 @@ grpc::ServerUnaryReactor* UserProfileService::CompleteOnboarding(
   }
   store_.CompleteOnboarding(
       *call->request(), call->response(), call->context(),
-      [call](absl::Status status) { call->Answer(status); });
+      [this, call](absl::Status status) {
+        if (status.ok()) {
+          metrics_.CountOnboarding(call->response()->already_completed());
+        }
+        call->Answer(status);
+      });
   return call;
 }
 

@@ -6,9 +6,10 @@
 #include "absl/time/time.h"
 #include "server/ops/metrics.h"
 #include "server/ops/readiness.h"
+#include "server/ops/recent_failures.h"
 #include "server/service/access.h"
 #include "server/service/call_limits.h"
-#include "server/service/failure_log.h"
+#include "server/service/request_log.h"
 #include "server/service/unary_call.h"
 #include "server/store/profile_store.h"
 #include "userprofile/v1/user_profile_service.grpc.pb.h"
@@ -24,18 +25,28 @@ using RawUserProfileService =
             v1::UserProfileService::WithRawCallbackMethod_CompleteOnboarding<
                 v1::UserProfileService::Service>>>;
 
+// How the service treats calls.
+struct UserProfileServiceOptions {
+  // What a call gets whose deadline is further away, or that has none.
+  absl::Duration max_timeout = absl::Seconds(10);
+
+  CallLimitOptions limits;
+
+  // See RequestLog.
+  absl::Duration slow_request = absl::Seconds(1);
+  ops::RecentFailures* recent_failures = nullptr;
+};
+
 // The API: lets each caller in or not, checks the request, asks `readiness`
 // whether it may be tried, and leaves it to the store. Thread-safe; never
 // blocks.
 class UserProfileService final : public RawUserProfileService {
  public:
-  // All of them must outlive the service. A call whose deadline is further away
-  // than `max_timeout`, or that has none, gets that time.
+  // All of them must outlive the service.
   UserProfileService(store::ProfileStore& store,
                      const ops::Readiness& readiness, ops::Metrics& metrics,
                      Access& access,
-                     absl::Duration max_timeout = absl::Seconds(10),
-                     const CallLimitOptions& limits = {});
+                     const UserProfileServiceOptions& options = {});
 
   grpc::ServerUnaryReactor* UpsertUser(grpc::CallbackServerContext* context,
                                        const grpc::ByteBuffer* request,
@@ -59,7 +70,7 @@ class UserProfileService final : public RawUserProfileService {
   const ops::Readiness& readiness_;
   ops::Metrics& metrics_;
   CallLimits limits_;
-  FailureLog failures_;
+  RequestLog log_;
   const Method upsert_user_;
   const Method get_profile_;
   const Method complete_onboarding_;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "server/base/error_info.h"
 #include "server/service/grpc_server.h"
 #include "server/service/testing.h"
+#include "server/service/trace.h"
 
 namespace userprofile::service {
 namespace {
@@ -344,6 +346,74 @@ TEST_F(UserProfileServiceTest, CountsCallsAndRecognitions) {
   }
 }
 
+// The trailer of that name; empty if there is none.
+std::string TrailerOf(const grpc::ClientContext& context) {
+  const auto& trailers = context.GetServerTrailingMetadata();
+  const auto found = trailers.find(kTraceparent);
+  if (found == trailers.end()) return "";
+  return std::string(found->second.data(), found->second.size());
+}
+
+TEST_F(UserProfileServiceTest, ATraceComesBackWhateverTheAnswer) {
+  const char sent[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  for (const std::int64_t id : {1, 0}) {
+    grpc::ClientContext context;
+    context.AddMetadata(kTraceparent, sent);
+    EXPECT_EQ(stub_->UpsertUser(&context, Contact(id), &upserted_).ok(),
+              id == 1);
+    EXPECT_EQ(TrailerOf(context), sent) << id;
+  }
+}
+
+TEST_F(UserProfileServiceTest, ACallThatFailsGetsATraceIfItBroughtNone) {
+  std::set<std::string> traces;
+  for (const char* sent : {"", "", "00-nonsense", "~"}) {
+    grpc::ClientContext context;
+    if (*sent != '\0') context.AddMetadata(kTraceparent, sent);
+    EXPECT_FALSE(stub_->UpsertUser(&context, Contact(0), &upserted_).ok());
+    EXPECT_TRUE(IsTraceparent(TrailerOf(context))) << sent;
+    traces.insert(TrailerOf(context));
+  }
+  EXPECT_EQ(traces.size(), 4u);
+}
+
+TEST_F(UserProfileServiceTest, ACallThatNobodyLogsGetsNoTrace) {
+  grpc::ClientContext context;
+  EXPECT_TRUE(stub_->UpsertUser(&context, Contact(1), &upserted_).ok());
+  EXPECT_EQ(TrailerOf(context), "");
+}
+
+TEST_F(UserProfileServiceTest, ASlowCallIsListedWithItsTrace) {
+  store_.get_profile = [](const auto&, auto*, store::CallContext context,
+                          auto done) {
+    context.times->queue = absl::Milliseconds(3);
+    context.times->database = absl::Milliseconds(7);
+    absl::SleepFor(absl::Milliseconds(20));
+    done(absl::OkStatus());
+  };
+  ops::RecentFailures recent;
+  UserProfileServiceOptions options;
+  options.slow_request = absl::Milliseconds(20);
+  options.recent_failures = &recent;
+  UserProfileService slow(store_, readiness_, metrics_, access_, options);
+  const auto server = GrpcServer::Start({.address = "127.0.0.1:0"}, {&slow});
+  ASSERT_TRUE(server.ok());
+  const auto stub = v1::UserProfileService::NewStub(grpc::CreateChannel(
+      (*server)->address(), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  v1::GetProfileRequest request;
+  request.set_user_id(1);
+  ASSERT_TRUE(stub->GetProfile(&context, request, &got_).ok());
+  const std::vector<ops::Failure> listed = recent.List();
+  ASSERT_EQ(listed.size(), 1u);
+  EXPECT_EQ(listed[0].method, "GetProfile");
+  EXPECT_EQ(listed[0].code, "OK");
+  EXPECT_EQ(listed[0].caller, AnybodyTrusted()->name);
+  EXPECT_GE(listed[0].duration, absl::Milliseconds(20));
+  ASSERT_TRUE(IsTraceparent(TrailerOf(context)));
+  EXPECT_EQ(listed[0].trace_id, TraceId(TrailerOf(context)));
+}
+
 TEST_F(UserProfileServiceTest, AnswersManyCallersAtOnce) {
   std::vector<std::thread> callers;
   std::atomic<int> wrong{0};
@@ -371,8 +441,10 @@ class LimitedServiceTest : public ::testing::Test {
   LimitedServiceTest() { readiness_.Set(absl::OkStatus()); }
 
   void Start(const CallLimitOptions& limits) {
-    service_ = std::make_unique<UserProfileService>(
-        store_, readiness_, metrics_, access_, absl::Seconds(10), limits);
+    UserProfileServiceOptions options;
+    options.limits = limits;
+    service_ = std::make_unique<UserProfileService>(store_, readiness_,
+                                                    metrics_, access_, options);
     auto server =
         GrpcServer::Start({.address = "127.0.0.1:0"}, {service_.get()});
     ASSERT_TRUE(server.ok()) << server.status();

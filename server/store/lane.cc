@@ -21,6 +21,23 @@ std::vector<Operation*> Pointers(
   return pointers;
 }
 
+// Writes down that the operation has waited until now.
+void CountQueued(const Operation& operation, absl::Time now) {
+  if (CallTimes* times = operation.context.times; times != nullptr) {
+    times->queue = now - operation.submitted - times->database;
+  }
+}
+
+// Writes down how long the statement of all these ran.
+void CountStatement(const std::vector<Operation*>& part,
+                    absl::Duration duration) {
+  for (const Operation* operation : part) {
+    if (CallTimes* times = operation->context.times; times != nullptr) {
+      times->database += duration;
+    }
+  }
+}
+
 bool Answered(const std::unique_ptr<Operation>& operation) {
   return operation->done == nullptr;
 }
@@ -53,7 +70,9 @@ void Lane::Submit(std::unique_ptr<Operation> operation) {
     work_available_.SignalOne();
     return;
   }
-  if (options_.metrics != nullptr) options_.metrics->CountRefused();
+  if (!shutting_down && options_.metrics != nullptr) {
+    options_.metrics->CountRefused();
+  }
   // NOLINTNEXTLINE(bugprone-use-after-move): moved only if it was queued
   Answer(*operation, shutting_down ? ShuttingDown() : Overloaded());
 }
@@ -119,6 +138,7 @@ bool Lane::Collect(BatchExecutor& executor, Operations& batch,
     std::unique_ptr<Operation> operation = std::move(queue_.front());
     queue_.pop_front();
     operation->result = Verdict(*operation, now);
+    CountQueued(*operation, now);
     if (!operation->result.ok()) {
       dropped.push_back(std::move(operation));
     } else if (batch.size() >= operation->max_batch ||
@@ -177,6 +197,7 @@ void Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
   // Making the connection, or running another part, can have taken seconds.
   part.erase(std::remove_if(part.begin(), part.end(),
                             [&](Operation* operation) {
+                              CountQueued(*operation, start);
                               absl::Status verdict = Verdict(*operation, start);
                               if (verdict.ok()) return false;
                               Drop(*operation, std::move(verdict));
@@ -185,9 +206,9 @@ void Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
              part.end());
   if (part.empty()) return;
   const absl::Status status = executor.Execute(part);
-  if (options_.metrics != nullptr) {
-    options_.metrics->ObserveStatement(options_.clock() - start);
-  }
+  const absl::Duration duration = options_.clock() - start;
+  CountStatement(part, duration);
+  if (options_.metrics != nullptr) options_.metrics->ObserveStatement(duration);
   if (status.ok()) {
     for (Operation* operation : part) {
       Answer(*operation, std::move(operation->result));

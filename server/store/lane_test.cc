@@ -237,6 +237,44 @@ TEST_F(LaneTest, LetsOnlyTheCulpritOfABatchFail) {
               ElementsAre("", "", "", "", "", "ROW_REJECTED", "", "", ""));
 }
 
+TEST_F(LaneTest, SaysWhereTheTimeOfEachOperationWent) {
+  std::atomic<int> seconds = 100;
+  options_.clock = [&] { return absl::FromUnixSeconds(seconds); };
+  int tries = 0;
+  database_.on_execute = [&](const Keys& keys) {
+    if (keys != Keys{1}) return absl::OkStatus();
+    seconds += 2;
+    return ++tries == 1 ? absl::UnavailableError("cut") : absl::OkStatus();
+  };
+  CallTimes first;
+  CallTimes second;
+  database_.Close();
+  Start();
+  Submit(0, {.times = &first});
+  database_.AwaitStatements(1);
+  Submit(1, {.times = &second});
+  seconds += 5;
+  database_.Open();
+  answers_.Await();
+  EXPECT_EQ(first.queue, absl::ZeroDuration());
+  EXPECT_EQ(first.database, absl::Seconds(5));
+  EXPECT_EQ(second.queue, absl::Seconds(5));
+  EXPECT_EQ(second.database, absl::Seconds(4));  // both tries
+}
+
+TEST_F(LaneTest, SaysHowLongADroppedOperationWaited) {
+  std::atomic<int> seconds = 100;
+  options_.clock = [&] { return absl::FromUnixSeconds(seconds); };
+  StartBusy();
+  CallTimes times;
+  Submit(1, {.deadline = absl::FromUnixSeconds(102), .times = &times});
+  seconds += 3;
+  database_.Open();
+  EXPECT_THAT(answers_.Await(), ElementsAre("", "DEADLINE_EXCEEDED"));
+  EXPECT_EQ(times.queue, absl::Seconds(3));
+  EXPECT_EQ(times.database, absl::ZeroDuration());
+}
+
 TEST_F(LaneTest, TriesAloneWhatHadToGiveWayInABatch) {
   std::atomic<int> refusals = 3;
   database_.on_execute = [&](const Keys& keys) {

@@ -14,6 +14,16 @@ namespace userprofile::store {
 // call returns. Must not block.
 using Done = absl::AnyInvocable<void(absl::Status)>;
 
+// Where a call's time went.
+struct CallTimes {
+  // Waiting for its statement: behind others, for a connection, or for a
+  // database that was away.
+  absl::Duration queue;
+
+  // In statements, those of all tries.
+  absl::Duration database;
+};
+
 // What a call knows of its caller.
 struct CallContext {
   // The answer is of no use after this time.
@@ -21,7 +31,10 @@ struct CallContext {
 
   // Whether the caller gave up; called from any thread, until Done is. Empty
   // means never.
-  std::function<bool()> cancelled;
+  std::function<bool()> cancelled = nullptr;
+
+  // Where to write the times, before Done is called; may be null.
+  CallTimes* times = nullptr;
 };
 
 // Stores users. The calls mean what UserProfileService says in

@@ -13,7 +13,7 @@ server/ops          server/base ops
 server/postgres     server/base
 server/schema       server/base server/postgres server/ops migrations
 server/store        server/base server/postgres server/ops
-server/service      server/base server/store server/ops
+server/service      server/base server/store server/ops ops
 server/app          server/base server/postgres server/schema server/store
                     server/service server/ops ops
 server              server/base server/app ops
@@ -46,7 +46,7 @@ userprofile/v1/user_profile_service.grpc.pb.h
 userprofile/client/ client client/adapter client/examples tests
 userprofile/telegram/
                     client/telegram client/adapter client/examples tests
-prometheus/         server/ops client/adapter
+prometheus/         ops server/ops client/adapter
 httplib.h           ops client/adapter client/examples tests/support tests
 phonenumbers/       server/service
 CLI/                ops client/adapter tests/bench

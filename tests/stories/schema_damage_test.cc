@@ -91,8 +91,8 @@ TEST_F(SchemaDamageTest, ADroppedPlainIndexIsCountedWhileServingGoesOn) {
   EXPECT_TRUE(Eventually([&] {
     return server_.Get("/metrics")
                .body.find(
-                   "userprofile_schema_breaches{severity=\"advisory\"} 1") !=
-           std::string::npos;
+                   "userprofile_schema_breaches{kind=\"index_missing\","
+                   "severity=\"advisory\"} 1") != std::string::npos;
   })) << server_.Get("/metrics").body;
   EXPECT_EQ(server_.Get("/readyz").code, 200);
   const Load::Tally tally = load->Stop();

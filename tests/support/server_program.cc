@@ -61,6 +61,10 @@ std::unique_ptr<v1::UserProfileService::Stub> ServerProgram::NewStub() const {
       address_, grpc::InsecureChannelCredentials(), arguments));
 }
 
+std::string ServerProgram::admin_address() const {
+  return absl::StrCat("127.0.0.1:", admin_port_);
+}
+
 ServerProgram::Page ServerProgram::Get(const std::string& path) const {
   httplib::Client client("127.0.0.1", admin_port_);
   client.set_connection_timeout(2);

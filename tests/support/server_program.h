@@ -33,6 +33,9 @@ class ServerProgram {
   const std::string& address() const { return address_; }
   std::unique_ptr<v1::UserProfileService::Stub> NewStub() const;
 
+  // HOST:PORT for people and probes.
+  std::string admin_address() const;
+
   // GET of the admin port: the status code and the body; 0 if nobody answers.
   struct Page {
     int code = 0;

@@ -1,0 +1,115 @@
+#include "server/ops/status_page.h"
+
+#include <string>
+#include <thread>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "server/base/error_info.h"
+
+namespace userprofile::ops {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+class StatusPageTest : public ::testing::Test {
+ protected:
+  json Status() { return json::parse(page_.Json()); }
+
+  Metrics metrics_;
+  Readiness readiness_;
+  RecentFailures failures_{2};
+  StatusPage page_{"1.2.3", metrics_, readiness_, failures_};
+};
+
+TEST_F(StatusPageTest, SaysWhetherItIsReadyAndWhyNot) {
+  EXPECT_EQ(Status()["version"], "1.2.3");
+  EXPECT_EQ(Status()["state"], "STARTING");
+  readiness_.Set(base::MakeError(absl::StatusCode::kUnavailable,
+                                 "users.first_name is missing",
+                                 "SCHEMA_NOT_READY"));
+  EXPECT_EQ(Status()["ready"], false);
+  EXPECT_EQ(Status()["state"], "SCHEMA_NOT_READY");
+  EXPECT_EQ(Status()["why"], "users.first_name is missing");
+  readiness_.Set(absl::OkStatus());
+  EXPECT_EQ(Status()["ready"], true);
+  EXPECT_EQ(Status()["state"], "READY");
+}
+
+TEST_F(StatusPageTest, ShowsWhoWasRecognized) {
+  metrics_.CountRecognition(Recognition::kCreated);
+  metrics_.CountRecognition(Recognition::kOnboarded);
+  metrics_.CountRecognition(Recognition::kOnboarded);
+  metrics_.CountOnboarding(/*repeated=*/false);
+  EXPECT_EQ(Status()["contacts"],
+            (json{{"created", 1.0}, {"returning", 0.0}, {"onboarded", 2.0}}));
+  EXPECT_EQ(Status()["onboardings"],
+            (json{{"completed", 1.0}, {"repeated", 0.0}}));
+}
+
+TEST_F(StatusPageTest, ShowsWhatTheInspectionFound) {
+  EXPECT_TRUE(Status()["schema"].is_null());
+  page_.SetSchema(R"({"holds": [], "breaches": [{"object": "users"}]})");
+  EXPECT_THAT(Status()["schema"]["breaches"], SizeIs(1));
+}
+
+TEST_F(StatusPageTest, ShowsTheNewestFailuresOnly) {
+  for (const char* reason : {"FIRST", "SECOND", "THIRD"}) {
+    failures_.Add({absl::Now(), "GetProfile", "UNAVAILABLE", reason, "crm",
+                   "0af7", absl::Milliseconds(5)});
+  }
+  const json failures = Status()["failures"];
+  ASSERT_THAT(failures, SizeIs(2));
+  EXPECT_EQ(failures[0]["reason"], "THIRD");
+  EXPECT_EQ(failures[1]["reason"], "SECOND");
+  EXPECT_EQ(failures[0]["duration_ms"], 5.0);
+}
+
+TEST_F(StatusPageTest, ShowsTrafficBySeriesOfEqualLength) {
+  const absl::Time limit = absl::Now() + absl::Seconds(30);
+  while (Status()["all"]["calls"] == 0.0 && absl::Now() < limit) {
+    metrics_.Rpc("GetProfile").CountStarted();
+    metrics_.Rpc("GetProfile")
+        .CountFinished(absl::StatusCode::kOk, absl::Milliseconds(3));
+    metrics_.Lane("get_profile").ObserveBatch(2);
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  const json status = Status();
+  EXPECT_GT(status["methods"][0]["calls"], 0.0);
+  EXPECT_EQ(status["methods"][0]["name"], "GetProfile");
+  EXPECT_EQ(status["batch"]["get_profile"], 2.0);
+  const json& history = status["history"];
+  EXPECT_GE(history["times"].size(), 1u);
+  for (const json* line :
+       {&history["p50_ms"], &history["p99_ms"], &history["calls"]["GetProfile"],
+        &history["batch"]["get_profile"]}) {
+    EXPECT_EQ(line->size(), history["times"].size());
+  }
+}
+
+TEST_F(StatusPageTest, ThePageIsOneDocumentThatLoadsNothingFromElsewhere) {
+  const auto pages = page_.Pages();
+  ASSERT_THAT(pages, SizeIs(2));
+  EXPECT_EQ(pages[0].path, "/");
+  const std::string html = pages[0].content();
+  EXPECT_THAT(html, HasSubstr("--paper"));         // the style is in it
+  EXPECT_THAT(html, HasSubstr("fetch('/status"));  // and the script
+  for (const char* elsewhere : {"src=", "@import", "url(", "innerHTML",
+                                "https://", "/*STYLE*/", "/*SCRIPT*/"}) {
+    EXPECT_THAT(html, Not(HasSubstr(elsewhere)));
+  }
+  const std::string& policy = pages[0].content_security_policy;
+  EXPECT_THAT(policy, HasSubstr("default-src 'none'"));
+  EXPECT_THAT(policy, HasSubstr("script-src 'sha256-"));
+  EXPECT_THAT(policy, HasSubstr("style-src 'sha256-"));
+  EXPECT_THAT(policy, Not(HasSubstr("unsafe")));
+  EXPECT_EQ(pages[1].path, "/status.json");
+  EXPECT_TRUE(json::accept(pages[1].content()));
+}
+
+}  // namespace
+}  // namespace userprofile::ops

@@ -1,0 +1,85 @@
+#ifndef USERPROFILE_SERVER_OPS_TRAFFIC_H_
+#define USERPROFILE_SERVER_OPS_TRAFFIC_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "server/base/mutex.h"
+#include "server/ops/metric_values.h"
+
+namespace userprofile::ops {
+
+// The calls of a method, or of all, in an interval.
+struct CallTraffic {
+  double calls = 0;   // answered per second
+  double failed = 0;  // those of them that failed by no fault of the caller's
+
+  // Of the time from arrival to answer; none if there were no calls.
+  absl::optional<absl::Duration> p50;
+  absl::optional<absl::Duration> p99;
+};
+
+// What went on in an interval.
+struct Traffic {
+  absl::Time end;
+  CallTraffic all;
+  std::map<std::string, CallTraffic> methods;
+
+  // The mean of the requests that shared a statement, by lane.
+  std::map<std::string, absl::optional<double>> batch_size;
+};
+
+// The traffic of the last intervals, out of what the metrics count.
+// Thread-safe.
+class TrafficHistory {
+ public:
+  // Remembers this many intervals.
+  explicit TrafficHistory(std::size_t capacity) : capacity_(capacity) {}
+
+  // Ends an interval, and begins the next one.
+  void Sample(const MetricValues& metrics, absl::Time now);
+
+  // The intervals, the oldest first.
+  std::vector<Traffic> List() const;
+
+  // The last `intervals` taken together; without an end if there was none.
+  Traffic Latest(std::size_t intervals) const;
+
+ private:
+  // What was counted from the start on.
+  struct Calls {
+    double calls = 0;
+    double failed = 0;
+    std::vector<double> bounds;          // of latency, in seconds
+    std::vector<std::uint64_t> at_most;  // calls within each bound
+  };
+  struct Batches {
+    double statements = 0;
+    double requests = 0;
+  };
+  struct Counts {
+    absl::Time time;
+    std::map<std::string, Calls> methods;
+    std::map<std::string, Batches> lanes;
+  };
+
+  static Traffic Between(const Counts& begin, const Counts& end);
+  static CallTraffic Between(const Calls& begin, const Calls& end,
+                             double seconds);
+  static absl::optional<absl::Duration> Quantile(const Calls& begin,
+                                                 const Calls& end, double q);
+
+  const std::size_t capacity_;
+  mutable base::Mutex mutex_;
+  std::deque<Counts> counts_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace userprofile::ops
+
+#endif  // USERPROFILE_SERVER_OPS_TRAFFIC_H_

@@ -1,0 +1,57 @@
+#include "server/store/observed_sessions.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "server/base/status_macros.h"
+
+namespace userprofile::store {
+namespace {
+
+class ObservedSession final : public postgres::Session {
+ public:
+  ObservedSession(std::unique_ptr<postgres::Session> session,
+                  ops::DatabaseMetrics& metrics)
+      : session_(std::move(session)), metrics_(metrics) {
+    metrics_.CountOpened();
+  }
+  ~ObservedSession() override { metrics_.CountClosed(!session_->healthy()); }
+
+  absl::StatusOr<postgres::Rows> Execute(
+      const postgres::Statement& statement,
+      const postgres::Parameters& parameters) override {
+    const absl::Time start = absl::Now();
+    auto rows = session_->Execute(statement, parameters);
+    metrics_.ObserveStatement(statement.name, absl::Now() - start,
+                              rows.status().code());
+    return rows;
+  }
+
+  absl::StatusOr<postgres::Rows> ExecuteScript(absl::string_view sql) override {
+    return session_->ExecuteScript(sql);
+  }
+
+  bool healthy() override { return session_->healthy(); }
+
+ private:
+  const std::unique_ptr<postgres::Session> session_;
+  ops::DatabaseMetrics& metrics_;
+};
+
+}  // namespace
+
+postgres::SessionFactory ObserveSessions(postgres::SessionFactory connect,
+                                         ops::DatabaseMetrics& metrics) {
+  return [connect = std::move(connect),
+          &metrics]() -> absl::StatusOr<std::unique_ptr<postgres::Session>> {
+    auto session = connect();
+    if (!session.ok()) {
+      metrics.CountConnectFailure();
+      return session.status();
+    }
+    return std::make_unique<ObservedSession>(*std::move(session), metrics);
+  };
+}
+
+}  // namespace userprofile::store
