@@ -12,11 +12,22 @@ namespace {
 // Long enough for some of the bytes to go.
 constexpr absl::Duration kRetryDelay = absl::Milliseconds(100);
 
-absl::Status Refusal(const char* message, const char* reason,
-                     absl::Duration wait) {
+absl::Status RateLimited(absl::Duration wait) {
   return base::WithRetryDelay(
-      base::MakeError(absl::StatusCode::kResourceExhausted, message, reason),
+      base::MakeError(absl::StatusCode::kResourceExhausted,
+                      "this caller makes more calls a second than the server "
+                      "allows; try again a little later",
+                      "RATE_LIMITED"),
       std::max(wait, absl::Milliseconds(1)));
+}
+
+absl::Status TooManyBytes() {
+  return base::WithRetryDelay(
+      base::MakeError(absl::StatusCode::kResourceExhausted,
+                      "too many bytes of requests are in flight; try again a "
+                      "little later",
+                      "OVERLOADED"),
+      kRetryDelay);
 }
 
 }  // namespace
@@ -35,21 +46,12 @@ absl::Status CallLimits::Admit(const grpc::CallbackServerContext& context,
     const absl::Duration wait =
         rate_->Take(&caller == AnybodyTrusted().get() ? PeerOf(context.peer())
                                                       : caller.name);
-    if (wait > absl::ZeroDuration()) {
-      return Refusal(
-          "this caller makes more calls a second than the server allows; try "
-          "again a little later",
-          "RATE_LIMITED", wait);
-    }
+    if (wait > absl::ZeroDuration()) return RateLimited(wait);
   }
   Bytes bytes;
   bytes.in_flight_ = &in_flight_bytes_;
   bytes.size_ = size;
-  if ((in_flight_bytes_ += size) > max_in_flight_bytes_) {
-    return Refusal(
-        "too many bytes of requests are in flight; try again a little later",
-        "OVERLOADED", kRetryDelay);
-  }
+  if ((in_flight_bytes_ += size) > max_in_flight_bytes_) return TooManyBytes();
   *held = std::move(bytes);
   return absl::OkStatus();
 }
