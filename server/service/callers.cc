@@ -146,7 +146,7 @@ absl::Status Callers::Parser::Add(const std::string& where, const Json& json) {
   const auto name = json.find("name");
   if (name == json.end() || !name->is_string() ||
       !IsName(name->get<std::string>())) {
-    return Refuse(where, ".name: 1 to 63 of a-z, 0-9, \".\", \"_\" and \"-\"");
+    return Refuse(where, R"(.name: 1 to 63 of a-z, 0-9, ".", "_" and "-")");
   }
   caller->name = name->get<std::string>();
   if (caller->name == UnknownCaller()->name) {

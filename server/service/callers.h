@@ -40,7 +40,7 @@ class Callers {
   // INVALID_ARGUMENT, which says where and what is allowed, for what is not of
   // this form, for names of fields that are not these, and for a caller, token
   // or certificate name that is there twice.
-  static absl::StatusOr<Callers> Parse(absl::string_view json);
+  static absl::StatusOr<Callers> Parse(absl::string_view text);
 
   // Nobody, and null, if no caller has it. Compares with every token that is
   // known, in a time that does not depend on any.

@@ -3,10 +3,12 @@
 #include <grpc/grpc.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 
 #include <ctime>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -25,6 +27,7 @@ using Owned = std::unique_ptr<T, Freer<T, kFree>>;
 using Certificate = Owned<X509, X509_free>;
 using Key = Owned<EVP_PKEY, EVP_PKEY_free>;
 using Bio = Owned<BIO, BIO_free_all>;
+using SslContext = Owned<SSL_CTX, SSL_CTX_free>;
 
 // Asks nobody at the terminal for a password.
 int NoPassword(char*, int, int, void*) { return 0; }
@@ -45,24 +48,36 @@ absl::Status Refuse(const Texts&... texts) {
   return absl::InvalidArgumentError(absl::StrCat(texts...));
 }
 
-// The first certificate of a file, if all that are in it can be read.
-absl::StatusOr<Certificate> FirstCertificate(const std::string& path,
-                                             const std::string& pem) {
+// The certificates of a file, at least one.
+absl::StatusOr<std::vector<Certificate>> ParseCertificates(
+    const std::string& path, const std::string& pem) {
   ERR_clear_error();
   const Bio bio = Open(pem);
-  Certificate first;
+  std::vector<Certificate> certificates;
   while (Certificate next{
       PEM_read_bio_X509(bio.get(), nullptr, NoPassword, nullptr)}) {
-    if (first == nullptr) first = std::move(next);
+    certificates.push_back(std::move(next));
   }
-  if (first == nullptr ||
+  if (certificates.empty() ||
       ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
     return Refuse(path,
                   " holds no certificate in PEM form, or one that is "
                   "damaged");
   }
   ERR_clear_error();
-  return first;
+  return certificates;
+}
+
+// Whether OpenSSL would serve with them. It refuses keys and signatures that
+// are too weak; gRPC would meet that only in the next handshake.
+bool CanServeWith(const std::vector<Certificate>& chain, const Key& key) {
+  const SslContext context(SSL_CTX_new(TLS_server_method()));
+  bool can = SSL_CTX_use_certificate(context.get(), chain.front().get()) == 1 &&
+             SSL_CTX_use_PrivateKey(context.get(), key.get()) == 1;
+  for (auto it = chain.begin() + 1; can && it != chain.end(); ++it) {
+    can = SSL_CTX_add1_chain_cert(context.get(), it->get()) == 1;
+  }
+  return can;
 }
 
 // A port with credentials of gRPC's core, which can fetch a certificate anew;
@@ -111,8 +126,9 @@ absl::StatusOr<Tls::Content> Tls::Read(const TlsFiles& files) {
                                base::ReadFile(files.certificate));
   USERPROFILE_ASSIGN_OR_RETURN(content.key, base::ReadFile(files.key));
   USERPROFILE_ASSIGN_OR_RETURN(
-      const Certificate certificate,
-      FirstCertificate(files.certificate, content.certificate));
+      const std::vector<Certificate> chain,
+      ParseCertificates(files.certificate, content.certificate));
+  const Certificate& certificate = chain.front();
   const Key key(PEM_read_bio_PrivateKey(Open(content.key).get(), nullptr,
                                         NoPassword, nullptr));
   if (key == nullptr) {
@@ -122,6 +138,11 @@ absl::StatusOr<Tls::Content> Tls::Read(const TlsFiles& files) {
   if (X509_check_private_key(certificate.get(), key.get()) != 1) {
     return Refuse("the key in ", files.key,
                   " is not that of the certificate in ", files.certificate);
+  }
+  if (!CanServeWith(chain, key)) {
+    const char* const why = ERR_reason_error_string(ERR_peek_last_error());
+    return Refuse("no client would be served with ", files.certificate, ": ",
+                  why == nullptr ? "OpenSSL refuses it" : why);
   }
   content.expires = TimeOf(X509_get0_notAfter(certificate.get()));
   const absl::Time begins = TimeOf(X509_get0_notBefore(certificate.get()));
@@ -139,7 +160,7 @@ absl::StatusOr<Tls::Content> Tls::Read(const TlsFiles& files) {
     USERPROFILE_ASSIGN_OR_RETURN(content.client_ca,
                                  base::ReadFile(files.client_ca));
     USERPROFILE_RETURN_IF_ERROR(
-        FirstCertificate(files.client_ca, content.client_ca).status());
+        ParseCertificates(files.client_ca, content.client_ca).status());
   }
   return content;
 }
@@ -171,19 +192,17 @@ absl::Time Tls::expires() const {
 }
 
 grpc_ssl_certificate_config_reload_status Tls::Fetch(
-    void* tls, grpc_ssl_server_certificate_config** config) {
-  auto* const self = static_cast<Tls*>(tls);
-  base::MutexLock lock(self->mutex_);
-  if (self->fetched_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
-  const Content& content = self->content_;
-  const grpc_ssl_pem_key_cert_pair pair = {content.key.c_str(),
-                                           content.certificate.c_str()};
+    grpc_ssl_server_certificate_config** config) {
+  base::MutexLock lock(mutex_);
+  if (fetched_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
+  const grpc_ssl_pem_key_cert_pair pair = {content_.key.c_str(),
+                                           content_.certificate.c_str()};
   // gRPC insists on some authority, also where no certificate is asked for.
   const std::string& client_ca =
-      content.client_ca.empty() ? content.certificate : content.client_ca;
+      content_.client_ca.empty() ? content_.certificate : content_.client_ca;
   *config =
       grpc_ssl_server_certificate_config_create(client_ca.c_str(), &pair, 1);
-  self->fetched_ = true;
+  fetched_ = true;
   return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
 }
 
@@ -200,7 +219,11 @@ std::shared_ptr<grpc::ServerCredentials> Tls::ServerCredentials() {
   return std::make_shared<CoreCredentials>(
       grpc_ssl_server_credentials_create_with_options(
           grpc_ssl_server_credentials_create_options_using_config_fetcher(
-              request, Fetch, this)));
+              request,
+              [](void* tls, grpc_ssl_server_certificate_config** config) {
+                return static_cast<Tls*>(tls)->Fetch(config);
+              },
+              this)));
 }
 
 }  // namespace userprofile::service

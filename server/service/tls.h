@@ -38,8 +38,9 @@ struct TlsFiles {
 class Tls {
  public:
   // INVALID_ARGUMENT with a sentence for people if a file can't be read or is
-  // no such file, if the key is not that of the certificate, or if the time is
-  // not one at which the certificate holds.
+  // no such file, if the key is not that of the certificate, if OpenSSL finds
+  // one of them too weak, or if the time is not one at which the certificate
+  // holds.
   static absl::StatusOr<std::unique_ptr<Tls>> Load(TlsFiles files);
 
   // Reads the files again; connections that begin from now on get what they
@@ -67,8 +68,8 @@ class Tls {
   static absl::StatusOr<Content> Read(const TlsFiles& files);
 
   // gRPC asks for the certificate at the start and before each handshake.
-  static grpc_ssl_certificate_config_reload_status Fetch(
-      void* tls, grpc_ssl_server_certificate_config** config);
+  grpc_ssl_certificate_config_reload_status Fetch(
+      grpc_ssl_server_certificate_config** config);
 
   const TlsFiles files_;
 

@@ -111,6 +111,18 @@ TEST_F(TlsTest, RefusesACertificateThatHoldsAtAnotherTime) {
   ExpectRefused("not now");
 }
 
+// gRPC would say so only in a handshake, after the old one was given up.
+TEST_F(TlsTest, RefusesWhatOpenSslFindsTooWeakToServeWith) {
+  const Certificate weak({.rsa_bits = 1024});
+  Install(weak);
+  ExpectRefused("too small");
+  Install(Certificate({.rsa_bits = 2048}));
+  EXPECT_TRUE(Tls::Load(files_).ok());
+  std::ofstream(files_.certificate, std::ios::app)
+      << *base::ReadFile(weak.certificate_file());
+  ExpectRefused("too small");
+}
+
 TEST_F(TlsTest, RefusesFilesThatAreNotGivenTogether) {
   const Certificate certificate;
   Install(certificate);

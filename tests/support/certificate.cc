@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
 #include <cstdint>
@@ -55,7 +56,8 @@ bool Sign(X509* x509, EVP_PKEY* key, const Certificate* issuer) {
 }  // namespace
 
 Certificate::Certificate(const CertificateContent& content) {
-  EVP_PKEY* key = EVP_EC_gen("P-256");
+  EVP_PKEY* key = content.rsa_bits == 0 ? EVP_EC_gen("P-256")
+                                        : EVP_RSA_gen(content.rsa_bits);
   X509* x509 = X509_new();
   X509_set_version(x509, 2);
   X509_gmtime_adj(X509_getm_notBefore(x509),

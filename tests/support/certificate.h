@@ -22,6 +22,9 @@ struct CertificateContent {
   // Whether it may sign others.
   bool authority = false;
 
+  // How many bits its key has, of RSA; 0 for one of P-256.
+  unsigned rsa_bits = 0;
+
   // Who signs it; itself if null.
   const Certificate* issuer = nullptr;
 };
