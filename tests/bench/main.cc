@@ -28,7 +28,7 @@ struct Options {
   unsigned seed = 1;
   double seconds = 10;
   double warm_up_seconds = 2;
-  double timeout_seconds = 10;
+  int timeout_seconds = 10;
   std::vector<std::string> watched;
 };
 
@@ -119,7 +119,7 @@ int main(int argc, char** argv) {
       });
   CLI11_PARSE(app, argc, argv);
   options.load.measured = std::chrono::duration<double>(options.seconds);
-  options.load.timeout = std::chrono::duration<double>(options.timeout_seconds);
+  options.load.timeout = std::chrono::seconds(options.timeout_seconds);
   options.load.warm_up = std::chrono::duration<double>(options.warm_up_seconds);
   try {
     return userprofile::bench::Run(options);
