@@ -44,7 +44,8 @@ while read -r -a words; do
 done < <(instruction COPY)
 if ((copied < 3)); then complain "only $copied paths are copied"; fi
 
-# What the build reads.
+# What the build reads, and its tests: this is one of them.
+if ! in_context .dockerignore; then complain ".dockerignore hides itself"; fi
 while read -r path; do
   if ! in_context "$path"; then complain ".dockerignore hides $path"; fi
 done < <(sed -n 's/^add_subdirectory(\(.*\))/\1/p' CMakeLists.txt)

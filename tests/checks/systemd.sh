@@ -13,9 +13,15 @@ unit=deploy/systemd/userprofile.service
 # The program need not be installed where the unit looks for it.
 sed 's|/usr/local/bin/userprofile-server|/bin/true|' "$unit" \
   >"$folder/userprofile.service"
-said=$(systemd-analyze verify "$folder/userprofile.service" 2>&1)
-if [[ -n $said ]]; then
+if ! said=$(systemd-analyze verify "$folder/userprofile.service" 2>&1) ||
+  [[ -n $said ]]; then
   echo "$said"
+  exit 1
+fi
+
+# By default systemd gives up after five starts in ten seconds.
+if ! grep -qx 'StartLimitIntervalSec=0' "$unit"; then
+  echo "$unit: Restart=always ends after five failures"
   exit 1
 fi
 

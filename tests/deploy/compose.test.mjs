@@ -23,9 +23,9 @@ test('each service starts when what it needs is well', () => {
         assert.ok(needed.healthcheck || needed.build &&
                   image.includes('\nHEALTHCHECK '), `${other} has no check`);
       } else {
-        // It has to end for that.
+        // It has to end for that, and be seen to fail.
         assert.equal(condition, 'service_completed_successfully');
-        assert.equal(needed.restart, 'on-failure');
+        assert.equal(needed.restart, 'no');
       }
     }
   }
@@ -35,6 +35,12 @@ test('each service starts when what it needs is well', () => {
     assert.deepEqual(Object.keys(compose.services[order[i]].depends_on),
                      [order[i - 1]]);
   }
+});
+
+test('PostgreSQL is asked for its health as a role that it has', () => {
+  const { environment, healthcheck } = compose.services.postgres;
+  assert.ok(healthcheck.test.includes(
+    `--username=${environment.POSTGRES_USER}`));
 });
 
 test('nothing is published beyond this machine', () => {
@@ -53,8 +59,13 @@ test('what it mounts and refers to is there', () => {
                                         : source in compose.volumes,
                 `${name} mounts ${source}`);
     }
-    for (const config of service.configs ?? []) {
-      assert.ok(config in compose.configs);
+    // Compose refuses those that are no files where the root is read-only.
+    for (const kind of ['configs', 'secrets']) {
+      for (const one of service[kind] ?? []) {
+        const made = compose[kind][one.source ?? one];
+        assert.ok(made.file ? existsSync(join(folder, made.file))
+                            : !service.read_only, `${name} gets ${one}`);
+      }
     }
     if (service.build) {
       assert.ok(existsSync(join(folder, service.build.context,

@@ -415,6 +415,15 @@ for (const overlay of overlays) {
               seconds('USERPROFILE_DRAIN_TIMEOUT') + 5 <= grace);
   });
 
+  test(`${overlay}: a migration that a person has to look at fails at once, and
+leaves its log`, () => {
+    const { spec } = find('Job/userprofile-migrate');
+    assert.equal(spec.template.spec.restartPolicy, 'Never');
+    assert.deepEqual(spec.podFailurePolicy.rules, [
+      { action: 'FailJob', onExitCodes: { operator: 'In', values: [3] } },
+    ]);
+  });
+
   test(`${overlay}: one version everywhere; the owner's secret stays with the
 migration`, () => {
     const images = new Set();

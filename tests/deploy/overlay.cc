@@ -23,7 +23,12 @@ Outcome Render(const std::string& overlay) {
 
 }  // namespace
 
-bool Overlay::CanRender() { return Render("dev").exit_code == 0; }
+bool Overlay::CanRender() {
+  return RunProgram({{"/bin/bash", "-c",
+                      "kubectl version --client --output=json | "
+                      "grep -q '\"kustomizeVersion\": \"v[5-9]'"}})
+             .exit_code == 0;
+}
 
 Overlay::Overlay(const std::string& name) {
   const Outcome rendered = Render(name);
