@@ -42,9 +42,8 @@ struct AdminPages {
 //   /metrics  the metrics in Prometheus' text format
 // and what the program adds. Answers are not cached, and browsers are told to
 // take them for nothing else.
-// A few threads and short time limits: a client that falls silent delays others
-// by seconds at most, and connections are closed after each answer. See
-// HttpServer for what it does not withstand.
+// Connections are closed after each answer, and silent clients after seconds;
+// see HttpServer for what it does not withstand.
 class AdminServer {
  public:
   // Listens on "HOST:PORT", with the errors of HttpServer::Start.

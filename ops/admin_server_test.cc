@@ -1,9 +1,17 @@
 #include "ops/admin_server.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "httplib.h"
@@ -12,6 +20,19 @@ namespace userprofile::ops {
 namespace {
 
 using ::testing::HasSubstr;
+
+// A connection to 127.0.0.1:PORT.
+int ConnectTo(const std::string& address) {
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  to.sin_port = htons(static_cast<std::uint16_t>(
+      std::atoi(address.c_str() + address.rfind(':') + 1)));
+  const int client = socket(AF_INET, SOCK_STREAM, 0);
+  return connect(client, reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 0
+             ? client
+             : -1;
+}
 
 class AdminServerTest : public ::testing::Test {
  protected:
@@ -88,6 +109,25 @@ TEST_F(AdminServerTest, KeepsNoConnectionOpen) {
   const auto answer = client.Get("/livez");
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->get_header_value("Connection"), "close");
+}
+
+TEST_F(AdminServerTest, AnswersWhileClientsSendTheirRequestsByteByByte) {
+  std::vector<int> slow;
+  for (int i = 0; i < 10; ++i) {
+    const int client = ConnectTo(admin_->address());
+    ASSERT_GE(client, 0);
+    slow.push_back(client);
+  }
+  const absl::Time end = absl::Now() + absl::Seconds(3);
+  while (absl::Now() < end) {
+    for (const int client : slow) {
+      send(client, "G", 1, MSG_NOSIGNAL);  // never a whole request
+    }
+    const auto answer = Get("/livez");
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->status, 200);
+  }
+  for (const int client : slow) close(client);
 }
 
 TEST_F(AdminServerTest, RefusesAnAddressInUse) {

@@ -1,17 +1,45 @@
 #include "ops/command_line.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 
 namespace userprofile::ops {
 namespace {
+
+bool IsInEnvironment(const CLI::Option& option) {
+  const char* value = std::getenv(option.get_envname().c_str());
+  return value != nullptr && *value != '\0';  // CLI11 takes empty for none
+}
+
+// Calls `visit` with each command, and the names that lead to it.
+void VisitCommands(const CLI::App& command, std::vector<std::string>& path,
+                   absl::FunctionRef<void(const CLI::App&)> visit) {
+  visit(command);
+  for (const CLI::App* child :
+       command.get_subcommands([](const CLI::App*) { return true; })) {
+    path.push_back(child->get_name());
+    VisitCommands(*child, path, visit);
+    path.pop_back();
+  }
+}
+
+// The name of an option in a file: "log-format" for "--log-format".
+std::string KeyOf(const CLI::Option& option) {
+  return std::string(absl::StripPrefix(option.get_name(), "--"));
+}
 
 // Gives each flat key of a file to every command that has such a flag.
 class FlatConfig final : public CLI::ConfigTOML {
@@ -21,39 +49,36 @@ class FlatConfig final : public CLI::ConfigTOML {
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
     std::vector<CLI::ConfigItem> result;
     for (const CLI::ConfigItem& item : CLI::ConfigTOML::from_config(input)) {
-      const bool known =
-          item.parents.empty() && AddForCommands(*root_, {}, item, result);
-      if (!known) result.push_back(item);  // CLI11 refuses it
+      bool known = false;
+      std::vector<std::string> path;
+      VisitCommands(*root_, path, [&](const CLI::App& command) {
+        const CLI::Option* option =
+            item.parents.empty() ? command.get_option_no_throw("--" + item.name)
+                                 : nullptr;
+        if (option == nullptr) return;
+        known = true;
+        // CLI11 looks at the environment only for what the file left open.
+        if (IsInEnvironment(*option)) return;
+        result.emplace_back(item).parents = path;
+      });
+      if (!known) throw UnknownKey(item);
     }
     return result;
   }
 
  private:
-  // As CLI11 takes it: an empty variable is none.
-  static bool IsInEnvironment(const CLI::Option& option) {
-    const char* value = std::getenv(option.get_envname().c_str());
-    return value != nullptr && *value != '\0';
-  }
-
-  // Whether `command`, or one below it, has the flag.
-  static bool AddForCommands(const CLI::App& command,
-                             const std::vector<std::string>& path,
-                             const CLI::ConfigItem& item,
-                             std::vector<CLI::ConfigItem>& result) {
-    const CLI::Option* option = command.get_option_no_throw("--" + item.name);
-    bool known = option != nullptr;
-    // CLI11 looks at the environment only for what the file left open.
-    if (known && !IsInEnvironment(*option)) {
-      CLI::ConfigItem& copy = result.emplace_back(item);
-      copy.parents = path;
-    }
-    for (const CLI::App* child :
-         command.get_subcommands([](const CLI::App*) { return true; })) {
-      std::vector<std::string> child_path = path;
-      child_path.push_back(child->get_name());
-      known = AddForCommands(*child, child_path, item, result) || known;
-    }
-    return known;
+  CLI::ConfigError UnknownKey(const CLI::ConfigItem& item) const {
+    std::set<std::string> keys;
+    std::vector<std::string> path;
+    VisitCommands(*root_, path, [&](const CLI::App& command) {
+      for (const CLI::Option* option : command.get_options()) {
+        if (!option->get_envname().empty()) keys.insert(KeyOf(*option));
+      }
+    });
+    keys.erase("config");
+    return CLI::ConfigError(
+        absl::StrCat("the configuration file has a key \"", item.fullname(),
+                     "\" that is none of these: ", absl::StrJoin(keys, ", ")));
   }
 
   const CLI::App* const root_;
@@ -82,7 +107,55 @@ void CommandLine::OnCall(CLI::App* command, std::function<int()> run) {
   command->callback([this, run = std::move(run)] { run_ = run; });
 }
 
+std::vector<CommandLine::Setting> CommandLine::SettingsOf(
+    const CLI::App& command) const {
+  std::vector<Setting> settings;
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->get_envname().empty()) continue;  // --help
+    Setting& setting = settings.emplace_back();
+    setting.key = KeyOf(*option);
+    setting.value = option->count() > 0 ? absl::StrJoin(option->results(), " ")
+                                        : option->get_default_str();
+    if (option->get_expected_max() == 0 && setting.value.empty()) {
+      setting.value = "false";  // a switch
+    }
+    setting.source = option->count() == 0              ? "default"
+                     : flags_given_.count(setting.key) ? "flag"
+                     : IsInEnvironment(*option)        ? "environment"
+                                                       : "file";
+  }
+  return settings;
+}
+
+std::vector<std::string> CommandLine::UnknownVariables() const {
+  std::set<std::string> known = {"USERPROFILE_CONFIG"};
+  std::vector<std::string> path;
+  VisitCommands(app_, path, [&](const CLI::App& command) {
+    for (const CLI::Option* option : command.get_options()) {
+      known.insert(option->get_envname());
+    }
+  });
+  std::vector<std::string> unknown;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::vector<std::string> parts =
+        absl::StrSplit(*variable, absl::MaxSplits('=', 1));
+    // Kubernetes sets such variables for a Service of this name.
+    if (absl::StartsWith(parts[0], "USERPROFILE_") &&
+        !absl::StartsWith(parts[0], "USERPROFILE_PORT") &&
+        !absl::StartsWith(parts[0], "USERPROFILE_SERVICE_") &&
+        known.count(parts[0]) == 0) {
+      unknown.push_back(parts[0]);
+    }
+  }
+  return unknown;
+}
+
 int CommandLine::Run(int argc, const char* const* argv) {
+  for (int i = 1; i < argc; ++i) {
+    absl::string_view word = argv[i];
+    if (!absl::ConsumePrefix(&word, "--")) continue;
+    flags_given_.insert(std::string(word.substr(0, word.find('='))));
+  }
   try {
     app_.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -100,9 +173,16 @@ std::string EnvironmentName(const std::string& flag) {
 CLI::Option* AddDurationFlag(CLI::App* command, const std::string& flag,
                              absl::Duration& variable, const std::string& help,
                              absl::Duration least) {
-  const auto parse = [&variable, least](const CLI::results_t& values) {
-    return absl::ParseDuration(values.front(), &variable) &&
-           variable >= least && variable < absl::InfiniteDuration();
+  const auto parse = [&variable, flag, least](const CLI::results_t& values) {
+    if (absl::ParseDuration(values.front(), &variable) && variable >= least &&
+        variable < absl::InfiniteDuration()) {
+      return true;
+    }
+    throw CLI::ValidationError(
+        flag, absl::StrCat("\"", values.front(),
+                           "\" is no time such as 500ms, 10s or 1m30s, of at "
+                           "least ",
+                           absl::FormatDuration(least)));
   };
   return command
       ->add_option(flag, parse, help, true,

@@ -3,7 +3,9 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/time/time.h"
@@ -31,6 +33,19 @@ class CommandLine {
   // What `command` does when it is called; returns the exit code.
   void OnCall(CLI::App* command, std::function<int()> run);
 
+  // What a command's flags came to, in the order in which they were added; to
+  // be asked while it runs.
+  struct Setting {
+    std::string key;  // "log-format"
+    std::string value;
+    std::string source;  // "flag", "environment", "file" or "default"
+  };
+  std::vector<Setting> SettingsOf(const CLI::App& command) const;
+
+  // Variables of the environment that look like flags (USERPROFILE_...) and are
+  // none of any command. They may be another program's.
+  std::vector<std::string> UnknownVariables() const;
+
   // Parses, runs the command that was called, and returns the exit code:
   // kWrongUsage, with a message on stderr, for what can't be understood.
   int Run(int argc, const char* const* argv);
@@ -38,6 +53,7 @@ class CommandLine {
  private:
   CLI::App app_;
   std::function<int()> run_;
+  std::set<std::string> flags_given_;
 };
 
 // The environment variable of a flag: "--log-format" is USERPROFILE_LOG_FORMAT.

@@ -18,8 +18,9 @@ namespace userprofile::ops {
 
 // What an HTTP server withstands.
 struct HttpServerOptions {
-  // Each connection keeps one while it is open; more connections wait.
-  int threads = 4;
+  // Each connection keeps one while it is open; more connections wait. Those
+  // that wait for work cost some 10 KiB each.
+  int threads = 64;
 
   // Requests on one connection before it is closed; 1 closes it at once, so
   // that none keeps a thread.
@@ -34,8 +35,9 @@ struct HttpServerOptions {
 };
 
 // cpp-httplib's server on a port, with threads of its own. Plain HTTP.
-// A client that sends its request byte by byte does keep its thread: what is in
-// front of the port has to be trusted, or has to guard it.
+// A client that sends its request byte by byte does keep its thread, and the
+// library has no limit for that, so there are more threads than a few bad
+// clients can keep. Against many of them the port has to be guarded.
 class HttpServer {
  public:
   // Listens on "HOST:PORT" ("[::1]:9464" for IPv6); port 0 takes a free one.

@@ -7,6 +7,7 @@ int main(int argc, char** argv) {
       "Remembers the users of Telegram bots: one owner for the users table.",
       "userprofile-server");
   app::AddServeCommand(command_line);
+  app::AddConfigCommand(command_line);
   app::AddMigrateCommand(command_line);
   app::AddSchemaCommand(command_line);
   app::AddBackupCommand(command_line);

@@ -8,6 +8,7 @@ namespace userprofile::app {
 // Each adds one command of userprofile-server, with its flags, to the command
 // line.
 void AddServeCommand(ops::CommandLine& command_line);
+void AddConfigCommand(ops::CommandLine& command_line);
 void AddMigrateCommand(ops::CommandLine& command_line);
 void AddSchemaCommand(ops::CommandLine& command_line);
 void AddBackupCommand(ops::CommandLine& command_line);

@@ -25,24 +25,82 @@ constexpr char kEmbedded[] = "embedded:";
 constexpr absl::Duration kStartPatience = absl::Seconds(60);
 constexpr absl::Duration kPoll = absl::Milliseconds(100);
 
-absl::StatusOr<std::string> Specification(const DatabaseOptions& options) {
-  if (options.database_file.empty()) return options.database;
-  std::ifstream file(options.database_file);
+absl::StatusOr<std::string> ReadDatabaseFile(const std::string& path) {
+  std::ifstream file(path);
   std::string text((std::istreambuf_iterator<char>(file)), {});
   if (!file.good() && !file.eof()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("can't read the database file ", options.database_file));
+        absl::StrCat("can't read the database file ", path));
   }
   absl::StripAsciiWhitespace(&text);
   if (text.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the database file ", options.database_file,
-                     " is empty or can't be read"));
+        absl::StrCat("the database file ", path, " is empty or can't be read"));
   }
   return text;
 }
 
+bool IsConnectionString(absl::string_view text) {
+  return absl::StrContains(text, "=") || absl::StrContains(text, "://");
+}
+
 }  // namespace
+
+// A session to a target, until that leads elsewhere.
+class Database::RenewableSession final : public postgres::Session {
+ public:
+  RenewableSession(std::unique_ptr<Session> session,
+                   std::shared_ptr<const Target> target, std::string conninfo)
+      : session_(std::move(session)),
+        target_(std::move(target)),
+        conninfo_(std::move(conninfo)) {}
+
+  absl::StatusOr<postgres::Rows> Execute(
+      const postgres::Statement& statement,
+      const postgres::Parameters& parameters) override {
+    return session_->Execute(statement, parameters);
+  }
+  absl::StatusOr<postgres::Rows> ExecuteScript(absl::string_view sql) override {
+    return session_->ExecuteScript(sql);
+  }
+  bool healthy() override {
+    return session_->healthy() && target_->IsAt(conninfo_);
+  }
+
+ private:
+  const std::unique_ptr<Session> session_;
+  const std::shared_ptr<const Target> target_;
+  const std::string conninfo_;
+};
+
+std::string Database::Target::conninfo() const {
+  base::MutexLock lock(mutex_);
+  return conninfo_;
+}
+
+bool Database::Target::IsAt(absl::string_view conninfo) const {
+  base::MutexLock lock(mutex_);
+  return conninfo_ == conninfo;
+}
+
+absl::StatusOr<bool> Database::Target::Reload() {
+  if (file_.empty()) return false;
+  USERPROFILE_ASSIGN_OR_RETURN(std::string text, ReadDatabaseFile(file_));
+  if (absl::StartsWith(text, kEmbedded) || !IsConnectionString(text)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the database file ", file_,
+                     " holds no connection string any more; going on with what "
+                     "it held before"));
+  }
+  base::MutexLock lock(mutex_);
+  const bool changed = conninfo_ != text;
+  conninfo_ = std::move(text);
+  return changed;
+}
+
+bool DatabaseOptions::embedded() const {
+  return absl::StartsWith(database, kEmbedded);
+}
 
 std::string DatabaseOptions::DefaultDatabase() {
   if (geteuid() == 0) return absl::StrCat(kEmbedded, "/var/lib/userprofile");
@@ -57,19 +115,22 @@ std::string DatabaseOptions::DefaultDatabase() {
 
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(
     const DatabaseOptions& options, Use use) {
-  USERPROFILE_ASSIGN_OR_RETURN(const std::string specification,
-                               Specification(options));
+  std::string specification = options.database;
+  if (!options.database_file.empty()) {
+    USERPROFILE_ASSIGN_OR_RETURN(specification,
+                                 ReadDatabaseFile(options.database_file));
+  }
   auto database = std::unique_ptr<Database>(new Database);
   absl::string_view directory = specification;
   if (!absl::ConsumePrefix(&directory, kEmbedded)) {
-    if (!absl::StrContains(specification, "=") &&
-        !absl::StrContains(specification, "://")) {
+    if (!IsConnectionString(specification)) {
       // Not quoted: it could be a password in the wrong place.
       return absl::InvalidArgumentError(
           "--database is neither embedded:DIR nor a connection string "
           "(postgresql://user@host/name, or host=... dbname=...)");
     }
-    database->conninfo_ = specification;
+    database->target_ =
+        std::make_shared<Target>(options.database_file, specification);
     return database;
   }
   if (directory.empty()) {
@@ -113,12 +174,13 @@ absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
           }
           break;
         }
-        conninfo_ =
+        const std::string conninfo =
             postgres::EmbeddedCluster::ConninfoIfRunning(directory).value_or(
                 "");
+        target_ = std::make_shared<Target>("", conninfo);
         absl::Status status =
-            conninfo_.empty() ? absl::UnavailableError("the server has ended")
-                              : Sessions()().status();
+            conninfo.empty() ? absl::UnavailableError("the server has ended")
+                             : Sessions()().status();
         if (status.ok() || absl::Now() > give_up) return status;
         break;
       }
@@ -140,14 +202,30 @@ absl::Status Database::Own(const std::string& directory,
   options.holder = holder;
   USERPROFILE_ASSIGN_OR_RETURN(
       cluster_, postgres::EmbeddedCluster::Start(std::move(options)));
-  conninfo_ = cluster_->conninfo();
+  target_ = std::make_shared<Target>("", cluster_->conninfo());
   return absl::OkStatus();
 }
 
-postgres::SessionFactory Database::Sessions() const {
+postgres::SessionFactory Database::Sessions() const { return Factory({}); }
+
+postgres::SessionFactory Database::ServingSessions() const {
   postgres::ConnectOptions options;
-  options.conninfo = conninfo_;
-  return [options] { return postgres::Connect(options); };
+  options.answer_timeout = options.statement_timeout + absl::Seconds(2);
+  return Factory(options);
+}
+
+postgres::SessionFactory Database::Factory(
+    postgres::ConnectOptions options) const {
+  using Made = absl::StatusOr<std::unique_ptr<postgres::Session>>;
+  return [options, target = target_]() -> Made {
+    // What is wrong with the file is told by Reload's other callers.
+    target->Reload().status().IgnoreError();
+    postgres::ConnectOptions now = options;
+    now.conninfo = target->conninfo();
+    USERPROFILE_ASSIGN_OR_RETURN(auto session, postgres::Connect(now));
+    return std::make_unique<RenewableSession>(std::move(session), target,
+                                              std::move(now.conninfo));
+  };
 }
 
 }  // namespace userprofile::app

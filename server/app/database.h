@@ -3,9 +3,12 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "server/base/mutex.h"
 #include "server/postgres/embedded_cluster.h"
 #include "server/postgres/session.h"
 
@@ -19,6 +22,9 @@ struct DatabaseOptions {
   // A file that holds the same, for the sake of the password. Not beside a
   // --database that was given.
   std::string database_file;
+
+  // Whether `database` is an embedded one, as far as its form tells.
+  bool embedded() const;
 
   // embedded:/var/lib/userprofile as root, else in the user's data folder:
   // $XDG_DATA_HOME/userprofile or ~/.local/share/userprofile.
@@ -45,21 +51,51 @@ class Database {
 
   bool embedded() const { return embedded_; }
 
-  // For libpq. Holds a password, perhaps.
-  const std::string& conninfo() const { return conninfo_; }
+  // Reads the database file again, if there is one. If it holds something else,
+  // sessions made before are not healthy any more, and so replaced when they
+  // are needed next. Whether it did; INVALID_ARGUMENT, and nothing changed, for
+  // a file that can't be used. Thread-safe.
+  absl::StatusOr<bool> Reload() { return target_->Reload(); }
 
-  // Makes sessions; may be used as long as the database is open.
+  // For libpq. Holds a password, perhaps.
+  std::string conninfo() const { return target_->conninfo(); }
+
+  // Makes sessions; may be used as long as the database is open. Each reads the
+  // database file again, so that a new password holds from the next connection
+  // on.
   postgres::SessionFactory Sessions() const;
 
+  // The same for statements that are all short: a connection on which one stays
+  // without an answer is given up.
+  postgres::SessionFactory ServingSessions() const;
+
  private:
+  // Where sessions go. Shared by the factories, which may outlive the database.
+  class Target {
+   public:
+    Target(std::string file, std::string conninfo)
+        : file_(std::move(file)), conninfo_(std::move(conninfo)) {}
+
+    std::string conninfo() const;
+    bool IsAt(absl::string_view conninfo) const;
+    absl::StatusOr<bool> Reload();
+
+   private:
+    const std::string file_;  // empty for none
+    mutable base::Mutex mutex_;
+    std::string conninfo_ ABSL_GUARDED_BY(mutex_);
+  };
+  class RenewableSession;
+
   Database() = default;
 
+  postgres::SessionFactory Factory(postgres::ConnectOptions options) const;
   absl::Status OpenEmbedded(const std::string& directory, Use use);
   absl::Status Own(const std::string& directory,
                    postgres::DirectoryHolder holder);
 
   std::unique_ptr<postgres::EmbeddedCluster> cluster_;
-  std::string conninfo_;
+  std::shared_ptr<Target> target_;
   bool embedded_ = false;
 };
 

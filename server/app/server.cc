@@ -77,6 +77,15 @@ absl::Status ServeOptions::Validate() const {
       Positive("--max-batch", static_cast<std::int64_t>(max_batch)));
   USERPROFILE_RETURN_IF_ERROR(
       Positive("--max-in-flight", static_cast<std::int64_t>(max_in_flight)));
+  USERPROFILE_RETURN_IF_ERROR(Positive(
+      "--max-in-flight-bytes", static_cast<std::int64_t>(max_in_flight_bytes)));
+  if (max_rate < 0) {
+    return absl::InvalidArgumentError("--max-rate must be 0 (none) or more");
+  }
+  USERPROFILE_RETURN_IF_ERROR(
+      Positive("--max-request-bytes", max_request_bytes));
+  USERPROFILE_RETURN_IF_ERROR(
+      Positive("--max-calls-per-connection", max_calls_per_connection));
   USERPROFILE_RETURN_IF_ERROR(Positive("--read-connections", read_connections));
   USERPROFILE_RETURN_IF_ERROR(
       Positive("--upsert-connections", upsert_connections));
@@ -141,10 +150,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   USERPROFILE_RETURN_IF_ERROR(server->LoadAccess(options));
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.database, Database::Open(options.database, Database::Use::kServe));
-  const postgres::SessionFactory sessions = store::ObserveSessions(
-      parts.database->Sessions(), parts.metrics.Database());
   if (parts.database->embedded() || options.migrate) {
-    parts.migration = std::make_unique<MigrationAtStart>(sessions);
+    parts.migration = std::make_unique<MigrationAtStart>(store::ObserveSessions(
+        parts.database->Sessions(), parts.metrics.Database()));
     // So that a new database has its table before anybody asks. Not for long:
     // a server whose migration takes its time shall be seen to be alive.
     if (parts.database->embedded()) {
@@ -152,6 +160,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     }
   }
 
+  const postgres::SessionFactory sessions = store::ObserveSessions(
+      parts.database->ServingSessions(), parts.metrics.Database());
   parts.metrics.SetSchemaBreaches(CountBreaches(schema::Report()));
   schema::MonitorOptions monitor;
   monitor.on_report = [&parts](const schema::Report& report) {
@@ -182,6 +192,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   service.max_timeout = options.max_timeout;
   service.slow_request = options.slow_request;
   service.recent_failures = &parts.recent_failures;
+  service.limits.max_in_flight_bytes = options.max_in_flight_bytes;
+  service.limits.max_rate = options.max_rate;
   parts.service = std::make_unique<service::UserProfileService>(
       *parts.store, parts.readiness, parts.metrics, *parts.access, service);
   parts.health = std::make_unique<service::HealthService>(parts.readiness);
@@ -189,6 +201,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
       std::make_unique<service::ReflectionService>(*parts.access);
   service::GrpcServerOptions grpc;
   grpc.address = options.listen;
+  grpc.max_request_bytes = options.max_request_bytes;
+  grpc.max_calls_per_connection = options.max_calls_per_connection;
+  grpc.max_connection_age = options.max_connection_age;
+  grpc.max_connection_age_grace = options.max_connection_age_grace;
   if (parts.tls != nullptr) grpc.credentials = parts.tls->ServerCredentials();
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.grpc,
@@ -247,6 +263,16 @@ void Server::Stop() {
   if (parts_->grpc != nullptr) parts_->grpc->Shutdown(deadline);
   if (parts_->store != nullptr) parts_->store->Shutdown(deadline);
   parts_.reset();
+}
+
+void Server::Reload() {
+  const absl::StatusOr<bool> changed = parts_->database->Reload();
+  if (!changed.ok()) {
+    spdlog::error("{}", std::string(changed.status().message()));
+  } else {
+    spdlog::info("the database file is read again: {}",
+                 *changed ? "connections are made anew" : "nothing changed");
+  }
 }
 
 const std::string& Server::address() const { return parts_->grpc->address(); }

@@ -2,6 +2,7 @@
 #define USERPROFILE_SERVER_APP_SERVER_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -42,6 +43,16 @@ struct ServeOptions {
   int upsert_connections = 2;
   int onboarding_connections = 1;
 
+  // See service::CallLimitOptions.
+  std::size_t max_in_flight_bytes = std::size_t{64} << 20;
+  std::int64_t max_rate = 0;
+
+  // See service::GrpcServerOptions.
+  int max_request_bytes = 64 * 1024;
+  int max_calls_per_connection = 128;
+  absl::Duration max_connection_age = absl::Minutes(10);
+  absl::Duration max_connection_age_grace = absl::Seconds(30);
+
   // The longest time for a call, and what a call without deadline gets.
   absl::Duration max_timeout = absl::Seconds(10);
 
@@ -73,6 +84,10 @@ class Server {
   // elsewhere (GOAWAY), finishes what is in flight, and closes the connections
   // to the database. Further calls do nothing.
   void Stop();
+
+  // Reads again what a file holds that may be replaced while the server runs,
+  // and says in the log what came of it: for the database file.
+  void Reload();
 
   // The addresses, with the ports that were taken.
   const std::string& address() const;

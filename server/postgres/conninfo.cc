@@ -17,6 +17,8 @@ namespace {
 
 using Settings = std::map<std::string, std::string>;
 
+constexpr char kMask[] = "****";
+
 absl::StatusOr<Settings> Parse(const std::string& conninfo) {
   char* error = nullptr;
   const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(
@@ -53,6 +55,16 @@ absl::StatusOr<std::string> WithDefaults(
   USERPROFILE_ASSIGN_OR_RETURN(Settings settings, Parse(conninfo));
   settings.insert(defaults.begin(), defaults.end());  // where there is none yet
   return Words(settings);
+}
+
+std::string Masked(const std::string& conninfo) {
+  absl::StatusOr<Settings> settings = Parse(conninfo);
+  if (!settings.ok()) return kMask;
+  for (const char* key : {"password", "sslpassword"}) {
+    const auto found = settings->find(key);
+    if (found != settings->end()) found->second = kMask;
+  }
+  return Words(*settings);
 }
 
 absl::StatusOr<ProgramConnection> ForProgram(const std::string& conninfo) {

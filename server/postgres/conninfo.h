@@ -17,6 +17,10 @@ absl::StatusOr<std::string> WithDefaults(
     const std::string& conninfo,
     const std::vector<std::pair<std::string, std::string>>& defaults);
 
+// The connection string as words, for people to see: without its passwords, or
+// with none of it if libpq can't read it.
+std::string Masked(const std::string& conninfo);
+
 // How to give a connection string to one of PostgreSQL's programs without
 // showing its password to all who can list processes. Of several hosts it finds
 // the one that takes writes, as a Session does.

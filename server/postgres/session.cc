@@ -17,6 +17,7 @@
 #include "server/postgres/conninfo.h"
 #include "server/postgres/errors.h"
 #include "server/postgres/rows_data.h"
+#include "server/postgres/watchdog.h"
 
 namespace userprofile::postgres {
 namespace {
@@ -138,7 +139,8 @@ bool HoldsNul(absl::string_view text) {
 
 class PqxxSession final : public Session {
  public:
-  explicit PqxxSession(const std::string& conninfo) : connection_(conninfo) {
+  PqxxSession(const std::string& conninfo, absl::Duration answer_timeout)
+      : connection_(conninfo), answer_timeout_(answer_timeout) {
     Configure(connection_);
   }
 
@@ -179,6 +181,7 @@ class PqxxSession final : public Session {
     Rows rows;
     absl::Status status = Guard(
         [&] {
+          const Watchdog::Watch watch(connection_.sock(), answer_timeout_);
           pqxx::nontransaction transaction(connection_);
           rows = Rows(std::make_shared<const Rows::Data>(body(transaction)));
         },
@@ -208,6 +211,7 @@ class PqxxSession final : public Session {
   }
 
   pqxx::connection connection_;
+  const absl::Duration answer_timeout_;
   bool noticed_ = false;
   const NoticeWatch notice_watch_{connection_, &noticed_};
   std::set<std::string> prepared_;
@@ -251,9 +255,12 @@ absl::StatusOr<std::unique_ptr<Session>> Connect(
       const std::string conninfo,
       WithDefaults(options.conninfo, Defaults(options)));
   std::unique_ptr<Session> session;
-  USERPROFILE_RETURN_IF_ERROR(
-      Guard([&] { session = std::make_unique<PqxxSession>(conninfo); },
-            [] { return false; }));
+  USERPROFILE_RETURN_IF_ERROR(Guard(
+      [&] {
+        session =
+            std::make_unique<PqxxSession>(conninfo, options.answer_timeout);
+      },
+      [] { return false; }));
   USERPROFILE_ASSIGN_OR_RETURN(
       const Rows rows, session->ExecuteScript(absl::StrFormat(
                            kConfigureFormat,

@@ -80,6 +80,11 @@ struct ConnectOptions {
 
   // After this time a statement that waits for a lock ends (ABORTED).
   absl::Duration lock_timeout = absl::Seconds(1);
+
+  // After this time without an answer to a statement the connection is given up
+  // (UNAVAILABLE): for a PostgreSQL that is frozen, or that waits for a standby
+  // which is gone. Longer than statement_timeout. Zero: never.
+  absl::Duration answer_timeout = absl::ZeroDuration();
 };
 
 // Makes a session whose text is UTF-8, whose times are in UTC and ISO style,

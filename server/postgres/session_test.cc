@@ -1,5 +1,7 @@
 #include "server/postgres/session.h"
 
+#include <signal.h>
+
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -121,6 +123,35 @@ TEST_F(SessionTest, NamesTheStatementInErrors) {
   const absl::Status status =
       session_->Execute({"find_user", "SELECT 1 FROM users"}, {}).status();
   EXPECT_THAT(std::string(status.message()), HasSubstr("find_user: "));
+}
+
+TEST_F(SessionTest, GivesUpAConnectionThatIsFrozen) {
+  ConnectOptions options;
+  options.conninfo = database_.conninfo();
+  options.answer_timeout = absl::Seconds(1);
+  auto session = Connect(options);
+  ASSERT_TRUE(session.ok()) << session.status();
+  const auto rows = (*session)->ExecuteScript("SELECT pg_backend_pid()");
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  const auto backend = static_cast<pid_t>(rows->Int64(0, 0));
+
+  ASSERT_EQ(kill(backend, SIGSTOP), 0);
+  EXPECT_EQ((*session)->ExecuteScript("SELECT 1").status().code(),
+            absl::StatusCode::kUnavailable);
+  EXPECT_FALSE((*session)->healthy());
+  kill(backend, SIGCONT);
+}
+
+TEST_F(SessionTest, GivesUpNoConnectionBetweenStatements) {
+  ConnectOptions options;
+  options.conninfo = database_.conninfo();
+  options.answer_timeout = absl::Milliseconds(500);
+  auto session = Connect(options);
+  ASSERT_TRUE(session.ok()) << session.status();
+  ASSERT_TRUE((*session)->ExecuteScript("SELECT 1").ok());
+  // Another one's statement takes longer than that.
+  ASSERT_TRUE(session_->ExecuteScript("SELECT pg_sleep(0.7)").ok());
+  EXPECT_TRUE((*session)->ExecuteScript("SELECT 1").ok());
 }
 
 TEST_F(SessionTest, RunsScriptsOfSeveralStatements) {

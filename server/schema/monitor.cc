@@ -91,7 +91,7 @@ void Monitor::Run() {
 }
 
 absl::StatusOr<Report> Monitor::InspectOnce() {
-  if (session_ != nullptr) {
+  if (session_ != nullptr && session_->healthy()) {
     absl::StatusOr<Report> report = Inspect(*session_);
     if (report.ok()) return report;
     // Perhaps the server just came back: a fresh session will tell.

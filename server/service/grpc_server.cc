@@ -47,6 +47,9 @@ int Milliseconds(absl::Duration duration) {
 
 void Configure(const GrpcServerOptions& options, grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(options.max_request_bytes);
+  // gRPC would unpack a request of any size before anybody could look at it.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
 
   const std::pair<const char*, int> arguments[] = {
       // What every call would pay for, and nobody uses: statistics that are not

@@ -24,8 +24,8 @@ struct GrpcServerOptions {
   int max_request_bytes = 64 * 1024;
 
   // Calls that one connection may have in flight; further ones wait at the
-  // client.
-  int max_calls_per_connection = 1024;
+  // client, where they cost the server nothing.
+  int max_calls_per_connection = 128;
 
   // A connection is closed at this age, so that clients come to know of servers
   // that were added since; calls in flight then get the grace to finish.
@@ -42,8 +42,8 @@ struct GrpcServerOptions {
   absl::Duration min_client_ping_interval = absl::Seconds(5);
 };
 
-// A running gRPC server: the given services, which answer by callbacks.
-// Thread-safe.
+// A running gRPC server: the given services, which answer by callbacks. Refuses
+// compressed requests. Thread-safe.
 class GrpcServer {
  public:
   // Starts to listen. The services must outlive the server.

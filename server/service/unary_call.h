@@ -13,6 +13,7 @@
 #include "server/ops/metrics.h"
 #include "server/service/access.h"
 #include "server/service/authorization.h"
+#include "server/service/call_limits.h"
 #include "server/service/caller.h"
 #include "server/service/personal_data.h"
 #include "server/service/request_log.h"
@@ -50,6 +51,9 @@ class UnaryCallBase : public grpc::ServerUnaryReactor {
   const Caller& caller() const { return *caller_; }
   const absl::Status& admission() const { return admission_; }
 
+  // What its request counts for, until the call is done.
+  CallLimits::Bytes* bytes() { return &bytes_; }
+
  protected:
   UnaryCallBase(const Method& method, grpc::CallbackServerContext* context,
                 grpc::ByteBuffer* answer);
@@ -77,6 +81,7 @@ class UnaryCallBase : public grpc::ServerUnaryReactor {
   const absl::Time deadline_;
   std::shared_ptr<const Caller> caller_;
   const absl::Status admission_;
+  CallLimits::Bytes bytes_;
   store::CallTimes times_;
   std::atomic<bool> cancelled_{false};
 };

@@ -25,6 +25,7 @@ UserProfileService::UserProfileService(store::ProfileStore& store,
     : store_(store),
       readiness_(readiness),
       metrics_(metrics),
+      limits_(options.limits),
       log_(options.slow_request, options.recent_failures),
       upsert_user_(MakeMethod("UpsertUser", access, options.max_timeout)),
       get_profile_(MakeMethod("GetProfile", access, options.max_timeout)),
@@ -39,9 +40,12 @@ Method UserProfileService::MakeMethod(const char* name, Access& access,
 }
 
 template <typename Call>
-absl::Status UserProfileService::Admit(const grpc::ByteBuffer& bytes,
-                                       Call* call) const {
+absl::Status UserProfileService::Admit(
+    const grpc::CallbackServerContext& context, const grpc::ByteBuffer& bytes,
+    Call* call) {
   USERPROFILE_RETURN_IF_ERROR(call->admission());
+  USERPROFILE_RETURN_IF_ERROR(
+      limits_.Admit(context, call->caller(), bytes.Length(), call->bytes()));
   NotUtf8 not_utf8;
   USERPROFILE_RETURN_IF_ERROR(ParseRequest(bytes, call->request(), &not_utf8));
   USERPROFILE_RETURN_IF_ERROR(Validate(call->request(), not_utf8));
@@ -53,7 +57,7 @@ grpc::ServerUnaryReactor* UserProfileService::UpsertUser(
     grpc::ByteBuffer* answer) {
   auto* call = UnaryCall<v1::UpsertUserRequest, v1::UpsertUserResponse>::Start(
       upsert_user_, context, answer);
-  if (absl::Status status = Admit(*request, call); !status.ok()) {
+  if (absl::Status status = Admit(*context, *request, call); !status.ok()) {
     call->Answer(status);
     return call;
   }
@@ -73,7 +77,7 @@ grpc::ServerUnaryReactor* UserProfileService::GetProfile(
     grpc::ByteBuffer* answer) {
   auto* call = UnaryCall<v1::GetProfileRequest, v1::GetProfileResponse>::Start(
       get_profile_, context, answer);
-  if (absl::Status status = Admit(*request, call); !status.ok()) {
+  if (absl::Status status = Admit(*context, *request, call); !status.ok()) {
     call->Answer(status);
     return call;
   }
@@ -89,7 +93,7 @@ grpc::ServerUnaryReactor* UserProfileService::CompleteOnboarding(
       UnaryCall<v1::CompleteOnboardingRequest,
                 v1::CompleteOnboardingResponse>::Start(complete_onboarding_,
                                                        context, answer);
-  if (absl::Status status = Admit(*request, call); !status.ok()) {
+  if (absl::Status status = Admit(*context, *request, call); !status.ok()) {
     call->Answer(status);
     return call;
   }

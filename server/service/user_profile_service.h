@@ -8,6 +8,7 @@
 #include "server/ops/readiness.h"
 #include "server/ops/recent_failures.h"
 #include "server/service/access.h"
+#include "server/service/call_limits.h"
 #include "server/service/request_log.h"
 #include "server/service/unary_call.h"
 #include "server/store/profile_store.h"
@@ -28,6 +29,8 @@ using RawUserProfileService =
 struct UserProfileServiceOptions {
   // What a call gets whose deadline is further away, or that has none.
   absl::Duration max_timeout = absl::Seconds(10);
+
+  CallLimitOptions limits;
 
   // See RequestLog.
   absl::Duration slow_request = absl::Seconds(1);
@@ -60,11 +63,13 @@ class UserProfileService final : public RawUserProfileService {
                     absl::Duration max_timeout);
 
   template <typename Call>
-  absl::Status Admit(const grpc::ByteBuffer& bytes, Call* call) const;
+  absl::Status Admit(const grpc::CallbackServerContext& context,
+                     const grpc::ByteBuffer& bytes, Call* call);
 
   store::ProfileStore& store_;
   const ops::Readiness& readiness_;
   ops::Metrics& metrics_;
+  CallLimits limits_;
   RequestLog log_;
   const Method upsert_user_;
   const Method get_profile_;

@@ -1,6 +1,8 @@
 #ifndef USERPROFILE_SERVER_STORE_BATCH_EXECUTOR_H_
 #define USERPROFILE_SERVER_STORE_BATCH_EXECUTOR_H_
 
+#include <cstddef>
+#include <limits>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -25,11 +27,14 @@ struct Operation {
   absl::Status result;
 
   // For the lane: when the operation was submitted, whether it has been held up
-  // by a database that was away, and whether it had to give way though it was
-  // alone in its statement.
+  // by a database that was away, how many statements with it were lost together
+  // with their connection, how many operations its next statement may hold at
+  // most, and whether that statement waits behind the others.
   absl::Time submitted;
   bool met_outage = false;
-  bool gave_way_alone = false;
+  int lost = 0;
+  std::size_t max_batch = std::numeric_limits<std::size_t>::max();
+  bool waits_behind = false;
 };
 
 // Carries out batches for one worker of a lane, on a connection of its own.

@@ -132,20 +132,21 @@ bool Lane::Collect(BatchExecutor& executor, Operations& batch,
   }
   const absl::Time now = options_.clock();
   Operations waiting;  // for the next batch
+  std::size_t max_batch = options_.max_batch;
   executor.BeginBatch();
-  while (!queue_.empty() && batch.size() < options_.max_batch) {
+  while (!queue_.empty() && batch.size() < max_batch) {
     std::unique_ptr<Operation> operation = std::move(queue_.front());
     queue_.pop_front();
     operation->result = Verdict(*operation, now);
     CountQueued(*operation, now);
-    const bool to_be_alone = operation->gave_way_alone;
     if (!operation->result.ok()) {
       dropped.push_back(std::move(operation));
-    } else if ((to_be_alone && !batch.empty()) || !executor.Admit(*operation)) {
+    } else if (batch.size() >= operation->max_batch ||
+               !executor.Admit(*operation)) {
       waiting.push_back(std::move(operation));
     } else {
+      max_batch = std::min(max_batch, operation->max_batch);
       batch.push_back(std::move(operation));
-      if (to_be_alone) break;
     }
   }
   std::move(waiting.rbegin(), waiting.rend(), std::front_inserter(queue_));
@@ -180,7 +181,7 @@ bool Lane::Run(BatchExecutor& executor, Operations batch) {
       if (options_.metrics != nullptr) options_.metrics->CountRetry();
       const auto late = std::stable_partition(
           batch.begin(), batch.end(),
-          [](const auto& operation) { return !operation->gave_way_alone; });
+          [](const auto& operation) { return !operation->waits_behind; });
       std::move(std::make_reverse_iterator(late), batch.rend(),
                 std::front_inserter(queue_));
       std::move(late, batch.end(), std::back_inserter(queue_));
@@ -218,7 +219,12 @@ void Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
     Log("met an outage", part.size(), status);
     for (Operation* operation : part) {
       operation->met_outage = true;
-      if (!options_.idempotent) Answer(*operation, OutcomeUnknown());
+      if (!options_.idempotent) {
+        Answer(*operation, OutcomeUnknown());
+      } else if (++operation->lost > 1) {
+        operation->max_batch = (part.size() + 1) / 2;
+        operation->waits_behind = part.size() == 1;
+      }
     }
     return;
   }
@@ -234,7 +240,8 @@ void Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
   }
   if (absl::IsAborted(status)) {
     Log("gave way, and is tried again", part.size(), status);
-    part.front()->gave_way_alone = true;
+    part.front()->max_batch = 1;
+    part.front()->waits_behind = true;
     return;
   }
   Log("failed", part.size(), status);

@@ -35,8 +35,10 @@ namespace userprofile::store {
 //  - Operations that the executor will not put in one batch (two writes to one
 //    user) go in different ones.
 //  - One operation can't harm its batch: where a statement fails on data, or
-//    has to give way, its halves are run apart until the culprit fails alone.
-//    One that gave way alone waits behind the others, and shares no batch.
+//    has to give way, its halves are run apart until the culprit fails alone;
+//    where it loses the connection twice in a row, as one does that crashes
+//    PostgreSQL, its halves go into batches of their own. An operation that
+//    gave way alone, or lost the connection alone, waits behind the others.
 //  - An operation whose deadline has passed, or whose caller gave up, is
 //    dropped before it costs a statement.
 //  - While the database is away, operations wait for it until their deadlines.

@@ -313,6 +313,23 @@ TEST_F(LaneTest, KeepsWhatHadToGiveWayAloneOutOfTheNextBatches) {
                           Keys{1}, Keys{5, 6}, Keys{1}));
 }
 
+TEST_F(LaneTest, TriesInHalvesWhatLostItsConnectionTwice) {
+  std::atomic<int> losses = 5;
+  database_.on_execute = [&](const Keys& keys) {
+    const bool crashes = std::count(keys.begin(), keys.end(), 3) > 0;
+    return crashes && losses-- > 0 ? absl::UnavailableError("3 crashes it")
+                                   : absl::OkStatus();
+  };
+  StartBusy();
+  for (int key = 1; key <= 4; ++key) Submit(key);
+  database_.Open();
+  EXPECT_THAT(answers_.Await(), Each(""));
+  EXPECT_THAT(
+      database_.statements(),
+      ElementsAre(Keys{0}, Keys{1, 2, 3, 4}, Keys{1, 2, 3, 4}, Keys{1, 2},
+                  Keys{3, 4}, Keys{3}, Keys{4}, Keys{3}, Keys{3}));
+}
+
 TEST_F(LaneTest, DropsWhatIsPastItsDeadlineBeforeItCostsAStatement) {
   std::atomic<int> seconds = 0;
   options_.clock = [&] { return absl::FromUnixSeconds(seconds); };

@@ -152,6 +152,27 @@ TEST_F(PostgresStoreTest, RidesOutADatabaseThatIsRestarted) {
   EXPECT_TRUE(read.ok()) << read.status();
 }
 
+TEST_F(PostgresStoreTest, LetsOnlyTheUserFailWhoseRowEndsTheConnection) {
+  store();
+  database_.Execute(
+      "CREATE FUNCTION crash() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+      " PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;"
+      "CREATE TRIGGER crash BEFORE INSERT ON users FOR EACH ROW"
+      " WHEN (NEW.user_id = 5) EXECUTE FUNCTION crash()");
+  absl::Status status;
+  std::thread culprit([&] {
+    const absl::Time deadline = absl::Now() + absl::Seconds(3);
+    status = store().Upsert(Contact(5), {deadline, {}}).status();
+  });
+  std::vector<v1::UpsertUserRequest> others;
+  for (int i = 6; i <= 40; ++i) others.push_back(Contact(i));
+  for (const auto& outcome : store().UpsertAll(others)) {
+    EXPECT_TRUE(outcome.ok()) << outcome.status();
+  }
+  culprit.join();
+  EXPECT_EQ(base::ErrorReason(status), "DATABASE_UNAVAILABLE") << status;
+}
+
 TEST_F(PostgresStoreTest, SaysThatTheDatabaseIsAwayWhenTimeRunsOut) {
   ASSERT_TRUE(store().Upsert(Contact(1)).ok());
   database_.StopServer();

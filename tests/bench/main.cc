@@ -28,6 +28,7 @@ struct Options {
   unsigned seed = 1;
   double seconds = 10;
   double warm_up_seconds = 2;
+  double timeout_seconds = 10;
   std::vector<std::string> watched;
 };
 
@@ -101,6 +102,10 @@ int main(int argc, char** argv) {
                  "Seconds of load before that")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  app.add_option("--timeout", options.timeout_seconds,
+                 "Seconds until a call without an answer has failed")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--watch", options.watched,
                  "NAME=PROCESS_ID: tell the CPU time and memory of that "
                  "process and all that it started")
@@ -114,6 +119,7 @@ int main(int argc, char** argv) {
       });
   CLI11_PARSE(app, argc, argv);
   options.load.measured = std::chrono::duration<double>(options.seconds);
+  options.load.timeout = std::chrono::duration<double>(options.timeout_seconds);
   options.load.warm_up = std::chrono::duration<double>(options.warm_up_seconds);
   try {
     return userprofile::bench::Run(options);

@@ -1,7 +1,12 @@
 // The database goes away under a service that is at work, and comes back.
 
-#include <string>
+#include <signal.h>
 
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -50,6 +55,44 @@ TEST_F(OutageTest, NoCallFailsWhenTheDatabaseIsKilled) {
   const Load::Tally tally = load->Stop();
   EXPECT_THAT(tally.failures, IsEmpty());
   EXPECT_EQ(tally.created, 0);
+}
+
+TEST_F(OutageTest,
+       AFrozenDatabaseKeepsItNeitherFromServingLaterNorFromStopping) {
+  server_.StartReady();
+  StoreUsers(*server_.NewStub(), kUsers);
+  const auto load = StartLoad(server_, 8, kUsers);
+  const auto freeze = [&] {
+    std::vector<pid_t> frozen;
+    const auto rows = database_.Execute(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid()");
+    for (int i = 0; i < static_cast<int>(rows.size()); ++i) {
+      frozen.push_back(static_cast<pid_t>(rows.Int64(i, 0)));
+      EXPECT_EQ(kill(frozen.back(), SIGSTOP), 0);
+    }
+    return frozen;
+  };
+  const auto thaw = [](const std::vector<pid_t>& frozen) {
+    for (const pid_t pid : frozen) kill(pid, SIGCONT);
+  };
+
+  std::vector<pid_t> frozen = freeze();
+  EXPECT_TRUE(Eventually([&] {
+    return absl::StrContains(server_.program().errors(), "does not answer");
+  }));
+  thaw(frozen);
+  const int served = load->ok();
+  EXPECT_TRUE(Eventually([&] { return load->ok() > served + 100; }));
+
+  frozen = freeze();
+  server_.program().Signal(SIGTERM);
+  EXPECT_EQ(server_.program().Wait(), 0) << server_.program().errors();
+  thaw(frozen);
+  server_.StartReady();
+  const Load::Tally tally = load->Stop();
+  EXPECT_EQ(tally.created, 0);
+  EXPECT_EQ(tally.not_found, 0);
 }
 
 TEST_F(OutageTest, StartsWithoutADatabaseAndServesOnceItIsThere) {

@@ -39,6 +39,8 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
+  pid_t pid() const { return pid_; }
+
   void Signal(int signal);
 
   // SIGKILL, and waits until it is gone.

@@ -1,0 +1,99 @@
+"""Puts three times its capacity on a userprofile server, and tells what is left.
+
+First a closed loop finds the peak. Then calls are due in an open loop, three
+times as many a second as that, whether others were answered or not, and none
+waits for longer than a second. Then half the peak, at once: has the server
+recovered two seconds later? One line of JSON for each, and a verdict.
+
+Where there are two cores or more, the load has one of its own; what it uses
+would else be missing to the server. Takes a minute.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+
+from measure import Cluster, FILL, Service
+
+CORES = sorted(os.sched_getaffinity(0))
+TIMES = 3
+TIMEOUT_SECONDS = 1
+RECOVERY_SECONDS = 2
+
+
+def bench(arguments, service, name, **options):
+    """Runs userprofile-bench on the last core; it may report failed calls."""
+    flags = [word for key, value in options.items()
+             for word in (f"--{key.replace('_', '-')}", str(value))]
+    output = subprocess.run(
+        [arguments.bin + "/userprofile-bench", "--server", service.address,
+         "--mix", arguments.mix, "--users", str(arguments.users),
+         "--timeout", str(TIMEOUT_SECONDS), "--seconds",
+         str(arguments.seconds), "--watch", f"server={service.process.pid}",
+         *flags],
+        stdout=subprocess.PIPE, text=True, check=False,
+        preexec_fn=lambda: os.sched_setaffinity(0, CORES[-1:])).stdout
+    result = {"what": name, **json.loads(output)}
+    print(json.dumps(result), flush=True)
+    return result
+
+
+def measure(arguments, service):
+    peak = max((bench(arguments, service, "peak", in_flight=n)
+                for n in (128, 512)), key=lambda r: r["per_second"])
+    rate = TIMES * peak["per_second"]
+    overload = bench(arguments, service, "overload", rate=rate,
+                     in_flight=round(rate * TIMEOUT_SECONDS * 1.2))
+    recovered = bench(arguments, service, "recovered",
+                      rate=peak["per_second"] // 2, in_flight=2000,
+                      warm_up=RECOVERY_SECONDS)
+    verdict = {
+        "what": "verdict",
+        "goodput_of_peak": round(
+            overload["per_second"] / peak["per_second"], 2),
+        "accepted_p99_ms": round(overload["p99_us"] / 1000),
+        "recovered_p99_ms": round(recovered["p99_us"] / 1000),
+        "failures_after": sum(recovered["failures"].values()),
+    }
+    print(json.dumps(verdict), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", default="build/release/bin",
+                        help="where the programs lie")
+    parser.add_argument("--mix", default="upsert")
+    parser.add_argument("--users", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=6,
+                        help="of each measurement")
+    parser.add_argument("flags", nargs="*",
+                        help="of the server, behind --")
+    arguments = parser.parse_args()
+    if len(CORES) > 1:
+        os.sched_setaffinity(0, CORES[:-1])
+    else:
+        print("one core: the load is on it, too", file=sys.stderr)
+    with contextlib.ExitStack() as stack:
+        cluster = Cluster()
+        stack.callback(cluster.stop)
+        cluster.run("createdb", "-h", cluster.folder, "-U", "userprofile",
+                    "overload")
+        subprocess.run(
+            [arguments.bin + "/userprofile-server", "migrate", "up",
+             "--database", cluster.conninfo("overload")], check=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        cluster.sql("overload", FILL.format(users=arguments.users),
+                    "VACUUM ANALYZE users")
+        service = Service(arguments.bin, cluster, "overload",
+                          *arguments.flags)
+        stack.callback(service.stop)
+        measure(arguments, service)
+
+
+if __name__ == "__main__":
+    main()

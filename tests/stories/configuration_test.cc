@@ -1,0 +1,201 @@
+// Flags, environment, file: what wins, what is refused, and what is shown.
+
+#include <csignal>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "tests/stories/load.h"
+#include "tests/support/program.h"
+#include "tests/support/server_program.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/test_database.h"
+
+namespace userprofile::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+void Write(const std::string& path, const std::string& text) {
+  std::ofstream(path) << text;
+}
+
+TEST(ConfigurationTest, PrintsWhatCountsAndWhereItComesFrom) {
+  TempDir directory;
+  const std::string file = directory / "config.toml";
+  Write(file, "max-batch = 7\nmax-in-flight = 8\nread-connections = 9\n");
+  const Outcome outcome =
+      RunProgram({{"userprofile-server", "config", "print", "--config", file,
+                   "--max-batch", "1", "--output", "json"},
+                  {{"USERPROFILE_MAX_BATCH", "2"},
+                   {"USERPROFILE_MAX_IN_FLIGHT", "3"},
+                   {"USERPROFILE_MAX_BACH", "4"},
+                   {"USERPROFILE_PORT_50051_TCP", "tcp://10.0.0.1:50051"}}});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  const auto settings = nlohmann::json::parse(outcome.output);
+  const auto expect = [&](const char* key, const char* value,
+                          const char* source) {
+    EXPECT_EQ(settings[key]["value"], value) << key;
+    EXPECT_EQ(settings[key]["source"], source) << key;
+  };
+  expect("max-batch", "1", "flag");
+  expect("max-in-flight", "3", "environment");
+  expect("read-connections", "9", "file");
+  expect("upsert-connections", "2", "default");
+  expect("migrate", "false", "default");
+  EXPECT_THAT(outcome.errors, AllOf(HasSubstr("USERPROFILE_MAX_BACH is set"),
+                                    Not(HasSubstr("USERPROFILE_PORT"))));
+}
+
+TEST(ConfigurationTest, PrintsAFileThatMeansTheSame) {
+  TempDir directory;
+  const std::string file = directory / "config.toml";
+  const Outcome first =
+      RunProgram({{"userprofile-server", "config", "print", "--max-timeout",
+                   "1m30s", "--insecure", "--database=embedded:/a \"b\""}});
+  EXPECT_EQ(first.exit_code, 0) << first.errors;
+  Write(file, first.output);
+  const Outcome second =
+      RunProgram({{"userprofile-server", "config", "print", "--config", file}});
+  EXPECT_EQ(second.exit_code, 0) << second.errors;
+  EXPECT_THAT(first.output, HasSubstr("'embedded:/a \"b\"'"));
+  EXPECT_EQ(absl::StrReplaceAll(first.output, {{"# flag", "# file"}}),
+            second.output);
+}
+
+TEST(ConfigurationTest, IsDescribedInTheHandbook) {
+  std::ifstream file(USERPROFILE_SOURCE_DIR "/docs/operations.md");
+  const std::string handbook((std::istreambuf_iterator<char>(file)), {});
+  const Outcome outcome = RunProgram(
+      {{"userprofile-server", "config", "print", "--output", "json"}});
+  const auto settings = nlohmann::json::parse(outcome.output);
+  EXPECT_GT(settings.size(), 20u);
+  for (const auto& [key, setting] : settings.items()) {
+    EXPECT_THAT(handbook, HasSubstr("`--" + key + "`"));
+  }
+}
+
+TEST(ConfigurationTest, MasksPasswords) {
+  for (const char* database :
+       {"postgresql://bot:hush-hush@db/users", "host=db password=hush-hush",
+        "hush-hush", "postgresql://bot:hush-hush@db:port:/"}) {
+    const Outcome outcome = RunProgram(
+        {{"userprofile-server", "config", "print", "--database", database}});
+    EXPECT_THAT(outcome.output, HasSubstr("****")) << database;
+    EXPECT_THAT(outcome.output + outcome.errors, Not(HasSubstr("hush-hush")));
+  }
+}
+
+TEST(ConfigurationTest, SaysWhatIsAllowed) {
+  TempDir directory;
+  const std::string file = directory / "config.toml";
+  Write(file, "lisen = \"127.0.0.1:1\"\n");
+  Outcome outcome =
+      RunProgram({{"userprofile-server", "serve", "--config", file}});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.errors, AllOf(HasSubstr("\"lisen\""), HasSubstr("listen"),
+                                    HasSubstr("max-batch")));
+  Write(file, "max-timeout = \"soon\"\n");
+  outcome = RunProgram({{"userprofile-server", "serve", "--config", file}});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.errors, AllOf(HasSubstr("soon"), HasSubstr("1m30s")));
+  outcome = RunProgram(
+      {{"userprofile-server", "serve"}, {{"USERPROFILE_LOG_FORMAT", "xml"}}});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.errors, AllOf(HasSubstr("text"), HasSubstr("json")));
+  outcome = RunProgram(
+      {{"userprofile-server", "config", "print", "--max-batch", "0"}});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.errors, HasSubstr("at least 1"));
+}
+
+// A server whose database file may be written anew.
+class DatabaseFileTest : public ::testing::Test {
+ protected:
+  DatabaseFileTest() {
+    Write(file_, database_.conninfo());
+    options_.words = {"userprofile-server",
+                      "serve",
+                      absl::StrCat("--database-file=", file_),
+                      "--migrate",
+                      absl::StrCat("--listen=", address_),
+                      "--admin-listen=127.0.0.1:0"};
+  }
+
+  std::unique_ptr<Stub> NewStub() const {
+    return v1::UserProfileService::NewStub(
+        grpc::CreateChannel(address_, grpc::InsecureChannelCredentials()));
+  }
+
+  // How the users' database sees those who are connected.
+  bool OnlyConnectedAs(const std::string& role) const {
+    const auto rows = database_.Execute(
+        "SELECT count(*) FILTER (WHERE usename = '" + role +
+        "'), count(*) FILTER (WHERE usename <> '" + role +
+        "') FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid()");
+    return rows.Int64(0, 0) > 0 && rows.Int64(0, 1) == 0;
+  }
+
+  TempDir directory_;
+  TestDatabase database_;
+  const std::string file_ = directory_ / "database";
+  const std::string address_ = absl::StrCat("unix:", directory_ / "grpc");
+  Program::Options options_;
+};
+
+TEST_F(DatabaseFileTest, IsReadAgainOnSighup) {
+  Program server(options_);
+  const auto stub = NewStub();
+  v1::UpsertUserResponse response;
+  ASSERT_TRUE(Eventually([&] { return Upsert(*stub, 1, &response).ok(); }));
+
+  // What can't be used changes nothing.
+  Write(file_, "nonsense");
+  server.Signal(SIGHUP);
+  EXPECT_TRUE(Eventually([&] {
+    return server.errors().find("no connection string") != std::string::npos;
+  })) << server.errors();
+  EXPECT_TRUE(Upsert(*stub, 1, &response).ok());
+
+  database_.Execute(
+      "DROP ROLE IF EXISTS newcomer; CREATE ROLE newcomer SUPERUSER LOGIN");
+  Write(file_, absl::StrReplaceAll(database_.conninfo(),
+                                   {{"user=userprofile", "user=newcomer"}}));
+  server.Signal(SIGHUP);
+  EXPECT_TRUE(Eventually([&] {
+    v1::UpsertUserResponse again;
+    EXPECT_TRUE(Upsert(*stub, 1, &again).ok());
+    return OnlyConnectedAs("newcomer");
+  })) << server.errors();
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.Wait(), 0);
+}
+
+TEST_F(DatabaseFileTest, IsReadAgainWhenAConnectionIsMade) {
+  Program server(options_);
+  const auto stub = NewStub();
+  v1::UpsertUserResponse response;
+  ASSERT_TRUE(Eventually([&] { return Upsert(*stub, 1, &response).ok(); }));
+  database_.Execute(
+      "DROP ROLE IF EXISTS newcomer; CREATE ROLE newcomer SUPERUSER LOGIN");
+  Write(file_, absl::StrReplaceAll(database_.conninfo(),
+                                   {{"user=userprofile", "user=newcomer"}}));
+  database_.CutConnections();
+  EXPECT_TRUE(Eventually([&] {
+    v1::UpsertUserResponse again;
+    EXPECT_TRUE(Upsert(*stub, 1, &again).ok());
+    return OnlyConnectedAs("newcomer");
+  })) << server.errors();
+}
+
+}  // namespace
+}  // namespace userprofile::testing
