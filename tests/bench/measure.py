@@ -248,7 +248,7 @@ class Measurements:
         self.cluster = Cluster()
         quick = arguments.quick
         self.users = 10_000 if quick else 1_000_000
-        self.rounds = 1 if quick else 5
+        self.rounds = 1 if quick else arguments.rounds
         self.seconds = 2 if quick else 4
         self.table_sizes = ([1000, 10_000] if quick else
                             [1000, 10_000, 100_000, 1_000_000, 10_000_000])
@@ -390,6 +390,7 @@ def main():
     parser.add_argument("--bin", required=True)
     parser.add_argument("--results", required=True)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int, default=5)
     measurements = Measurements(parser.parse_args())
     try:
         measurements.all()
