@@ -27,11 +27,11 @@ void AddPages(const AdminPages& pages, httplib::Server& server) {
                                   "text/plain; version=0.0.4; charset=utf-8");
              });
   for (const AdminPage& page : pages.more) {
-    server.Get(page.path.c_str(),
+    server.Get(page.path,
                [&](const httplib::Request&, httplib::Response& answer) {
                  answer.set_header("Content-Security-Policy",
                                    page.content_security_policy);
-                 answer.set_content(page.content(), page.content_type.c_str());
+                 answer.set_content(page.content(), page.content_type);
                });
   }
   server.set_default_headers({{"Cache-Control", "no-store"},

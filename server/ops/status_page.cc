@@ -180,13 +180,14 @@ std::string StatusPage::Json() const {
 }
 
 std::vector<AdminPage> StatusPage::Pages() const {
-  const std::string html = absl::StrReplaceAll(
+  std::string html = absl::StrReplaceAll(
       kStatusHtml, {{"/*STYLE*/", kStatusCss}, {"/*SCRIPT*/", kStatusJs}});
   const std::string policy = absl::StrCat(
       "default-src 'none'; base-uri 'none'; form-action 'none'; "
       "frame-ancestors 'none'; connect-src 'self'; img-src data:; style-src ",
       HashSource(kStatusCss), "; script-src ", HashSource(kStatusJs));
-  return {{"/", "text/html; charset=utf-8", [html] { return html; }, policy},
+  return {{"/", "text/html; charset=utf-8",
+           [html = std::move(html)] { return html; }, policy},
           {"/status.json", "application/json", [this] { return Json(); }}};
 }
 

@@ -21,8 +21,7 @@ struct Permission {
   Open open = Open::kToNobody;
 };
 
-// Who may call what: every method of every service of the server. What is not
-// in it may be called by nobody.
+// Who may call what: every method of every service in proto/, or a test fails.
 absl::Span<const Permission> Permissions();
 
 // The permission of a method; null if the table has none.

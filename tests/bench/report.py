@@ -15,18 +15,18 @@ MIX = "upsert=70,get=25,onboard=5"
 NAMES = {"check": "empty call", "get": "GetProfile", "upsert": "UpsertUser",
          MIX: "70 % upserts, 25 % reads, 5 % onboarding"}
 
-# Beside light and dark pages; told apart without colours too, by their dashes.
+# Beside light and dark pages. A method has one colour and one mark in all charts;
+# what it is compared with has its colour, and dashes.
 STYLE = """set terminal svg size 720,400 font "sans-serif,13" background "#ffffff"
 set grid lc rgb "#dddddd"
 set border 3 lc rgb "#555555"
 set tics nomirror
 set key outside right center samplen 3 spacing 1.3
-set linetype 1 lc rgb "#777777" lw 2 pt 7 ps 0.5 dt 3
-set linetype 2 lc rgb "#0072b2" lw 2 pt 7 ps 0.5
-set linetype 3 lc rgb "#d55e00" lw 2 pt 5 ps 0.5 dt 2
-set linetype 4 lc rgb "#009e73" lw 2 pt 9 ps 0.5 dt 4
-set linetype 5 lc rgb "#cc79a7" lw 2 pt 11 ps 0.5 dt 5
 """
+LINES = {"check": 'lc rgb "#777777" lw 2 pt 5 ps 0.5',
+         "get": 'lc rgb "#0072b2" lw 2 pt 7 ps 0.5',
+         "upsert": 'lc rgb "#d55e00" lw 2 pt 9 ps 0.6'}
+DASHES = " dt 2"
 
 
 class Results:
@@ -140,50 +140,52 @@ def tables(r):
 
 
 def plot(folder, name, title, x, y, series, log_x=2, log_y=False):
-    """One chart; `series` are (title, [(x, y), ...])."""
+    """One chart; `series` are (title, line, [(x, y), ...])."""
     script = [STYLE, f'set output "{folder}/{name}.svg"',
               f'set title "{title}"', f'set xlabel "{x}"', f'set ylabel "{y}"',
               f"set logscale x {log_x}",
               "set logscale y" if log_y else "set yrange [0:*]"]
     if log_x == 10:
         script.append('set format x "%.0s%c"')
-    for i, (_, points) in enumerate(series):
+    for i, (_, _, points) in enumerate(series):
         script += [f"$d{i} << EOD", *(f"{px} {py}" for px, py in points), "EOD"]
     script.append("plot " + ", ".join(
-        f'$d{i} with linespoints lt {i + 1} title "{label}"'
-        for i, (label, _) in enumerate(series)))
+        f'$d{i} with linespoints {line} title "{label}"'
+        for i, (label, line, _) in enumerate(series)))
     subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True,
                    check=True)
 
 
 def charts(r, folder):
-    calls = ("check", "get", "upsert")
+    def series(mix, what, by, figure):
+        return NAMES[mix], LINES[mix], r.series(what, by, figure, mix=mix)
+
     plot(folder, "throughput", "Throughput", "calls in flight",
          "calls per second",
-         [(NAMES[mix], r.series("in flight", "in_flight", "per_second",
-                                mix=mix)) for mix in calls])
+         [series(mix, "in flight", "in_flight", "per_second")
+          for mix in ("check", "get", "upsert")])
     plot(folder, "latency", "Latency", "calls in flight", "milliseconds",
-         [(f"{NAMES[mix]}, {figure[:3]}",
+         [(f"{NAMES[mix]}, {name}", LINES[mix] + dashes,
            [(x, y / 1000) for x, y in
             r.series("in flight", "in_flight", figure, mix=mix)])
-          for mix in ("get", "upsert") for figure in ("p50_us", "p99_us")],
+          for mix in ("get", "upsert")
+          for name, figure, dashes in (("median", "p50_us", ""),
+                                       ("99 %", "p99_us", DASHES))],
          log_y=True)
     plot(folder, "batch_size", "Throughput by largest batch",
          "requests that may share a statement", "calls per second",
-         [(NAMES[mix], r.series("batch size", "max_batch", "per_second",
-                                mix=mix)) for mix in ("get", "upsert")])
-    sizes = [1, 256]
+         [series(mix, "batch size", "max_batch", "per_second")
+          for mix in ("get", "upsert")])
     plot(folder, "postgres_cpu", "PostgreSQL's CPU time",
          "requests that may share a statement", "microseconds per request",
-         [series for mix in ("get", "upsert") for series in (
-             (f"pgbench, {NAMES[mix]}",
-              [(s, r.median("pgbench", "postgres_cpu_us", mix=mix))
-               for s in sizes]),
-             (NAMES[mix], r.series("batch size", "max_batch",
-                                   "postgres_cpu_us", mix=mix)))])
+         [line for mix in ("get", "upsert") for line in (
+             series(mix, "batch size", "max_batch", "postgres_cpu_us"),
+             (f"{NAMES[mix]}, pgbench", LINES[mix] + DASHES,
+              [(size, r.median("pgbench", "postgres_cpu_us", mix=mix))
+               for size in (1, 256)]))])
     plot(folder, "table_size", "Throughput by table size", "rows",
          "calls per second",
-         [(NAMES[mix], r.series("table size", "users", "per_second", mix=mix))
+         [series(mix, "table size", "users", "per_second")
           for mix in ("get", "upsert")], log_x=10)
 
 

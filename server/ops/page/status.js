@@ -41,7 +41,8 @@ function milliseconds(value) {
 
 function share(part, whole) {
   const percent = 100 * part / whole;
-  return `${percent > 0 && percent < 10 ? percent.toFixed(1) : Math.round(percent)} %`;
+  const near = percent > 0 && percent < 10 || percent > 90 && percent < 100;
+  return `${near ? percent.toFixed(1) : Math.round(percent)} %`;
 }
 
 function duration(seconds) {
