@@ -119,10 +119,10 @@ std::vector<CommandLine::Setting> CommandLine::SettingsOf(
     if (option->get_expected_max() == 0 && setting.value.empty()) {
       setting.value = "false";  // a switch
     }
-    setting.source = option->count() == 0              ? "default"
-                     : flags_given_.count(setting.key) ? "flag"
-                     : IsInEnvironment(*option)        ? "environment"
-                                                       : "file";
+    setting.source = option->count() == 0                 ? "default"
+                     : flags_given_.contains(setting.key) ? "flag"
+                     : IsInEnvironment(*option)           ? "environment"
+                                                          : "file";
   }
   return settings;
 }
@@ -143,7 +143,7 @@ std::vector<std::string> CommandLine::UnknownVariables() const {
     if (absl::StartsWith(parts[0], "USERPROFILE_") &&
         !absl::StartsWith(parts[0], "USERPROFILE_PORT") &&
         !absl::StartsWith(parts[0], "USERPROFILE_SERVICE_") &&
-        known.count(parts[0]) == 0) {
+        !known.contains(parts[0])) {
       unknown.push_back(parts[0]);
     }
   }
