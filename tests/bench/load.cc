@@ -77,7 +77,11 @@ class Driver {
       if (closed_loop()) {
         StartCall(now);
       } else if (next_due_ <= now) {
-        StartCall(next_due_);
+        if (now - next_due_ < options_.timeout) {
+          StartCall(next_due_);
+        } else {
+          ++result_.failures["given up before there was room for it"];
+        }
         next_due_ += ToTicks(Seconds(1 / options_.rate));
       } else {
         return;

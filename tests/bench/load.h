@@ -29,7 +29,8 @@ struct LoadOptions {
   std::chrono::duration<double> warm_up = std::chrono::seconds(2);
   std::chrono::duration<double> measured = std::chrono::seconds(10);
 
-  // Each call's deadline.
+  // Each call's deadline. In an open loop a call that finds no room among those
+  // under way for as long is given up, as a client would.
   std::chrono::seconds timeout = std::chrono::seconds(10);
 };
 

@@ -1,5 +1,8 @@
 """Puts three times its capacity on a userprofile server, and tells what is left.
 
+Once from a few connections, which keep calls back that the server does not take
+at a time, and once from many, so that the server itself has to refuse them.
+
 First a closed loop finds the peak. Then calls are due in an open loop, three
 times as many a second as that, whether others were answered or not, and none
 waits for longer than a second. Then half the peak, at once: has the server
@@ -21,6 +24,7 @@ from measure import Cluster, FILL, Service
 CORES = sorted(os.sched_getaffinity(0))
 TIMES = 3
 TIMEOUT_SECONDS = 1
+CALLS_PER_CONNECTION = 128  # what the server takes
 RECOVERY_SECONDS = 2
 
 
@@ -41,24 +45,25 @@ def bench(arguments, service, name, **options):
     return result
 
 
-def measure(arguments, service):
-    peak = max((bench(arguments, service, "peak", in_flight=n)
-                for n in (128, 512)), key=lambda r: r["per_second"])
-    rate = TIMES * peak["per_second"]
-    overload = bench(arguments, service, "overload", rate=rate,
-                     in_flight=round(rate * TIMEOUT_SECONDS * 1.2))
-    recovered = bench(arguments, service, "recovered",
-                      rate=peak["per_second"] // 2, in_flight=2000,
+def measure(arguments, service, connections):
+    room = CALLS_PER_CONNECTION * connections
+    peak = max((bench(arguments, service, "peak", in_flight=n,
+                      connections=connections) for n in (128, 512)),
+               key=lambda r: r["per_second"])
+    overload = bench(arguments, service, "overload", connections=connections,
+                     rate=TIMES * peak["per_second"], in_flight=room)
+    recovered = bench(arguments, service, "recovered", connections=connections,
+                      rate=peak["per_second"] // 2, in_flight=room,
                       warm_up=RECOVERY_SECONDS)
-    verdict = {
+    print(json.dumps({
         "what": "verdict",
+        "connections": connections,
         "goodput_of_peak": round(
             overload["per_second"] / peak["per_second"], 2),
         "accepted_p99_ms": round(overload["p99_us"] / 1000),
         "recovered_p99_ms": round(recovered["p99_us"] / 1000),
         "failures_after": sum(recovered["failures"].values()),
-    }
-    print(json.dumps(verdict), flush=True)
+    }), flush=True)
 
 
 def main():
@@ -71,6 +76,8 @@ def main():
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=6,
                         help="of each measurement")
+    parser.add_argument("--connections", type=int, nargs="+", default=[4, 64],
+                        help="of a few callers, and of many")
     parser.add_argument("flags", nargs="*",
                         help="of the server, behind --")
     arguments = parser.parse_args()
@@ -92,7 +99,8 @@ def main():
         service = Service(arguments.bin, cluster, "overload",
                           *arguments.flags)
         stack.callback(service.stop)
-        measure(arguments, service)
+        for connections in arguments.connections:
+            measure(arguments, service, connections)
 
 
 if __name__ == "__main__":

@@ -31,8 +31,10 @@
 namespace userprofile::testing {
 namespace {
 
+// AddressSanitizer keeps what was freed, hundreds of megabytes of it; there,
+// LeakSanitizer looks for leaks when the server ends.
 #ifdef USERPROFILE_SANITIZED
-constexpr int kMayGrowMegabytes = 600;  // what was freed is kept for a while
+constexpr int kMayGrowMegabytes = 4096;
 #else
 constexpr int kMayGrowMegabytes = 64;
 #endif
@@ -395,6 +397,13 @@ class HostileInputTest : public ::testing::Test {
     return 0;
   }
 
+  void ExpectBounded(int before) {
+    const int after = MemoryMegabytes();
+    EXPECT_LT(after, before + kMayGrowMegabytes);
+    RecordProperty("megabytes_before", before);
+    RecordProperty("megabytes_after", after);
+  }
+
   // The well-behaved, while the others do what they do.
   std::unique_ptr<Load> StartOthers() {
     std::vector<std::unique_ptr<Stub>> stubs;
@@ -435,9 +444,7 @@ TEST_F(HostileInputTest, SurvivesTenThousandMalformedInputs) {
   send_until(kWarmUp);
   const int before = MemoryMegabytes();
   send_until(kInputs);
-  EXPECT_LT(MemoryMegabytes(), before + kMayGrowMegabytes);
-  RecordProperty("megabytes_before", before);
-  RecordProperty("megabytes_after", MemoryMegabytes());
+  ExpectBounded(before);
   ExpectUndisturbed(*others, 1000);
 }
 
@@ -448,29 +455,25 @@ TEST_F(HostileInputTest, ServesOthersDuringAFlood) {
   const std::string body = directory_ / "body";
   std::ofstream(body) << std::string("\0\0\0\0\2\x08\1", 7);
   const auto others = StartOthers();
+  const int before = MemoryMegabytes();
   const std::vector<std::vector<std::string>> floods = {
       {"http://x/"},
       {"-H", "content-type: application/grpc", "-H", "te: trailers", "-d", body,
        "http://x/userprofile.v1.UserProfileService/GetProfile"},
       {"-H", "content-type: application/grpc", "-H", "te: trailers",
        "http://x/grpc.health.v1.Health/Check"}};
-  const auto flood_server = [&] {
-    for (const auto& flood : floods) {
-      Program::Options options;
-      options.words = {"/usr/bin/h2load", "--requests=20000", "--clients=50",
-                       "--max-concurrent-streams=20",
-                       "--base-uri=unix:" + socket_path()};
-      options.words.insert(options.words.end(), flood.begin(), flood.end());
-      const Outcome outcome = RunProgram(std::move(options));
-      EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
-      EXPECT_NE(outcome.output.find("20000 done"), std::string::npos)
-          << outcome.output;
-    }
-  };
-  flood_server();  // what it takes to serve so many at once, it keeps
-  const int before = MemoryMegabytes();
-  flood_server();
-  EXPECT_LT(MemoryMegabytes(), before + kMayGrowMegabytes);
+  for (const auto& flood : floods) {
+    Program::Options options;
+    options.words = {"/usr/bin/h2load", "--requests=20000", "--clients=50",
+                     "--max-concurrent-streams=20",
+                     "--base-uri=unix:" + socket_path()};
+    options.words.insert(options.words.end(), flood.begin(), flood.end());
+    const Outcome outcome = RunProgram(std::move(options));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    EXPECT_NE(outcome.output.find("20000 done"), std::string::npos)
+        << outcome.output;
+  }
+  ExpectBounded(before);
   ExpectUndisturbed(*others, 100);
 }
 
