@@ -9,6 +9,7 @@
 #include "server/base/error_info.h"
 #include "server/base/read_file.h"
 #include "server/base/status_macros.h"
+#include "server/service/peer.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::service {
@@ -172,7 +173,8 @@ absl::Status Access::Refuse(const grpc::CallbackServerContext& context,
                             const Permission& permission, const Caller& caller,
                             absl::Status why) {
   const std::string peer = PeerOf(context.peer());
-  if (absl::IsUnauthenticated(why) && !attempts_.Count(peer)) {
+  if (absl::IsUnauthenticated(why) &&
+      attempts_.Take(peer) > absl::ZeroDuration()) {
     why = TooManyAttempts();
   }
   const std::string reason = base::ErrorReason(why);

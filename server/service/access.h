@@ -13,10 +13,10 @@
 #include "server/base/mutex.h"
 #include "server/ops/log_limiter.h"
 #include "server/ops/metrics.h"
-#include "server/service/attempt_limiter.h"
 #include "server/service/authorization.h"
 #include "server/service/caller.h"
 #include "server/service/callers.h"
+#include "server/service/rate_limiter.h"
 
 namespace userprofile::service {
 
@@ -75,7 +75,7 @@ class Access {
   const std::string callers_file_;  // empty: asks nobody
   const bool on_loopback_ = true;
   ops::Metrics& metrics_;
-  AttemptLimiter attempts_;
+  RateLimiter attempts_{1, 100};
   ops::LogLimiter log_{10, absl::Seconds(10)};
 
   base::Mutex mutex_;

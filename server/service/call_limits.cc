@@ -4,7 +4,7 @@
 #include <string>
 
 #include "server/base/error_info.h"
-#include "server/service/attempt_limiter.h"
+#include "server/service/peer.h"
 
 namespace userprofile::service {
 namespace {

@@ -52,5 +52,49 @@ TEST_F(RateLimiterTest, LetsACrowdShareABucketUntilOthersAreFull) {
   }
 }
 
+// As access.h limits attempts.
+class AttemptLimitTest : public ::testing::Test {
+ protected:
+  bool Count(const std::string& peer) {
+    return limiter_.Take(peer) == absl::ZeroDuration();
+  }
+
+  int CountUntilRefused(const std::string& peer) {
+    int counted = 0;
+    while (Count(peer)) ++counted;
+    return counted;
+  }
+
+  absl::Time now_ = absl::FromUnixSeconds(1800000000);
+  RateLimiter limiter_{1, 100, [this] { return now_; }};
+};
+
+TEST_F(AttemptLimitTest, AllowsAHundredAtOnceAndOneASecond) {
+  EXPECT_EQ(CountUntilRefused("10.0.0.7"), 100);
+  now_ += absl::Milliseconds(500);
+  EXPECT_EQ(CountUntilRefused("10.0.0.7"), 0);
+  now_ += absl::Milliseconds(500);
+  EXPECT_EQ(CountUntilRefused("10.0.0.7"), 1);
+  now_ += absl::Seconds(10);
+  EXPECT_EQ(CountUntilRefused("10.0.0.7"), 10);
+  now_ += absl::Hours(1);
+  EXPECT_EQ(CountUntilRefused("10.0.0.7"), 100);
+}
+
+TEST_F(AttemptLimitTest, CountsEachPeerForItself) {
+  EXPECT_EQ(CountUntilRefused("10.0.0.7"), 100);
+  EXPECT_EQ(CountUntilRefused("10.0.0.8"), 100);
+}
+
+TEST_F(AttemptLimitTest, PeersBeyondAThousandShareOneLimitUntilOthersCalm) {
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_TRUE(Count(absl::StrCat("10.0.", i / 256, ".", i % 256)));
+  }
+  EXPECT_EQ(CountUntilRefused("10.1.0.1"), 100);
+  EXPECT_EQ(CountUntilRefused("10.1.0.2"), 0);
+  now_ += absl::Seconds(2);
+  EXPECT_EQ(CountUntilRefused("10.1.0.2"), 100);
+}
+
 }  // namespace
 }  // namespace userprofile::service
