@@ -38,7 +38,7 @@ struct ServeOptions {
 
   // See store::PostgresStoreOptions.
   std::size_t max_batch = 256;
-  std::size_t max_in_flight = 4096;
+  std::size_t max_in_flight = 8192;
   int read_connections = 2;
   int upsert_connections = 2;
   int onboarding_connections = 1;
@@ -49,7 +49,7 @@ struct ServeOptions {
 
   // See service::GrpcServerOptions.
   int max_request_bytes = 64 * 1024;
-  int max_calls_per_connection = 128;
+  int max_calls_per_connection = 64;
   absl::Duration max_connection_age = absl::Minutes(10);
   absl::Duration max_connection_age_grace = absl::Seconds(30);
 

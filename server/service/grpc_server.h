@@ -25,7 +25,7 @@ struct GrpcServerOptions {
 
   // Calls that one connection may have in flight; further ones wait at the
   // client, where they cost the server nothing.
-  int max_calls_per_connection = 128;
+  int max_calls_per_connection = 64;
 
   // A connection is closed at this age, so that clients come to know of servers
   // that were added since; calls in flight then get the grace to finish.

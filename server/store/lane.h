@@ -59,7 +59,7 @@ class Lane {
     std::size_t max_batch = 256;
 
     // At most this many operations are held, waiting or executing.
-    std::size_t max_in_flight = 4096;
+    std::size_t max_in_flight = 8192;
 
     // Whether an operation may run again after a run of unknown outcome.
     bool idempotent = true;

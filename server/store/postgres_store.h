@@ -30,7 +30,7 @@ struct PostgresStoreOptions {
   std::size_t max_batch = 256;
 
   // At most this many requests of a kind are held; more are refused.
-  std::size_t max_in_flight = 4096;
+  std::size_t max_in_flight = 8192;
 
   // See Lane::Options.
   std::function<absl::Status()> explain_schema_error;

@@ -22,7 +22,10 @@ class Driver {
  public:
   Driver(const LoadOptions& options, const Requests& requests)
       : options_(options), requests_(requests) {
-    for (int i = 0; i < options.connections; ++i) {
+    const int connections = options.connections > 0
+                                ? options.connections
+                                : std::max(4, (options.in_flight + 63) / 64);
+    for (int i = 0; i < connections; ++i) {
       connections_.push_back(
           std::make_unique<GrpcConnection>(options.server, options.timeout));
     }

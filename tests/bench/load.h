@@ -18,8 +18,9 @@ struct LoadOptions {
   // At most this many calls are under way at a time.
   int in_flight = 128;
 
-  // Spread over this many connections.
-  int connections = 4;
+  // Spread over this many connections; 0 for as many as they need where a
+  // server takes 64 calls at a time from each, and 4 at least.
+  int connections = 0;
 
   // Calls per second. 0 is a closed loop: whoever is answered calls again at
   // once. Otherwise an open one: calls are due at even intervals whether others

@@ -82,8 +82,10 @@ int main(int argc, char** argv) {
   app.add_option("--in-flight", options.load.in_flight, "Calls at a time")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--connections", options.load.connections, "Connections")
-      ->check(CLI::PositiveNumber)
+  app.add_option("--connections", options.load.connections,
+                 "Connections; 0 for 4, or as many as the calls in flight need "
+                 "where a server takes 64 from each")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--rate", options.load.rate,
                  "Calls per second that are due whether or not others were "
