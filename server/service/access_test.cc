@@ -4,7 +4,7 @@
 #include <fstream>
 #include <functional>
 #include <map>
-#include <sstream>
+#include <mutex>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -18,7 +18,7 @@
 #include "server/service/testing.h"
 #include "server/service/tls.h"
 #include "server/service/user_profile_service.h"
-#include "spdlog/sinks/ostream_sink.h"
+#include "spdlog/sinks/base_sink.h"
 #include "spdlog/spdlog.h"
 #include "tests/support/certificate.h"
 #include "tests/support/temp_dir.h"
@@ -153,13 +153,51 @@ std::string HashJson(const std::string& token) {
   return absl::StrCat("\"", ToHex(HashOf(token)), "\"");
 }
 
+// Keeps what is logged, for the tests to look at.
+class KeptLog final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  std::string text() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return text_;
+  }
+
+  void Clear() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    text_.clear();
+  }
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    text_.append(line.data(), line.size());
+  }
+  void flush_() override {}
+
+  std::string text_;  // protected by mutex_
+};
+
+const std::shared_ptr<KeptLog>& TheLog() {
+  static const auto& log =
+      *new std::shared_ptr<KeptLog>(std::make_shared<KeptLog>());
+  return log;
+}
+
+// There before any thread that may log, and never taken away: gRPC's threads
+// log when they like, also while a server goes and a test ends.
+class LogsAreKept final : public ::testing::Environment {
+  void SetUp() override {
+    spdlog::default_logger()->sinks().push_back(TheLog());
+  }
+};
+const ::testing::Environment* const kLogsAreKept =
+    ::testing::AddGlobalTestEnvironment(new LogsAreKept);
+
 // A server as one that listens to strangers has to be.
 class AccessTest : public ::testing::Test {
  protected:
   AccessTest() {
-    auto logger = std::make_shared<spdlog::logger>(
-        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log_));
-    spdlog::set_default_logger(std::move(logger));
+    TheLog()->Clear();
     readiness_.Set(absl::OkStatus());
     store_.get_profile = [](const auto&, auto* response, auto, auto done) {
       response->mutable_profile()->set_nickname("nick");
@@ -172,11 +210,6 @@ class AccessTest : public ::testing::Test {
       revoked_[role] = NewToken();
     }
     WriteCallers(/*with_revoked=*/true);
-  }
-
-  ~AccessTest() override {
-    server_.reset();
-    spdlog::set_default_logger(before_);
   }
 
   void WriteCallers(bool with_revoked) {
@@ -196,7 +229,11 @@ class AccessTest : public ::testing::Test {
 
   void Write(const std::string& json) { std::ofstream(file_) << json; }
 
+  // Also in place of one that runs, with nobody's failed attempts.
   void Start(bool encrypted = true, bool on_loopback = false) {
+    server_.reset();
+    service_.reset();
+    reflection_.reset();
     auto access = Access::Load(file_, on_loopback, metrics_);
     ASSERT_TRUE(access.ok()) << access.status();
     access_ = *std::move(access);
@@ -242,8 +279,6 @@ class AccessTest : public ::testing::Test {
     return {"with a token", Encrypted(servers_), token};
   }
 
-  const std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
-  std::ostringstream log_;
   const TempDir directory_;
   const std::string file_ = directory_ / "callers.json";
   const Certificate servers_;
@@ -271,11 +306,12 @@ TEST_F(AccessTest, TheTableOfThisTestHasEveryMethod) {
 
 // Every method, every role, every way in.
 TEST_F(AccessTest, IsDecidedForEachMethodByRoleAndByTheWayIn) {
-  Start();
-  WriteCallers(/*with_revoked=*/false);
-  ASSERT_TRUE(access_->Reload().value_or(false));
   const Certificate other_ca({.authority = true});
   for (const std::string role : kRoles) {
+    WriteCallers(/*with_revoked=*/true);
+    Start();  // for each role, or attempts would come to be too many
+    WriteCallers(/*with_revoked=*/false);
+    ASSERT_TRUE(access_->Reload().value_or(false));
     const auto issue = [&](const std::string& name, const Certificate& by,
                            absl::Duration begins, absl::Duration ends) {
       return Certificate({.subject_alternative_names = "URI:" + name,
@@ -450,7 +486,7 @@ TEST_F(AccessTest, FailuresAreCountedLoggedAndLimitedWithoutTheToken) {
           "userprofile_refused_callers_total{reason=\"UNKNOWN_TOKEN\"} ",
           unauthenticated, "\n")));
   server_.reset();
-  EXPECT_THAT(log_.str(),
+  EXPECT_THAT(TheLog()->text(),
               AllOf(HasSubstr("refused anonymous from 127.0.0.1: "
                               "UNKNOWN_TOKEN, "
                               "/userprofile.v1.UserProfileService/UpsertUser"),
