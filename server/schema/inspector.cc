@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -68,6 +69,28 @@ constexpr postgres::Statement kInspectTable = {
     " LEFT JOIN pg_class AS c ON c.oid = to_regclass($1)"
     " LEFT JOIN pg_namespace AS n ON n.oid = c.relnamespace"
     " WHERE r.rolname = coalesce($2::name, current_user)"};
+// Its columns, in their order.
+struct InTable {
+  enum : int {
+    kOid,
+    kKind,
+    kPersistence,
+    kRowSecurity,
+    kMaySelect,
+    kMayInsert,
+    kMayUpdate,
+    kPrimaryKey,
+    kRole,
+    kIsInherited,
+    kSchema,
+    kMayUseSchema,
+    kRules,
+    kTriggers,
+    kHasHistory,
+    kGuards,
+    kHiddenHistory
+  };
+};
 
 // Where users may be, if it is not found or a wrong one is: by its name, or by
 // columns that hardly anything else has. Best first.
@@ -87,6 +110,17 @@ constexpr postgres::Statement kFindUsers = {
     "  AND a.attname IN ('onboarding_completed', 'nickname')))"
     " ORDER BY c.relname = $1 DESC, 6 DESC, lower(c.relname) = $1 DESC,"
     " c.relkind = 'r' DESC, 1, 2"};
+// Its columns, in their order.
+struct InUsers {
+  enum : int {
+    kSchema,
+    kTable,
+    kHasItsName,
+    kMayUseSchema,
+    kRole,
+    kHasHistory
+  };
+};
 
 // A default that is written as a cast ('1'::bigint) is shown as its value.
 constexpr postgres::Statement kInspectColumns = {
@@ -101,6 +135,18 @@ constexpr postgres::Statement kInspectColumns = {
     "  ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
     " WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped"
     " ORDER BY a.attnum"};
+// Its columns, in their order.
+struct InColumns {
+  enum : int {
+    kName,
+    kQuotedName,
+    kType,
+    kNotNull,
+    kDefault,
+    kIdentity,
+    kGenerated
+  };
+};
 
 // Whatever has an index's name in the table's schema. PostgreSQL 13 and 14 have
 // no indnullsnotdistinct, hence the detour through jsonb.
@@ -118,6 +164,20 @@ constexpr postgres::Statement kInspectIndexes = {
     " FROM pg_class AS u JOIN pg_class AS c ON c.relnamespace = u.relnamespace"
     " LEFT JOIN pg_index AS i ON i.indexrelid = c.oid"
     " WHERE u.oid = $1::oid AND c.relname = ANY ($2::text[])"};
+// Its columns, in their order.
+struct InIndexes {
+  enum : int {
+    kName,
+    kIsOfTable,
+    kIsValid,
+    kIsUnique,
+    kIsImmediate,
+    kIsPartial,
+    kNullsNotDistinct,
+    kKeys,
+    kIsOfConstraint
+  };
+};
 
 constexpr char kOrdinaryTable[] = "an ordinary table";
 constexpr char kByPerson[] = "a person must decide: ";
@@ -147,10 +207,10 @@ class Inspection {
       return absl::InvalidArgumentError(
           absl::StrCat("there is no role ", role_.value_or("")));
     }
-    if (table.IsNull(0, 0)) {
+    if (table.IsNull(0, InTable::kOid)) {
       USERPROFILE_RETURN_IF_ERROR(ExplainMissingTable());
     } else if (CheckTable(table)) {
-      const std::string oid(table.Text(0, 0));
+      const std::string oid(table.Text(0, InTable::kOid));
       USERPROFILE_RETURN_IF_ERROR(CheckSchema(table));
       USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows found,
                                    session_.Execute(kInspectColumns, {oid}));
@@ -197,15 +257,15 @@ class Inspection {
       // Whether there ever was one, Inspect knows.
       breach.remedy = kRunMigrations;
     } else {
-      const std::string place =
-          absl::StrCat(found.Text(0, 0), ".", found.Text(0, 1));
-      const absl::string_view schema = found.Text(0, 0);
-      const absl::string_view role = found.Text(0, 4);
+      const std::string place = absl::StrCat(
+          found.Text(0, InUsers::kSchema), ".", found.Text(0, InUsers::kTable));
+      const absl::string_view schema = found.Text(0, InUsers::kSchema);
+      const absl::string_view role = found.Text(0, InUsers::kRole);
       breach.remedy = absl::StrCat(
           kByPerson, "there is ", place, ": if that is the table, ",
-          !found.Bool(0, 3)
+          !found.Bool(0, InUsers::kMayUseSchema)
               ? absl::StrCat("GRANT USAGE ON SCHEMA ", schema, " TO ", role)
-          : found.Bool(0, 2)
+          : found.Bool(0, InUsers::kHasItsName)
               ? absl::StrCat("ALTER ROLE ", role, " SET search_path = ", schema)
               : absl::StrCat("ALTER TABLE ", place, " RENAME TO users"));
     }
@@ -215,22 +275,22 @@ class Inspection {
 
   // Whether there is a table to look into.
   bool CheckTable(const postgres::Rows& row) {
-    report_.schema = std::string(row.Text(0, 10));
-    if (row.Text(0, 1) != "r") {
+    report_.schema = std::string(row.Text(0, InTable::kSchema));
+    if (row.Text(0, InTable::kKind) != "r") {
       Refer(contract_.table, kOrdinaryTable,
-            absl::StrCat("relkind \"", row.Text(0, 1), "\""),
+            absl::StrCat("relkind \"", row.Text(0, InTable::kKind), "\""),
             "rename it, or leave its schema out of the search path, then "
             "migrate");
       return false;
     }
     // A user in one of them could be read, but would be created again.
-    if (row.Bool(0, 9)) {
+    if (row.Bool(0, InTable::kIsInherited)) {
       Refer(contract_.table, "no table that inherits from it", "inherited from",
             "move the rows of the tables that inherit into users, and ALTER "
             "TABLE ... NO INHERIT users");
       return true;
     }
-    if (row.Text(0, 2) != "p") {
+    if (row.Text(0, InTable::kPersistence) != "p") {
       Break({Severity::kBlocking, Fault::kUnlogged, contract_.table,
              "a table that survives a crash", "unlogged",
              "ALTER TABLE users SET LOGGED"});
@@ -243,18 +303,20 @@ class Inspection {
   // A search path that leads to another table than the one that was migrated:
   // whoever is known there looks new here.
   absl::Status CheckSchema(const postgres::Rows& row) {
-    if (row.Bool(0, 14)) return absl::OkStatus();
+    if (row.Bool(0, InTable::kHasHistory)) return absl::OkStatus();
     USERPROFILE_ASSIGN_OR_RETURN(
         const postgres::Rows others,
         session_.Execute(kFindUsers, {contract_.table}));
-    if (others.empty() || !others.Bool(0, 2) || !others.Bool(0, 5)) {
+    if (others.empty() || !others.Bool(0, InUsers::kHasItsName) ||
+        !others.Bool(0, InUsers::kHasHistory)) {
       return absl::OkStatus();
     }
     Refer(absl::StrCat("schema of ", contract_.table),
-          absl::StrCat(others.Text(0, 0), ", where a history of migrations is"),
-          row.Text(0, 10),
-          absl::StrCat("ALTER ROLE ", others.Text(0, 4),
-                       " SET search_path = ", others.Text(0, 0),
+          absl::StrCat(others.Text(0, InUsers::kSchema),
+                       ", where a history of migrations is"),
+          row.Text(0, InTable::kSchema),
+          absl::StrCat("ALTER ROLE ", others.Text(0, InUsers::kRole),
+                       " SET search_path = ", others.Text(0, InUsers::kSchema),
                        "; or, if this is the table, run 'userprofile-server "
                        "migrate up'"));
     return absl::OkStatus();
@@ -263,7 +325,7 @@ class Inspection {
   void CheckColumns(const postgres::Rows& rows) {
     std::map<std::string, std::size_t> row_of;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      row_of[std::string(rows.Text(i, 0))] = i;
+      row_of[std::string(rows.Text(i, InColumns::kName))] = i;
     }
     for (const Column& column : contract_.columns) {
       const auto row = row_of.find(column.name);
@@ -287,7 +349,8 @@ class Inspection {
     const std::string object = absl::StrCat("users.", column.name);
     const std::size_t breaches_before = report_.breaches.size();
 
-    if (const absl::string_view type = rows.Text(i, 2); type != column.type) {
+    if (const absl::string_view type = rows.Text(i, InColumns::kType);
+        type != column.type) {
       const auto is_any_text = [](absl::string_view name) {
         return name == "text" || name == "character varying";
       };
@@ -300,7 +363,7 @@ class Inspection {
            &column});
     }
 
-    const bool nullable = !rows.Bool(i, 3);
+    const bool nullable = !rows.Bool(i, InColumns::kNotNull);
     if (nullable != column.nullable) {
       Break({Severity::kBlocking, Fault::kColumnNullability, object,
              column.nullable ? "nullable" : "not null",
@@ -308,25 +371,27 @@ class Inspection {
              &column});
     }
 
-    if (!rows.Text(i, 6).empty()) {
+    if (!rows.Text(i, InColumns::kGenerated).empty()) {
       Break({Severity::kBlocking, Fault::kColumnGenerated, object,
              "a column that can be written", "generated",
              absl::StrCat("ALTER TABLE users ALTER COLUMN ", column.name,
                           " DROP EXPRESSION"),
              &column});
       CheckDefault(column, object, absl::nullopt);
-    } else if (!rows.Text(i, 5).empty()) {
-      Break({rows.Text(i, 5) == "a" ? Severity::kBlocking : Severity::kAdvisory,
+    } else if (!rows.Text(i, InColumns::kIdentity).empty()) {
+      Break({rows.Text(i, InColumns::kIdentity) == "a" ? Severity::kBlocking
+                                                       : Severity::kAdvisory,
              Fault::kColumnIdentity, object, "no identity", "identity",
              absl::StrCat("ALTER TABLE users ALTER COLUMN ", column.name,
                           " DROP IDENTITY"),
              &column});
       CheckDefault(column, object, absl::nullopt);
     } else {
-      CheckDefault(column, object,
-                   rows.IsNull(i, 4)
-                       ? absl::optional<std::string>()
-                       : absl::optional<std::string>(rows.Text(i, 4)));
+      CheckDefault(
+          column, object,
+          rows.IsNull(i, InColumns::kDefault)
+              ? absl::optional<std::string>()
+              : absl::optional<std::string>(rows.Text(i, InColumns::kDefault)));
     }
 
     if (report_.breaches.size() == breaches_before) {
@@ -354,28 +419,31 @@ class Inspection {
   // A new user is inserted without the columns that only others know. Not
   // mended here, for it is theirs.
   void CheckForeignColumn(const postgres::Rows& rows, std::size_t i) {
-    const bool needs_value = rows.Bool(i, 3) && rows.IsNull(i, 4) &&
-                             rows.Text(i, 5).empty() && rows.Text(i, 6).empty();
+    const bool needs_value = rows.Bool(i, InColumns::kNotNull) &&
+                             rows.IsNull(i, InColumns::kDefault) &&
+                             rows.Text(i, InColumns::kIdentity).empty() &&
+                             rows.Text(i, InColumns::kGenerated).empty();
     if (!needs_value) return;
-    Break({Severity::kBlocking, Fault::kForPerson,
-           absl::StrCat("users.", rows.Text(i, 1)),
-           "nullable, or a default, so that new users can be stored",
-           "not null without a default",
-           absl::StrCat("ALTER TABLE users ALTER COLUMN ", rows.Text(i, 1),
-                        " DROP NOT NULL")});
+    Break(
+        {Severity::kBlocking, Fault::kForPerson,
+         absl::StrCat("users.", rows.Text(i, InColumns::kQuotedName)),
+         "nullable, or a default, so that new users can be stored",
+         "not null without a default",
+         absl::StrCat("ALTER TABLE users ALTER COLUMN ",
+                      rows.Text(i, InColumns::kQuotedName), " DROP NOT NULL")});
   }
 
   void CheckPrimaryKey(const postgres::Rows& row) {
     const std::string object = absl::StrCat(contract_.table, " primary key");
     const std::string expected =
         absl::StrCat("PRIMARY KEY (", contract_.primary_key, ")");
-    if (row.Text(0, 7) == expected) {
+    if (row.Text(0, InTable::kPrimaryKey) == expected) {
       Hold(object, expected);
-    } else if (row.IsNull(0, 7)) {
+    } else if (row.IsNull(0, InTable::kPrimaryKey)) {
       Break({Severity::kBlocking, Fault::kPrimaryKeyMissing, object, expected,
              kMissing, absl::StrCat("ALTER TABLE users ADD ", expected)});
     } else {
-      Refer(object, expected, row.Text(0, 7),
+      Refer(object, expected, row.Text(0, InTable::kPrimaryKey),
             absl::StrCat("drop that constraint (a UNIQUE one can replace it), "
                          "then ALTER TABLE users ADD ",
                          expected));
@@ -385,7 +453,8 @@ class Inspection {
   void CheckIndexes(const postgres::Rows& rows) {
     for (const Index& index : contract_.indexes) {
       std::size_t i = 0;
-      while (i < rows.size() && rows.Text(i, 0) != index.name) ++i;
+      while (i < rows.size() && rows.Text(i, InIndexes::kName) != index.name)
+        ++i;
       CheckIndex(index, rows, i);
     }
   }
@@ -403,7 +472,7 @@ class Inspection {
                      nullptr,
                      &index};
     if (i == rows.size()) return Break(std::move(breach));
-    if (!rows.Bool(i, 1)) {
+    if (!rows.Bool(i, InIndexes::kIsOfTable)) {
       breach.fault = Fault::kForPerson;
       breach.found = "something else's name";
       breach.remedy = absl::StrCat(kByPerson, "rename what has the name ",
@@ -412,23 +481,26 @@ class Inspection {
     }
 
     std::vector<std::string> faults;
-    const bool valid = rows.Bool(i, 2);
-    const bool unique = rows.Bool(i, 3);
-    const bool ours = rows.Text(i, 7) == index.column;
+    const bool valid = rows.Bool(i, InIndexes::kIsValid);
+    const bool unique = rows.Bool(i, InIndexes::kIsUnique);
+    const bool ours = rows.Text(i, InIndexes::kKeys) == index.column;
     if (!valid) faults.push_back("invalid");
     if (unique != index.unique) {
       faults.push_back(unique ? "unique" : "not unique");
     }
-    if (!rows.Bool(i, 4)) faults.push_back("deferrable");
-    if (rows.Bool(i, 5)) faults.push_back("partial");
-    if (rows.Bool(i, 6)) faults.push_back("nulls not distinct");
-    if (!ours) faults.push_back(absl::StrCat("on (", rows.Text(i, 7), ")"));
+    if (!rows.Bool(i, InIndexes::kIsImmediate)) faults.push_back("deferrable");
+    if (rows.Bool(i, InIndexes::kIsPartial)) faults.push_back("partial");
+    if (rows.Bool(i, InIndexes::kNullsNotDistinct))
+      faults.push_back("nulls not distinct");
+    if (!ours)
+      faults.push_back(
+          absl::StrCat("on (", rows.Text(i, InIndexes::kKeys), ")"));
     if (faults.empty()) return Hold(index.name, breach.expected);
 
     // A unique index where none should be refuses users' answers.
     if (unique) breach.severity = Severity::kBlocking;
     breach.found = absl::StrJoin(faults, ", ");
-    if (rows.Bool(i, 8)) {
+    if (rows.Bool(i, InIndexes::kIsOfConstraint)) {
       breach.fault = Fault::kForPerson;
       breach.remedy = absl::StrCat(kByPerson, "rename the constraint ",
                                    index.name, ", then ", CreateIndex(index));
@@ -446,37 +518,41 @@ class Inspection {
   }
 
   void CheckAccess(const postgres::Rows& row) {
-    const std::string role(row.Text(0, 8));
+    const std::string role(row.Text(0, InTable::kRole));
     const std::string rights = absl::StrCat("rights on ", contract_.table);
-    const char* const kNames[] = {"SELECT", "INSERT", "UPDATE"};
+    constexpr char kNeeded[] = "SELECT, INSERT, UPDATE";
+    constexpr std::pair<const char*, int> kColumns[] = {
+        {"SELECT", InTable::kMaySelect},
+        {"INSERT", InTable::kMayInsert},
+        {"UPDATE", InTable::kMayUpdate}};
     std::vector<std::string> missing;
-    for (int i = 0; i < 3; ++i) {
-      if (!row.Bool(0, 4 + i)) missing.push_back(kNames[i]);
+    for (const auto& [right, column] : kColumns) {
+      if (!row.Bool(0, column)) missing.emplace_back(right);
     }
     if (missing.empty()) {
-      Hold(rights, absl::StrJoin(kNames, ", "));
+      Hold(rights, kNeeded);
     } else {
-      Break({Severity::kBlocking, Fault::kRightsMissing, rights,
-             absl::StrJoin(kNames, ", "),
+      Break({Severity::kBlocking, Fault::kRightsMissing, rights, kNeeded,
              absl::StrCat("no ", absl::StrJoin(missing, ", ")),
-             absl::StrCat("GRANT SELECT, INSERT, UPDATE ON users TO ", role)});
+             absl::StrCat("GRANT ", kNeeded, " ON users TO ", role)});
     }
-    if (!row.Bool(0, 11)) {
+    if (!row.Bool(0, InTable::kMayUseSchema)) {
       Break({Severity::kBlocking, Fault::kRightsMissing,
-             absl::StrCat("rights on schema ", row.Text(0, 10)), "USAGE",
-             "no USAGE",
-             absl::StrCat("GRANT USAGE ON SCHEMA ", row.Text(0, 10), " TO ",
-                          role)});
+             absl::StrCat("rights on schema ", row.Text(0, InTable::kSchema)),
+             "USAGE", "no USAGE",
+             absl::StrCat("GRANT USAGE ON SCHEMA ",
+                          row.Text(0, InTable::kSchema), " TO ", role)});
     }
     // It could serve; but it could not say what is pending.
-    if (!row.IsNull(0, 16)) {
+    if (!row.IsNull(0, InTable::kHiddenHistory)) {
       Break({Severity::kAdvisory, Fault::kRightsMissing,
              "rights on userprofile_migrations", "SELECT", "no SELECT",
-             absl::StrCat("GRANT SELECT ON ", row.Text(0, 16), " TO ", role)});
+             absl::StrCat("GRANT SELECT ON ",
+                          row.Text(0, InTable::kHiddenHistory), " TO ", role)});
     }
 
     // A policy can hide a user, who would then look new.
-    if (row.Bool(0, 3)) {
+    if (row.Bool(0, InTable::kRowSecurity)) {
       Refer(contract_.table, "every row visible", "row-level security",
             absl::StrCat("ALTER TABLE users DISABLE ROW LEVEL SECURITY, or "
                          "ALTER ROLE ",
@@ -490,24 +566,25 @@ class Inspection {
   // only reported, and so is a constraint, which may refuse nobody in practice.
   // A trigger that runs after can't change what we wrote.
   void CheckMeddling(const postgres::Rows& row) {
-    if (!row.IsNull(0, 12)) {
+    if (!row.IsNull(0, InTable::kRules)) {
       Refer(contract_.table, "no rules for INSERT and UPDATE",
-            absl::StrCat("rules: ", row.Text(0, 12)),
+            absl::StrCat("rules: ", row.Text(0, InTable::kRules)),
             "DROP RULE ... ON users; a trigger can do what a rule does");
     }
-    if (!row.IsNull(0, 13)) {
+    if (!row.IsNull(0, InTable::kTriggers)) {
       Break({Severity::kAdvisory, Fault::kForPerson, contract_.table,
              "no trigger that can change or swallow what is written",
-             absl::StrCat("BEFORE triggers: ", row.Text(0, 13)),
+             absl::StrCat("BEFORE triggers: ", row.Text(0, InTable::kTriggers)),
              absl::StrCat(kByPerson,
                           "see that none returns NULL or OLD, or touches the "
                           "columns of the service; or make it an AFTER "
                           "trigger")});
     }
-    if (!row.IsNull(0, 15)) {
+    if (!row.IsNull(0, InTable::kGuards)) {
       Break({Severity::kAdvisory, Fault::kForPerson, contract_.table,
              "no constraint that could refuse a user",
-             absl::StrCat("constraints or unique indexes: ", row.Text(0, 15)),
+             absl::StrCat("constraints or unique indexes: ",
+                          row.Text(0, InTable::kGuards)),
              absl::StrCat(kByPerson,
                           "see that none refuses what users may have (a "
                           "username passes from one to another), or drop it")});
