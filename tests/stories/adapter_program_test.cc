@@ -19,9 +19,8 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "tests/stories/load.h"
+#include "tests/stories/server_story.h"
 #include "tests/support/program.h"
-#include "tests/support/server_program.h"
-#include "tests/support/temp_dir.h"
 
 namespace userprofile::testing {
 namespace {
@@ -69,19 +68,8 @@ int BytesWaitingIn(int pipe) {
   return bytes;
 }
 
-class AdapterProgramTest : public ::testing::Test {
+class AdapterProgramTest : public ServerStory {
  protected:
-  static void SetUpTestSuite() {
-    directory_ = new TempDir;
-    server_ =
-        new ServerProgram(absl::StrCat("embedded:", *directory_ / "database"));
-    server_->StartReady();
-  }
-  static void TearDownTestSuite() {
-    delete server_;
-    delete directory_;
-  }
-
   // The adapter, reading from a file.
   static Program::Options Adapter(const std::string& input,
                                   const std::string& server) {
@@ -118,9 +106,6 @@ class AdapterProgramTest : public ::testing::Test {
         server_->NewStub()->CompleteOnboarding(&context, request, &response);
     EXPECT_TRUE(status.ok()) << status.error_message();
   }
-
-  static inline TempDir* directory_ = nullptr;
-  static inline ServerProgram* server_ = nullptr;
 };
 
 TEST_F(AdapterProgramTest, TellsNewReturningOnboardedAndIgnored) {

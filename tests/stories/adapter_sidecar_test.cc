@@ -23,10 +23,10 @@
 #include "httplib.h"
 #include "nlohmann/json.hpp"
 #include "tests/stories/load.h"
+#include "tests/stories/server_story.h"
 #include "tests/support/bot_api.h"
 #include "tests/support/free_port.h"
 #include "tests/support/program.h"
-#include "tests/support/server_program.h"
 #include "tests/support/temp_dir.h"
 
 namespace userprofile::testing {
@@ -108,19 +108,8 @@ class RecordingBot {
   std::function<void(const Seen&, httplib::Response&)> answer_;
 };
 
-class SidecarTest : public ::testing::Test {
+class SidecarTest : public ServerStory {
  protected:
-  static void SetUpTestSuite() {
-    directory_ = new TempDir;
-    server_ =
-        new ServerProgram(absl::StrCat("embedded:", *directory_ / "database"));
-    server_->StartReady();
-  }
-  static void TearDownTestSuite() {
-    delete server_;
-    delete directory_;
-  }
-
   void Start(const std::string& mode, std::vector<std::string> flags,
              std::map<std::string, std::string> environment) {
     std::vector<std::string> words = {
@@ -155,8 +144,6 @@ class SidecarTest : public ::testing::Test {
     return Get(*server_->NewStub(), user, &response).ok();
   }
 
-  static inline TempDir* directory_ = nullptr;
-  static inline ServerProgram* server_ = nullptr;
   RecordingBot bot_;
   BotApi api_;
   std::unique_ptr<Program> adapter_;
