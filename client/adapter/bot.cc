@@ -31,19 +31,11 @@ absl::Status Failure(httplib::Error error, bool too_late) {
 }  // namespace
 
 Bot::Bot(HttpUrl url, absl::Duration timeout)
-    : url_(std::move(url)), timeout_(timeout) {}
+    : url_(std::move(url)),
+      timeout_(timeout),
+      clients_([this] { return NewClient(); }) {}
 
-Bot::~Bot() = default;
-
-std::unique_ptr<httplib::Client> Bot::TakeClient() {
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (!idle_.empty()) {
-      auto client = std::move(idle_.back());
-      idle_.pop_back();
-      return client;
-    }
-  }
+std::unique_ptr<httplib::Client> Bot::NewClient() const {
   auto client = std::make_unique<httplib::Client>(url_.origin);
   client->set_keep_alive(true);
   client->set_tcp_nodelay(true);
@@ -70,7 +62,7 @@ absl::StatusOr<BotAnswer> Bot::Post(
     return answer.body.size() <= kMaxAnswer;
   };
 
-  std::unique_ptr<httplib::Client> client = TakeClient();
+  std::unique_ptr<httplib::Client> client = clients_.Take();
   const absl::Time begin = absl::Now();
   const httplib::Result result = client->send(request);
   // Its connection is of no use after an error.
@@ -79,8 +71,7 @@ absl::StatusOr<BotAnswer> Bot::Post(
   }
   answer.status = result->status;
   answer.content_type = result->get_header_value("Content-Type");
-  std::lock_guard<std::mutex> lock(mutex_);
-  idle_.push_back(std::move(client));
+  clients_.GiveBack(std::move(client));
   return answer;
 }
 

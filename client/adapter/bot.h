@@ -3,17 +3,12 @@
 
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "client/adapter/http_clients.h"
 #include "client/adapter/http_url.h"
-
-namespace httplib {
-class Client;
-}
 
 namespace userprofile::adapter {
 
@@ -32,9 +27,6 @@ class Bot {
  public:
   // `timeout` is how long the bot may take to answer.
   Bot(HttpUrl url, absl::Duration timeout);
-  ~Bot();
-  Bot(const Bot&) = delete;
-  Bot& operator=(const Bot&) = delete;
 
   // Posts an update, a JSON object, and waits for the answer, of whatever
   // status. UNAVAILABLE if the bot can't be reached or takes too long, ABORTED
@@ -45,12 +37,11 @@ class Bot {
       const std::map<std::string, std::string>& headers);
 
  private:
-  std::unique_ptr<httplib::Client> TakeClient();
+  std::unique_ptr<httplib::Client> NewClient() const;
 
   const HttpUrl url_;
   const absl::Duration timeout_;
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<httplib::Client>> idle_;  // protected by mutex_
+  HttpClients clients_;
 };
 
 }  // namespace userprofile::adapter

@@ -65,7 +65,10 @@ absl::optional<absl::Duration> RetryAfter(const absl::Status& status) {
 }
 
 TelegramApi::TelegramApi(HttpUrl url, std::string token)
-    : url_(std::move(url)), token_(std::move(token)), poller_(NewClient()) {}
+    : url_(std::move(url)),
+      token_(std::move(token)),
+      poller_(NewClient()),
+      clients_([this] { return NewClient(); }) {}
 
 TelegramApi::~TelegramApi() = default;
 
@@ -132,18 +135,9 @@ absl::Status TelegramApi::Call(json call) {
     return absl::InvalidArgumentError("the bot names no method");
   }
   call.erase("method");
-  std::unique_ptr<httplib::Client> client;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (!idle_.empty()) {
-      client = std::move(idle_.back());
-      idle_.pop_back();
-    }
-  }
-  if (client == nullptr) client = NewClient();
+  std::unique_ptr<httplib::Client> client = clients_.Take();
   const absl::StatusOr<json> result = Send(*client, method, call);
-  std::lock_guard<std::mutex> lock(mutex_);
-  idle_.push_back(std::move(client));
+  clients_.GiveBack(std::move(client));
   return result.status();
 }
 

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -12,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "client/adapter/http_clients.h"
 #include "client/adapter/http_url.h"
 
 namespace httplib {
@@ -62,8 +62,7 @@ class TelegramApi {
   const HttpUrl url_;
   const std::string token_;
   const std::unique_ptr<httplib::Client> poller_;
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<httplib::Client>> idle_;  // protected by mutex_
+  HttpClients clients_;
 };
 
 // When the Bot API wants to hear from us again; nullopt if it did not say.
