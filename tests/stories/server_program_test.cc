@@ -50,6 +50,8 @@ TEST(ServerProgramTest, ExplainsWrongUsage) {
            {"userprofile-server", "serve", "--max-timeout", "soon"},
            {"userprofile-server", "serve", "--max-timeout", "-1s"},
            {"userprofile-server", "serve", "--max-batch", "0"},
+           {"userprofile-server", "serve", "--contact-interval", "-1s"},
+           {"userprofile-server", "serve", "--contact-interval", "25h"},
            {"userprofile-server", "serve", "--log-format", "xml"},
            {"userprofile-server", "serve", "--database", "nonsense"},
            {"userprofile-server", "serve", "--database", "embedded:"},
