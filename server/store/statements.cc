@@ -101,12 +101,14 @@ const postgres::Statement kUpsertUsers = {
                           " RETURNING " PROFILE_COLUMNS("u."),
 };
 
+// LIMIT makes PostgreSQL look up each contact by the key, in a table too that
+// was empty as it planned the statement: it keeps the plan while that grows.
 const postgres::Statement kUpsertChangedUsers = {
     "upsert_changed_users",
     "WITH contacts AS MATERIALIZED (" CONTACTS "),"
-    " unchanged AS MATERIALIZED (SELECT " COLUMNS("u.")
-    " FROM contacts AS excluded JOIN users AS u USING (user_id)"
-    " WHERE u.user_id = ANY($1::bigint[]) AND u.revision > 1"
+    " unchanged AS MATERIALIZED (SELECT u.* FROM contacts AS excluded,"
+    " LATERAL (SELECT " COLUMNS("") " FROM users"
+    " WHERE user_id = excluded.user_id LIMIT 1) AS u WHERE u.revision > 1"
     " AND u.last_seen_at > excluded.last_seen_at - $13::interval"
     " AND u.last_activity > excluded.last_activity - $13::interval"
     " AND NOT " CHANGES_DATA "),"
