@@ -102,7 +102,7 @@ const postgres::Statement kUpsertUsers = {
 };
 
 // LIMIT makes PostgreSQL look up each contact by the key, in a table too that
-// was empty as it planned the statement: it keeps the plan while that grows.
+// was small as it planned the statement: it keeps the plan while that grows.
 const postgres::Statement kUpsertChangedUsers = {
     "upsert_changed_users",
     "WITH contacts AS MATERIALIZED (" CONTACTS "),"
