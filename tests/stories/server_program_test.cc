@@ -22,6 +22,7 @@
 namespace userprofile::testing {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -184,6 +185,22 @@ TEST(ServerProgramTest, GivesThirtyTwoConcurrentFirstContactsOneCreation) {
   EXPECT_EQ(revisions.size(), 32u);
   EXPECT_EQ(*revisions.begin(), 1);
   EXPECT_EQ(*revisions.rbegin(), 32);
+}
+
+TEST(ServerProgramTest, WritesContactsThatChangeNothingOnceInAnInterval) {
+  TempDir directory;
+  ServerProgram server(Embedded(directory), {"--contact-interval", "1h"});
+  server.StartReady();
+  const auto stub = server.NewStub();
+  v1::UpsertUserResponse response;
+  std::vector<std::int64_t> revisions;
+  for (int i = 0; i < 4; ++i) {
+    const grpc::Status status = Upsert(*stub, 12345, &response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_EQ(response.created(), i == 0);
+    revisions.push_back(response.profile().revision());
+  }
+  EXPECT_THAT(revisions, ElementsAre(1, 2, 2, 2));
 }
 
 TEST(ServerProgramTest, FinishesWhatIsInFlightOnSigterm) {
