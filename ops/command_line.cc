@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 #include <vector>
@@ -36,6 +37,29 @@ void VisitCommands(const CLI::App& command, std::vector<std::string>& path,
   }
 }
 
+bool HasEmpty(const std::vector<std::string>& values) {
+  return std::find(values.begin(), values.end(), "") != values.end();
+}
+
+// A value that somebody forgot to fill in is not one that was left out: served
+// without its list of callers, or on another database, would be the wrong
+// guess.
+void RefuseEmptyValues(const CLI::App& command) {
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->count() > 0) {
+      if (!HasEmpty(option->results())) continue;
+      throw CLI::ValidationError(option->get_name(),
+                                 "is empty: give it a value, or leave it out");
+    }
+    const std::string& variable = option->get_envname();
+    if (!variable.empty() && std::getenv(variable.c_str()) != nullptr &&
+        !IsInEnvironment(*option)) {
+      throw CLI::ValidationError(variable,
+                                 "is empty: give it a value, or unset it");
+    }
+  }
+}
+
 // The name of an option in a file: "log-format" for "--log-format".
 std::string KeyOf(const CLI::Option& option) {
   return std::string(absl::StripPrefix(option.get_name(), "--"));
@@ -49,6 +73,12 @@ class FlatConfig final : public CLI::ConfigTOML {
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
     std::vector<CLI::ConfigItem> result;
     for (const CLI::ConfigItem& item : CLI::ConfigTOML::from_config(input)) {
+      // CLI11 takes an empty switch for one that is on.
+      if (HasEmpty(item.inputs)) {
+        throw CLI::ConfigError(
+            absl::StrCat("the configuration file has a key \"", item.fullname(),
+                         "\" without a value: give it one, or leave it out"));
+      }
       bool known = false;
       std::vector<std::string> path;
       VisitCommands(*root_, path, [&](const CLI::App& command) {
@@ -104,7 +134,11 @@ CLI::App* CommandLine::AddCommand(CLI::App* parent, const std::string& name,
 }
 
 void CommandLine::OnCall(CLI::App* command, std::function<int()> run) {
-  command->callback([this, run = std::move(run)] { run_ = run; });
+  command->callback([this, command, run = std::move(run)] {
+    RefuseEmptyValues(app_);
+    RefuseEmptyValues(*command);
+    run_ = run;
+  });
 }
 
 std::vector<CommandLine::Setting> CommandLine::SettingsOf(

@@ -266,6 +266,7 @@ void Server::Stop() {
   if (parts_->grpc != nullptr) absl::SleepFor(drain_delay_);
   const absl::Time deadline = absl::Now() + drain_timeout_;
   if (parts_->health != nullptr) parts_->health->Shutdown();
+  if (parts_->reflection != nullptr) parts_->reflection->Shutdown();
   if (parts_->grpc != nullptr) parts_->grpc->Shutdown(deadline);
   if (parts_->store != nullptr) parts_->store->Shutdown(deadline);
   parts_.reset();

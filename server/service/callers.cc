@@ -159,8 +159,13 @@ absl::Status Callers::Parser::Add(const std::string& where, const Json& json) {
   if (pii != json.end() && !pii->is_boolean()) {
     return Refuse(where, ".pii is neither true nor false");
   }
-  caller->pii = (pii != json.end() && pii->get<bool>()) ||
-                caller->roles.HasAnyOf({Role::kBot, Role::kAdmin});
+  const bool needs_pii = caller->roles.HasAnyOf({Role::kBot, Role::kAdmin});
+  caller->pii = pii == json.end() ? needs_pii : pii->get<bool>();
+  if (needs_pii && !caller->pii) {
+    return Refuse(where,
+                  ".pii: bots and admins get personal data; leave out \"pii\", "
+                  "or give the role reader alone");
+  }
   if (!callers_.names_.emplace(caller->name, caller).second) {
     return Refuse(where, ".name: there are two callers \"", caller->name, "\"");
   }

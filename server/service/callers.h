@@ -27,7 +27,8 @@ namespace userprofile::service {
 // name              1 to 63 of a-z, 0-9, ".", "_" and "-"; in logs and metrics
 // roles             at least one of bot, reader, admin
 // pii               whether a reader gets phone numbers and real names; false
-//                   if absent; bots and admins always do
+//                   if absent; bots and admins always do, and false for them
+//                   is an error
 // token_sha256      the hashes of the caller's tokens: of two while a new one
 //                   takes the place of an old one; a hash that is taken out
 //                   ends its token

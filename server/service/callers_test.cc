@@ -57,7 +57,7 @@ TEST(CallersTest, OnlyAReaderCanBeWithoutPersonalData) {
       {R"("roles": ["reader"], "pii": false)", false},
       {R"("roles": ["reader"], "pii": true)", true},
       {R"("roles": ["bot"])", true},
-      {R"("roles": ["admin"], "pii": false)", true},
+      {R"("roles": ["admin"], "pii": true)", true},
       {R"("roles": ["reader", "bot"])", true},
   };
   for (const auto& test : kCases) {
@@ -108,6 +108,11 @@ TEST(CallersTest, RefusesWhatItDoesNotUnderstandAndSaysWhatIsAllowed) {
        "roles are bot, reader and admin"},
       {R"({"callers": [{"name": "a", "roles": ["bot"], "pii": 1}]})",
        "neither true nor false"},
+      {R"({"callers": [{"name": "a", "roles": ["bot"], "pii": false}]})",
+       "callers[0].pii: bots and admins get personal data"},
+      {R"({"callers": [{"name": "a", "roles": ["reader", "admin"],
+                        "pii": false}]})",
+       "the role reader alone"},
       {R"({"callers": [{"name": "a", "role": "bot"}]})",
        "it has name, roles, pii, token_sha256, certificate_sans"},
       {R"({"callers": [{"name": "a", "name": "b", "roles": ["bot"]}]})",

@@ -60,7 +60,8 @@ class GrpcServer {
 
   // Takes no new calls, waits for those in flight, and cancels at `deadline`
   // what is left of them. Returns only when each has been answered, so streams
-  // that end by themselves never must be ended first (HealthService::Shutdown).
+  // that end by themselves never must be ended first (HealthService::Shutdown,
+  // ReflectionService::Shutdown).
   void Shutdown(absl::Time deadline);
 
  private:

@@ -30,12 +30,6 @@ grpc::Status ServiceUnknown() {
                                       "SERVICE_UNKNOWN"));
 }
 
-grpc::Status WatchEnded() {
-  return ToGrpcStatus(base::MakeError(absl::StatusCode::kUnavailable,
-                                      "this server shuts down",
-                                      "SHUTTING_DOWN"));
-}
-
 }  // namespace
 
 // The state, and who watches it.
@@ -85,7 +79,7 @@ class HealthService::Watcher final
         StartWrite(&response_);
         return;
       case Step::kFinish:
-        Finish(cancelled_ ? grpc::Status::CANCELLED : WatchEnded());
+        Finish(cancelled_ ? grpc::Status::CANCELLED : ServerLeaves());
         return;
     }
   }

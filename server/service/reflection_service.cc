@@ -2,11 +2,13 @@
 
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/descriptor.pb.h"
+#include "server/base/mutex.h"
 #include "server/service/status.h"
 
 namespace userprofile::service {
@@ -109,35 +111,144 @@ void Answer(const ServerReflectionRequest& request,
   }
 }
 
+}  // namespace
+
+// The streams that are open.
+class ReflectionService::Conversations {
+ public:
+  void Add(const std::shared_ptr<Conversation>& conversation);
+  void Remove(const std::shared_ptr<Conversation>& conversation);
+
+  // Ends them all, and those that are added later.
+  void Close();
+
+ private:
+  base::Mutex mutex_;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  std::set<std::shared_ptr<Conversation>> open_ ABSL_GUARDED_BY(mutex_);
+};
+
 // One stream: a question is read when the one before it was answered.
-class Conversation final
+class ReflectionService::Conversation final
     : public grpc::ServerBidiReactor<ServerReflectionRequest,
                                      ServerReflectionResponse> {
  public:
-  explicit Conversation(const absl::Status& admission) {
-    if (admission.ok()) {
-      StartRead(&request_);
-    } else {
-      Finish(ToGrpcStatus(admission));
+  static Conversation* Start(std::shared_ptr<Conversations> all) {
+    auto conversation = std::make_shared<Conversation>(std::move(all));
+    conversation->self_ = conversation;  // until gRPC is done with it
+    conversation->all_->Add(conversation);
+    conversation->Read();
+    return conversation.get();
+  }
+
+  explicit Conversation(std::shared_ptr<Conversations> all)
+      : all_(std::move(all)) {}
+
+  // Does so once the answer that is under way was written. From any thread.
+  void End() {
+    {
+      base::MutexLock lock(mutex_);
+      ended_ = true;
     }
+    FinishIfEnded();
   }
 
  private:
+  // gRPC is called without the lock, for it may call back at once: so others
+  // may have read, answered and read again when StartRead returns.
+  void Read() {
+    StartRead(&request_);
+    {
+      base::MutexLock lock(mutex_);
+      --busy_;
+    }
+    FinishIfEnded();
+  }
+
+  void FinishIfEnded() {
+    {
+      base::MutexLock lock(mutex_);
+      if (!ended_ || finished_ || busy_ > 0) return;
+      finished_ = true;
+    }
+    Finish(ServerLeaves());
+  }
+
   void OnReadDone(bool ok) override {
+    {
+      base::MutexLock lock(mutex_);
+      if (finished_) return;
+      ++busy_;
+      finished_ = !ok;
+    }
     if (!ok) return Finish(grpc::Status::OK);
     Answer(request_, &response_);
     StartWrite(&response_);
   }
 
   void OnWriteDone(bool ok) override {
-    if (!ok) return Finish(grpc::Status::CANCELLED);
-    StartRead(&request_);
+    if (ok) return Read();
+    {
+      base::MutexLock lock(mutex_);
+      finished_ = true;
+    }
+    Finish(grpc::Status::CANCELLED);
   }
 
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    all_->Remove(self_);
+    const auto last = std::move(self_);
+  }
 
+  const std::shared_ptr<Conversations> all_;
+  std::shared_ptr<Conversation> self_;
   ServerReflectionRequest request_;
   ServerReflectionResponse response_;
+
+  base::Mutex mutex_;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  // How many are between the end of one read and the start of the next, where
+  // gRPC must not be told that it is over.
+  int busy_ ABSL_GUARDED_BY(mutex_) = 1;
+};
+
+void ReflectionService::Conversations::Add(
+    const std::shared_ptr<Conversation>& conversation) {
+  {
+    base::MutexLock lock(mutex_);
+    open_.insert(conversation);
+    if (!closed_) return;
+  }
+  conversation->End();
+}
+
+void ReflectionService::Conversations::Remove(
+    const std::shared_ptr<Conversation>& conversation) {
+  base::MutexLock lock(mutex_);
+  open_.erase(conversation);
+}
+
+void ReflectionService::Conversations::Close() {
+  std::vector<std::shared_ptr<Conversation>> open;
+  {
+    base::MutexLock lock(mutex_);
+    closed_ = true;
+    open.assign(open_.begin(), open_.end());
+  }
+  for (const auto& conversation : open) conversation->End();
+}
+
+namespace {
+
+// A stream that is not let in.
+class Refusal final : public grpc::ServerBidiReactor<ServerReflectionRequest,
+                                                     ServerReflectionResponse> {
+ public:
+  explicit Refusal(const absl::Status& why) { Finish(ToGrpcStatus(why)); }
+
+ private:
+  void OnDone() override { delete this; }
 };
 
 }  // namespace
@@ -146,12 +257,19 @@ ReflectionService::ReflectionService(Access& access)
     : access_(access),
       permission_(*FindPermission(
           absl::StrCat("/", ServerReflection::service_full_name(),
-                       "/ServerReflectionInfo"))) {}
+                       "/ServerReflectionInfo"))),
+      conversations_(std::make_shared<Conversations>()) {}
+
+ReflectionService::~ReflectionService() { Shutdown(); }
+
+void ReflectionService::Shutdown() { conversations_->Close(); }
 
 grpc::ServerBidiReactor<ServerReflectionRequest, ServerReflectionResponse>*
 ReflectionService::ServerReflectionInfo(grpc::CallbackServerContext* context) {
   std::shared_ptr<const Caller> caller;
-  return new Conversation(access_.Admit(*context, permission_, &caller));
+  const absl::Status admission = access_.Admit(*context, permission_, &caller);
+  if (!admission.ok()) return new Refusal(admission);
+  return Conversation::Start(conversations_);
 }
 
 }  // namespace userprofile::service

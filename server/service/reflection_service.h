@@ -3,6 +3,8 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <memory>
+
 #include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
 #include "server/service/access.h"
 
@@ -16,14 +18,24 @@ class ReflectionService final
  public:
   // `access` must outlive the service.
   explicit ReflectionService(Access& access);
+  ~ReflectionService() override;
+
+  // Ends every stream, now and later, after the answer that is under way. To be
+  // called before the gRPC server shuts down, which waits for them all.
+  void Shutdown();
 
   grpc::ServerBidiReactor<grpc::reflection::v1alpha::ServerReflectionRequest,
                           grpc::reflection::v1alpha::ServerReflectionResponse>*
   ServerReflectionInfo(grpc::CallbackServerContext* context) override;
 
  private:
+  class Conversation;
+  class Conversations;
+
   Access& access_;
   const Permission& permission_;
+  // Shared with them, which gRPC may finish after the service is gone.
+  const std::shared_ptr<Conversations> conversations_;
 };
 
 }  // namespace userprofile::service

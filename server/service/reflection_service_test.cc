@@ -1,8 +1,10 @@
 #include "server/service/reflection_service.h"
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -10,6 +12,7 @@
 #include "google/protobuf/descriptor.pb.h"
 #include "gtest/gtest.h"
 #include "server/service/grpc_server.h"
+#include "server/service/testing.h"
 
 namespace userprofile::service {
 namespace {
@@ -135,7 +138,47 @@ TEST_F(ReflectionServiceTest, SaysWhatItDoesNotHaveAndGoesOn) {
   EXPECT_TRUE(stream_->Finish().ok());
 }
 
-TEST_F(ReflectionServiceTest, AStreamThatIsLeftOpenEndsWithTheServer) {
+// The deadline is later than that of the call: a server that waited for it
+// would hang here until the client gives up.
+TEST_F(ReflectionServiceTest, AStreamThatIsLeftOpenDoesNotHoldUpTheServer) {
+  Ask([](auto& ask) { ask.set_list_services(""); });
+  service_.Shutdown();
+  server_->Shutdown(absl::InfiniteFuture());
+  const grpc::Status status = stream_->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(ReasonOf(status), "SHUTTING_DOWN");
+}
+
+TEST_F(ReflectionServiceTest, AStreamThatComesLateEndsAtOnce) {
+  service_.Shutdown();
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(60)));
+  EXPECT_EQ(ReasonOf(stub_->ServerReflectionInfo(&context)->Finish()),
+            "SHUTTING_DOWN");
+}
+
+TEST_F(ReflectionServiceTest, StreamsThatAreBusyEndToo) {
+  std::vector<std::thread> clients;
+  std::atomic<int> answers{0};
+  for (int i = 0; i < 4; ++i) {
+    clients.emplace_back([this, &answers] {
+      grpc::ClientContext context;
+      context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(60)));
+      const auto stream = stub_->ServerReflectionInfo(&context);
+      ServerReflectionRequest request;
+      request.set_list_services("");
+      ServerReflectionResponse response;
+      while (stream->Write(request) && stream->Read(&response)) ++answers;
+      EXPECT_EQ(ReasonOf(stream->Finish()), "SHUTTING_DOWN");
+    });
+  }
+  while (answers < 100) std::this_thread::yield();
+  service_.Shutdown();
+  for (std::thread& client : clients) client.join();
+  server_->Shutdown(absl::InfiniteFuture());
+}
+
+TEST_F(ReflectionServiceTest, AStreamIsCancelledWhenTheServerHasNoTime) {
   Ask([](auto& ask) { ask.set_list_services(""); });
   server_->Shutdown(absl::Now());
   EXPECT_FALSE(stream_->Finish().ok());

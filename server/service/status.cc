@@ -44,6 +44,12 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
       "INTERNAL"));
 }
 
+grpc::Status ServerLeaves() {
+  return ToGrpcStatus(base::MakeError(absl::StatusCode::kUnavailable,
+                                      "this server shuts down",
+                                      "SHUTTING_DOWN"));
+}
+
 bool IsHiddenFromCallers(const absl::Status& status) {
   return !status.ok() && base::ErrorReason(status).empty();
 }

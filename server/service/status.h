@@ -15,6 +15,10 @@ namespace userprofile::service {
 // they get INTERNAL with a fixed sentence instead.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
+// How a stream ends that the server ends because it leaves: UNAVAILABLE, with
+// the reason SHUTTING_DOWN.
+grpc::Status ServerLeaves();
+
 // Whether an error has no reason, so that ToGrpcStatus hides it from callers.
 bool IsHiddenFromCallers(const absl::Status& status);
 

@@ -3,8 +3,12 @@
 #include <csignal>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
@@ -115,6 +119,41 @@ TEST(ConfigurationTest, SaysWhatIsAllowed) {
       {{"userprofile-server", "config", "print", "--max-batch", "0"}});
   EXPECT_EQ(outcome.exit_code, 2);
   EXPECT_THAT(outcome.errors, HasSubstr("at least 1"));
+}
+
+TEST(ConfigurationTest, AnEmptyValueIsNotTakenForNone) {
+  TempDir directory;
+  const std::string file = directory / "config.toml";
+  const auto expect_refused = [](const std::vector<std::string>& flags,
+                                 std::map<std::string, std::string> environment,
+                                 const std::string& says) {
+    std::vector<std::string> words = {"userprofile-server", "config", "print"};
+    words.insert(words.end(), flags.begin(), flags.end());
+    const Outcome outcome = RunProgram({words, std::move(environment)});
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.output;
+    EXPECT_THAT(outcome.errors, HasSubstr(says));
+  };
+  for (const char* key :
+       {"callers", "tls-cert", "tls-key", "tls-client-ca", "database",
+        "database-file", "listen", "log-format", "insecure", "config"}) {
+    SCOPED_TRACE(key);
+    const std::string variable = absl::StrCat(
+        "USERPROFILE_",
+        absl::AsciiStrToUpper(absl::StrReplaceAll(key, {{"-", "_"}})));
+    expect_refused({}, {{variable, ""}}, variable + ": is empty");
+    if (key == std::string("config")) continue;
+    Write(file, absl::StrCat(key, " = \"\"\n"));
+    expect_refused({"--config", file}, {}, absl::StrCat("key \"", key, "\""));
+    if (key == std::string("insecure")) continue;
+    const std::string flag = absl::StrCat("--", key);
+    expect_refused({flag, ""}, {}, flag);
+    expect_refused({flag + "="}, {}, flag);
+  }
+  // What wins over an empty variable makes up for it.
+  const Outcome outcome = RunProgram(
+      {{"userprofile-server", "config", "print", "--callers", "callers.json"},
+       {{"USERPROFILE_CALLERS", ""}}});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
 }
 
 // A server whose database file may be written anew.

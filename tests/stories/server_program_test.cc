@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
+#include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "tests/stories/load.h"
@@ -239,6 +240,26 @@ TEST(ServerProgramTest, FinishesWhatIsInFlightOnSigterm) {
   const Load::Tally tally = load.Stop();
   EXPECT_EQ(tally.created, 0);
   EXPECT_EQ(tally.not_found, 0);
+}
+
+TEST(ServerProgramTest, StreamsThatAreLeftOpenDoNotHoldItUp) {
+  TempDir directory;
+  ServerProgram server(Embedded(directory), {"--drain-timeout", "600s"});
+  server.StartReady();
+  const auto channel =
+      grpc::CreateChannel(server.address(), grpc::InsecureChannelCredentials());
+  grpc::ClientContext context;
+  const auto stub =
+      grpc::reflection::v1alpha::ServerReflection::NewStub(channel);
+  const auto stream = stub->ServerReflectionInfo(&context);
+  grpc::reflection::v1alpha::ServerReflectionRequest request;
+  request.set_list_services("");
+  grpc::reflection::v1alpha::ServerReflectionResponse response;
+  ASSERT_TRUE(stream->Write(request));
+  ASSERT_TRUE(stream->Read(&response));
+  server.program().Signal(SIGTERM);
+  EXPECT_EQ(server.program().Wait(), 0);
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
 TEST(ServerProgramTest, StopsAtOnceOnASecondSignal) {

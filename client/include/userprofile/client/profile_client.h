@@ -34,8 +34,8 @@ struct ClientOptions {
   // Without it, the connection is not encrypted.
   absl::optional<TlsOptions> tls;
 
-  // Sent with each call as "authorization: Bearer ..."; needs tls. Empty for
-  // none.
+  // Sent with each call as "authorization: Bearer ..."; needs tls, on loopback
+  // too. Empty for none.
   std::string token;
 };
 
