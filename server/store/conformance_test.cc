@@ -23,7 +23,6 @@ namespace userprofile::store {
 namespace {
 
 using ::google::protobuf::util::MessageDifferencer;
-using ::testing::Each;
 using ::testing::HasSubstr;
 
 constexpr std::int64_t kUser = 12345;
