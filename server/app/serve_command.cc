@@ -158,6 +158,10 @@ void AddServeFlags(CLI::App* app, ServeCommand& command) {
       "Migrate an external database first (an embedded one always is)");
   ops::AddFlag(app, "--max-batch", serve.max_batch,
                "Most requests in one statement; 1 turns batching off");
+  ops::AddDurationFlag(app, "--contact-interval", serve.contact_interval,
+                       "A contact so soon after the last that changes nothing "
+                       "is not written; 0 writes each",
+                       absl::ZeroDuration());
   ops::AddFlag(app, "--max-in-flight", serve.max_in_flight,
                "Most requests of a kind held; more are refused");
   ops::AddFlag(app, "--max-in-flight-bytes", serve.max_in_flight_bytes,

@@ -79,6 +79,11 @@ absl::Status ServeOptions::Validate() const {
       Positive("--max-in-flight", static_cast<std::int64_t>(max_in_flight)));
   USERPROFILE_RETURN_IF_ERROR(Positive(
       "--max-in-flight-bytes", static_cast<std::int64_t>(max_in_flight_bytes)));
+  if (contact_interval > absl::Hours(24)) {
+    return absl::InvalidArgumentError(
+        "--contact-interval must be at most 24h: last_seen_at may be late by "
+        "as much");
+  }
   if (max_rate < 0) {
     return absl::InvalidArgumentError("--max-rate must be 0 (none) or more");
   }
@@ -180,6 +185,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   store.upsert_workers = options.upsert_connections;
   store.onboarding_workers = options.onboarding_connections;
   store.max_batch = options.max_batch;
+  store.contact_interval = options.contact_interval;
   store.max_in_flight = options.max_in_flight;
   store.metrics = &parts.metrics;
   store.explain_schema_error = [&parts] {

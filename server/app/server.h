@@ -38,6 +38,7 @@ struct ServeOptions {
 
   // See store::PostgresStoreOptions.
   std::size_t max_batch = 256;
+  absl::Duration contact_interval = absl::ZeroDuration();
   std::size_t max_in_flight = 8192;
   int read_connections = 2;
   int upsert_connections = 2;

@@ -40,8 +40,8 @@ PostgresStore::PostgresStore(PostgresStoreOptions options)
              }),
       upserts_(LaneOptions(options, "upsert_user", options.upsert_workers),
                [&] {
-                 return std::make_unique<UpsertUserExecutor>(options.connect,
-                                                             options.clock);
+                 return std::make_unique<UpsertUserExecutor>(
+                     options.connect, options.clock, options.contact_interval);
                }),
       onboarding_(OnboardingLaneOptions(options), [&] {
         return std::make_unique<CompleteOnboardingExecutor>(options.connect,

@@ -29,6 +29,14 @@ struct PostgresStoreOptions {
   // At most this many requests share a statement; 1 turns batching off.
   std::size_t max_batch = 256;
 
+  // A contact that changes neither identity nor is_active of a known user is
+  // not written, but answered with what is stored, if last_seen_at and
+  // last_activity would move by less than this. Spares the database half of its
+  // work for such contacts; those two times may be late by this much, the
+  // revision does not count them, and events of a user that arrive out of order
+  // within it may be taken in the order of their arrival. 0 writes them all.
+  absl::Duration contact_interval = absl::ZeroDuration();
+
   // At most this many requests of a kind are held; more are refused.
   std::size_t max_in_flight = 8192;
 

@@ -42,11 +42,53 @@ namespace userprofile::store {
 // A column after a contact with a known user.
 #define AFTER(column, clears)                  \
   column " = CASE WHEN " IS_NEWS " AND " SAYS( \
-      column, clears) " THEN excluded." column " ELSE u." column " END, "
+      column, clears) " THEN excluded." column " ELSE u." column " END"
 
 // Whether a contact changes a column of a known user.
 #define CHANGES(column, clears) \
   SAYS(column, clears) " AND excluded." column " IS DISTINCT FROM u." column
+
+// Whether it changes what updated_at tells of.
+#define CHANGES_DATA \
+  "(" IS_NEWS " AND ("                   \
+  CHANGES("username", "$9") " OR "       \
+  CHANGES("first_name", "$10") " OR "    \
+  CHANGES("last_name", "$11") " OR "     \
+  CHANGES("language_code", "$12") " OR " \
+  "excluded.is_active IS DISTINCT FROM u.is_active))"
+
+// The rows of contacts with users that are not known yet.
+#define CONTACTS                                                    \
+  "SELECT r.user_id, r.username, r.first_name, r.last_name,"        \
+  " r.language_code, r.is_active, false AS onboarding_completed,"   \
+  " $8::timestamptz AT TIME ZONE 'UTC' AS created_at,"              \
+  " $8::timestamptz AS last_seen_at,"                               \
+  " $8::timestamptz AT TIME ZONE 'UTC' AS updated_at,"              \
+  " to_timestamp(r.occurred_at) AS last_activity, 1 AS revision"    \
+  " FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[],"  \
+  " $5::text[], $6::boolean[], $7::double precision[])"             \
+  " AS r (user_id, username, first_name, last_name, language_code," \
+  " is_active, occurred_at)"
+
+#define INSERT_USERS                                                  \
+  "INSERT INTO users AS u (user_id, username, first_name, last_name," \
+  " language_code, is_active, onboarding_completed, created_at,"      \
+  " last_seen_at, updated_at, last_activity, revision) "
+
+// What a contact does to a known user.
+#define UPDATE_KNOWN \
+  " ON CONFLICT (user_id) DO UPDATE SET "                               \
+  AFTER("username", "$9") ", "                                          \
+  AFTER("first_name", "$10") ", "                                       \
+  AFTER("last_name", "$11") ", "                                        \
+  AFTER("language_code", "$12") ", "                                    \
+  "is_active = CASE WHEN " IS_NEWS                                      \
+  " THEN excluded.is_active ELSE u.is_active END,"                      \
+  " updated_at = CASE WHEN " CHANGES_DATA                               \
+  " THEN excluded.updated_at ELSE u.updated_at END,"                    \
+  " last_seen_at = greatest(u.last_seen_at, excluded.last_seen_at),"    \
+  " last_activity = greatest(u.last_activity, excluded.last_activity)," \
+  " revision = " NEXT_REVISION("u.")
 
 const postgres::Statement kGetProfiles = {
     "get_profiles",
@@ -55,36 +97,26 @@ const postgres::Statement kGetProfiles = {
 
 const postgres::Statement kUpsertUsers = {
     "upsert_users",
-    "INSERT INTO users AS u (user_id, username, first_name, last_name,"
-    " language_code, is_active, onboarding_completed, created_at,"
-    " last_seen_at, updated_at, last_activity, revision)"
-    " SELECT r.user_id, r.username, r.first_name, r.last_name,"
-    " r.language_code, r.is_active, false,"
-    " $8::timestamptz AT TIME ZONE 'UTC', $8::timestamptz,"
-    " $8::timestamptz AT TIME ZONE 'UTC', to_timestamp(r.occurred_at), 1"
-    " FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[],"
-    " $5::text[], $6::boolean[], $7::double precision[])"
-    " AS r (user_id, username, first_name, last_name, language_code,"
-    " is_active, occurred_at)"
-    " ORDER BY r.user_id"
-    " ON CONFLICT (user_id) DO UPDATE SET "
-    AFTER("username", "$9")
-    AFTER("first_name", "$10")
-    AFTER("last_name", "$11")
-    AFTER("language_code", "$12")
-    "is_active = CASE WHEN " IS_NEWS
-    " THEN excluded.is_active ELSE u.is_active END,"
-    " updated_at = CASE WHEN " IS_NEWS " AND ("
-    CHANGES("username", "$9") " OR "
-    CHANGES("first_name", "$10") " OR "
-    CHANGES("last_name", "$11") " OR "
-    CHANGES("language_code", "$12") " OR "
-    "excluded.is_active IS DISTINCT FROM u.is_active)"
-    " THEN excluded.updated_at ELSE u.updated_at END,"
-    " last_seen_at = greatest(u.last_seen_at, excluded.last_seen_at),"
-    " last_activity = greatest(u.last_activity, excluded.last_activity),"
-    " revision = " NEXT_REVISION("u.")
-    " RETURNING " PROFILE_COLUMNS("u.")};
+    INSERT_USERS CONTACTS " ORDER BY user_id" UPDATE_KNOWN
+                          " RETURNING " PROFILE_COLUMNS("u."),
+};
+
+// LIMIT makes PostgreSQL look up each contact by the key, in a table too that
+// was small as it planned the statement: it keeps the plan while that grows.
+const postgres::Statement kUpsertChangedUsers = {
+    "upsert_changed_users",
+    "WITH contacts AS MATERIALIZED (" CONTACTS "),"
+    " unchanged AS MATERIALIZED (SELECT u.* FROM contacts AS excluded,"
+    " LATERAL (SELECT " COLUMNS("") " FROM users"
+    " WHERE user_id = excluded.user_id LIMIT 1) AS u WHERE u.revision > 1"
+    " AND u.last_seen_at > excluded.last_seen_at - $13::interval"
+    " AND u.last_activity > excluded.last_activity - $13::interval"
+    " AND NOT " CHANGES_DATA "),"
+    " written AS (" INSERT_USERS "SELECT * FROM contacts WHERE user_id NOT IN"
+    " (SELECT user_id FROM unchanged) ORDER BY user_id" UPDATE_KNOWN
+    " RETURNING " COLUMNS("u.") ")"
+    " SELECT " PROFILE_COLUMNS("") " FROM unchanged UNION ALL"
+    " SELECT " PROFILE_COLUMNS("") " FROM written"};
 
 const postgres::Statement kCompleteOnboarding = {
     "complete_onboarding",

@@ -21,6 +21,14 @@ extern const postgres::Statement kGetProfiles;
 // can't deadlock. The result has no order.
 extern const postgres::Statement kUpsertUsers;
 
+// The same, but leaves a row as it is, and returns it so, if neither identity
+// nor is_active would change, and both its times are less than $13 (interval)
+// behind the contact's. A row that is at its first revision is written: only
+// the contact that created it gets to see that one. What somebody else commits
+// meanwhile does no harm: a row that was not seen is written, whatever it has
+// become, and one that was seen is an answer as a read gives it.
+extern const postgres::Statement kUpsertChangedUsers;
+
 // One row of answers per user, all different, as arrays of equal length: $1
 // user ids, $2 real names, $3 nicknames, $4 study tracks, $5 grade bands, $6
 // grade years, $7 phones; then $8 the time now. A NULL keeps what is stored.

@@ -53,8 +53,11 @@ UpsertUserOperation::UpsertUserOperation(const v1::UpsertUserRequest& request,
       response(r) {}
 
 UpsertUserExecutor::UpsertUserExecutor(postgres::SessionFactory connect,
-                                       base::Clock clock)
-    : SessionExecutor(std::move(connect)), clock_(std::move(clock)) {}
+                                       base::Clock clock,
+                                       absl::Duration contact_interval)
+    : SessionExecutor(std::move(connect)),
+      clock_(std::move(clock)),
+      contact_interval_(contact_interval) {}
 
 bool UpsertUserExecutor::Agree(const UpsertUserOperation& contact,
                                NullMeanings& meanings) {
@@ -119,12 +122,18 @@ absl::Status UpsertUserExecutor::Execute(absl::Span<Operation* const> batch) {
   for (const NullMeaning meaning : meanings) {
     parameters.push_back(meaning == NullMeaning::kClears ? "t" : "f");
   }
+  const postgres::Statement* statement = &kUpsertUsers;
+  if (contact_interval_ > absl::ZeroDuration()) {
+    statement = &kUpsertChangedUsers;
+    parameters.push_back(absl::StrCat(
+        absl::ToInt64Microseconds(contact_interval_), " microseconds"));
+  }
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
-                               Query(kUpsertUsers, parameters));
+                               Query(*statement, parameters));
 
   if (rows.size() != batch.size()) {
     // A foreign trigger or rule swallowed rows. Which ones, the keys tell.
-    spdlog::error("upsert_users: wrote {} rows of {}", rows.size(),
+    spdlog::error("{}: {} rows for {} contacts", statement->name, rows.size(),
                   batch.size());
   }
   for (std::size_t row = 0; row < rows.size(); ++row) {
@@ -133,7 +142,8 @@ absl::Status UpsertUserExecutor::Execute(absl::Span<Operation* const> batch) {
     v1::UpsertUserResponse* response = contact->second->response;
     contact_of_user.erase(contact);
     ReadProfile(rows, row, response->mutable_profile());
-    // Only an insertion leaves revision 1: every later write raises it.
+    // Only an insertion leaves revision 1: every later write raises it, and
+    // kUpsertChangedUsers writes a row that still has it.
     response->set_created(response->profile().revision() == 1);
   }
   for (const auto& [user, contact] : contact_of_user) {

@@ -8,6 +8,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "server/base/clock.h"
 #include "server/store/session_executor.h"
 
@@ -43,7 +44,9 @@ struct UpsertUserOperation final : Operation {
 // none clears a column that another one keeps (see kUpsertUsers).
 class UpsertUserExecutor final : public SessionExecutor {
  public:
-  UpsertUserExecutor(postgres::SessionFactory connect, base::Clock clock);
+  // For `contact_interval` see PostgresStoreOptions.
+  UpsertUserExecutor(postgres::SessionFactory connect, base::Clock clock,
+                     absl::Duration contact_interval);
 
   void BeginBatch() override;
   bool Admit(const Operation& operation) override;
@@ -58,6 +61,7 @@ class UpsertUserExecutor final : public SessionExecutor {
   static bool Agree(const UpsertUserOperation& contact, NullMeanings& meanings);
 
   const base::Clock clock_;
+  const absl::Duration contact_interval_;
 
   // Of the batch under collection.
   absl::flat_hash_set<std::int64_t> users_;

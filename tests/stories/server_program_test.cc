@@ -23,6 +23,7 @@
 namespace userprofile::testing {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -51,6 +52,8 @@ TEST(ServerProgramTest, ExplainsWrongUsage) {
            {"userprofile-server", "serve", "--max-timeout", "soon"},
            {"userprofile-server", "serve", "--max-timeout", "-1s"},
            {"userprofile-server", "serve", "--max-batch", "0"},
+           {"userprofile-server", "serve", "--contact-interval", "-1s"},
+           {"userprofile-server", "serve", "--contact-interval", "25h"},
            {"userprofile-server", "serve", "--log-format", "xml"},
            {"userprofile-server", "serve", "--database", "nonsense"},
            {"userprofile-server", "serve", "--database", "embedded:"},
@@ -183,6 +186,22 @@ TEST(ServerProgramTest, GivesThirtyTwoConcurrentFirstContactsOneCreation) {
   EXPECT_EQ(revisions.size(), 32u);
   EXPECT_EQ(*revisions.begin(), 1);
   EXPECT_EQ(*revisions.rbegin(), 32);
+}
+
+TEST(ServerProgramTest, WritesContactsThatChangeNothingOnceInAnInterval) {
+  TempDir directory;
+  ServerProgram server(Embedded(directory), {"--contact-interval", "1h"});
+  server.StartReady();
+  const auto stub = server.NewStub();
+  v1::UpsertUserResponse response;
+  std::vector<std::int64_t> revisions;
+  for (int i = 0; i < 4; ++i) {
+    const grpc::Status status = Upsert(*stub, 12345, &response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_EQ(response.created(), i == 0);
+    revisions.push_back(response.profile().revision());
+  }
+  EXPECT_THAT(revisions, ElementsAre(1, 2, 2, 2));
 }
 
 TEST(ServerProgramTest, FinishesWhatIsInFlightOnSigterm) {
