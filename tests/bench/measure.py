@@ -143,14 +143,15 @@ class Pgbench:
         for part in mix.split(","):
             name, _, weight = part.partition("=")
             scripts += ["-f", f"{self.cluster.folder}/{name}.sql@{weight or 1}"]
-        # One progress line for the warm-up, then as many as are measured.
+        # One progress line for the warm-up, then as many as are measured. It ends
+        # a second later, for the line that is due at the end is not always there.
         step = 2
         log = [f"--log-prefix={self.cluster.folder}/log", "--log"]
         process = subprocess.Popen(
             self.cluster.command(
                 "pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j",
                 str(min(clients, 2)), "-P", str(step), "-T",
-                str(seconds + step), *scripts, *(log if latencies else []),
+                str(seconds + step + 1), *scripts, *(log if latencies else []),
                 self.cluster.conninfo(self.database)),
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             cwd="/")
