@@ -60,6 +60,19 @@ void RefuseEmptyValues(const CLI::App& command) {
   }
 }
 
+// CLI11 takes "--insecure=" for a switch that is on, and a word behind
+// "--callers=" for its value.
+void RefuseEmptyWords(int argc, const char* const* argv) {
+  for (int i = 1; i < argc; ++i) {
+    const absl::string_view word = argv[i];
+    if (word == "--") return;
+    if (absl::StartsWith(word, "--") && word.find('=') == word.size() - 1) {
+      throw CLI::ValidationError(std::string(absl::StripSuffix(word, "=")),
+                                 "is empty: give it a value, or leave it out");
+    }
+  }
+}
+
 // The name of an option in a file: "log-format" for "--log-format".
 std::string KeyOf(const CLI::Option& option) {
   return std::string(absl::StripPrefix(option.get_name(), "--"));
@@ -191,6 +204,7 @@ int CommandLine::Run(int argc, const char* const* argv) {
     flags_given_.insert(std::string(word.substr(0, word.find('='))));
   }
   try {
+    RefuseEmptyWords(argc, argv);
     app_.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app_.exit(error) == 0 ? kDone : kWrongUsage;

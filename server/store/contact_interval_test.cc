@@ -14,6 +14,7 @@
 #include "server/store/profile_rows.h"
 #include "server/store/testing/blocking_store.h"
 #include "server/store/testing/users_database.h"
+#include "tests/support/program.h"
 
 namespace userprofile::store {
 namespace {
@@ -232,13 +233,13 @@ TEST_F(ContactIntervalTest, AnswersForARowThatAppearsMeanwhile) {
     ASSERT_TRUE(outcome.ok()) << outcome.status();
     response = *outcome;
   });
-  const absl::Time limit = absl::Now() + absl::Seconds(30);
-  while (database_
-                 .Execute("SELECT FROM pg_stat_activity WHERE datname ="
-                          " current_database() AND wait_event_type = 'Lock'")
-                 .size() == 0 &&
-         absl::Now() < limit) {
-  }
+  EXPECT_TRUE(testing::Eventually([this] {
+    return database_
+               .Execute(
+                   "SELECT FROM pg_stat_activity WHERE datname ="
+                   " current_database() AND wait_event_type = 'Lock'")
+               .size() > 0;
+  }));
   EXPECT_TRUE(bot->ExecuteScript("COMMIT").ok());
   contact.join();
   EXPECT_FALSE(response.created());

@@ -52,13 +52,20 @@ SELECT id, 'user' || id, 'Test', 'User', 'en', true, false, now(), now(),
   now(), now(), 1 FROM generate_series(1, {users}) AS id"""
 MIX = "upsert=70,get=25,onboard=5"
 
+# All of a table, as if it had been in use for a while.
+WARM = """SELECT pg_prewarm(oid) FROM pg_class
+WHERE relname LIKE 'users%' AND relkind IN ('r', 'i')"""
+
+MEMORY_MIB = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+
 # As somebody would run PostgreSQL who expects load. Durable: fsync and
 # synchronous_commit are on. full_page_writes too, but no checkpoint falls into
-# a measurement unless writing fills max_wal_size.
+# a measurement unless writing fills max_wal_size. Buffers: a quarter of memory,
+# https://www.postgresql.org/docs/current/runtime-config-resource.html
 POSTGRES = {
     "listen_addresses": "''",
     "max_connections": "1100",
-    "shared_buffers": "2GB",
+    "shared_buffers": f"{MEMORY_MIB // 4}MB",
     "max_wal_size": "16GB",
     "checkpoint_timeout": "1h",
 }
@@ -280,7 +287,8 @@ class Measurements:
             [self.binaries + "/userprofile-server", "migrate", "up",
              "--database", self.cluster.conninfo(name)], check=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.cluster.sql(name, FILL.format(users=users), "VACUUM ANALYZE users")
+        self.cluster.sql(name, FILL.format(users=users), "VACUUM ANALYZE users",
+                         "CREATE EXTENSION pg_prewarm", WARM)
 
     def start_and_memory(self, database):
         for _ in range(self.rounds):
@@ -367,7 +375,7 @@ class Measurements:
                 name = f"size_{users}"
                 self.create_database(name, users)
                 services[users] = stack.enter_context(self.serve(name))
-            for turn in range(max(1, self.rounds // 2)):
+            for turn in range(self.rounds // 2 + 1):
                 for users, service in services.items():
                     for mix in ("get", "upsert"):
                         self.record("table size", service.measure(

@@ -7,19 +7,22 @@
 # or the checks changed: ~/.cache/userprofile/tidy remembers (XDG_CACHE_HOME).
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 require clang-tidy-14 clang-tidy-14
+require clang++-14 clang-14
 require jq jq
 
 # Generated headers must be there, and the commands that compile each source.
 deploy/local/build.sh dev
 build=build/dev
 
-# What clang-tidy says of a source depends on: the tool, the checks, and the
-# source with all that it includes, macros and comments (NOLINT) too.
+# What clang-tidy says of a source depends on: the tool, the checks, the flags,
+# and the source with all that it includes, as clang sees it (g++ sees nothing of
+# thread-safety annotations), macros and comments (NOLINT) too.
 #   fingerprint FILE
 fingerprint() {
   local preprocess
   preprocess=$(jq --raw-output --arg file "$PWD/$1" '
     first(.[] | select(.file == $file)).command
+    | sub("^[^ ]+"; "clang++-14")
     | sub(" -o [^ ]+ -c "; " -E -P -C -dD ")' "$build/compile_commands.json")
   if [[ -z $preprocess ]]; then
     echo "$1 is not compiled in $build" >&2
@@ -28,6 +31,7 @@ fingerprint() {
   {
     clang-tidy-14 --version
     cat .clang-tidy tests/checks/tidy.sh
+    echo "$preprocess"
     eval "$preprocess"
   } | sed "s|$PWD|.|g" | sha256sum | cut --delimiter=' ' --fields=1
 }

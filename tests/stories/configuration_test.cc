@@ -143,10 +143,11 @@ TEST(ConfigurationTest, AnEmptyValueIsNotTakenForNone) {
     if (key == std::string("config")) continue;
     Write(file, absl::StrCat(key, " = \"\"\n"));
     expect_refused({"--config", file}, {}, absl::StrCat("key \"", key, "\""));
-    if (key == std::string("insecure")) continue;
     const std::string flag = absl::StrCat("--", key);
+    expect_refused({flag + "="}, {}, flag + ": is empty");
+    expect_refused({flag + "=", "--migrate"}, {}, flag + ": is empty");
+    if (key == std::string("insecure")) continue;  // takes no value
     expect_refused({flag, ""}, {}, flag);
-    expect_refused({flag + "="}, {}, flag);
   }
   // What wins over an empty variable makes up for it.
   const Outcome outcome = RunProgram(

@@ -257,8 +257,12 @@ TEST(ServerProgramTest, StreamsThatAreLeftOpenDoNotHoldItUp) {
   grpc::reflection::v1alpha::ServerReflectionResponse response;
   ASSERT_TRUE(stream->Write(request));
   ASSERT_TRUE(stream->Read(&response));
+  // Whoever waits for nothing takes seconds to see that the server says
+  // goodbye.
+  std::thread reader([&] { EXPECT_FALSE(stream->Read(&response)); });
   server.program().Signal(SIGTERM);
   EXPECT_EQ(server.program().Wait(), 0);
+  reader.join();
   EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
