@@ -1,6 +1,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "client/adapter/commands.h"
 #include "client/adapter/secret.h"
 #include "client/adapter/sidecar.h"

@@ -3,6 +3,7 @@
 
 #include <functional>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 namespace userprofile::base {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/random/random.h"
+#include "absl/time/clock.h"
 #include "server/base/batch_scheduling.h"
 #include "server/ops/metrics.h"
 #include "server/store/errors.h"

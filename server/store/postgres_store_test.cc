@@ -2,6 +2,7 @@
 // What it does otherwise is in conformance_test.cc.
 
 #include "server/store/postgres_store.h"
+#include "absl/time/clock.h"
 
 #include <algorithm>
 #include <memory>

@@ -23,7 +23,7 @@ fingerprint() {
   preprocess=$(jq --raw-output --arg file "$PWD/$1" '
     first(.[] | select(.file == $file)).command
     | sub("^[^ ]+"; "clang++-14")
-    | sub(" -o [^ ]+ -c "; " -E -P -C -dD ")' "$build/compile_commands.json")
+    | sub(" -o [^ ]+ -c "; " -w -E -P -C -dD ")' "$build/compile_commands.json")
   if [[ -z $preprocess ]]; then
     echo "$1 is not compiled in $build" >&2
     return 1
