@@ -49,7 +49,7 @@ TEST(UpdateFileTest, EveryKindIsClassified) {
         who += (*contact)->is_active() ? " active" : " inactive";
       }
     }
-    EXPECT_EQ(who, update["expected"]) << update["what"];
+    EXPECT_EQ(who, update["expected"].get<std::string>()) << update["what"];
   }
 }
 
