@@ -20,6 +20,8 @@
 namespace userprofile::ops {
 namespace {
 
+constexpr char kIsEmpty[] = "is empty: give it a value, or leave it out";
+
 bool IsInEnvironment(const CLI::Option& option) {
   const char* value = std::getenv(option.get_envname().c_str());
   return value != nullptr && *value != '\0';  // CLI11 takes empty for none
@@ -48,8 +50,7 @@ void RefuseEmptyValues(const CLI::App& command) {
   for (const CLI::Option* option : command.get_options()) {
     if (option->count() > 0) {
       if (!HasEmpty(option->results())) continue;
-      throw CLI::ValidationError(option->get_name(),
-                                 "is empty: give it a value, or leave it out");
+      throw CLI::ValidationError(option->get_name(), kIsEmpty);
     }
     const std::string& variable = option->get_envname();
     if (!variable.empty() && std::getenv(variable.c_str()) != nullptr &&
@@ -68,7 +69,7 @@ void RefuseEmptyWords(int argc, const char* const* argv) {
     if (word == "--") return;
     if (absl::StartsWith(word, "--") && word.find('=') == word.size() - 1) {
       throw CLI::ValidationError(std::string(absl::StripSuffix(word, "=")),
-                                 "is empty: give it a value, or leave it out");
+                                 kIsEmpty);
     }
   }
 }
