@@ -10,7 +10,7 @@ recovered two seconds later? That several times over. One line of JSON for each,
 and a verdict.
 
 Where there are two cores or more, the load has one of its own; what it uses
-would else be missing to the server. Takes some three minutes.
+would else be missing to the server. Takes some five minutes.
 """
 
 import argparse
@@ -93,7 +93,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=6,
                         help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--connections", type=int, nargs="+", default=[4, 64],
+    parser.add_argument("--connections", type=int, nargs="+",
+                        default=[4, 64, 128],
                         help="of a few callers, and of many")
     parser.add_argument("flags", nargs="*",
                         help="of the server, behind --")
