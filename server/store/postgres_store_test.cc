@@ -5,6 +5,7 @@
 #include "absl/time/clock.h"
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <random>
 #include <set>
@@ -17,6 +18,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/base/error_info.h"
+#include "server/base/status_macros.h"
 #include "server/ops/metrics.h"
 #include "server/store/testing/blocking_store.h"
 #include "server/store/testing/users_database.h"
@@ -26,6 +28,35 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
+
+// Tells after each statement how often one of the session's statements was
+// planned for the values at hand, since the session began.
+class PlanCounter final : public postgres::Session {
+ public:
+  PlanCounter(std::unique_ptr<postgres::Session> session,
+              std::atomic<std::int64_t>& plans)
+      : session_(std::move(session)), plans_(plans) {}
+
+  absl::StatusOr<postgres::Rows> Execute(
+      const postgres::Statement& statement,
+      const postgres::Parameters& parameters) override {
+    auto result = session_->Execute(statement, parameters);
+    const auto plans = session_->ExecuteScript(
+        "SELECT sum(custom_plans)::bigint FROM pg_prepared_statements");
+    plans_ = plans.ok() ? plans->Int64(0, 0) : -1;
+    return result;
+  }
+
+  absl::StatusOr<postgres::Rows> ExecuteScript(absl::string_view sql) override {
+    return session_->ExecuteScript(sql);
+  }
+
+  bool healthy() override { return session_->healthy(); }
+
+ private:
+  const std::unique_ptr<postgres::Session> session_;
+  std::atomic<std::int64_t>& plans_;
+};
 
 class PostgresStoreTest : public ::testing::Test {
  protected:
@@ -461,6 +492,28 @@ TEST_F(PostgresStoreTest, DoesNotScanATableThatGrewSinceTheFirstStatement) {
   EXPECT_EQ(Count("SELECT seq_tup_read FROM pg_stat_user_tables"
                   " WHERE relname = 'users'"),
             0);
+}
+
+TEST_F(PostgresStoreTest, PlansNoStatementForTheValuesAtHand) {
+  std::atomic<std::int64_t> plans = -1;
+  options_.connect =
+      [connect = options_.connect,
+       &plans]() -> absl::StatusOr<std::unique_ptr<postgres::Session>> {
+    USERPROFILE_ASSIGN_OR_RETURN(auto session, connect());
+    return std::make_unique<PlanCounter>(std::move(session), plans);
+  };
+  for (const absl::Duration interval :
+       {absl::ZeroDuration(), absl::Seconds(60)}) {
+    options_.contact_interval = interval;
+    store_.reset();
+    impl_.reset();
+    ASSERT_TRUE(store().Upsert(Contact(1)).ok());
+    EXPECT_EQ(plans, 0) << "an upsert, " << interval;
+  }
+  ASSERT_TRUE(store().Get(1).ok());
+  EXPECT_EQ(plans, 0) << "a read";
+  ASSERT_TRUE(store().Complete(Answers(1)).ok());
+  EXPECT_EQ(plans, 0) << "an onboarding";
 }
 
 }  // namespace
