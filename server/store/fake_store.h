@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "absl/container/btree_map.h"
+#include "absl/time/clock.h"
 #include "server/base/clock.h"
 #include "server/base/mutex.h"
 #include "server/store/profile_store.h"

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/base/clock.h"
 #include "server/postgres/session.h"

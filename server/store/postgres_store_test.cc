@@ -1,9 +1,6 @@
 // What PostgresStore does when the database, or what is in it, gets in the way.
 // What it does otherwise is in conformance_test.cc.
 
-#include "server/store/postgres_store.h"
-#include "absl/time/clock.h"
-
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -15,11 +12,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/ops/metrics.h"
+#include "server/store/postgres_store.h"
 #include "server/store/testing/blocking_store.h"
 #include "server/store/testing/users_database.h"
 
