@@ -375,7 +375,7 @@ class Measurements:
                 name = f"size_{users}"
                 self.create_database(name, users)
                 services[users] = stack.enter_context(self.serve(name))
-            for turn in range(self.rounds // 2 + 1):
+            for turn in range(self.rounds):
                 for users, service in services.items():
                     for mix in ("get", "upsert"):
                         self.record("table size", service.measure(
