@@ -2,7 +2,6 @@
 // What it does otherwise is in conformance_test.cc.
 
 #include <algorithm>
-#include <atomic>
 #include <memory>
 #include <random>
 #include <set>
@@ -28,12 +27,11 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// Tells after each statement how often one of the session's statements was
-// planned for the values at hand, since the session began.
+// Tells after each statement how often the session's statements ran since it
+// began: "C custom, G generic", by plans for the values at hand, and by others.
 class PlanCounter final : public postgres::Session {
  public:
-  PlanCounter(std::unique_ptr<postgres::Session> session,
-              std::atomic<std::int64_t>& plans)
+  PlanCounter(std::unique_ptr<postgres::Session> session, std::string& plans)
       : session_(std::move(session)), plans_(plans) {}
 
   absl::StatusOr<postgres::Rows> Execute(
@@ -41,8 +39,9 @@ class PlanCounter final : public postgres::Session {
       const postgres::Parameters& parameters) override {
     auto result = session_->Execute(statement, parameters);
     const auto plans = session_->ExecuteScript(
-        "SELECT sum(custom_plans)::bigint FROM pg_prepared_statements");
-    plans_ = plans.ok() ? plans->Int64(0, 0) : -1;
+        "SELECT sum(custom_plans) || ' custom, ' || sum(generic_plans) ||"
+        " ' generic' FROM pg_prepared_statements");
+    plans_ = plans.ok() ? std::string(plans->Text(0, 0)) : "";
     return result;
   }
 
@@ -54,7 +53,7 @@ class PlanCounter final : public postgres::Session {
 
  private:
   const std::unique_ptr<postgres::Session> session_;
-  std::atomic<std::int64_t>& plans_;
+  std::string& plans_;
 };
 
 class PostgresStoreTest : public ::testing::Test {
@@ -493,26 +492,57 @@ TEST_F(PostgresStoreTest, DoesNotScanATableThatGrewSinceTheFirstStatement) {
             0);
 }
 
+TEST_F(PostgresStoreTest, CompletesByKeyThoughItsPlanIsOfASmallTable) {
+  database_.Execute(
+      "ALTER TABLE users SET (autovacuum_enabled = off);"
+      "INSERT INTO users (user_id) SELECT generate_series(1, 200);"
+      "ANALYZE users");
+  ASSERT_TRUE(store().Complete(Answers(1)).ok());
+  database_.Execute(
+      "INSERT INTO users (user_id) SELECT generate_series(201, 20000)");
+  for (int i = 2; i <= 20; ++i) ASSERT_TRUE(store().Complete(Answers(i)).ok());
+  impl_->Shutdown(absl::InfiniteFuture());
+  impl_.reset();  // its sessions report their statistics as they end
+  const absl::Time limit = absl::Now() + absl::Seconds(20);
+  std::int64_t fetched = 0;
+  while (fetched < 20) {
+    ASSERT_LT(absl::Now(), limit);
+    fetched = Count(
+        "SELECT idx_tup_fetch FROM pg_stat_user_tables"
+        " WHERE relname = 'users'");
+  }
+  EXPECT_LT(fetched, 10000);
+}
+
 TEST_F(PostgresStoreTest, PlansNoStatementForTheValuesAtHand) {
-  std::atomic<std::int64_t> plans = -1;
+  std::string plans;  // of the session that ran the last statement
   options_.connect =
       [connect = options_.connect,
        &plans]() -> absl::StatusOr<std::unique_ptr<postgres::Session>> {
     USERPROFILE_ASSIGN_OR_RETURN(auto session, connect());
     return std::make_unique<PlanCounter>(std::move(session), plans);
   };
+  options_.read_workers = 1;
+  options_.upsert_workers = 1;
+  options_.onboarding_workers = 1;
   for (const absl::Duration interval :
        {absl::ZeroDuration(), absl::Seconds(60)}) {
     options_.contact_interval = interval;
     store_.reset();
     impl_.reset();
-    ASSERT_TRUE(store().Upsert(Contact(1)).ok());
-    EXPECT_EQ(plans, 0) << "an upsert, " << interval;
+    for (int i = 1; i <= 3; ++i) {
+      ASSERT_TRUE(store().Upsert(Contact(1)).ok());
+      EXPECT_EQ(plans, absl::StrCat("0 custom, ", i, " generic")) << interval;
+    }
   }
-  ASSERT_TRUE(store().Get(1).ok());
-  EXPECT_EQ(plans, 0) << "a read";
-  ASSERT_TRUE(store().Complete(Answers(1)).ok());
-  EXPECT_EQ(plans, 0) << "an onboarding";
+  for (int i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(store().Get(1).ok());
+    EXPECT_EQ(plans, absl::StrCat("0 custom, ", i, " generic")) << "reads";
+  }
+  for (int i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(store().Complete(Answers(1)).ok());
+    EXPECT_EQ(plans, absl::StrCat("0 custom, ", i, " generic")) << "onboarding";
+  }
 }
 
 }  // namespace

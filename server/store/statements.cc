@@ -118,6 +118,9 @@ const postgres::Statement kUpsertChangedUsers = {
     " SELECT " PROFILE_COLUMNS("") " FROM unchanged UNION ALL"
     " SELECT " PROFILE_COLUMNS("") " FROM written"};
 
+// All rows are locked, in the order of their keys, before one is written: that
+// is why `written` counts `held`. It does not join it: PostgreSQL would read a
+// whole index for that, by a plan that it made while the table was small.
 const postgres::Statement kCompleteOnboarding = {
     "complete_onboarding",
     "WITH held AS MATERIALIZED (SELECT " COLUMNS("") " FROM users"
@@ -132,11 +135,13 @@ const postgres::Statement kCompleteOnboarding = {
     " updated_at = $8::timestamptz AT TIME ZONE 'UTC',"
     " last_seen_at = greatest(u.last_seen_at, $8::timestamptz),"
     " revision = " NEXT_REVISION("u.")
-    " FROM held JOIN unnest($1::bigint[], $2::text[], $3::text[], $4::text[],"
+    " FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[],"
     " $5::text[], $6::text[], $7::text[])"
     " AS a (user_id, real_name, nickname, study_track, grade_band, grade_year,"
-    " phone) USING (user_id)"
-    " WHERE u.user_id = held.user_id AND u.onboarding_completed IS NOT TRUE"
+    " phone)"
+    " WHERE u.user_id = a.user_id AND u.user_id = ANY($1::bigint[])"
+    " AND u.onboarding_completed IS NOT TRUE"
+    " AND (SELECT count(*) FROM held) > 0"
     " RETURNING " COLUMNS("u.") ")"
     " SELECT " PROFILE_COLUMNS("") ", true FROM written UNION ALL"
     " SELECT " PROFILE_COLUMNS("") ", false FROM held WHERE NOT EXISTS"
