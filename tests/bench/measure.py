@@ -8,6 +8,7 @@ of them. Called by run.sh.
 import argparse
 import contextlib
 import glob
+import itertools
 import json
 import os
 import pwd
@@ -53,21 +54,22 @@ SELECT id, 'user' || id, 'Test', 'User', 'en', true, false, now(), now(),
 MIX = "upsert=70,get=25,onboard=5"
 
 # All of a table, as if it had been in use for a while.
-WARM = """SELECT pg_prewarm(oid) FROM pg_class
-WHERE relname LIKE 'users%' AND relkind IN ('r', 'i')"""
+WARM = """SELECT pg_prewarm('users'), sum(pg_prewarm(indexrelid))
+FROM pg_index WHERE indrelid = 'users'::regclass"""
 
 MEMORY_MIB = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
 
 # As somebody would run PostgreSQL who expects load. Durable: fsync and
-# synchronous_commit are on. full_page_writes too, but no checkpoint falls into
-# a measurement unless writing fills max_wal_size. Buffers: a quarter of memory,
+# synchronous_commit are on. No checkpoint falls into a measurement, for its work
+# would be in some lines and not in others; so no line holds the cost of
+# full-page images. Buffers: a quarter of memory,
 # https://www.postgresql.org/docs/current/runtime-config-resource.html
 POSTGRES = {
     "listen_addresses": "''",
     "max_connections": "1100",
     "shared_buffers": f"{MEMORY_MIB // 4}MB",
-    "max_wal_size": "16GB",
-    "checkpoint_timeout": "1h",
+    "max_wal_size": "100GB",
+    "checkpoint_timeout": "1d",
 }
 
 
@@ -145,7 +147,8 @@ class Pgbench:
                 file.write(text.format(users=users))
 
     def measure(self, mix, clients, seconds, latencies=False):
-        """Like userprofile-bench: a warm-up, then `seconds` that count."""
+        """A warm-up, then `seconds` that count, but for the latencies: those
+        are of the whole run."""
         scripts = []
         for part in mix.split(","):
             name, _, weight = part.partition("=")
@@ -199,6 +202,8 @@ def free_port():
 class Service:
     """userprofile-server on a database of the cluster."""
 
+    seeds = itertools.count(1)  # other users in each measurement
+
     def __init__(self, binaries, cluster, database, *flags):
         self.binaries = binaries
         self.cluster = cluster
@@ -230,7 +235,8 @@ class Service:
         output = subprocess.run(
             [self.binaries + "/userprofile-bench", "--server", self.address,
              "--mix", mix, "--in-flight", str(in_flight), "--seconds",
-             str(seconds), "--users", str(users), "--watch",
+             str(seconds), "--users", str(users), "--seed",
+             str(next(Service.seeds)), "--watch",
              f"server={self.process.pid}", "--watch",
              f"postgres={self.cluster.pid}", *flags],
             stdout=subprocess.PIPE, text=True, check=False).stdout
@@ -299,7 +305,9 @@ class Measurements:
             with self.serve(database) as service:
                 result = service.measure(mix, 2000, self.seconds, self.users)
                 self.record("memory", {"server_resident_mib":
-                                       result["server_resident_mib"]},
+                                       result["server_resident_mib"],
+                                       "afterwards_mib":
+                                       service.resident_mib()},
                             mix=mix, in_flight=2000)
 
     def in_turns(self, database, in_flight):
@@ -311,11 +319,10 @@ class Measurements:
         with self.serve(database) as service, \
                 self.serve(database, *pool) as unbatched, \
                 self.serve(database, "--max-batch", "1") as unbatched_2:
-            for turn in range(self.rounds):
+            for _ in range(self.rounds):
                 for mix in ("check", "get", "upsert", MIX):
                     self.record("service", service.measure(
-                        mix, in_flight, self.seconds, self.users,
-                        seed=turn + 1), mix=mix)
+                        mix, in_flight, self.seconds, self.users), mix=mix)
                     if mix == "check":
                         continue
                     self.record("pgbench", pgbench.measure(
@@ -357,8 +364,8 @@ class Measurements:
                         max_batch=size)
 
     def open_loop(self, database):
-        """Latency at half of what the closed loop reached, from when calls
-        were due."""
+        """Latency, from when calls were due, at shares of what the closed loop
+        reached."""
         with self.serve(database) as service:
             for mix in ("get", "upsert"):
                 peak = service.measure(mix, 128, self.seconds / 2, self.users)
@@ -375,12 +382,12 @@ class Measurements:
                 name = f"size_{users}"
                 self.create_database(name, users)
                 services[users] = stack.enter_context(self.serve(name))
-            for turn in range(self.rounds):
+            for _ in range(self.rounds):
                 for users, service in services.items():
                     for mix in ("get", "upsert"):
                         self.record("table size", service.measure(
-                            mix, in_flight, self.seconds, users,
-                            seed=turn + 1), mix=mix, users=users)
+                            mix, in_flight, self.seconds, users), mix=mix,
+                            users=users)
 
     def all(self):
         in_flight = 128

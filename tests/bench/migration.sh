@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Migrates a large table under a load of UpsertUser and GetProfile, and compares
-# the worst window's latencies with the best one's before. Fails if a call fails, or if p99 becomes
-# five times what it was. Traffic stays on loopback; commits reach the disk.
+# the worst window's latencies with the best one's before. Fails if a call fails,
+# or if p99 becomes five times what it was. Where another transaction holds the
+# table, p99 is told but not judged: each try of the migration holds calls up for
+# as long as it waits for its lock, 200 ms. Traffic stays on loopback; commits
+# reach the disk.
 #   migration.sh [USERS [IN_FLIGHT [SECONDS OF A WINDOW]]]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."

@@ -5,9 +5,9 @@ not take at a time, but what many send together is a long queue at the server.
 
 First a closed loop finds the peak. Then calls are due in an open loop, three
 times as many a second as that, whether others were answered or not, and none
-waits for longer than a second. Then half the peak, at once: has the server
-recovered two seconds later? That several times over. One line of JSON for each,
-and a verdict.
+waits for longer than a second. Then, as soon as the last of them has ended, half
+the peak: has the server recovered when two seconds of that are over? That several
+times over. One line of JSON for each, and a verdict.
 
 Where there are two cores or more, the load has one of its own; what it uses
 would else be missing to the server. Takes some five minutes.

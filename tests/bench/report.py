@@ -137,6 +137,12 @@ def tables(r):
             cells.append(number(r.median(what, figure, mix=mix))
                          if known else "")
         yield "| " + " | ".join(cells) + " |"
+    yield ""
+    yield "| calls due at even intervals | a second | p50 us | p99 us |"
+    yield "|---|---|---|---|"
+    for line in r.select("open loop"):
+        yield (f"| {NAMES[line['mix']]}, {line['share']:.0%} of the peak | "
+               f"{line['rate']:,} | {line['p50_us']:,} | {line['p99_us']:,} |")
 
 
 def plot(folder, name, title, x, y, series, log_x=2, log_y=False):

@@ -3,7 +3,7 @@
 # call in turns, and writes the results, tables and charts to FOLDER. Traffic
 # stays on loopback; needs 10 GB of disk and a quarter of an hour.
 #   run.sh [--quick | --rounds N] [FOLDER]     FOLDER: build/bench unless given
-# --quick takes minutes and a small table: to see that all still works. Medians
+# --quick takes four minutes and a small table, to see that all works. Medians
 # are of 5 rounds, unless told otherwise.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."

@@ -18,7 +18,7 @@ struct Usage {
   ProcessTree after;
 };
 
-// One JSON object: calls and failures per second, percentiles of the latency
+// One JSON object: calls per second, failures, percentiles of the latency
 // in microseconds (nearest rank, of all calls, not of buckets), and for each
 // watched process the CPU time per call in microseconds and its memory.
 nlohmann::ordered_json Summarize(LoadResult result, double seconds,

@@ -8,22 +8,23 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # A header, and what it declares.
 headers='
 absl/functional/function_ref.h  FunctionRef
-absl/random/random.h            BitGen InsecureBitGen Uniform
-absl/strings/ascii.h            AsciiStrTo(Lower|Upper) StripAsciiWhitespace
+absl/random/random.h            (Insecure)?BitGen Bernoulli Uniform
+absl/strings/ascii.h            AsciiStrTo(Lower|Upper)
+                                Strip(Leading|Trailing)?AsciiWhitespace
                                 ascii_is[a-z]+
 absl/strings/escaping.h         (WebSafe)?Base64(Escape|Unescape)
                                 BytesToHexString HexStringToBytes
                                 (Utf8Safe)?C(Hex)?Escape CUnescape
 absl/strings/match.h            (Starts|Ends)With(IgnoreCase)?
-                                EqualsIgnoreCase StrContains
-absl/strings/numbers.h          SimpleAto[a-z]+
+                                EqualsIgnoreCase StrContains(IgnoreCase)?
+absl/strings/numbers.h          Simple(Hex)?Ato[a-z]+
 absl/strings/str_cat.h          StrCat StrAppend
-absl/strings/str_format.h       StrFormat StrAppendFormat FPrintF
+absl/strings/str_format.h       Str(Append)?Format FPrintF StreamFormat
 absl/strings/str_join.h         StrJoin
 absl/strings/str_replace.h      StrReplaceAll
 absl/strings/str_split.h        StrSplit
 absl/strings/strip.h            (Strip|Consume)(Prefix|Suffix)
-absl/strings/substitute.h       Substitute
+absl/strings/substitute.h       Substitute(AndAppend)?
 absl/time/clock.h               Now SleepFor
 '
 
@@ -44,7 +45,7 @@ BEGIN {
 }
 
 {
-  sub(/\/\/.*/, "")
+  sub(/(^|[^:])\/\/.*/, "")
   if (match($0, /^#include "absl\/[^"]*"/)) {
     included = substr($0, 11, RLENGTH - 11)
     has[FILENAME, included] = 1
@@ -69,4 +70,4 @@ END {
   }
   exit bad
 }' "${files[@]}" | sort || exit 1
-echo "${#files[@]} sources include what they use of Abseil"
+echo "${#files[@]} sources include the headers of what they call"
