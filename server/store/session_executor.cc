@@ -10,12 +10,9 @@ absl::Status SessionExecutor::Connect() {
   }
   session_.reset();
   USERPROFILE_ASSIGN_OR_RETURN(auto session, connect_());
-  // One plan for each statement, and that by an index: a scan that was right
-  // for a small table would stay as it grows. Left alone, PostgreSQL plans a
-  // statement anew for nearly every batch of less than ten, for that is what it
-  // expects of a list whose length it does not know; planning is half of the
-  // CPU time of a lone read. Foreign triggers run with these settings too.
-  // https://www.postgresql.org/docs/current/sql-prepare.html#SQL-PREPARE-NOTES
+  // One plan for each statement, for planning is half of the CPU time of a lone
+  // read; and that by an index, for a scan that was right for a small table
+  // would stay as it grows. See docs/adr/0036-one-plan-for-each-statement.md.
   USERPROFILE_RETURN_IF_ERROR(
       session
           ->ExecuteScript("SET enable_seqscan = off;"
