@@ -43,21 +43,26 @@ bool HasEmpty(const std::vector<std::string>& values) {
   return std::find(values.begin(), values.end(), "") != values.end();
 }
 
-// A value that somebody forgot to fill in is not one that was left out: served
-// without its list of callers, or on another database, would be the wrong
-// guess.
-void RefuseEmptyValues(const CLI::App& command) {
-  for (const CLI::Option* option : command.get_options()) {
+// A value that somebody forgot to fill in, or got wrong, is not one that was
+// left out: served without its list of callers, or on another database, would
+// be the wrong guess.
+void RefuseWrongValues(CLI::App& command) {
+  for (CLI::Option* option : command.get_options()) {
     if (option->count() > 0) {
       if (!HasEmpty(option->results())) continue;
       throw CLI::ValidationError(option->get_name(), kIsEmpty);
     }
     const std::string& variable = option->get_envname();
-    if (!variable.empty() && std::getenv(variable.c_str()) != nullptr &&
-        !IsInEnvironment(*option)) {
+    const char* value =
+        variable.empty() ? nullptr : std::getenv(variable.c_str());
+    if (value == nullptr) continue;
+    if (*value == '\0') {
       throw CLI::ValidationError(variable,
                                  "is empty: give it a value, or unset it");
     }
+    // CLI11 2.4 leaves out what a validator refuses. This throws.
+    option->add_result(value);
+    option->run_callback();
   }
 }
 
@@ -149,8 +154,8 @@ CLI::App* CommandLine::AddCommand(CLI::App* parent, const std::string& name,
 
 void CommandLine::OnCall(CLI::App* command, std::function<int()> run) {
   command->callback([this, command, run = std::move(run)] {
-    RefuseEmptyValues(app_);
-    RefuseEmptyValues(*command);
+    RefuseWrongValues(app_);
+    RefuseWrongValues(*command);
     run_ = run;
   });
 }

@@ -68,8 +68,8 @@ if ! instruction RUN | grep -q 'build.sh release '; then
 fi
 
 # Its ports are the defaults.
-defaults=$("${programs[0]}" serve --help |
-  sed -n 's/.*listen TEXT=127.0.0.1:\([0-9]*\) .*/\1/p' | xargs)
+defaults=$(env -i "${programs[0]}" config print |
+  sed -n 's/.*listen = "127.0.0.1:\([0-9]*\)" .*/\1/p' | xargs)
 if [[ $(instruction EXPOSE) != "$defaults" ]]; then
   complain "EXPOSE is not $defaults"
 fi
