@@ -28,8 +28,9 @@ constexpr char kProto[] = USERPROFILE_SOURCE_DIR "/proto";
 
 // Runs lines of the shell, which must do what they say.
 void Shell(const std::vector<std::string>& lines) {
-  const Outcome outcome =
-      RunProgram({{"/bin/bash", "-euc", absl::StrJoin(lines, "\n")}, {}, ""});
+  const Outcome outcome = RunProgram(
+      {{"/bin/bash", "-euc", absl::StrJoin(lines, "\n")}, {}, ""},
+      absl::Minutes(10));  // npm, with all that it needs, is 500 packages
   ASSERT_EQ(outcome.exit_code, 0) << outcome.output << outcome.errors;
 }
 
@@ -111,12 +112,13 @@ TEST_F(ExamplesTest, PythonBehindTheAdapter) {
 
 TEST_F(ExamplesTest, PythonWithGrpcio) {
   const std::string generated = directory_ / "generated";
-  Shell({absl::StrCat("mkdir ", generated), absl::StrCat("cd ", kProto),
-         absl::StrCat("protoc -I. --python_out=", generated,
-                      " --grpc_python_out=", generated,
-                      " --plugin=protoc-gen-grpc_python=$(command -v "
-                      "grpc_python_plugin) google/rpc/*.proto "
-                      "userprofile/v1/user_profile_service.proto")});
+  ASSERT_NO_FATAL_FAILURE(
+      Shell({absl::StrCat("mkdir ", generated), absl::StrCat("cd ", kProto),
+             absl::StrCat("protoc -I. --python_out=", generated,
+                          " --grpc_python_out=", generated,
+                          " --plugin=protoc-gen-grpc_python=$(command -v "
+                          "grpc_python_plugin) google/rpc/*.proto "
+                          "userprofile/v1/user_profile_service.proto")}));
   TalkTo([&] {
     Run({"/usr/bin/python3", absl::StrCat(kExamples, "/python/bot_grpc.py"),
          "--server", server_.address(), "--bot-api-url", api_.url()},
@@ -128,13 +130,14 @@ TEST_F(ExamplesTest, NodeWithGrpcJs) {
   // What npm brought is kept from run to run, as other tools are.
   const std::string modules =
       absl::StrCat(USERPROFILE_SOURCE_DIR, "/build/tools/node-example");
-  Shell({absl::StrCat("mkdir -p ", modules), absl::StrCat("cd ", modules),
-         "command -v npm >/dev/null || " USERPROFILE_SOURCE_DIR
-         "/deploy/local/install.sh npm",
-         absl::StrCat("cp ", kExamples, "/node/package.json ", kExamples,
-                      "/node/*.js ."),
-         "[[ -d node_modules/@grpc/grpc-js ]] || npm install "
-         "--no-package-lock --no-audit --no-fund --loglevel=error"});
+  ASSERT_NO_FATAL_FAILURE(
+      Shell({absl::StrCat("mkdir -p ", modules), absl::StrCat("cd ", modules),
+             "command -v npm >/dev/null || " USERPROFILE_SOURCE_DIR
+             "/deploy/local/install.sh npm",
+             absl::StrCat("cp ", kExamples, "/node/package.json ", kExamples,
+                          "/node/*.js ."),
+             "[[ -d node_modules/@grpc/grpc-js ]] || npm install "
+             "--no-package-lock --no-audit --no-fund --loglevel=error"}));
   TalkTo([&] {
     Run({"/usr/bin/env", "node", modules + "/bot.js", server_.address(),
          api_.url()},
@@ -146,14 +149,15 @@ TEST_F(ExamplesTest, NodeWithGrpcJs) {
 TEST_F(ExamplesTest, CppWithTheInstalledLibrary) {
   const std::string prefix = USERPROFILE_BINARY_DIR "/tests/installed";
   const std::string build = USERPROFILE_BINARY_DIR "/tests/example";
-  Shell({absl::StrCat("rm -rf ", prefix),
-         absl::StrCat("cmake --install " USERPROFILE_BINARY_DIR
-                      " --component client --prefix ",
-                      prefix),
-         absl::StrCat("cmake -S ", kExamples, "/cpp -B ", build,
-                      " -DCMAKE_PREFIX_PATH=", prefix,
-                      " -DCMAKE_CXX_COMPILER_LAUNCHER=$(command -v ccache)"),
-         absl::StrCat("cmake --build ", build)});
+  ASSERT_NO_FATAL_FAILURE(Shell(
+      {absl::StrCat("rm -rf ", prefix),
+       absl::StrCat("cmake --install " USERPROFILE_BINARY_DIR
+                    " --component client --prefix ",
+                    prefix),
+       absl::StrCat("cmake -S ", kExamples, "/cpp -B ", build,
+                    " -DCMAKE_PREFIX_PATH=", prefix,
+                    " -DCMAKE_CXX_COMPILER_LAUNCHER=$(command -v ccache)"),
+       absl::StrCat("cmake --build ", build)}));
   TalkTo([&] { Run({build + "/bot", server_.address(), api_.url()}); });
 }
 #endif

@@ -120,9 +120,9 @@ std::string Program::output() const { return Read(directory_ / "output"); }
 
 std::string Program::errors() const { return Read(directory_ / "errors"); }
 
-Outcome RunProgram(Program::Options options) {
+Outcome RunProgram(Program::Options options, absl::Duration patience) {
   Program program(std::move(options));
-  const int exit_code = program.Wait();
+  const int exit_code = program.Wait(patience);
   return {exit_code, program.output(), program.errors()};
 }
 

@@ -63,13 +63,16 @@ class Program {
   bool reaped_ = false;
 };
 
-// Runs a program to its end.
 struct Outcome {
   int exit_code;
   std::string output;
   std::string errors;
 };
-Outcome RunProgram(Program::Options options);
+
+// Runs a program to its end.
+// A test failure, and exit code -1, if it runs longer than `patience`.
+Outcome RunProgram(Program::Options options,
+                   absl::Duration patience = absl::Seconds(60));
 
 // Whether `condition` comes true within `patience`.
 template <typename Condition>
