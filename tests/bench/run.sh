@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures the service on a database of its own, beside pgbench and an empty
 # call in turns, and writes the results, tables and charts to FOLDER. Traffic
-# stays on loopback; needs 10 GB of disk and a quarter of an hour.
+# stays on loopback; needs up to 20 GB of disk and twenty minutes.
 #   run.sh [--quick | --rounds N] [FOLDER]     FOLDER: build/bench unless given
 # --quick takes four minutes and a small table, to see that all works. Medians
 # are of 5 rounds, unless told otherwise.
