@@ -164,7 +164,7 @@ TEST_F(ExamplesTest, CppWithTheInstalledLibrary) {
        absl::StrCat("cmake --install " USERPROFILE_BINARY_DIR
                     " --component client --prefix ",
                     prefix),
-       absl::StrCat("cmake -S ", kExamples, "/cpp -B ", build,
+       absl::StrCat("cmake --fresh -S ", kExamples, "/cpp -B ", build,
                     " -G Ninja -DCMAKE_PREFIX_PATH=", prefix,
                     " -DCMAKE_CXX_COMPILER_LAUNCHER=$(command -v ccache)"),
        absl::StrCat("cmake --build ", build)}));
