@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "gmock/gmock.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "gtest/gtest.h"
 #include "server/store/postgres_store.h"
@@ -21,6 +22,9 @@ namespace userprofile::store {
 namespace {
 
 using ::google::protobuf::util::MessageDifferencer;
+using ::testing::AllOf;
+using ::testing::Ge;
+using ::testing::Lt;
 
 constexpr std::int64_t kUser = 12345;
 constexpr absl::Duration kInterval = absl::Seconds(60);
@@ -283,16 +287,8 @@ TEST_F(ContactIntervalTest, LooksUpEachByKeyThoughItsPlanIsOfASmallTable) {
   for (int round = 0; round < 10; ++round) store_->UpsertAll(requests);
   impl_->Shutdown(absl::InfiniteFuture());
   impl_.reset();  // its sessions report their statistics as they end
-  const auto fetched = [this] {
-    return database_
-        .Execute(
-            "SELECT idx_tup_fetch FROM pg_stat_user_tables"
-            " WHERE relname = 'users'")
-        .Int64(0, 0);
-  };
-  const absl::Time limit = absl::Now() + absl::Seconds(30);
-  while (fetched() < 15 * 200) ASSERT_LT(absl::Now(), limit);
-  EXPECT_LT(fetched(), 20000);
+  EXPECT_THAT(database_.AwaitStatistic("idx_tup_fetch", 15 * 200),
+              AllOf(Ge(15 * 200), Lt(20000)));
 }
 
 }  // namespace

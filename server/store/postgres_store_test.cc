@@ -24,7 +24,10 @@
 namespace userprofile::store {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::Ge;
 using ::testing::HasSubstr;
+using ::testing::Lt;
 using ::testing::Not;
 
 // Tells after each statement how often the session's statements ran since it
@@ -485,14 +488,8 @@ TEST_F(PostgresStoreTest, DoesNotScanATableThatGrewSinceTheFirstStatement) {
   for (int i = 1; i <= 20; ++i) ASSERT_TRUE(store().Get(i).ok());
   impl_->Shutdown(absl::InfiniteFuture());
   impl_.reset();  // its sessions report their statistics as they end
-  const absl::Time limit = absl::Now() + absl::Seconds(20);
-  while (Count("SELECT idx_scan FROM pg_stat_user_tables"
-               " WHERE relname = 'users'") < 20) {
-    ASSERT_LT(absl::Now(), limit);
-  }
-  EXPECT_EQ(Count("SELECT seq_tup_read FROM pg_stat_user_tables"
-                  " WHERE relname = 'users'"),
-            0);
+  EXPECT_GE(database_.AwaitStatistic("idx_scan", 20), 20);
+  EXPECT_EQ(database_.AwaitStatistic("seq_tup_read", 0), 0);
 }
 
 TEST_F(PostgresStoreTest, CompletesByKeyThoughItsPlanIsOfASmallTable) {
@@ -506,15 +503,8 @@ TEST_F(PostgresStoreTest, CompletesByKeyThoughItsPlanIsOfASmallTable) {
   for (int i = 2; i <= 20; ++i) ASSERT_TRUE(store().Complete(Answers(i)).ok());
   impl_->Shutdown(absl::InfiniteFuture());
   impl_.reset();  // its sessions report their statistics as they end
-  const absl::Time limit = absl::Now() + absl::Seconds(20);
-  std::int64_t fetched = 0;
-  while (fetched < 20) {
-    ASSERT_LT(absl::Now(), limit);
-    fetched = Count(
-        "SELECT idx_tup_fetch FROM pg_stat_user_tables"
-        " WHERE relname = 'users'");
-  }
-  EXPECT_LT(fetched, 10000);
+  EXPECT_THAT(database_.AwaitStatistic("idx_tup_fetch", 20),
+              AllOf(Ge(20), Lt(10000)));
 }
 
 TEST_F(PostgresStoreTest, PlansNoStatementForTheValuesAtHand) {

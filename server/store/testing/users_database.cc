@@ -1,5 +1,7 @@
 #include "server/store/testing/users_database.h"
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "migrations/embedded.h"
 
 namespace userprofile::store {
@@ -20,6 +22,18 @@ UsersDatabase& UsersDatabase::Shared() {
 postgres::SessionFactory UsersDatabase::EmptySessions() {
   Execute("TRUNCATE users");
   return session_factory();
+}
+
+std::int64_t UsersDatabase::AwaitStatistic(const std::string& column,
+                                           std::int64_t least) {
+  const absl::Time limit = absl::Now() + absl::Seconds(20);
+  while (true) {
+    const std::int64_t value = Execute(absl::StrCat("SELECT ", column,
+                                                    " FROM pg_stat_user_tables"
+                                                    " WHERE relname = 'users'"))
+                                   .Int64(0, 0);
+    if (value >= least || absl::Now() > limit) return value;
+  }
 }
 
 }  // namespace userprofile::store

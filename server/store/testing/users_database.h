@@ -1,6 +1,9 @@
 #ifndef USERPROFILE_SERVER_STORE_TESTING_USERS_DATABASE_H_
 #define USERPROFILE_SERVER_STORE_TESTING_USERS_DATABASE_H_
 
+#include <cstdint>
+#include <string>
+
 #include "server/postgres/session.h"
 #include "tests/support/test_database.h"
 
@@ -17,6 +20,10 @@ class UsersDatabase : public testing::TestDatabase {
 
   // Removes all users; then makes sessions as the server would.
   postgres::SessionFactory EmptySessions();
+
+  // A column of pg_stat_user_tables for the users table, once it is at least
+  // `least`, or what it is after 20 s: sessions report as they end.
+  std::int64_t AwaitStatistic(const std::string& column, std::int64_t least);
 };
 
 }  // namespace userprofile::store
