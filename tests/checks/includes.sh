@@ -29,18 +29,14 @@ absl/time/clock.h               Now SleepFor
 '
 
 readarray -t files < <(project_files '*.cc' '*.h')
-awk -v headers="$headers" '
+awk -v headers="$headers" "$(<tests/checks/read_table.awk)"'
+
 BEGIN {
-  n = split(headers, lines, "\n")
-  for (i = 1; i <= n; i++) {
-    m = split(lines[i], words, " ")
-    for (j = 1; j <= m; j++) {
-      if (j == 1 && lines[i] !~ /^ /) header = words[1]
-      else names[header] = names[header] "|" words[j]
-    }
-  }
+  read_table(headers, names)
   for (header in names) {
-    names[header] = "absl::(" substr(names[header], 2) ")([^A-Za-z0-9_]|$)"
+    gsub(/^ | $/, "", names[header])
+    gsub(/ /, "|", names[header])
+    names[header] = "absl::(" names[header] ")([^A-Za-z0-9_]|$)"
   }
 }
 

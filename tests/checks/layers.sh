@@ -3,6 +3,7 @@
 # why. A folder may include itself, and everybody the generated messages.
 #   layers.sh [ROOT]    ROOT: the checkout, if not the one of this script
 set -euo pipefail
+read_table=$(<"$(dirname "${BASH_SOURCE[0]}")/read_table.awk")
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/../..}"
 
 # A folder, and the folders that it may include.
@@ -55,22 +56,7 @@ CLI/                ops client/adapter tests/bench
 find ops server client tests migrations -name '*.h' -o -name '*.cc' | sort |
   xargs grep -Hn '^[[:space:]]*#[[:space:]]*include' |
   awk -v layers="$layers" -v libraries="$libraries" -v for_tests="$for_tests" \
-    -v is_test="$is_test" '
-# Reads a table: a line that starts in column 1 starts a row.
-function read_table(text, table,    lines, words, n, m, i, j, key) {
-  n = split(text, lines, "\n")
-  for (i = 1; i <= n; i++) {
-    m = split(lines[i], words, " ")
-    for (j = 1; j <= m; j++) {
-      if (j == 1 && lines[i] !~ /^ /) {
-        key = words[1]
-        table[key] = " "
-      } else {
-        table[key] = table[key] words[j] " "
-      }
-    }
-  }
-}
+    -v is_test="$is_test" "$read_table"'
 
 # The longest row of the layers that the path is in.
 function folder_of(path) {
