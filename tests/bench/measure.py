@@ -305,9 +305,7 @@ class Measurements:
             with self.serve(database) as service:
                 result = service.measure(mix, 2000, self.seconds, self.users)
                 self.record("memory", {"server_resident_mib":
-                                       result["server_resident_mib"],
-                                       "afterwards_mib":
-                                       service.resident_mib()},
+                                       result["server_resident_mib"]},
                             mix=mix, in_flight=2000)
 
     def in_turns(self, database, in_flight):

@@ -69,8 +69,8 @@ struct Outcome {
   std::string errors;
 };
 
-// Runs a program to its end.
-// A test failure, and exit code -1, if it runs longer than `patience`.
+// Runs a program to its end. A test failure, and exit code -1, if it runs
+// longer than `patience`.
 Outcome RunProgram(Program::Options options,
                    absl::Duration patience = absl::Seconds(60));
 
