@@ -5,11 +5,13 @@ include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/userprofile)
+set_target_properties(userprofile_base PROPERTIES EXPORT_NAME base)
 set_target_properties(userprofile_client PROPERTIES EXPORT_NAME client)
 set_target_properties(userprofile_telegram PROPERTIES EXPORT_NAME telegram)
 set_target_properties(userprofile_proto PROPERTIES EXPORT_NAME proto)
 
-install(TARGETS userprofile_client userprofile_telegram userprofile_proto
+install(TARGETS userprofile_base userprofile_client userprofile_telegram
+                userprofile_proto
   EXPORT userprofile
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT client)
 install(TARGETS userprofile-adapter

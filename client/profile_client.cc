@@ -1,8 +1,6 @@
 #include "userprofile/client/profile_client.h"
 
 #include <condition_variable>
-#include <fstream>
-#include <iterator>
 #include <mutex>
 #include <utility>
 
@@ -13,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/read_file.h"
 #include "userprofile/client/errors.h"
 #include "userprofile/v1/user_profile_service.grpc.pb.h"
 
@@ -37,15 +36,6 @@ constexpr char kServiceConfig[] = R"({
   }]
 })";
 
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  if (path.empty()) return std::string();
-  std::ifstream file(path, std::ios::binary);
-  std::string content(std::istreambuf_iterator<char>(file), {});
-  if (file && !content.empty()) return content;
-  return absl::InvalidArgumentError(
-      absl::StrCat(path, " can't be read, or is empty"));
-}
-
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(
     const ClientOptions& options) {
   if (!options.tls) {
@@ -62,7 +52,8 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(
   for (const auto& [path, pem] : {std::pair{&tls.ca_file, &ssl.pem_root_certs},
                                   {&tls.certificate_file, &ssl.pem_cert_chain},
                                   {&tls.key_file, &ssl.pem_private_key}}) {
-    absl::StatusOr<std::string> content = ReadFile(*path);
+    if (path->empty()) continue;
+    absl::StatusOr<std::string> content = base::ReadSettingsFile(*path);
     if (!content.ok()) return content.status();
     *pem = *std::move(content);
   }

@@ -5,8 +5,6 @@
 
 #include <cstddef>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <system_error>
 
@@ -14,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "base/read_file.h"
 
 namespace userprofile::ops {
 namespace {
@@ -29,10 +28,7 @@ void Append(const char* name, const char* help, MetricType type, double value,
   families.push_back({name, help, type, {metric}});
 }
 
-std::string Read(const char* path) {
-  std::ifstream file(path);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
+std::string Read(const char* path) { return base::ReadFile(path).value_or(""); }
 
 // The fields of proc(5) /proc/self/stat, each under its number there.
 class Stat {

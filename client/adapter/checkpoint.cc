@@ -6,12 +6,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "base/read_file.h"
 
 namespace userprofile::adapter {
 namespace {
@@ -37,12 +36,10 @@ bool WriteToDisk(int fd, const std::string& text) {
 }  // namespace
 
 absl::StatusOr<Checkpoint> LoadCheckpoint(const std::string& file) {
-  errno = 0;
-  std::ifstream input(file);
-  if (!input && errno == ENOENT) return Checkpoint();
-  const std::string text(std::istreambuf_iterator<char>(input), {});
-  if (!input) return Failed("read", file);
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const absl::StatusOr<std::string> text = base::ReadFile(file);
+  if (absl::IsNotFound(text.status())) return Checkpoint();
+  if (!text.ok()) return text.status();
+  const Json json = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
   Checkpoint checkpoint;
   if (json.is_object() && json.contains("line") &&
       json["line"].is_number_unsigned()) {

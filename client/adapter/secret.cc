@@ -7,11 +7,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "base/read_file.h"
 
 namespace userprofile::adapter {
 namespace {
@@ -32,12 +31,9 @@ absl::StatusOr<std::string> ReadSecret(const std::string& file,
                                        const char* variable) {
   std::string secret;
   if (!file.empty()) {
-    std::ifstream input(file, std::ios::binary);
-    secret.assign(std::istreambuf_iterator<char>(input), {});
-    if (!input) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("can't read ", file, ": ", std::strerror(errno)));
-    }
+    auto content = base::ReadSettingsFile(file);
+    if (!content.ok()) return content.status();
+    secret = *std::move(content);
   } else if (const char* value = std::getenv(variable)) {
     secret = value;
   }

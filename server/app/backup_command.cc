@@ -1,13 +1,13 @@
 #include <iostream>
 #include <memory>
 
+#include "base/status_macros.h"
 #include "nlohmann/json.hpp"
 #include "ops/logging.h"
 #include "ops/logging_flags.h"
 #include "server/app/command_flags.h"
 #include "server/app/commands.h"
 #include "server/app/database.h"
-#include "server/base/status_macros.h"
 #include "server/schema/backup.h"
 #include "server/schema/report_format.h"
 

@@ -3,7 +3,7 @@
 #include <iostream>
 #include <map>
 
-#include "server/base/error_info.h"
+#include "base/error_info.h"
 #include "server/postgres/errors.h"
 
 namespace userprofile::app {

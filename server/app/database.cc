@@ -3,8 +3,6 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -12,7 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
-#include "server/base/status_macros.h"
+#include "base/read_file.h"
+#include "base/status_macros.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::app {
@@ -26,16 +25,10 @@ constexpr absl::Duration kStartPatience = absl::Seconds(60);
 constexpr absl::Duration kPoll = absl::Milliseconds(100);
 
 absl::StatusOr<std::string> ReadDatabaseFile(const std::string& path) {
-  std::ifstream file(path);
-  std::string text((std::istreambuf_iterator<char>(file)), {});
-  if (!file.good() && !file.eof()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("can't read the database file ", path));
-  }
+  USERPROFILE_ASSIGN_OR_RETURN(std::string text, base::ReadSettingsFile(path));
   absl::StripAsciiWhitespace(&text);
   if (text.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the database file ", path, " is empty or can't be read"));
+    return absl::InvalidArgumentError(absl::StrCat(path, " is empty"));
   }
   return text;
 }

@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "server/base/mutex.h"
+#include "base/mutex.h"
 #include "server/postgres/embedded_cluster.h"
 #include "server/postgres/session.h"
 

@@ -5,6 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/error_info.h"
+#include "base/status_macros.h"
 #include "nlohmann/json.hpp"
 #include "ops/logging.h"
 #include "ops/logging_flags.h"
@@ -12,8 +14,6 @@
 #include "server/app/commands.h"
 #include "server/app/database.h"
 #include "server/app/version.h"
-#include "server/base/error_info.h"
-#include "server/base/status_macros.h"
 #include "server/schema/history.h"
 #include "server/schema/inspector.h"
 #include "server/schema/migrator.h"

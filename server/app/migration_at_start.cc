@@ -5,8 +5,8 @@
 
 #include "absl/status/status.h"
 #include "absl/time/clock.h"
+#include "base/error_info.h"
 #include "server/app/version.h"
-#include "server/base/error_info.h"
 #include "server/schema/migrator.h"
 #include "spdlog/spdlog.h"
 

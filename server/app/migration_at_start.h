@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "absl/time/time.h"
-#include "server/base/mutex.h"
+#include "base/mutex.h"
 #include "server/postgres/session.h"
 
 namespace userprofile::app {

@@ -3,12 +3,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/status_macros.h"
 #include "ops/logging.h"
 #include "ops/logging_flags.h"
 #include "server/app/command_flags.h"
 #include "server/app/commands.h"
 #include "server/app/database.h"
-#include "server/base/status_macros.h"
 #include "server/schema/backup.h"
 #include "server/schema/inspector.h"
 #include "server/schema/repair.h"

@@ -8,13 +8,13 @@
 #include <string>
 #include <thread>
 
+#include "base/mutex.h"
 #include "nlohmann/json.hpp"
 #include "ops/logging.h"
 #include "ops/logging_flags.h"
 #include "server/app/command_flags.h"
 #include "server/app/commands.h"
 #include "server/app/server.h"
-#include "server/base/mutex.h"
 #include "server/postgres/conninfo.h"
 #include "spdlog/spdlog.h"
 

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/error_info.h"
 #include "ops/process_metrics.h"
 #include "prometheus/counter.h"
 #include "prometheus/family.h"
@@ -10,7 +11,6 @@
 #include "prometheus/histogram.h"
 #include "prometheus/registry.h"
 #include "prometheus/text_serializer.h"
-#include "server/base/error_info.h"
 
 namespace userprofile::ops {
 namespace {

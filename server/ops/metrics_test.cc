@@ -3,9 +3,9 @@
 #include <thread>
 #include <vector>
 
+#include "base/error_info.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/base/error_info.h"
 
 namespace userprofile::ops {
 namespace {

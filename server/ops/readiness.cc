@@ -3,7 +3,7 @@
 #include <string>
 #include <utility>
 
-#include "server/base/error_info.h"
+#include "base/error_info.h"
 
 namespace userprofile::ops {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "server/base/mutex.h"
+#include "base/mutex.h"
 
 namespace userprofile::ops {
 

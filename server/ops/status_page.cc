@@ -9,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
+#include "base/error_info.h"
 #include "nlohmann/json.hpp"
-#include "server/base/error_info.h"
 #include "server/ops/metric_values.h"
 #include "server/ops/page/files.h"
 

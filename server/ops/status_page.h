@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "base/mutex.h"
 #include "ops/admin_server.h"
-#include "server/base/mutex.h"
 #include "server/ops/metrics.h"
 #include "server/ops/readiness.h"
 #include "server/ops/recent_failures.h"

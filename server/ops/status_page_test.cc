@@ -4,10 +4,10 @@
 #include <thread>
 
 #include "absl/time/clock.h"
+#include "base/error_info.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "server/base/error_info.h"
 
 namespace userprofile::ops {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
-#include "server/base/mutex.h"
+#include "base/mutex.h"
 #include "server/ops/metric_values.h"
 
 namespace userprofile::ops {

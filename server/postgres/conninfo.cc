@@ -10,7 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "server/base/status_macros.h"
+#include "base/status_macros.h"
 
 namespace userprofile::postgres {
 namespace {

@@ -9,8 +9,6 @@
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <system_error>
 #include <vector>
 
@@ -20,7 +18,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "server/base/status_macros.h"
+#include "base/read_file.h"
+#include "base/status_macros.h"
 #include "server/postgres/process.h"
 #include "server/postgres/socket_folder.h"
 
@@ -28,15 +27,14 @@ namespace userprofile::postgres {
 namespace {
 
 // Empty if there is no such file.
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file),
-          std::istreambuf_iterator<char>()};
+std::string ReadIfThere(const std::string& path) {
+  return base::ReadFile(path).value_or("");
 }
 
 std::vector<std::string> PidFileLines(const std::string& directory) {
   return absl::StrSplit(
-      ReadFile(absl::StrCat(DataFolder(directory), "/postmaster.pid")), '\n');
+      ReadIfThere(absl::StrCat(DataFolder(directory), "/postmaster.pid")),
+      '\n');
 }
 
 // Puts the names in a directory on disk.
@@ -80,7 +78,7 @@ bool MayBeOurs(const std::vector<std::string>& pid_file) {
 // command line, which all may read: a container's root may not look further.
 bool IsPostgresOf(pid_t pid, const std::string& data_folder) {
   const std::string command_line =
-      ReadFile(absl::StrCat("/proc/", pid, "/cmdline"));
+      ReadIfThere(absl::StrCat("/proc/", pid, "/cmdline"));
   const std::vector<absl::string_view> words =
       absl::StrSplit(command_line, '\0');
   return words.size() > 2 && absl::EndsWith(words[0], "/postgres") &&
@@ -122,7 +120,7 @@ absl::StatusOr<Binaries> PrepareData(const std::string& directory,
   const std::string folder = DataFolder(directory);
   if (std::error_code error; std::filesystem::exists(folder, error)) {
     int version = 0;
-    const std::string text = ReadFile(absl::StrCat(folder, "/PG_VERSION"));
+    const std::string text = ReadIfThere(absl::StrCat(folder, "/PG_VERSION"));
     if (!absl::SimpleAtoi(absl::StripAsciiWhitespace(text), &version)) {
       return absl::FailedPreconditionError(
           absl::StrCat(folder,

@@ -6,7 +6,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/status_macros.h"
+#include "base/status_macros.h"
 #include "server/postgres/account.h"
 #include "server/postgres/data_directory.h"
 #include "server/postgres/postmaster.h"

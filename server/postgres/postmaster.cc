@@ -16,7 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "server/base/status_macros.h"
+#include "base/status_macros.h"
 #include "server/postgres/data_directory.h"
 
 namespace userprofile::postgres {

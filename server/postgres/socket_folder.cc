@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "server/base/status_macros.h"
+#include "base/status_macros.h"
 
 namespace userprofile::postgres {
 namespace {

@@ -4,7 +4,7 @@
 #include <map>
 
 #include "absl/time/time.h"
-#include "server/base/mutex.h"
+#include "base/mutex.h"
 
 namespace userprofile::postgres {
 

@@ -17,7 +17,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "server/base/status_macros.h"
+#include "base/status_macros.h"
 #include "server/postgres/array_literal.h"
 #include "server/postgres/conninfo.h"
 #include "server/postgres/process.h"

@@ -14,7 +14,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/optional.h"
-#include "server/base/status_macros.h"
+#include "base/status_macros.h"
 #include "server/postgres/binaries.h"
 #include "server/postgres/conninfo.h"
 #include "server/postgres/process.h"

@@ -11,9 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "server/base/error_info.h"
-#include "server/base/mutex.h"
-#include "server/base/status_macros.h"
+#include "base/error_info.h"
+#include "base/mutex.h"
+#include "base/status_macros.h"
 #include "server/postgres/errors.h"
 
 namespace userprofile::schema {

@@ -7,8 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/substitute.h"
-#include "server/base/error_info.h"
-#include "server/base/status_macros.h"
+#include "base/error_info.h"
+#include "base/status_macros.h"
 
 namespace userprofile::schema {
 namespace {

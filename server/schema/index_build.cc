@@ -4,8 +4,8 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/error_info.h"
-#include "server/base/status_macros.h"
+#include "base/error_info.h"
+#include "base/status_macros.h"
 #include "server/postgres/errors.h"
 #include "server/schema/ddl.h"
 #include "server/schema/inspector.h"

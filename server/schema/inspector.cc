@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/optional.h"
-#include "server/base/status_macros.h"
+#include "base/status_macros.h"
 #include "server/postgres/array_literal.h"
 #include "server/schema/history.h"
 #include "server/schema/remedies.h"

@@ -12,7 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "server/base/error_info.h"
+#include "base/error_info.h"
 #include "server/schema/back_fill.h"
 #include "server/schema/damages_testing.h"
 #include "server/schema/history.h"

@@ -7,8 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
-#include "server/base/error_info.h"
-#include "server/base/status_macros.h"
+#include "base/error_info.h"
+#include "base/status_macros.h"
 #include "server/schema/inspector.h"
 
 namespace userprofile::schema {

@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
-#include "server/base/mutex.h"
+#include "base/mutex.h"
 #include "server/ops/readiness.h"
 #include "server/postgres/session.h"
 #include "server/schema/report.h"

@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/time/clock.h"
-#include "server/base/error_info.h"
+#include "base/error_info.h"
 #include "server/schema/migrator.h"
 #include "tests/support/test_database.h"
 

@@ -6,7 +6,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/substitute.h"
-#include "server/base/status_macros.h"
+#include "base/status_macros.h"
 #include "server/schema/history.h"
 #include "server/schema/refusal.h"
 #include "server/schema/sql_script.h"

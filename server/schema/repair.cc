@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/optional.h"
-#include "server/base/status_macros.h"
+#include "base/status_macros.h"
 #include "server/postgres/errors.h"
 #include "server/schema/inspector.h"
 

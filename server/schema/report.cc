@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/error_info.h"
+#include "base/error_info.h"
 
 namespace userprofile::schema {
 

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "server/base/error_info.h"
+#include "base/error_info.h"
 #include "server/schema/report_format.h"
 
 namespace userprofile::schema {

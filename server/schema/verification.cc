@@ -1,6 +1,6 @@
 #include "server/schema/verification.h"
 
-#include "server/base/status_macros.h"
+#include "base/status_macros.h"
 #include "server/schema/history.h"
 #include "server/schema/inspector.h"
 

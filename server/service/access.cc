@@ -6,9 +6,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "server/base/error_info.h"
-#include "server/base/read_file.h"
-#include "server/base/status_macros.h"
+#include "base/error_info.h"
+#include "base/read_file.h"
+#include "base/status_macros.h"
 #include "server/service/peer.h"
 #include "spdlog/spdlog.h"
 
@@ -124,7 +124,7 @@ absl::StatusOr<std::unique_ptr<Access>> Access::Load(std::string callers_file,
 
 absl::StatusOr<bool> Access::Reload() {
   USERPROFILE_ASSIGN_OR_RETURN(std::string content,
-                               base::ReadFile(callers_file_));
+                               base::ReadSettingsFile(callers_file_));
   {
     base::MutexLock lock(mutex_);
     if (content == content_) return false;

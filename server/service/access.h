@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "server/base/mutex.h"
+#include "base/mutex.h"
 #include "server/ops/log_limiter.h"
 #include "server/ops/metrics.h"
 #include "server/service/authorization.h"

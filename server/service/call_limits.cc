@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "server/base/error_info.h"
+#include "base/error_info.h"
 #include "server/service/peer.h"
 
 namespace userprofile::service {

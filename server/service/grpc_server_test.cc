@@ -10,9 +10,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/time/clock.h"
+#include "base/error_info.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/base/error_info.h"
 #include "server/service/health_service.h"
 #include "server/service/testing.h"
 #include "server/service/user_profile_service.h"

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/types/optional.h"
-#include "server/base/error_info.h"
-#include "server/base/mutex.h"
+#include "base/error_info.h"
+#include "base/mutex.h"
 #include "server/service/status.h"
 #include "userprofile/v1/user_profile_service.grpc.pb.h"
 

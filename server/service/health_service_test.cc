@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "base/error_info.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/base/error_info.h"
 #include "server/service/grpc_server.h"
 #include "server/service/testing.h"
 

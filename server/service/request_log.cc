@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "base/error_info.h"
 #include "ops/logging.h"
-#include "server/base/error_info.h"
 #include "server/service/status.h"
 #include "spdlog/spdlog.h"
 

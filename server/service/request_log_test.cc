@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "absl/strings/str_split.h"
+#include "base/error_info.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "ops/logging.h"
-#include "server/base/error_info.h"
 #include "spdlog/sinks/ostream_sink.h"
 #include "spdlog/spdlog.h"
 

@@ -8,10 +8,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "base/error_info.h"
+#include "base/status_macros.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/unknown_field_set.h"
-#include "server/base/error_info.h"
-#include "server/base/status_macros.h"
 #include "server/service/text_traits.h"
 
 namespace userprofile::service {

@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
+#include "base/error_info.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/base/error_info.h"
 #include "userprofile/v1/user_profile_service.pb.h"
 
 namespace userprofile::service {

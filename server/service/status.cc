@@ -6,8 +6,8 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
+#include "base/error_info.h"
 #include "google/rpc/status.pb.h"
-#include "server/base/error_info.h"
 
 namespace userprofile::service {
 namespace {

@@ -1,9 +1,9 @@
 #include "server/service/status.h"
 
 #include "absl/strings/cord.h"
+#include "base/error_info.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/base/error_info.h"
 #include "server/service/testing.h"
 
 namespace userprofile::service {

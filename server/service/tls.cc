@@ -12,8 +12,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "server/base/read_file.h"
-#include "server/base/status_macros.h"
+#include "base/read_file.h"
+#include "base/status_macros.h"
 
 namespace userprofile::service {
 namespace {
@@ -123,8 +123,8 @@ absl::Status TlsFiles::Validate() const {
 absl::StatusOr<Tls::Content> Tls::Read(const TlsFiles& files) {
   Content content;
   USERPROFILE_ASSIGN_OR_RETURN(content.certificate,
-                               base::ReadFile(files.certificate));
-  USERPROFILE_ASSIGN_OR_RETURN(content.key, base::ReadFile(files.key));
+                               base::ReadSettingsFile(files.certificate));
+  USERPROFILE_ASSIGN_OR_RETURN(content.key, base::ReadSettingsFile(files.key));
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::vector<Certificate> chain,
       ParseCertificates(files.certificate, content.certificate));
@@ -158,7 +158,7 @@ absl::StatusOr<Tls::Content> Tls::Read(const TlsFiles& files) {
   }
   if (!files.client_ca.empty()) {
     USERPROFILE_ASSIGN_OR_RETURN(content.client_ca,
-                                 base::ReadFile(files.client_ca));
+                                 base::ReadSettingsFile(files.client_ca));
     USERPROFILE_RETURN_IF_ERROR(
         ParseCertificates(files.client_ca, content.client_ca).status());
   }

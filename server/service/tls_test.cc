@@ -5,9 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/read_file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/base/read_file.h"
 #include "server/service/grpc_server.h"
 #include "server/service/health_service.h"
 #include "tests/support/certificate.h"

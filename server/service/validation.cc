@@ -5,9 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "base/error_info.h"
 #include "google/rpc/error_details.pb.h"
 #include "phonenumbers/phonenumberutil.h"
-#include "server/base/error_info.h"
 #include "server/service/language_tag.h"
 #include "server/service/text_traits.h"
 

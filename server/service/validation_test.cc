@@ -5,9 +5,9 @@
 #include <limits>
 #include <string>
 
+#include "base/error_info.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/base/error_info.h"
 #include "server/service/testing.h"
 
 namespace userprofile::service {

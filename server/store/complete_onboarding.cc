@@ -6,7 +6,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/match.h"
-#include "server/base/status_macros.h"
+#include "base/status_macros.h"
 #include "server/postgres/array_literal.h"
 #include "server/store/errors.h"
 #include "server/store/profile_rows.h"

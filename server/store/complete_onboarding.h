@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
-#include "server/base/clock.h"
+#include "base/clock.h"
 #include "server/store/session_executor.h"
 
 namespace userprofile::store {

@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/error_info.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "gtest/gtest.h"
-#include "server/base/error_info.h"
 #include "server/store/fake_store.h"
 #include "server/store/postgres_store.h"
 #include "server/store/profile_rows.h"

@@ -2,7 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "server/base/error_info.h"
+#include "base/error_info.h"
 
 namespace userprofile::store {
 

@@ -5,8 +5,8 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/time/clock.h"
-#include "server/base/clock.h"
-#include "server/base/mutex.h"
+#include "base/clock.h"
+#include "base/mutex.h"
 #include "server/store/profile_store.h"
 
 namespace userprofile::store {

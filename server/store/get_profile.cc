@@ -1,7 +1,7 @@
 #include "server/store/get_profile.h"
 
 #include "absl/container/flat_hash_map.h"
-#include "server/base/status_macros.h"
+#include "base/status_macros.h"
 #include "server/postgres/array_literal.h"
 #include "server/store/errors.h"
 #include "server/store/profile_rows.h"

@@ -6,7 +6,7 @@
 
 #include "absl/random/random.h"
 #include "absl/time/clock.h"
-#include "server/base/batch_scheduling.h"
+#include "base/batch_scheduling.h"
 #include "server/ops/metrics.h"
 #include "server/store/errors.h"
 #include "spdlog/spdlog.h"

@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "base/error_info.h"
+#include "base/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/base/error_info.h"
-#include "server/base/mutex.h"
 #include "server/ops/metrics.h"
 
 namespace userprofile::store {

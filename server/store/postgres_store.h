@@ -6,7 +6,7 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "server/base/clock.h"
+#include "base/clock.h"
 #include "server/postgres/session.h"
 #include "server/store/lane.h"
 #include "server/store/profile_store.h"

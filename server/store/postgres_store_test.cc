@@ -12,10 +12,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/error_info.h"
+#include "base/status_macros.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/base/error_info.h"
-#include "server/base/status_macros.h"
 #include "server/ops/metrics.h"
 #include "server/store/postgres_store.h"
 #include "server/store/testing/blocking_store.h"

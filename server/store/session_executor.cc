@@ -1,6 +1,6 @@
 #include "server/store/session_executor.h"
 
-#include "server/base/status_macros.h"
+#include "base/status_macros.h"
 
 namespace userprofile::store {
 

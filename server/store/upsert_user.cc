@@ -5,7 +5,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "server/base/status_macros.h"
+#include "base/status_macros.h"
 #include "server/postgres/array_literal.h"
 #include "server/store/errors.h"
 #include "server/store/profile_rows.h"

@@ -8,23 +8,23 @@ cd "${1:-$(dirname "${BASH_SOURCE[0]}")/../..}"
 
 # A folder, and the folders that it may include.
 layers='
-server/base
-ops
-server/ops          server/base ops
-server/postgres     server/base
-server/schema       server/base server/postgres server/ops migrations
-server/store        server/base server/postgres server/ops
-server/service      server/base server/store server/ops ops
-server/app          server/base server/postgres server/schema server/store
+base
+ops                 base
+server/ops          base ops
+server/postgres     base
+server/schema       base server/postgres server/ops migrations
+server/store        base server/postgres server/ops
+server/service      base server/store server/ops ops
+server/app          base server/postgres server/schema server/store
                     server/service server/ops ops
-server              server/base server/app ops
-client
+server              base server/app ops
+client              base
 client/telegram
-client/adapter      client client/telegram ops
+client/adapter      base client client/telegram ops
 client/examples
-tests/support       server/base server/postgres server/schema
-tests               tests/support client client/telegram
-tests/bench         migrations server/postgres server/schema
+tests/support       base server/postgres server/schema
+tests               base tests/support client client/telegram
+tests/bench         base migrations server/postgres server/schema
 '
 
 # What tests beside the code, and what helps them, may include besides; only
@@ -53,7 +53,7 @@ phonenumbers/       server/service
 CLI/                ops client/adapter tests/bench
 '
 
-find ops server client tests migrations -name '*.h' -o -name '*.cc' | sort |
+find base ops server client tests migrations -name '*.h' -o -name '*.cc' | sort |
   xargs grep -Hn '^[[:space:]]*#[[:space:]]*include' |
   awk -v layers="$layers" -v libraries="$libraries" -v for_tests="$for_tests" \
     -v is_test="$is_test" "$read_table"'
@@ -93,7 +93,7 @@ BEGIN {
     complain("only tests may include what helps tests (" included ")")
   }
 
-  if (included ~ /^(ops|server|client|tests|migrations)\//) {
+  if (included ~ /^(base|ops|server|client|tests|migrations)\//) {
     target = folder_of(included)
     if (target == "") target = substr(included, 1, index(included, "/") - 1)
     if (index(allowed, " " target " ") == 0) {

@@ -1,4 +1,4 @@
-#include "server/base/error_info.h"
+#include "base/error_info.h"
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"

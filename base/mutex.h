@@ -1,5 +1,5 @@
-#ifndef USERPROFILE_SERVER_BASE_MUTEX_H_
-#define USERPROFILE_SERVER_BASE_MUTEX_H_
+#ifndef USERPROFILE_BASE_MUTEX_H_
+#define USERPROFILE_BASE_MUTEX_H_
 
 #include <algorithm>
 #include <condition_variable>
@@ -7,6 +7,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
+#include "base/steady_time.h"
 
 namespace userprofile::base {
 
@@ -57,6 +58,12 @@ class CondVar {
     lock.release();
   }
 
+  // Returns at the latest at `time`, and at the latest after an hour.
+  void WaitUntil(Mutex& mutex, SteadyTime time)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    WaitFor(mutex, time - SteadyTime::Now());
+  }
+
   void SignalOne() { condition_.notify_one(); }
   void SignalAll() { condition_.notify_all(); }
 
@@ -66,4 +73,4 @@ class CondVar {
 
 }  // namespace userprofile::base
 
-#endif  // USERPROFILE_SERVER_BASE_MUTEX_H_
+#endif  // USERPROFILE_BASE_MUTEX_H_

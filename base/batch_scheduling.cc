@@ -1,4 +1,4 @@
-#include "server/base/batch_scheduling.h"
+#include "base/batch_scheduling.h"
 
 #include <sched.h>
 

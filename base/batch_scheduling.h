@@ -1,5 +1,5 @@
-#ifndef USERPROFILE_SERVER_BASE_BATCH_SCHEDULING_H_
-#define USERPROFILE_SERVER_BASE_BATCH_SCHEDULING_H_
+#ifndef USERPROFILE_BASE_BATCH_SCHEDULING_H_
+#define USERPROFILE_BASE_BATCH_SCHEDULING_H_
 
 namespace userprofile::base {
 
@@ -11,4 +11,4 @@ void UseBatchScheduling();
 
 }  // namespace userprofile::base
 
-#endif  // USERPROFILE_SERVER_BASE_BATCH_SCHEDULING_H_
+#endif  // USERPROFILE_BASE_BATCH_SCHEDULING_H_

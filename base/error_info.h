@@ -1,5 +1,5 @@
-#ifndef USERPROFILE_SERVER_BASE_ERROR_INFO_H_
-#define USERPROFILE_SERVER_BASE_ERROR_INFO_H_
+#ifndef USERPROFILE_BASE_ERROR_INFO_H_
+#define USERPROFILE_BASE_ERROR_INFO_H_
 
 #include <initializer_list>
 #include <string>
@@ -41,4 +41,4 @@ std::string ErrorReason(const absl::Status& status);
 
 }  // namespace userprofile::base
 
-#endif  // USERPROFILE_SERVER_BASE_ERROR_INFO_H_
+#endif  // USERPROFILE_BASE_ERROR_INFO_H_
