@@ -2,6 +2,7 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/types/optional.h"
 
 namespace userprofile::base {
@@ -20,10 +21,17 @@ void SetDetail(absl::Status& status, const Detail& detail) {
 
 }  // namespace
 
-absl::Status MakeError(
-    absl::StatusCode code, absl::string_view message, absl::string_view reason,
-    std::initializer_list<std::pair<absl::string_view, absl::string_view>>
-        metadata) {
+absl::string_view ReasonName(v1::ErrorReason reason) {
+  return absl::StripPrefix(v1::ErrorReason_Name(reason), "ERROR_REASON_");
+}
+
+absl::Status MakeError(absl::StatusCode code, absl::string_view message,
+                       v1::ErrorReason reason, ErrorMetadata metadata) {
+  return MakeError(code, message, ReasonName(reason), metadata);
+}
+
+absl::Status MakeError(absl::StatusCode code, absl::string_view message,
+                       absl::string_view reason, ErrorMetadata metadata) {
   google::rpc::ErrorInfo info;
   info.set_reason(std::string(reason));
   info.set_domain(kErrorDomain);

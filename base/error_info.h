@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "google/rpc/error_details.pb.h"
+#include "userprofile/v1/user_profile_service.pb.h"
 
 namespace userprofile::base {
 
@@ -20,11 +21,18 @@ inline constexpr char kErrorDomain[] = "userprofile";
 // pass every layer unchanged until the service layer puts them on the wire.
 
 // An error with its google.rpc.ErrorInfo. `message` is read by callers: a
-// sentence that says what to do, without personal data or a driver's text.
-absl::Status MakeError(
-    absl::StatusCode code, absl::string_view message, absl::string_view reason,
-    std::initializer_list<std::pair<absl::string_view, absl::string_view>>
-        metadata = {});
+// sentence that says what to do, without personal data or a driver's text. Only
+// errors that never leave a program may have a reason that is none of the
+// API's.
+using ErrorMetadata =
+    std::initializer_list<std::pair<absl::string_view, absl::string_view>>;
+absl::Status MakeError(absl::StatusCode code, absl::string_view message,
+                       v1::ErrorReason reason, ErrorMetadata metadata = {});
+absl::Status MakeError(absl::StatusCode code, absl::string_view message,
+                       absl::string_view reason, ErrorMetadata metadata = {});
+
+// As google.rpc.ErrorInfo has it, such as "USER_NOT_FOUND".
+absl::string_view ReasonName(v1::ErrorReason reason);
 
 // Adds google.rpc.RetryInfo: the call may be tried again after `delay`.
 absl::Status WithRetryDelay(absl::Status status, absl::Duration delay);

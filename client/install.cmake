@@ -22,6 +22,7 @@ install(DIRECTORY ${PROJECT_BINARY_DIR}/proto/userprofile
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT client
   FILES_MATCHING PATTERN "*.h")
 install(FILES
+  ${PROJECT_SOURCE_DIR}/proto/userprofile/v1/annotations.proto
   ${PROJECT_SOURCE_DIR}/proto/userprofile/v1/user_profile_service.proto
   DESTINATION ${CMAKE_INSTALL_DATADIR}/userprofile/proto/userprofile/v1
   COMPONENT client)

@@ -20,21 +20,21 @@ absl::Status CredentialsMissing() {
       absl::StatusCode::kUnauthenticated,
       "this server must know who calls: send a token as \"authorization: "
       "Bearer TOKEN\", or show a client certificate that it knows",
-      "CREDENTIALS_MISSING");
+      v1::ERROR_REASON_CREDENTIALS_MISSING);
 }
 
 absl::Status UnknownToken() {
   return base::MakeError(absl::StatusCode::kUnauthenticated,
                          "the server does not know this token; it may have "
                          "been replaced, or not be given out yet",
-                         "UNKNOWN_TOKEN");
+                         v1::ERROR_REASON_UNKNOWN_TOKEN);
 }
 
 absl::Status MalformedAuthorization() {
   return base::MakeError(absl::StatusCode::kUnauthenticated,
                          "\"authorization\" is given once, as \"Bearer "
                          "TOKEN\"",
-                         "UNKNOWN_TOKEN");
+                         v1::ERROR_REASON_UNKNOWN_TOKEN);
 }
 
 absl::Status UnknownCertificate() {
@@ -42,7 +42,7 @@ absl::Status UnknownCertificate() {
       absl::StatusCode::kUnauthenticated,
       "the client certificate is trusted, but none of its names is that of a "
       "caller whom this server knows",
-      "UNKNOWN_CERTIFICATE");
+      v1::ERROR_REASON_UNKNOWN_CERTIFICATE);
 }
 
 absl::Status RoleMissing(const Caller& caller, const Permission& permission) {
@@ -50,7 +50,7 @@ absl::Status RoleMissing(const Caller& caller, const Permission& permission) {
       absl::StatusCode::kPermissionDenied,
       absl::StrCat("the caller ", caller.name, " has no role that may call ",
                    permission.method, "; it takes ", NamesOf(permission.roles)),
-      "ROLE_MISSING", {{"caller", caller.name}});
+      v1::ERROR_REASON_ROLE_MISSING, {{"caller", caller.name}});
 }
 
 absl::Status TooManyAttempts() {
@@ -58,7 +58,7 @@ absl::Status TooManyAttempts() {
       base::MakeError(absl::StatusCode::kResourceExhausted,
                       "too many calls from this address were not let in; mend "
                       "its credentials first",
-                      "TOO_MANY_ATTEMPTS"),
+                      v1::ERROR_REASON_TOO_MANY_ATTEMPTS),
       absl::Seconds(1));
 }
 

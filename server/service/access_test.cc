@@ -22,6 +22,7 @@
 #include "spdlog/spdlog.h"
 #include "tests/support/certificate.h"
 #include "tests/support/temp_dir.h"
+#include "userprofile/v1/user_profile_service.grpc.pb.h"
 
 namespace userprofile::service {
 namespace {

@@ -1,8 +1,10 @@
 #ifndef USERPROFILE_SERVER_SERVICE_AUTHORIZATION_H_
 #define USERPROFILE_SERVER_SERVICE_AUTHORIZATION_H_
 
+#include <string>
+#include <vector>
+
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "server/service/caller.h"
 
 namespace userprofile::service {
@@ -16,13 +18,14 @@ enum class Open {
 
 // Who may call one method.
 struct Permission {
-  absl::string_view method;  // "/userprofile.v1.UserProfileService/GetProfile"
-  Roles roles;               // any one of these is enough
+  std::string method;  // "/userprofile.v1.UserProfileService/GetProfile"
+  Roles roles;         // any one of these is enough
   Open open = Open::kToNobody;
 };
 
 // Who may call what: every method of every service in proto/, or a test fails.
-absl::Span<const Permission> Permissions();
+// Of our own service the API file says it (annotations.proto).
+const std::vector<Permission>& Permissions();
 
 // The permission of a method; null if the table has none.
 const Permission* FindPermission(absl::string_view method);

@@ -52,7 +52,7 @@ TEST(AuthorizationTest, TheTableHasEveryMethodOnce) {
 
 TEST(AuthorizationTest, AnAdminMayCallEverything) {
   for (const Permission& permission : Permissions()) {
-    EXPECT_TRUE(permission.roles.Has(Role::kAdmin)) << permission.method;
+    EXPECT_TRUE(permission.roles.Has(v1::ROLE_ADMIN)) << permission.method;
   }
 }
 
@@ -61,7 +61,7 @@ TEST(AuthorizationTest, AReaderChangesNothing) {
     const Permission* permission = FindPermission(
         absl::StrCat("/userprofile.v1.UserProfileService/", method));
     ASSERT_NE(permission, nullptr);
-    EXPECT_FALSE(permission->roles.Has(Role::kReader)) << method;
+    EXPECT_FALSE(permission->roles.Has(v1::ROLE_READER)) << method;
   }
 }
 

@@ -17,7 +17,7 @@ absl::Status RateLimited(absl::Duration wait) {
       base::MakeError(absl::StatusCode::kResourceExhausted,
                       "this caller makes more calls a second than the server "
                       "allows; try again a little later",
-                      "RATE_LIMITED"),
+                      v1::ERROR_REASON_RATE_LIMITED),
       std::max(wait, absl::Milliseconds(1)));
 }
 
@@ -26,7 +26,7 @@ absl::Status TooManyBytes() {
       base::MakeError(absl::StatusCode::kResourceExhausted,
                       "too many bytes of requests are in flight; try again a "
                       "little later",
-                      "OVERLOADED"),
+                      v1::ERROR_REASON_OVERLOADED),
       kRetryDelay);
 }
 

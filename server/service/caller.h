@@ -1,31 +1,29 @@
 #ifndef USERPROFILE_SERVER_SERVICE_CALLER_H_
 #define USERPROFILE_SERVER_SERVICE_CALLER_H_
 
-#include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <string>
 
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
+#include "userprofile/v1/annotations.pb.h"
+
 namespace userprofile::service {
 
-// What a caller is to the service. authorization.h says what each may call.
-enum class Role : std::uint8_t {
-  kBot,     // talks with users
-  kReader,  // looks users up
-  kAdmin,   // may do everything
-};
-
-// Some of the roles.
+// Some of the roles of annotations.proto.
 class Roles {
  public:
-  constexpr Roles(std::initializer_list<Role> roles) {
-    for (const Role role : roles) Add(role);
+  constexpr Roles(std::initializer_list<v1::Role> roles) {
+    for (const v1::Role role : roles) Add(role);
   }
 
-  constexpr void Add(Role role) { bits_ |= 1U << static_cast<unsigned>(role); }
+  constexpr void Add(v1::Role role) {
+    bits_ |= 1U << static_cast<unsigned>(role);
+  }
 
   constexpr bool empty() const { return bits_ == 0; }
-  constexpr bool Has(Role role) const { return HasAnyOf({role}); }
+  constexpr bool Has(v1::Role role) const { return HasAnyOf({role}); }
   constexpr bool HasAnyOf(Roles others) const {
     return (bits_ & others.bits_) != 0;
   }
@@ -36,6 +34,9 @@ class Roles {
 
 // "bot, reader".
 std::string NamesOf(Roles roles);
+
+// The role of that name; nullopt if there is none.
+absl::optional<v1::Role> ParseRole(absl::string_view name);
 
 // Who calls.
 struct Caller {

@@ -104,16 +104,12 @@ absl::StatusOr<Roles> ParseRoles(const std::string& where,
                                  const std::vector<std::string>& names) {
   Roles roles = {};
   for (const std::string& name : names) {
-    if (name == "bot") {
-      roles.Add(Role::kBot);
-    } else if (name == "reader") {
-      roles.Add(Role::kReader);
-    } else if (name == "admin") {
-      roles.Add(Role::kAdmin);
-    } else {
+    const absl::optional<v1::Role> role = ParseRole(name);
+    if (!role) {
       return Refuse(where, ".roles: \"", name,
                     "\" is none; roles are bot, reader and admin");
     }
+    roles.Add(*role);
   }
   if (roles.empty()) {
     return Refuse(where, ".roles: at least one of bot, reader and admin");
@@ -159,7 +155,7 @@ absl::Status Callers::Parser::Add(const std::string& where, const Json& json) {
   if (pii != json.end() && !pii->is_boolean()) {
     return Refuse(where, ".pii is neither true nor false");
   }
-  const bool needs_pii = caller->roles.HasAnyOf({Role::kBot, Role::kAdmin});
+  const bool needs_pii = caller->roles.HasAnyOf({v1::ROLE_BOT, v1::ROLE_ADMIN});
   caller->pii = pii == json.end() ? needs_pii : pii->get<bool>();
   if (needs_pii && !caller->pii) {
     return Refuse(where,

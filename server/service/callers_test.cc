@@ -29,14 +29,14 @@ TEST(CallersTest, FindsACallerByEachOfItsTokensAndNames) {
     const auto caller = callers->FindByToken(token);
     ASSERT_NE(caller, nullptr);
     EXPECT_EQ(caller->name, "shop-bot");
-    EXPECT_TRUE(caller->roles.Has(Role::kBot));
-    EXPECT_FALSE(caller->roles.HasAnyOf({Role::kReader, Role::kAdmin}));
+    EXPECT_TRUE(caller->roles.Has(v1::ROLE_BOT));
+    EXPECT_FALSE(caller->roles.HasAnyOf({v1::ROLE_READER, v1::ROLE_ADMIN}));
   }
   for (const char* san : {"DNS:crm.example", "URI:spiffe://e/crm"}) {
     const auto caller = callers->FindBySan(san);
     ASSERT_NE(caller, nullptr);
     EXPECT_EQ(caller->name, "crm");
-    EXPECT_FALSE(caller->roles.Has(Role::kBot));
+    EXPECT_FALSE(caller->roles.Has(v1::ROLE_BOT));
   }
   for (const char* token : {"", "ol", "old ", "crm"}) {
     EXPECT_EQ(callers->FindByToken(token), nullptr) << token;

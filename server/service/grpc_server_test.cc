@@ -16,6 +16,7 @@
 #include "server/service/health_service.h"
 #include "server/service/testing.h"
 #include "server/service/user_profile_service.h"
+#include "userprofile/v1/user_profile_service.grpc.pb.h"
 
 namespace userprofile::service {
 namespace {

@@ -1,33 +1,33 @@
 #ifndef USERPROFILE_SERVER_SERVICE_PERSONAL_DATA_H_
 #define USERPROFILE_SERVER_SERVICE_PERSONAL_DATA_H_
 
-#include "userprofile/v1/user_profile_service.pb.h"
+#include <vector>
+
+#include "google/protobuf/message.h"
 
 namespace userprofile::service {
 
-// Takes out of a response what callers without Caller::pii may not know: phone
-// and real_name. One for each response: a method whose response has none does
-// not compile.
+// What of messages of one type the API file calls personal
+// (annotations.proto): callers without Caller::pii may not know it. Where it is
+// to be found is looked up once, here. Thread-safe.
+class PersonalData {
+ public:
+  explicit PersonalData(const google::protobuf::Descriptor& type);
 
-inline void WithholdPersonalData(v1::Profile* profile) {
-  profile->clear_phone();
-  profile->clear_real_name();
-}
+  // Takes it out of the message.
+  void Withhold(google::protobuf::Message* message) const;
 
-inline void WithholdPersonalData(v1::UpsertUserResponse* response) {
-  if (response->has_profile())
-    WithholdPersonalData(response->mutable_profile());
-}
+ private:
+  struct Nested;
 
-inline void WithholdPersonalData(v1::GetProfileResponse* response) {
-  if (response->has_profile())
-    WithholdPersonalData(response->mutable_profile());
-}
+  std::vector<const google::protobuf::FieldDescriptor*> personal_;
+  std::vector<Nested> nested_;  // messages that have some
+};
 
-inline void WithholdPersonalData(v1::CompleteOnboardingResponse* response) {
-  if (response->has_profile())
-    WithholdPersonalData(response->mutable_profile());
-}
+struct PersonalData::Nested {
+  const google::protobuf::FieldDescriptor* field;
+  PersonalData data;
+};
 
 }  // namespace userprofile::service
 

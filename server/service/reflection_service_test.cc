@@ -85,19 +85,20 @@ TEST_F(ReflectionServiceTest, ListsTheServices) {
 
 TEST_F(ReflectionServiceTest, SendsAFileWithAllThatItImports) {
   const std::string kFile = "userprofile/v1/user_profile_service.proto";
-  const std::vector<std::string> both = {"google/protobuf/timestamp.proto",
-                                         kFile};
+  const std::vector<std::string> all = {
+      "google/protobuf/timestamp.proto", "google/protobuf/descriptor.proto",
+      "userprofile/v1/annotations.proto", kFile};
   for (const char* symbol :
        {"userprofile.v1.UserProfileService", "userprofile.v1.Profile",
         "userprofile.v1.UserProfileService.GetProfile",
         "userprofile.v1.Profile.user_id"}) {
     EXPECT_EQ(FilesIn(Ask(
                   [&](auto& ask) { ask.set_file_containing_symbol(symbol); })),
-              both)
+              all)
         << symbol;
   }
   EXPECT_EQ(FilesIn(Ask([&](auto& ask) { ask.set_file_by_filename(kFile); })),
-            both);
+            all);
 }
 
 TEST_F(ReflectionServiceTest, KnowsExtensions) {

@@ -1,18 +1,13 @@
 #include "server/service/request_parser.h"
 
 #include <string>
-#include <vector>
 
 #include "base/error_info.h"
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "userprofile/v1/user_profile_service.pb.h"
 
 namespace userprofile::service {
 namespace {
-
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 
 // In two slices, as it may come from a network.
 grpc::ByteBuffer Buffer(const std::string& bytes) {
@@ -25,13 +20,11 @@ grpc::ByteBuffer Buffer(const std::string& bytes) {
 struct Parsed {
   absl::Status status;
   v1::UpsertUserRequest request;
-  std::vector<std::string> not_utf8;
 };
 
 Parsed Parse(const std::string& bytes) {
   Parsed parsed;
-  parsed.status =
-      ParseRequest(Buffer(bytes), &parsed.request, &parsed.not_utf8);
+  parsed.status = ParseRequest(Buffer(bytes), &parsed.request);
   return parsed;
 }
 
@@ -45,44 +38,22 @@ TEST(RequestParserTest, ParsesAMessage) {
   const Parsed parsed = Parse(request.SerializeAsString());
   EXPECT_TRUE(parsed.status.ok());
   EXPECT_EQ(parsed.request.SerializeAsString(), request.SerializeAsString());
-  EXPECT_THAT(parsed.not_utf8, IsEmpty());
 }
 
 TEST(RequestParserTest, NoBytesAreAnEmptyMessage) {
   EXPECT_TRUE(Parse("").status.ok());
   v1::UpsertUserRequest request;
-  std::vector<std::string> not_utf8;
-  EXPECT_TRUE(ParseRequest(Buffer(std::string()), &request, &not_utf8).ok());
-}
-
-TEST(RequestParserTest, NamesEveryTextThatIsNotUtf8AndKeepsTheRest) {
-  const Parsed parsed = Parse(kUserId +
-                              "\x12\x0c"          // identity
-                              "\x0a\x02\xff\xfe"  // first_name
-                              "\x12\x02ok"        // last_name
-                              "\x1a\x02\xc3("     // username
-                              "\x18\x01");        // is_active
-  EXPECT_TRUE(parsed.status.ok());
-  EXPECT_THAT(parsed.not_utf8,
-              ElementsAre("identity.first_name", "identity.username"));
-  EXPECT_EQ(parsed.request.user_id(), 12345);
-  EXPECT_EQ(parsed.request.identity().first_name(), "");
-  EXPECT_EQ(parsed.request.identity().last_name(), "ok");
-  EXPECT_TRUE(parsed.request.is_active());
-}
-
-TEST(RequestParserTest, NamesAFieldThatCameTwiceOnce) {
-  const Parsed parsed = Parse("\x12\x08\x0a\x02\xff\xfe\x0a\x02\xff\xff");
-  EXPECT_THAT(parsed.not_utf8, ElementsAre("identity.first_name"));
+  EXPECT_TRUE(ParseRequest(Buffer(std::string()), &request).ok());
 }
 
 TEST(RequestParserTest, RefusesBytesThatAreNoMessage) {
   for (const char* bytes : {
-           "hello",                 // no tag that makes sense
-           "\x08",                  // a number is missing
-           "\x12\x7f",              // a length beyond the end
-           "\x12\x02\x0a\x7f",      // the same, one message deeper
-           "\x12\x04\x0a\x02\xff",  // not UTF-8, and cut off
+           "hello",                     // no tag that makes sense
+           "\x08",                      // a number is missing
+           "\x12\x7f",                  // a length beyond the end
+           "\x12\x02\x0a\x7f",          // the same, one message deeper
+           "\x12\x04\x0a\x02\xff",      // a text that is cut off
+           "\x12\x04\x0a\x02\xff\xfe",  // text that is not UTF-8
        }) {
     const Parsed parsed = Parse(bytes);
     EXPECT_EQ(parsed.status.code(), absl::StatusCode::kInvalidArgument);
@@ -93,7 +64,6 @@ TEST(RequestParserTest, RefusesBytesThatAreNoMessage) {
 TEST(RequestParserTest, BytesOfUnknownFieldsNeedNotBeUtf8) {
   const Parsed parsed = Parse(kUserId + "\xa2\x06\x02\xff\xfe");
   EXPECT_TRUE(parsed.status.ok());
-  EXPECT_THAT(parsed.not_utf8, IsEmpty());
 }
 
 TEST(RequestParserTest, KeepsNothingOfUnknownFields) {

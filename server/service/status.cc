@@ -41,13 +41,13 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   return WithDetails(base::MakeError(
       absl::StatusCode::kInternal,
       "something went wrong inside the service; its log says what",
-      "INTERNAL"));
+      v1::ERROR_REASON_INTERNAL));
 }
 
 grpc::Status ServerLeaves() {
   return ToGrpcStatus(base::MakeError(absl::StatusCode::kUnavailable,
                                       "this server shuts down",
-                                      "SHUTTING_DOWN"));
+                                      v1::ERROR_REASON_SHUTTING_DOWN));
 }
 
 bool IsHiddenFromCallers(const absl::Status& status) {

@@ -1,11 +1,12 @@
 #include "server/service/validation.h"
 
-#include <algorithm>
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/error_info.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/timestamp.pb.h"
 #include "google/rpc/error_details.pb.h"
 #include "phonenumbers/phonenumberutil.h"
 #include "server/service/language_tag.h"
@@ -14,24 +15,19 @@
 namespace userprofile::service {
 namespace {
 
+using ::google::protobuf::Descriptor;
+using ::google::protobuf::FieldDescriptor;
+using ::google::protobuf::Message;
+using ::google::protobuf::Reflection;
+using ::google::protobuf::Timestamp;
 using ::i18n::phonenumbers::PhoneNumber;
 using ::i18n::phonenumbers::PhoneNumberUtil;
 
-// Telegram: "at most 52 significant bits".
 constexpr std::int64_t kMaxUserId = (std::int64_t{1} << 52) - 1;
 
 // 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z, as the Timestamp message says.
 constexpr std::int64_t kMinTimestampSeconds = -62135596800;
 constexpr std::int64_t kMaxTimestampSeconds = 253402300799;
-
-// In code points.
-constexpr int kMaxName = 256;
-constexpr int kMaxUsername = 64;
-constexpr int kMaxLanguageCode = 35;
-constexpr int kMaxNickname = 64;
-constexpr int kMaxStudyTrack = 128;
-constexpr int kMaxGrade = 64;
-constexpr int kMaxPhone = 64;
 
 // Puts a phone number into E.164 form. Asks for a possible number, not for one
 // in a known range: ranges are opened faster than packages are updated.
@@ -46,69 +42,44 @@ bool NormalizePhone(std::string* phone) {
   return true;
 }
 
-// Collects what is wrong with a request.
-class Checker {
+// What is wrong with the text whatever it stands for; empty if nothing.
+std::string TextFault(const std::string& text, const v1::FieldLimits& limits) {
+  const TextTraits traits = Inspect(text);
+  if (!traits.valid_utf8) return "must be valid UTF-8";
+  if (limits.required() && traits.blank) return "must not be empty or blank";
+  if (traits.code_points > limits.max_code_points()) {
+    return absl::StrCat("must be at most ", limits.max_code_points(),
+                        " code points long");
+  }
+  if (traits.has_control_characters) return "must not hold control characters";
+  return "";
+}
+
+bool IsTime(const FieldDescriptor& field) {
+  return field.message_type() == Timestamp::descriptor();
+}
+
+}  // namespace
+
+// The check of one request: collects what is wrong with it.
+class Validator::Check {
  public:
-  explicit Checker(const NotUtf8& not_utf8) : not_utf8_(not_utf8) {}
-
-  void Violation(absl::string_view field, absl::string_view description) {
-    auto* violation = bad_request_.add_field_violations();
-    violation->set_field(std::string(field));
-    violation->set_description(std::string(description));
-  }
-
-  void UserId(std::int64_t user_id) {
-    if (user_id >= 1 && user_id <= kMaxUserId) return;
-    Violation("user_id", absl::StrCat("must be 1 to ", kMaxUserId));
-  }
-
-  void OccurredAt(const google::protobuf::Timestamp& time) {
-    if (time.seconds() < kMinTimestampSeconds ||
-        time.seconds() > kMaxTimestampSeconds || time.nanos() < 0 ||
-        time.nanos() > 999999999) {
-      Violation("occurred_at",
-                "must be a time of the years 1 to 9999, nanos 0 to 999999999");
-    }
-  }
-
-  // Whether the text is fit to be looked at further.
-  bool Text(absl::string_view field, const std::string& text,
-            int max_code_points, bool required = false) {
-    TextTraits traits;
-    if (std::find(not_utf8_.begin(), not_utf8_.end(), field) !=
-        not_utf8_.end()) {
-      traits.valid_utf8 = false;
-    } else {
-      traits = Inspect(text);
-    }
-    if (!traits.valid_utf8) {
-      Violation(field, "must be valid UTF-8");
-    } else if (required && traits.blank) {
-      Violation(field, "must not be empty or blank");
-    } else if (traits.code_points > max_code_points) {
-      Violation(field, absl::StrCat("must be at most ", max_code_points,
-                                    " code points long"));
-    } else if (traits.has_control_characters) {
-      Violation(field, "must not hold control characters");
-    } else {
-      return true;
-    }
-    return false;
-  }
-
-  void LanguageCode(absl::string_view field, const std::string& tag) {
-    if (Text(field, tag, kMaxLanguageCode) && !tag.empty() &&
-        !IsWellFormedLanguageTag(tag)) {
-      Violation(field, "must be a BCP 47 language tag, such as pt-BR");
-    }
-  }
-
-  void Phone(absl::string_view field, std::string* phone) {
-    if (Text(field, *phone, kMaxPhone) && !phone->empty() &&
-        !NormalizePhone(phone)) {
-      Violation(field,
-                "must be a phone number in international form, with + and "
-                "country code, without an extension");
+  void Fields(const std::vector<Field>& fields, Message* message) {
+    const Reflection& reflection = *message->GetReflection();
+    for (const Field& field : fields) {
+      switch (field.descriptor->cpp_type()) {
+        case FieldDescriptor::CPPTYPE_MESSAGE:
+          Nested(field, reflection, message);
+          break;
+        case FieldDescriptor::CPPTYPE_STRING:
+          Text(field, reflection, message);
+          break;
+        case FieldDescriptor::CPPTYPE_INT64:
+          UserId(field, reflection.GetInt64(*message, field.descriptor));
+          break;
+        default:
+          break;  // nothing that the API has limits
+      }
     }
   }
 
@@ -121,55 +92,102 @@ class Checker {
     }
     return base::WithBadRequest(
         base::MakeError(absl::StatusCode::kInvalidArgument, message,
-                        "INVALID_FIELDS"),
+                        v1::ERROR_REASON_INVALID_FIELDS),
         bad_request_);
   }
 
  private:
-  const NotUtf8& not_utf8_;
+  void Violation(const Field& field, absl::string_view description) {
+    auto* violation = bad_request_.add_field_violations();
+    violation->set_field(field.path);
+    violation->set_description(std::string(description));
+  }
+
+  void Nested(const Field& field, const Reflection& reflection,
+              Message* message) {
+    if (!reflection.HasField(*message, field.descriptor)) {
+      if (field.limits.required()) Violation(field, "must be present");
+      return;
+    }
+    Message* nested = reflection.MutableMessage(message, field.descriptor);
+    if (IsTime(*field.descriptor)) {
+      Time(field, static_cast<const Timestamp&>(*nested));
+    } else {
+      Fields(field.fields, nested);
+    }
+  }
+
+  void Time(const Field& field, const Timestamp& time) {
+    if (time.seconds() < kMinTimestampSeconds ||
+        time.seconds() > kMaxTimestampSeconds || time.nanos() < 0 ||
+        time.nanos() > 999999999) {
+      Violation(field,
+                "must be a time of the years 1 to 9999, nanos 0 to 999999999");
+    }
+  }
+
+  void UserId(const Field& field, std::int64_t user_id) {
+    if (user_id >= 1 && user_id <= kMaxUserId) return;
+    Violation(field, absl::StrCat("must be 1 to ", kMaxUserId));
+  }
+
+  void Text(const Field& field, const Reflection& reflection,
+            Message* message) {
+    std::string scratch;
+    const std::string& text =
+        reflection.GetStringReference(*message, field.descriptor, &scratch);
+    if (text.empty() && !field.limits.required()) {
+      if (field.limits.empty_is_absent()) {
+        reflection.ClearField(message, field.descriptor);
+      }
+      return;
+    }
+    if (const std::string fault = TextFault(text, field.limits);
+        !fault.empty()) {
+      Violation(field, fault);
+    } else if (field.limits.kind() == v1::FIELD_KIND_LANGUAGE_TAG) {
+      if (!IsWellFormedLanguageTag(text)) {
+        Violation(field, "must be a BCP 47 language tag, such as pt-BR");
+      }
+    } else if (field.limits.kind() == v1::FIELD_KIND_PHONE) {
+      std::string phone = text;
+      if (!NormalizePhone(&phone)) {
+        return Violation(field,
+                         "must be a phone number in international form, with + "
+                         "and country code, without an extension");
+      }
+      reflection.SetString(message, field.descriptor, std::move(phone));
+    }
+  }
+
   google::rpc::BadRequest bad_request_;
 };
 
-}  // namespace
-
-absl::Status Validate(v1::UpsertUserRequest* request, const NotUtf8& not_utf8) {
-  Checker checker(not_utf8);
-  checker.UserId(request->user_id());
-  const v1::Identity& identity = request->identity();
-  checker.Text("identity.first_name", identity.first_name(), kMaxName);
-  checker.Text("identity.last_name", identity.last_name(), kMaxName);
-  checker.Text("identity.username", identity.username(), kMaxUsername);
-  checker.LanguageCode("identity.language_code", identity.language_code());
-  checker.OccurredAt(request->occurred_at());
-  return checker.Finish();
-}
-
-absl::Status Validate(v1::GetProfileRequest* request, const NotUtf8& not_utf8) {
-  Checker checker(not_utf8);
-  checker.UserId(request->user_id());
-  return checker.Finish();
-}
-
-absl::Status Validate(v1::CompleteOnboardingRequest* request,
-                      const NotUtf8& not_utf8) {
-  Checker checker(not_utf8);
-  checker.UserId(request->user_id());
-  if (!request->has_answers()) {
-    checker.Violation("answers", "must be present");
-    return checker.Finish();
+std::vector<Validator::Field> Validator::FieldsOf(const Descriptor& type,
+                                                  const std::string& prefix) {
+  std::vector<Field> fields;
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor& descriptor = *type.field(i);
+    Field field = {&descriptor,
+                   descriptor.options().GetExtension(v1::limits),
+                   absl::StrCat(prefix, descriptor.name()),
+                   {}};
+    const bool is_message =
+        descriptor.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+    if (is_message && !IsTime(descriptor)) {
+      field.fields = FieldsOf(*descriptor.message_type(), field.path + ".");
+    }
+    if (is_message || descriptor.options().HasExtension(v1::limits)) {
+      fields.push_back(std::move(field));
+    }
   }
-  v1::OnboardingAnswers& answers = *request->mutable_answers();
-  checker.Text("answers.real_name", answers.real_name(), kMaxName, true);
-  checker.Text("answers.nickname", answers.nickname(), kMaxNickname, true);
-  checker.Text("answers.study_track", answers.study_track(), kMaxStudyTrack);
-  checker.Text("answers.grade_band", answers.grade_band(), kMaxGrade);
-  checker.Text("answers.grade_year", answers.grade_year(), kMaxGrade);
-  checker.Phone("answers.phone", answers.mutable_phone());
-  if (answers.study_track().empty()) answers.clear_study_track();
-  if (answers.grade_band().empty()) answers.clear_grade_band();
-  if (answers.grade_year().empty()) answers.clear_grade_year();
-  if (answers.phone().empty()) answers.clear_phone();
-  return checker.Finish();
+  return fields;
+}
+
+absl::Status Validator::Validate(Message* request) const {
+  Check check;
+  check.Fields(fields_, request);
+  return check.Finish();
 }
 
 }  // namespace userprofile::service

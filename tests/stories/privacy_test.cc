@@ -186,7 +186,7 @@ TEST_F(PrivacyTest, TheServerKeepsWhatItIsToldToItself) {
   EXPECT_EQ(UpsertUser(3, "Mark\x1b[31m"), "3 INVALID_FIELDS");
   EXPECT_EQ(CompleteOnboarding(2, "Mark-real", "+98 Mark 345 6789"),
             "3 INVALID_FIELDS");
-  EXPECT_EQ(Send("\x08\x03\x12\x07\x0a\x05Mark\xff"), "3 INVALID_FIELDS");
+  EXPECT_EQ(Send("\x08\x03\x12\x07\x0a\x05Mark\xff"), "3 MALFORMED_REQUEST");
   EXPECT_EQ(Send("Mark, and no message"), "3 MALFORMED_REQUEST");
   EXPECT_EQ(Send(absl::StrCat("\x0a", std::string(100000, 'M'), "Mark")), "8 ");
 
