@@ -5,12 +5,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/error_info.h"
+#include "base/text.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/timestamp.pb.h"
 #include "google/rpc/error_details.pb.h"
 #include "phonenumbers/phonenumberutil.h"
-#include "server/service/language_tag.h"
-#include "server/service/text_traits.h"
 
 namespace userprofile::service {
 namespace {
@@ -44,7 +43,7 @@ bool NormalizePhone(std::string* phone) {
 
 // What is wrong with the text whatever it stands for; empty if nothing.
 std::string TextFault(const std::string& text, const v1::FieldLimits& limits) {
-  const TextTraits traits = Inspect(text);
+  const base::TextTraits traits = base::Inspect(text);
   if (!traits.valid_utf8) return "must be valid UTF-8";
   if (limits.required() && traits.blank) return "must not be empty or blank";
   if (traits.code_points > limits.max_code_points()) {
@@ -146,7 +145,7 @@ class Validator::Check {
         !fault.empty()) {
       Violation(field, fault);
     } else if (field.limits.kind() == v1::FIELD_KIND_LANGUAGE_TAG) {
-      if (!IsWellFormedLanguageTag(text)) {
+      if (!base::IsWellFormedLanguageTag(text)) {
         Violation(field, "must be a BCP 47 language tag, such as pt-BR");
       }
     } else if (field.limits.kind() == v1::FIELD_KIND_PHONE) {

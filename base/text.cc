@@ -1,11 +1,12 @@
-#include "server/service/text_traits.h"
+#include "base/text.h"
 
 #include <unicode/uchar.h>
+#include <unicode/uloc.h>
 #include <unicode/utf8.h>
 
 #include <cstdint>
 
-namespace userprofile::service {
+namespace userprofile::base {
 namespace {
 
 bool IsControl(UChar32 c) { return c < 0x20 || (c >= 0x7f && c <= 0x9f); }
@@ -32,4 +33,15 @@ TextTraits Inspect(const std::string& text) {
   return traits;
 }
 
-}  // namespace userprofile::service
+// ICU reads a tag up to the first subtag that it does not like, and says how
+// far that was.
+bool IsWellFormedLanguageTag(const std::string& tag) {
+  char locale[ULOC_FULLNAME_CAPACITY];
+  std::int32_t parsed = 0;
+  UErrorCode error = U_ZERO_ERROR;
+  uloc_forLanguageTag(tag.c_str(), locale, sizeof locale, &parsed, &error);
+  return U_SUCCESS(error) && !tag.empty() &&
+         parsed == static_cast<std::int32_t>(tag.size());
+}
+
+}  // namespace userprofile::base

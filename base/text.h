@@ -1,9 +1,9 @@
-#ifndef USERPROFILE_SERVER_SERVICE_TEXT_TRAITS_H_
-#define USERPROFILE_SERVER_SERVICE_TEXT_TRAITS_H_
+#ifndef USERPROFILE_BASE_TEXT_H_
+#define USERPROFILE_BASE_TEXT_H_
 
 #include <string>
 
-namespace userprofile::service {
+namespace userprofile::base {
 
 // What has to be known of a text to judge it. The others mean nothing unless
 // valid_utf8.
@@ -22,6 +22,11 @@ struct TextTraits {
 
 TextTraits Inspect(const std::string& text);
 
-}  // namespace userprofile::service
+// Whether `tag` is well-formed by the grammar of BCP 47 (RFC 5646, section
+// 2.1), such as "fa", "pt-BR" or "zh-Hant-TW". Whether its subtags are
+// registered is not asked: registries grow.
+bool IsWellFormedLanguageTag(const std::string& tag);
 
-#endif  // USERPROFILE_SERVER_SERVICE_TEXT_TRAITS_H_
+}  // namespace userprofile::base
+
+#endif  // USERPROFILE_BASE_TEXT_H_
