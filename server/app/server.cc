@@ -12,6 +12,8 @@
 #include "base/status_macros.h"
 #include "ops/admin_server.h"
 #include "ops/loopback.h"
+#include "server/access/access.h"
+#include "server/api/user_profile_service.h"
 #include "server/app/migration_at_start.h"
 #include "server/app/version.h"
 #include "server/ops/metrics.h"
@@ -21,14 +23,12 @@
 #include "server/ops/status_page.h"
 #include "server/schema/monitor.h"
 #include "server/schema/report_format.h"
-#include "server/service/access.h"
-#include "server/service/grpc_server.h"
-#include "server/service/health_service.h"
-#include "server/service/reflection_service.h"
-#include "server/service/user_profile_service.h"
 #include "server/store/errors.h"
 #include "server/store/observed_sessions.h"
 #include "server/store/postgres_store.h"
+#include "server/transport/grpc_server.h"
+#include "server/transport/health_service.h"
+#include "server/transport/reflection_service.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::app {
@@ -131,12 +131,12 @@ struct Server::Parts {
   std::unique_ptr<MigrationAtStart> migration;
   std::unique_ptr<schema::Monitor> monitor;
   std::unique_ptr<store::PostgresStore> store;
-  std::unique_ptr<service::Tls> tls;
-  std::unique_ptr<service::Access> access;
-  std::unique_ptr<service::UserProfileService> service;
-  std::unique_ptr<service::HealthService> health;
-  std::unique_ptr<service::ReflectionService> reflection;
-  std::unique_ptr<service::GrpcServer> grpc;
+  std::unique_ptr<transport::Tls> tls;
+  std::unique_ptr<access::Access> access;
+  std::unique_ptr<api::UserProfileService> service;
+  std::unique_ptr<transport::HealthService> health;
+  std::unique_ptr<transport::ReflectionService> reflection;
+  std::unique_ptr<transport::GrpcServer> grpc;
   std::unique_ptr<ops::Reloader> reloader;
   std::unique_ptr<ops::AdminServer> admin;
 };
@@ -194,18 +194,18 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   };
   parts.store = std::make_unique<store::PostgresStore>(std::move(store));
 
-  service::UserProfileServiceOptions service;
+  api::UserProfileServiceOptions service;
   service.max_timeout = options.max_timeout;
   service.slow_request = options.slow_request;
   service.recent_failures = &parts.recent_failures;
   service.limits.max_in_flight_bytes = options.max_in_flight_bytes;
   service.limits.max_rate = options.max_rate;
-  parts.service = std::make_unique<service::UserProfileService>(
+  parts.service = std::make_unique<api::UserProfileService>(
       *parts.store, parts.readiness, parts.metrics, *parts.access, service);
-  parts.health = std::make_unique<service::HealthService>(parts.readiness);
+  parts.health = std::make_unique<transport::HealthService>(parts.readiness);
   parts.reflection =
-      std::make_unique<service::ReflectionService>(*parts.access);
-  service::GrpcServerOptions grpc;
+      std::make_unique<transport::ReflectionService>(*parts.access);
+  transport::GrpcServerOptions grpc;
   grpc.address = options.listen;
   grpc.max_request_bytes = options.max_request_bytes;
   grpc.max_calls_per_connection = options.max_calls_per_connection;
@@ -213,9 +213,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   grpc.max_connection_age_grace = options.max_connection_age_grace;
   if (parts.tls != nullptr) grpc.credentials = parts.tls->ServerCredentials();
   USERPROFILE_ASSIGN_OR_RETURN(
-      parts.grpc,
-      service::GrpcServer::Start(grpc, {parts.service.get(), parts.health.get(),
-                                        parts.reflection.get()}));
+      parts.grpc, transport::GrpcServer::Start(
+                      grpc, {parts.service.get(), parts.health.get(),
+                             parts.reflection.get()}));
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.admin,
       ops::AdminServer::Start(
@@ -232,7 +232,7 @@ absl::Status Server::LoadAccess(const ServeOptions& options) {
   Parts& parts = *parts_;
   std::vector<ops::Reloadable> reloadables;
   if (!options.tls.empty()) {
-    USERPROFILE_ASSIGN_OR_RETURN(parts.tls, service::Tls::Load(options.tls));
+    USERPROFILE_ASSIGN_OR_RETURN(parts.tls, transport::Tls::Load(options.tls));
     parts.metrics.SetCertificateExpiry(parts.tls->expires());
     reloadables.push_back({"the TLS certificate", [&parts] {
                              auto changed = parts.tls->Reload();
@@ -242,12 +242,12 @@ absl::Status Server::LoadAccess(const ServeOptions& options) {
                            }});
   }
   if (options.callers_file.empty()) {
-    parts.access = std::make_unique<service::Access>(parts.metrics);
+    parts.access = std::make_unique<access::Access>(parts.metrics);
   } else {
     USERPROFILE_ASSIGN_OR_RETURN(
         parts.access,
-        service::Access::Load(options.callers_file,
-                              ops::IsLoopback(options.listen), parts.metrics));
+        access::Access::Load(options.callers_file,
+                             ops::IsLoopback(options.listen), parts.metrics));
     reloadables.push_back(
         {"the list of callers",
          [access = parts.access.get()] { return access->Reload(); }});

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/app/database.h"
-#include "server/service/tls.h"
+#include "server/transport/tls.h"
 
 namespace userprofile::app {
 
@@ -25,7 +25,7 @@ struct ServeOptions {
   // How calls are encrypted, and who may call (service/callers.h): files that
   // are read again when they change. Without the first, calls are not
   // encrypted; without the second, everybody may call everything.
-  service::TlsFiles tls;
+  transport::TlsFiles tls;
   std::string callers_file;
 
   // Whether to listen beyond loopback although calls are not encrypted or
@@ -44,11 +44,11 @@ struct ServeOptions {
   int upsert_connections = 2;
   int onboarding_connections = 1;
 
-  // See service::CallLimitOptions.
+  // See api::CallLimitOptions.
   std::size_t max_in_flight_bytes = std::size_t{64} << 20;
   std::int64_t max_rate = 0;
 
-  // See service::GrpcServerOptions.
+  // See transport::GrpcServerOptions.
   int max_request_bytes = 64 * 1024;
   int max_calls_per_connection = 64;
   absl::Duration max_connection_age = absl::Minutes(10);

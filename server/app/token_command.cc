@@ -3,16 +3,16 @@
 #include <string>
 
 #include "nlohmann/json.hpp"
+#include "server/access/token.h"
 #include "server/app/command_flags.h"
 #include "server/app/commands.h"
-#include "server/service/token.h"
 
 namespace userprofile::app {
 namespace {
 
 int CreateToken(bool json) {
-  const std::string token = service::NewToken();
-  const std::string hash = service::ToHex(service::HashOf(token));
+  const std::string token = access::NewToken();
+  const std::string hash = access::ToHex(access::HashOf(token));
   if (json) {
     std::cout << nlohmann::ordered_json(
                      {{"token", token}, {"token_sha256", hash}})

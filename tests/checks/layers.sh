@@ -14,9 +14,11 @@ server/ops          base ops
 server/postgres     base
 server/schema       base server/postgres server/ops migrations
 server/store        base server/postgres server/ops
-server/service      base server/store server/ops ops
+server/access       base server/ops
+server/api          base server/access server/store server/ops ops
+server/transport    base server/api server/access server/ops ops
 server/app          base server/postgres server/schema server/store
-                    server/service server/ops ops
+                    server/access server/api server/transport server/ops ops
 server              base server/app ops
 client              base
 client/telegram
@@ -29,7 +31,7 @@ tests/bench         base migrations server/postgres server/schema
 
 # What tests beside the code, and what helps them, may include besides; only
 # they may include what helps them.
-for_tests='tests/support migrations'
+for_tests='tests/support migrations server/transport'
 is_test='_(test|benchmark)[.]cc$|_testing[.](h|cc)$|/testing([.]h|[.]cc|/)'
 
 # The start of an include, and the folders that may include it. What is in no
@@ -37,19 +39,19 @@ is_test='_(test|benchmark)[.]cc$|_testing[.](h|cc)$|/testing([.]h|[.]cc|/)'
 libraries='
 pqxx                server/postgres
 libpq               server/postgres
-grpcpp/             server/service server/app server client tests/support tests
-                    tests/bench
-grpc/               server/service server/app server client tests/support tests
-                    tests/bench
+grpcpp/             server/access server/api server/transport server/app server
+                    client tests/support tests tests/bench
+grpc/               server/access server/api server/transport server/app server
+                    client tests/support tests tests/bench
 userprofile/v1/user_profile_service.grpc.pb.h
-                    server/service server/app server client tests/support tests
-                    tests/bench
+                    server/api server/transport server/app server client
+                    tests/support tests tests/bench
 userprofile/client/ client client/adapter client/examples tests
 userprofile/telegram/
                     client/telegram client/adapter client/examples tests
 prometheus/         ops server/ops client/adapter
 httplib.h           ops client/adapter client/examples tests/support tests
-phonenumbers/       server/service
+phonenumbers/       server/api
 CLI/                ops client/adapter tests/bench
 '
 

@@ -1,0 +1,77 @@
+#include "server/api/request_log.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "base/error_info.h"
+#include "ops/logging.h"
+#include "server/api/status.h"
+#include "spdlog/spdlog.h"
+
+namespace userprofile::api {
+namespace {
+
+namespace level = spdlog::level;
+
+level::level_enum LevelOf(const absl::Status& status) {
+  if (IsHiddenFromCallers(status)) return level::err;
+  switch (status.code()) {
+    case absl::StatusCode::kOk:  // but slow
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kDeadlineExceeded:
+      return level::warn;
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kUnauthenticated:  // Access has said from where
+    case absl::StatusCode::kPermissionDenied:
+      return level::debug;
+    case absl::StatusCode::kInvalidArgument:
+      return level::info;
+    default:
+      return level::err;
+  }
+}
+
+}  // namespace
+
+void RequestLog::Log(const AnsweredCall& call) {
+  const level::level_enum level = LevelOf(call.status);
+  std::int64_t held_back = 0;
+  if (level > level::debug) {
+    ops::LogLimiter& limiter = call.status.ok()       ? slow_calls_
+                               : level == level::err  ? errors_
+                               : level == level::warn ? warnings_
+                                                      : mistakes_;
+    const auto admitted = limiter.Admit();
+    if (!admitted) return;
+    held_back = *admitted;
+  } else if (!spdlog::should_log(level)) {
+    return;
+  }
+  const std::string code = absl::StatusCodeToString(call.status.code());
+  const std::string reason = base::ErrorReason(call.status);
+  if (recent_ != nullptr && level > level::debug) {
+    recent_->Add({absl::Now(), std::string(call.method), code, reason,
+                  std::string(call.caller), std::string(call.trace_id),
+                  call.duration});
+  }
+  std::vector<ops::LogField> fields = {
+      {"method", call.method},
+      {"code", code},
+      {"reason", reason},
+      {"caller", call.caller},
+      {"duration_ms", absl::ToDoubleMilliseconds(call.duration)},
+      {"queue_ms", absl::ToDoubleMilliseconds(call.times.queue)},
+      {"database_ms", absl::ToDoubleMilliseconds(call.times.database)},
+      {"trace_id", call.trace_id}};
+  if (!call.status.ok()) fields.push_back({"error", call.status.message()});
+  if (held_back > 0) fields.push_back({"held_back", held_back});
+  ops::Log(level, call.status.ok() ? "a call was slow" : "a call failed",
+           fields);
+}
+
+}  // namespace userprofile::api

@@ -1,0 +1,112 @@
+#include "server/api/unary_call.h"
+
+#include <grpc/support/time.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "base/status_macros.h"
+#include "server/api/request_parser.h"
+#include "server/api/status.h"
+#include "server/api/trace.h"
+
+namespace userprofile::api {
+
+namespace {
+
+// What the caller sent, if it can be used; else empty.
+absl::string_view TraceparentOf(const grpc::CallbackServerContext& context) {
+  const auto& metadata = context.client_metadata();
+  const auto found = metadata.find(kTraceparent);
+  if (found == metadata.end()) return {};
+  const absl::string_view value(found->second.data(), found->second.size());
+  return IsTraceparent(value) ? value : absl::string_view();
+}
+
+}  // namespace
+
+absl::Time ToTime(gpr_timespec time) {
+  const gpr_timespec real = gpr_convert_clock_type(time, GPR_CLOCK_REALTIME);
+  return absl::FromUnixSeconds(real.tv_sec) + absl::Nanoseconds(real.tv_nsec);
+}
+
+UnaryCall* UnaryCall::Start(const Method& method, store::ProfileStore& store,
+                            grpc::CallbackServerContext* context,
+                            const grpc::ByteBuffer& request,
+                            grpc::ByteBuffer* answer) {
+  auto* call = new UnaryCall(method, context, answer);  // deletes itself
+  if (absl::Status status = call->Admit(request); !status.ok()) {
+    call->Answer(status);
+    return call;
+  }
+  method.row.act(store, *call->request_, call->response_,
+                 {call->deadline_, [call] { return call->cancelled_.load(); },
+                  &call->times_},
+                 [call](absl::Status status) { call->Answer(status); });
+  return call;
+}
+
+UnaryCall::UnaryCall(const Method& method, grpc::CallbackServerContext* context,
+                     grpc::ByteBuffer* answer)
+    : method_(method),
+      context_(context),
+      answer_(answer),
+      start_(absl::Now()),
+      deadline_(std::min(start_ + method.context.max_timeout,
+                         ToTime(context->raw_deadline()))),
+      request_(method.row.request.New(&arena_)),
+      response_(method.row.response.New(&arena_)) {
+  method_.metrics.CountStarted();
+}
+
+absl::Status UnaryCall::Admit(const grpc::ByteBuffer& request) {
+  const MethodContext& shared = method_.context;
+  USERPROFILE_RETURN_IF_ERROR(
+      shared.access.Admit(*context_, method_.permission, &caller_));
+  USERPROFILE_RETURN_IF_ERROR(
+      shared.limits.Admit(*context_, *caller_, request.Length(), &bytes_));
+  USERPROFILE_RETURN_IF_ERROR(ParseRequest(request, request_));
+  USERPROFILE_RETURN_IF_ERROR(method_.validator.Validate(request_));
+  return shared.readiness.AdmitRequest();
+}
+
+void UnaryCall::Answer(const absl::Status& status) {
+  grpc::Status answer = ToGrpcStatus(status);
+  if (answer.ok()) {
+    if (method_.row.count) {
+      method_.row.count(*response_, method_.context.metrics);
+    }
+    if (!caller_->pii) method_.personal_data.Withhold(response_);
+    bool own_buffer;
+    answer = grpc::SerializationTraits<google::protobuf::Message>::Serialize(
+        *response_, answer_, &own_buffer);
+  }
+  const absl::Duration duration = absl::Now() - start_;
+  const absl::string_view sent = TraceparentOf(*context_);
+  if (!sent.empty()) {
+    context_->AddTrailingMetadata(kTraceparent, std::string(sent));
+  }
+  if (method_.context.log.Concerns(status, duration)) {
+    Log(status, duration, sent);
+  }
+  method_.metrics.CountFinished(
+      static_cast<absl::StatusCode>(answer.error_code()), duration);
+  Finish(std::move(answer));  // the call may be gone
+}
+
+void UnaryCall::Log(const absl::Status& status, absl::Duration duration,
+                    absl::string_view traceparent) {
+  std::string made;
+  if (traceparent.empty()) {
+    made = MakeTraceparent();
+    context_->AddTrailingMetadata(kTraceparent, made);
+    traceparent = made;
+  }
+  method_.context.log.Log({method_.row.name, caller_->name,
+                           TraceId(traceparent), status, duration, times_});
+}
+
+}  // namespace userprofile::api

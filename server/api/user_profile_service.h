@@ -1,0 +1,52 @@
+#ifndef USERPROFILE_SERVER_API_USER_PROFILE_SERVICE_H_
+#define USERPROFILE_SERVER_API_USER_PROFILE_SERVICE_H_
+
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/impl/service_type.h>
+
+#include <deque>
+
+#include "absl/time/time.h"
+#include "server/access/access.h"
+#include "server/api/call_limits.h"
+#include "server/api/method.h"
+#include "server/api/request_log.h"
+#include "server/ops/metrics.h"
+#include "server/ops/readiness.h"
+#include "server/ops/recent_failures.h"
+#include "server/store/profile_store.h"
+
+namespace userprofile::api {
+
+// How the service treats calls.
+struct UserProfileServiceOptions {
+  // What a call gets whose deadline is further away, or that has none.
+  absl::Duration max_timeout = absl::Seconds(10);
+
+  CallLimitOptions limits;
+
+  // See RequestLog.
+  absl::Duration slow_request = absl::Seconds(1);
+  ops::RecentFailures* recent_failures = nullptr;
+};
+
+// The API, by a table of its methods: lets each caller in or not, checks the
+// request, asks `readiness` whether it may be tried, and leaves it to the
+// store. Thread-safe; never blocks.
+class UserProfileService final : public grpc::Service {
+ public:
+  // All of them must outlive the service.
+  UserProfileService(store::ProfileStore& store,
+                     const ops::Readiness& readiness, ops::Metrics& metrics,
+                     access::Access& access,
+                     const UserProfileServiceOptions& options = {});
+
+ private:
+  CallLimits limits_;
+  RequestLog log_;
+  std::deque<Method> methods_;  // keep their addresses
+};
+
+}  // namespace userprofile::api
+
+#endif  // USERPROFILE_SERVER_API_USER_PROFILE_SERVICE_H_

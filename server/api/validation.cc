@@ -1,0 +1,192 @@
+#include "server/api/validation.h"
+
+#include <cstdint>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/error_info.h"
+#include "base/text.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/timestamp.pb.h"
+#include "google/rpc/error_details.pb.h"
+#include "phonenumbers/phonenumberutil.h"
+
+namespace userprofile::api {
+namespace {
+
+using ::google::protobuf::Descriptor;
+using ::google::protobuf::FieldDescriptor;
+using ::google::protobuf::Message;
+using ::google::protobuf::Reflection;
+using ::google::protobuf::Timestamp;
+using ::i18n::phonenumbers::PhoneNumber;
+using ::i18n::phonenumbers::PhoneNumberUtil;
+
+constexpr std::int64_t kMaxUserId = (std::int64_t{1} << 52) - 1;
+
+// 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z, as the Timestamp message says.
+constexpr std::int64_t kMinTimestampSeconds = -62135596800;
+constexpr std::int64_t kMaxTimestampSeconds = 253402300799;
+
+// Puts a phone number into E.164 form. Asks for a possible number, not for one
+// in a known range: ranges are opened faster than packages are updated.
+bool NormalizePhone(std::string* phone) {
+  const PhoneNumberUtil& util = *PhoneNumberUtil::GetInstance();
+  PhoneNumber number;
+  if (util.Parse(*phone, "ZZ", &number) != PhoneNumberUtil::NO_PARSING_ERROR ||
+      number.has_extension() || !util.IsPossibleNumber(number)) {
+    return false;
+  }
+  util.Format(number, PhoneNumberUtil::E164, phone);
+  return true;
+}
+
+// What is wrong with the text whatever it stands for; empty if nothing.
+std::string TextFault(const std::string& text, const v1::FieldLimits& limits) {
+  const base::TextTraits traits = base::Inspect(text);
+  if (!traits.valid_utf8) return "must be valid UTF-8";
+  if (limits.required() && traits.blank) return "must not be empty or blank";
+  if (traits.code_points > limits.max_code_points()) {
+    return absl::StrCat("must be at most ", limits.max_code_points(),
+                        " code points long");
+  }
+  if (traits.has_control_characters) return "must not hold control characters";
+  return "";
+}
+
+bool IsTime(const FieldDescriptor& field) {
+  return field.message_type() == Timestamp::descriptor();
+}
+
+}  // namespace
+
+// The check of one request: collects what is wrong with it.
+class Validator::Check {
+ public:
+  void Fields(const std::vector<Field>& fields, Message* message) {
+    const Reflection& reflection = *message->GetReflection();
+    for (const Field& field : fields) {
+      switch (field.descriptor->cpp_type()) {
+        case FieldDescriptor::CPPTYPE_MESSAGE:
+          Nested(field, reflection, message);
+          break;
+        case FieldDescriptor::CPPTYPE_STRING:
+          Text(field, reflection, message);
+          break;
+        case FieldDescriptor::CPPTYPE_INT64:
+          UserId(field, reflection.GetInt64(*message, field.descriptor));
+          break;
+        default:
+          break;  // nothing that the API has limits
+      }
+    }
+  }
+
+  absl::Status Finish() const {
+    if (bad_request_.field_violations().empty()) return absl::OkStatus();
+    std::string message;
+    for (const auto& violation : bad_request_.field_violations()) {
+      absl::StrAppend(&message, message.empty() ? "" : "; ", violation.field(),
+                      " ", violation.description());
+    }
+    return base::WithBadRequest(
+        base::MakeError(absl::StatusCode::kInvalidArgument, message,
+                        v1::ERROR_REASON_INVALID_FIELDS),
+        bad_request_);
+  }
+
+ private:
+  void Violation(const Field& field, absl::string_view description) {
+    auto* violation = bad_request_.add_field_violations();
+    violation->set_field(field.path);
+    violation->set_description(std::string(description));
+  }
+
+  void Nested(const Field& field, const Reflection& reflection,
+              Message* message) {
+    if (!reflection.HasField(*message, field.descriptor)) {
+      if (field.limits.required()) Violation(field, "must be present");
+      return;
+    }
+    Message* nested = reflection.MutableMessage(message, field.descriptor);
+    if (IsTime(*field.descriptor)) {
+      Time(field, static_cast<const Timestamp&>(*nested));
+    } else {
+      Fields(field.fields, nested);
+    }
+  }
+
+  void Time(const Field& field, const Timestamp& time) {
+    if (time.seconds() < kMinTimestampSeconds ||
+        time.seconds() > kMaxTimestampSeconds || time.nanos() < 0 ||
+        time.nanos() > 999999999) {
+      Violation(field,
+                "must be a time of the years 1 to 9999, nanos 0 to 999999999");
+    }
+  }
+
+  void UserId(const Field& field, std::int64_t user_id) {
+    if (user_id >= 1 && user_id <= kMaxUserId) return;
+    Violation(field, absl::StrCat("must be 1 to ", kMaxUserId));
+  }
+
+  void Text(const Field& field, const Reflection& reflection,
+            Message* message) {
+    std::string scratch;
+    const std::string& text =
+        reflection.GetStringReference(*message, field.descriptor, &scratch);
+    if (text.empty() && !field.limits.required()) {
+      if (field.limits.empty_is_absent()) {
+        reflection.ClearField(message, field.descriptor);
+      }
+      return;
+    }
+    if (const std::string fault = TextFault(text, field.limits);
+        !fault.empty()) {
+      Violation(field, fault);
+    } else if (field.limits.kind() == v1::FIELD_KIND_LANGUAGE_TAG) {
+      if (!base::IsWellFormedLanguageTag(text)) {
+        Violation(field, "must be a BCP 47 language tag, such as pt-BR");
+      }
+    } else if (field.limits.kind() == v1::FIELD_KIND_PHONE) {
+      std::string phone = text;
+      if (!NormalizePhone(&phone)) {
+        return Violation(field,
+                         "must be a phone number in international form, with + "
+                         "and country code, without an extension");
+      }
+      reflection.SetString(message, field.descriptor, std::move(phone));
+    }
+  }
+
+  google::rpc::BadRequest bad_request_;
+};
+
+std::vector<Validator::Field> Validator::FieldsOf(const Descriptor& type,
+                                                  const std::string& prefix) {
+  std::vector<Field> fields;
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor& descriptor = *type.field(i);
+    Field field = {&descriptor,
+                   descriptor.options().GetExtension(v1::limits),
+                   absl::StrCat(prefix, descriptor.name()),
+                   {}};
+    const bool is_message =
+        descriptor.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+    if (is_message && !IsTime(descriptor)) {
+      field.fields = FieldsOf(*descriptor.message_type(), field.path + ".");
+    }
+    if (is_message || descriptor.options().HasExtension(v1::limits)) {
+      fields.push_back(std::move(field));
+    }
+  }
+  return fields;
+}
+
+absl::Status Validator::Validate(Message* request) const {
+  Check check;
+  check.Fields(fields_, request);
+  return check.Finish();
+}
+
+}  // namespace userprofile::api

@@ -1,0 +1,45 @@
+#ifndef USERPROFILE_SERVER_API_VALIDATION_H_
+#define USERPROFILE_SERVER_API_VALIDATION_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "google/protobuf/message.h"
+#include "userprofile/v1/annotations.pb.h"
+
+namespace userprofile::api {
+
+// Checks requests of one type against the limits that stand in the API file
+// (annotations.proto), and makes of them what the store expects: phone numbers
+// in E.164 form, text that may as well be absent, absent. What is to be done is
+// found once, here; a check walks over the fields that have limits, and over
+// times, which must be such as google.protobuf.Timestamp allows. Thread-safe.
+class Validator {
+ public:
+  explicit Validator(const google::protobuf::Descriptor& type)
+      : fields_(FieldsOf(type, "")) {}
+
+  // On an error the request is unspecified. The error is INVALID_ARGUMENT with
+  // reason INVALID_FIELDS and a BadRequest that names every field at fault, in
+  // the order of the request's fields. It never holds a value.
+  absl::Status Validate(google::protobuf::Message* request) const;
+
+ private:
+  struct Field {
+    const google::protobuf::FieldDescriptor* descriptor;
+    v1::FieldLimits limits;
+    std::string path;           // such as "identity.first_name"
+    std::vector<Field> fields;  // of a message
+  };
+  class Check;
+
+  static std::vector<Field> FieldsOf(const google::protobuf::Descriptor& type,
+                                     const std::string& prefix);
+
+  const std::vector<Field> fields_;
+};
+
+}  // namespace userprofile::api
+
+#endif  // USERPROFILE_SERVER_API_VALIDATION_H_

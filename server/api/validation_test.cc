@@ -1,0 +1,272 @@
+#include "server/api/validation.h"
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <string>
+
+#include "base/error_info.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/api/testing.h"
+
+namespace userprofile::api {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+v1::UpsertUserRequest Contact() {
+  v1::UpsertUserRequest request;
+  request.set_user_id(12345);
+  request.mutable_identity()->set_first_name("Test");
+  return request;
+}
+
+v1::CompleteOnboardingRequest Onboarding() {
+  v1::CompleteOnboardingRequest request;
+  request.set_user_id(12345);
+  request.mutable_answers()->set_real_name("Real Name");
+  request.mutable_answers()->set_nickname("nick");
+  return request;
+}
+
+absl::Status Validate(google::protobuf::Message* request) {
+  return Validator(*request->GetDescriptor()).Validate(request);
+}
+
+std::string Repeat(const char* text, int times) {
+  std::string result;
+  for (int i = 0; i < times; ++i) result += text;
+  return result;
+}
+
+TEST(ValidationTest, AcceptsEveryUserIdThatTelegramCanGive) {
+  for (const std::int64_t id : {std::int64_t{1}, (std::int64_t{1} << 52) - 1}) {
+    v1::GetProfileRequest request;
+    request.set_user_id(id);
+    EXPECT_TRUE(Validate(&request).ok()) << id;
+  }
+}
+
+TEST(ValidationTest, RefusesEveryOtherUserId) {
+  for (const std::int64_t id :
+       {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1} << 52,
+        std::int64_t{1} << 53, std::numeric_limits<std::int64_t>::min(),
+        std::numeric_limits<std::int64_t>::max()}) {
+    v1::GetProfileRequest get;
+    get.set_user_id(id);
+    EXPECT_THAT(FieldsOf(Validate(&get)), ElementsAre("user_id")) << id;
+    v1::UpsertUserRequest upsert = Contact();
+    upsert.set_user_id(id);
+    EXPECT_THAT(FieldsOf(Validate(&upsert)), ElementsAre("user_id")) << id;
+    v1::CompleteOnboardingRequest complete = Onboarding();
+    complete.set_user_id(id);
+    EXPECT_THAT(FieldsOf(Validate(&complete)), ElementsAre("user_id")) << id;
+  }
+}
+
+struct BadContact {
+  const char* what;
+  std::function<void(v1::UpsertUserRequest&)> spoil;
+  const char* field;
+};
+
+TEST(ValidationTest, RefusesBadContacts) {
+  using R = v1::UpsertUserRequest;
+  const BadContact kTable[] = {
+      {"a NUL",
+       [](R& r) {
+         r.mutable_identity()->set_first_name(std::string("a\0b", 3));
+       },
+       "identity.first_name"},
+      {"a C0 control",
+       [](R& r) { r.mutable_identity()->set_last_name("a\nb"); },
+       "identity.last_name"},
+      {"DEL", [](R& r) { r.mutable_identity()->set_username("a\x7f"); },
+       "identity.username"},
+      {"a C1 control",
+       [](R& r) { r.mutable_identity()->set_first_name("\xc2\x85"); },
+       "identity.first_name"},
+      {"invalid UTF-8",
+       [](R& r) { r.mutable_identity()->set_first_name("\xff"); },
+       "identity.first_name"},
+      {"10,000 characters",
+       [](R& r) { r.mutable_identity()->set_first_name(Repeat("a", 10000)); },
+       "identity.first_name"},
+      {"257 code points",
+       [](R& r) {
+         r.mutable_identity()->set_last_name(Repeat("\xd8\xb9", 257));
+       },
+       "identity.last_name"},
+      {"a username of 65",
+       [](R& r) { r.mutable_identity()->set_username(Repeat("a", 65)); },
+       "identity.username"},
+      {"no language tag",
+       [](R& r) { r.mutable_identity()->set_language_code("en_US"); },
+       "identity.language_code"},
+      {"a language tag of 36",
+       [](R& r) {
+         r.mutable_identity()->set_language_code("en-x" +
+                                                 Repeat("-abcdefg", 4));
+       },
+       "identity.language_code"},
+      {"a time before the year 1",
+       [](R& r) { r.mutable_occurred_at()->set_seconds(-62135596801); },
+       "occurred_at"},
+      {"a time after the year 9999",
+       [](R& r) { r.mutable_occurred_at()->set_seconds(253402300800); },
+       "occurred_at"},
+      {"negative nanos", [](R& r) { r.mutable_occurred_at()->set_nanos(-1); },
+       "occurred_at"},
+      {"a second of nanos",
+       [](R& r) { r.mutable_occurred_at()->set_nanos(1000000000); },
+       "occurred_at"},
+  };
+  for (const BadContact& bad : kTable) {
+    v1::UpsertUserRequest request = Contact();
+    bad.spoil(request);
+    EXPECT_THAT(FieldsOf(Validate(&request)), ElementsAre(bad.field))
+        << bad.what;
+  }
+}
+
+TEST(ValidationTest, AcceptsWhatJustFits) {
+  v1::UpsertUserRequest request = Contact();
+  v1::Identity& identity = *request.mutable_identity();
+  identity.set_first_name(Repeat("\xf0\x9f\x98\x80", 256));
+  identity.set_last_name(Repeat("\xd8\xb9", 256));
+  identity.set_username(Repeat("a", 64));
+  identity.set_language_code("en-x" + Repeat("-abcdef", 4) + "-ab");
+  request.mutable_occurred_at()->set_seconds(253402300799);
+  request.mutable_occurred_at()->set_nanos(999999999);
+  EXPECT_TRUE(Validate(&request).ok()) << Validate(&request);
+}
+
+TEST(ValidationTest, AnEmptyIdentityFieldIsFineAndStaysPresent) {
+  v1::UpsertUserRequest request = Contact();
+  v1::Identity& identity = *request.mutable_identity();
+  identity.set_first_name("");
+  identity.set_last_name("");
+  identity.set_username("");
+  identity.set_language_code("");
+  EXPECT_TRUE(Validate(&request).ok());
+  EXPECT_TRUE(request.identity().has_last_name());
+  EXPECT_FALSE(request.has_occurred_at());
+}
+
+TEST(ValidationTest, AContactMayLackIdentity) {
+  v1::UpsertUserRequest request;
+  request.set_user_id(1);
+  EXPECT_TRUE(Validate(&request).ok());
+  EXPECT_FALSE(request.has_identity());
+}
+
+TEST(ValidationTest, OnboardingNeedsAnswers) {
+  v1::CompleteOnboardingRequest request;
+  request.set_user_id(1);
+  EXPECT_THAT(FieldsOf(Validate(&request)), ElementsAre("answers"));
+  request.mutable_answers();
+  EXPECT_THAT(FieldsOf(Validate(&request)),
+              ElementsAre("answers.real_name", "answers.nickname"));
+}
+
+TEST(ValidationTest, NamesThatCannotBeSeenAreNoNames) {
+  for (const char* name : {"", "  ", "\xc2\xa0", "\xe2\x80\x8c"}) {
+    v1::CompleteOnboardingRequest request = Onboarding();
+    request.mutable_answers()->set_real_name(name);
+    request.mutable_answers()->set_nickname(name);
+    EXPECT_THAT(FieldsOf(Validate(&request)),
+                ElementsAre("answers.real_name", "answers.nickname"));
+  }
+}
+
+TEST(ValidationTest, OptionalAnswersThatAreEmptyAreAbsent) {
+  v1::CompleteOnboardingRequest request = Onboarding();
+  v1::OnboardingAnswers& answers = *request.mutable_answers();
+  answers.set_study_track("");
+  answers.set_grade_band("");
+  answers.set_grade_year("");
+  answers.set_phone("");
+  ASSERT_TRUE(Validate(&request).ok());
+  EXPECT_FALSE(answers.has_study_track());
+  EXPECT_FALSE(answers.has_grade_band());
+  EXPECT_FALSE(answers.has_grade_year());
+  EXPECT_FALSE(answers.has_phone());
+}
+
+TEST(ValidationTest, PhoneNumbersBecomeE164) {
+  for (const char* phone : {"+98 912 345 6789", "+989123456789",
+                            "+98 (912) 345-6789", "tel:+98-912-345-6789",
+                            "\xef\xbc\x8b"
+                            "98 912 345 6789"}) {
+    v1::CompleteOnboardingRequest request = Onboarding();
+    request.mutable_answers()->set_phone(phone);
+    ASSERT_TRUE(Validate(&request).ok()) << phone;
+    EXPECT_EQ(request.answers().phone(), "+989123456789") << phone;
+  }
+}
+
+TEST(ValidationTest, RefusesWhatIsNoInternationalPhoneNumber) {
+  const std::string phones[] = {
+      " ",           "0912 345 6789",    "9123456789",
+      "+98",         "+98 912",          "+98 912 345 67890123",
+      "+999 123456", "call me",          "+98 912 345 6789 ext. 5",
+      "+",           "+98 912\n3456789", Repeat("+98 912 345 6789", 20)};
+  for (const std::string& phone : phones) {
+    v1::CompleteOnboardingRequest request = Onboarding();
+    request.mutable_answers()->set_phone(phone);
+    EXPECT_THAT(FieldsOf(Validate(&request)), ElementsAre("answers.phone"))
+        << phone;
+  }
+}
+
+TEST(ValidationTest, NamesEveryFieldAtFaultInTheOrderOfTheRequest) {
+  v1::CompleteOnboardingRequest request;
+  v1::OnboardingAnswers& answers = *request.mutable_answers();
+  answers.set_nickname(Repeat("n", 65));
+  answers.set_study_track(Repeat("s", 129));
+  answers.set_grade_band(Repeat("g", 65));
+  answers.set_grade_year("\xff");
+  answers.set_phone("no phone");
+  const absl::Status status = Validate(&request);
+  EXPECT_THAT(FieldsOf(status),
+              ElementsAre("user_id", "answers.real_name", "answers.nickname",
+                          "answers.study_track", "answers.grade_band",
+                          "answers.grade_year", "answers.phone"));
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(base::ErrorReason(status), "INVALID_FIELDS");
+}
+
+// Each text in a request, be it in a message within it, has limits.
+void ExpectLimits(const google::protobuf::Descriptor& type) {
+  for (int i = 0; i < type.field_count(); ++i) {
+    const auto& field = *type.field(i);
+    if (field.type() == google::protobuf::FieldDescriptor::TYPE_STRING) {
+      EXPECT_GT(field.options().GetExtension(v1::limits).max_code_points(), 0)
+          << field.full_name();
+    } else if (field.message_type() != nullptr) {
+      ExpectLimits(*field.message_type());
+    }
+  }
+}
+
+TEST(ValidationTest, EveryTextInARequestHasLimits) {
+  const auto& service = *v1::Profile::descriptor()->file()->service(0);
+  for (int i = 0; i < service.method_count(); ++i) {
+    ExpectLimits(*service.method(i)->input_type());
+  }
+}
+
+TEST(ValidationTest, NeverRepeatsAValue) {
+  v1::CompleteOnboardingRequest request = Onboarding();
+  request.mutable_answers()->set_real_name("Secret\x01");
+  request.mutable_answers()->set_phone("0912 000 1111");
+  EXPECT_THAT(Validate(&request).ToString(), Not(HasSubstr("Secret")));
+  EXPECT_THAT(Validate(&request).ToString(), Not(HasSubstr("0912")));
+}
+
+}  // namespace
+}  // namespace userprofile::api

@@ -1,0 +1,118 @@
+#include "server/transport/grpc_server.h"
+
+#include <grpc/grpc.h>
+#include <grpc/support/log.h>
+
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "server/ops/log_limiter.h"
+#include "spdlog/spdlog.h"
+
+namespace userprofile::transport {
+namespace {
+
+// gRPC writes to stderr in a form of its own; send that the way of all logs.
+// Most of what it calls errors is caused by clients: hence warnings, and few.
+void LogForGrpc(gpr_log_func_args* args) {
+  static auto& limiter = *new ops::LogLimiter(10, absl::Seconds(10));
+  if (args->severity != GPR_LOG_SEVERITY_ERROR) {
+    spdlog::debug("gRPC: {}", args->message);
+  } else if (limiter.Admit()) {
+    spdlog::warn("gRPC: {}", args->message);
+  }
+}
+
+void InitializeGrpcOnce() {
+  static const bool initialized = [] {
+    gpr_set_log_function(LogForGrpc);
+    // What does not reach stderr at gRPC's own level costs nothing.
+    if (!spdlog::should_log(spdlog::level::debug)) {
+      gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
+    }
+    // Debian's Abseil looks for deadlocks at every lock, those of gRPC
+    // included, which slows every call down.
+    absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+    return true;
+  }();
+  (void)initialized;
+}
+
+int Milliseconds(absl::Duration duration) {
+  return static_cast<int>(absl::ToInt64Milliseconds(duration));
+}
+
+void Configure(const GrpcServerOptions& options, grpc::ServerBuilder& builder) {
+  builder.SetMaxReceiveMessageSize(options.max_request_bytes);
+  // gRPC would unpack a request of any size before anybody could look at it.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+
+  const std::pair<const char*, int> arguments[] = {
+      // What every call would pay for, and nobody uses: statistics that are not
+      // served, compression of answers, and a timer that cancels a call at its
+      // deadline, at which both its client and the store give it up anyway.
+      {GRPC_ARG_ENABLE_CHANNELZ, 0},
+      {GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0},
+      {GRPC_ARG_ENABLE_DEADLINE_CHECKS, 0},
+      // Two servers on one port would share its clients without a word.
+      {GRPC_ARG_ALLOW_REUSEPORT, 0},
+      {GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_calls_per_connection},
+      {GRPC_ARG_MAX_CONNECTION_AGE_MS,
+       Milliseconds(options.max_connection_age)},
+      {GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+       Milliseconds(options.max_connection_age_grace)},
+      {GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(options.keepalive_time)},
+      {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(options.keepalive_timeout)},
+      {GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
+      {GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+       Milliseconds(options.min_client_ping_interval)},
+  };
+  for (const auto& [name, value] : arguments) {
+    builder.AddChannelArgument(name, value);
+  }
+}
+
+}  // namespace
+
+GrpcServer::GrpcServer(std::unique_ptr<grpc::Server> server,
+                       std::string address)
+    : server_(std::move(server)), address_(std::move(address)) {}
+
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
+    const GrpcServerOptions& options,
+    const std::vector<grpc::Service*>& services) {
+  InitializeGrpcOnce();
+  grpc::ServerBuilder builder;
+  Configure(options, builder);
+  int port = 0;
+  builder.AddListeningPort(options.address,
+                           options.credentials == nullptr
+                               ? grpc::InsecureServerCredentials()
+                               : options.credentials,
+                           &port);
+  for (grpc::Service* service : services) builder.RegisterService(service);
+  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr || port == 0) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "can't listen on ", options.address,
+        ": another process does, or it is no address of this machine"));
+  }
+  std::string address = options.address;
+  if (absl::EndsWith(address, ":0")) {
+    address = absl::StrCat(address.substr(0, address.size() - 1), port);
+  }
+  return std::unique_ptr<GrpcServer>(
+      new GrpcServer(std::move(server), std::move(address)));
+}
+
+GrpcServer::~GrpcServer() { Shutdown(absl::Now()); }
+
+void GrpcServer::Shutdown(absl::Time deadline) {
+  server_->Shutdown(absl::ToChronoTime(deadline));
+}
+
+}  // namespace userprofile::transport

@@ -1,0 +1,195 @@
+#include "server/transport/health_service.h"
+
+#include <atomic>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/types/optional.h"
+#include "base/error_info.h"
+#include "base/mutex.h"
+#include "server/api/status.h"
+#include "userprofile/v1/user_profile_service.grpc.pb.h"
+
+namespace userprofile::transport {
+namespace {
+
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+using ServingStatus = HealthCheckResponse::ServingStatus;
+
+bool IsKnown(const HealthCheckRequest& request) {
+  return request.service().empty() ||
+         request.service() == v1::UserProfileService::service_full_name();
+}
+
+grpc::Status ServiceUnknown() {
+  return api::ToGrpcStatus(base::MakeError(
+      absl::StatusCode::kNotFound, "this server has no service of that name",
+      "SERVICE_UNKNOWN"));
+}
+
+}  // namespace
+
+// The state, and who watches it.
+class HealthService::Board {
+ public:
+  ServingStatus status() const { return status_; }
+  bool closed() const { return closed_; }
+
+  void Set(ServingStatus status);
+  void Close();
+
+  void Add(std::shared_ptr<Watcher> watcher);
+  void Remove(const std::shared_ptr<Watcher>& watcher);
+
+ private:
+  void TellAll();
+
+  std::atomic<ServingStatus> status_{HealthCheckResponse::NOT_SERVING};
+  std::atomic<bool> closed_{false};
+
+  base::Mutex mutex_;
+  std::set<std::shared_ptr<Watcher>> watchers_ ABSL_GUARDED_BY(mutex_);
+};
+
+// One Watch stream. It takes the state from the board whenever it may write, so
+// that a slow reader misses what lay in between, but never the newest state.
+class HealthService::Watcher final
+    : public grpc::ServerWriteReactor<HealthCheckResponse> {
+ public:
+  static Watcher* Start(std::shared_ptr<Board> board, bool known) {
+    auto watcher = std::make_shared<Watcher>(std::move(board), known);
+    watcher->self_ = watcher;  // until gRPC is done with it
+    watcher->board_->Add(watcher);
+    watcher->Advance();
+    return watcher.get();
+  }
+
+  Watcher(std::shared_ptr<Board> board, bool known)
+      : board_(std::move(board)), known_(known) {}
+
+  // Writes the state if it is news, or finishes, if there is reason to.
+  void Advance() {
+    switch (ChooseStep()) {
+      case Step::kNone:
+        return;
+      case Step::kWrite:
+        StartWrite(&response_);
+        return;
+      case Step::kFinish:
+        Finish(cancelled_ ? grpc::Status::CANCELLED : api::ServerLeaves());
+        return;
+    }
+  }
+
+ private:
+  enum class Step { kNone, kWrite, kFinish };
+
+  // gRPC is called without the lock, for it may call back at once. At most one
+  // write is under way, and nothing follows the end.
+  Step ChooseStep() {
+    base::MutexLock lock(mutex_);
+    if (writing_ || finished_) return Step::kNone;
+    const bool closed = board_->closed();  // before the state: it is the last
+    const ServingStatus status =
+        known_ ? board_->status() : HealthCheckResponse::SERVICE_UNKNOWN;
+    if (!cancelled_ && sent_ != status) {
+      sent_ = status;
+      response_.set_status(status);
+      writing_ = true;
+      return Step::kWrite;
+    }
+    if (!cancelled_ && !closed) return Step::kNone;
+    finished_ = true;
+    return Step::kFinish;
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (!ok) cancelled_ = true;
+    {
+      base::MutexLock lock(mutex_);
+      writing_ = false;
+    }
+    Advance();
+  }
+
+  void OnCancel() override {
+    cancelled_ = true;
+    Advance();
+  }
+
+  void OnDone() override {
+    board_->Remove(self_);
+    const auto last = std::move(self_);
+  }
+
+  const std::shared_ptr<Board> board_;
+  const bool known_;
+  std::shared_ptr<Watcher> self_;
+  HealthCheckResponse response_;  // belongs to gRPC while writing
+  std::atomic<bool> cancelled_{false};
+
+  base::Mutex mutex_;
+  absl::optional<ServingStatus> sent_ ABSL_GUARDED_BY(mutex_);
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+void HealthService::Board::Set(ServingStatus status) {
+  status_ = status;
+  TellAll();
+}
+
+void HealthService::Board::Close() {
+  closed_ = true;
+  TellAll();
+}
+
+void HealthService::Board::Add(std::shared_ptr<Watcher> watcher) {
+  base::MutexLock lock(mutex_);
+  watchers_.insert(std::move(watcher));
+}
+
+void HealthService::Board::Remove(const std::shared_ptr<Watcher>& watcher) {
+  base::MutexLock lock(mutex_);
+  watchers_.erase(watcher);
+}
+
+void HealthService::Board::TellAll() {
+  std::vector<std::shared_ptr<Watcher>> watchers;
+  {
+    base::MutexLock lock(mutex_);
+    watchers.assign(watchers_.begin(), watchers_.end());
+  }
+  for (const auto& watcher : watchers) watcher->Advance();
+}
+
+HealthService::HealthService(ops::Readiness& readiness)
+    : board_(std::make_shared<Board>()) {
+  readiness.Subscribe([board = board_](const absl::Status& state) {
+    board->Set(state.ok() ? HealthCheckResponse::SERVING
+                          : HealthCheckResponse::NOT_SERVING);
+  });
+}
+
+HealthService::~HealthService() { Shutdown(); }
+
+void HealthService::Shutdown() { board_->Close(); }
+
+grpc::ServerUnaryReactor* HealthService::Check(
+    grpc::CallbackServerContext* context, const HealthCheckRequest* request,
+    HealthCheckResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  response->set_status(board_->status());
+  reactor->Finish(IsKnown(*request) ? grpc::Status::OK : ServiceUnknown());
+  return reactor;
+}
+
+grpc::ServerWriteReactor<HealthCheckResponse>* HealthService::Watch(
+    grpc::CallbackServerContext* context, const HealthCheckRequest* request) {
+  return Watcher::Start(board_, IsKnown(*request));
+}
+
+}  // namespace userprofile::transport
