@@ -119,7 +119,7 @@ TEST_F(ExamplesTest, PythonWithGrpcio) {
                           " --grpc_python_out=", generated,
                           " --plugin=protoc-gen-grpc_python=$(command -v "
                           "grpc_python_plugin) google/rpc/*.proto "
-                          "userprofile/v1/user_profile_service.proto")}));
+                          "userprofile/v1/*.proto")}));
   TalkTo([&] {
     Run({"/usr/bin/python3", absl::StrCat(kExamples, "/python/bot_grpc.py"),
          "--server", server_.address(), "--bot-api-url", api_.url()},
