@@ -27,7 +27,7 @@ bool IsKnown(const HealthCheckRequest& request) {
 grpc::Status ServiceUnknown() {
   return api::ToGrpcStatus(base::MakeError(
       absl::StatusCode::kNotFound, "this server has no service of that name",
-      "SERVICE_UNKNOWN"));
+      v1::ERROR_REASON_SERVICE_UNKNOWN));
 }
 
 }  // namespace
