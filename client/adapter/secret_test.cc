@@ -30,7 +30,7 @@ TEST(SecretTest, NoFileAndAnEmptyFileAreErrors) {
   std::ofstream(directory / "empty") << "\n";
   EXPECT_TRUE(absl::IsInvalidArgument(
       ReadSecret(directory / "empty", kVariable).status()));
-  EXPECT_TRUE(absl::IsFailedPrecondition(
+  EXPECT_TRUE(absl::IsInvalidArgument(
       ReadSecret(directory / "none", kVariable).status()));
 }
 
