@@ -42,10 +42,10 @@ struct AdapterMetrics::Families {
           .Name("userprofile_adapter_webhook_refused_total")
           .Help("Webhook calls that were refused, by HTTP status.")
           .Register(registry);
-  prometheus::Counter& refused_by_bot =
+  prometheus::Counter& passed_over =
       prometheus::BuildCounter()
           .Name("userprofile_adapter_updates_refused_total")
-          .Help("Updates that the bot refused until the adapter gave up.")
+          .Help("Updates that were passed over after several tries.")
           .Register(registry)
           .Add({});
   prometheus::Histogram& seconds =
@@ -96,9 +96,7 @@ void AdapterMetrics::CountDelivered(const std::string& recognized,
   families_->seconds.Observe(absl::ToDoubleSeconds(duration));
 }
 
-void AdapterMetrics::CountRefusedByBot() {
-  families_->refused_by_bot.Increment();
-}
+void AdapterMetrics::CountPassedOver() { families_->passed_over.Increment(); }
 
 void AdapterMetrics::CountRefusedCall(int http_status) {
   families_->refused_calls.Add({{"code", absl::StrCat(http_status)}})

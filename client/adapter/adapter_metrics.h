@@ -29,8 +29,9 @@ class AdapterMetrics {
   // time.
   void CountDelivered(const std::string& recognized, absl::Duration duration);
 
-  // The bot was given an update several times, and refused it each time.
-  void CountRefusedByBot();
+  // An update, or what the bot answered to it, was given up after several
+  // tries.
+  void CountPassedOver();
 
   // A webhook call was answered with this status, and nothing else was done.
   void CountRefusedCall(int http_status);

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "base/steady_time.h"
 #include "httplib.h"
 
 namespace userprofile::adapter {
@@ -17,7 +17,7 @@ constexpr int kConnectTimeoutSeconds = 5;
 absl::Status Failure(httplib::Error error, bool too_late) {
   switch (error) {
     case httplib::Error::Read:
-      return too_late ? absl::UnavailableError("the bot takes too long")
+      return too_late ? absl::DeadlineExceededError("the bot takes too long")
                       : absl::AbortedError("the bot broke off");
     case httplib::Error::Canceled:
       return absl::ResourceExhaustedError(
@@ -63,11 +63,11 @@ absl::StatusOr<BotAnswer> Bot::Post(
   };
 
   std::unique_ptr<httplib::Client> client = clients_.Take();
-  const absl::Time begin = absl::Now();
+  const auto begin = base::SteadyTime::Now();
   const httplib::Result result = client->send(request);
   // Its connection is of no use after an error.
   if (!result) {
-    return Failure(result.error(), absl::Now() - begin >= timeout_);
+    return Failure(result.error(), base::SteadyTime::Now() - begin >= timeout_);
   }
   answer.status = result->status;
   answer.content_type = result->get_header_value("Content-Type");

@@ -29,9 +29,9 @@ class Bot {
   Bot(HttpUrl url, absl::Duration timeout);
 
   // Posts an update, a JSON object, and waits for the answer, of whatever
-  // status. UNAVAILABLE if the bot can't be reached or takes too long, ABORTED
-  // if it breaks off, RESOURCE_EXHAUSTED if it answers with more than a
-  // mebibyte; the bot may have handled the update nevertheless.
+  // status. UNAVAILABLE if the bot can't be reached, DEADLINE_EXCEEDED if it
+  // takes too long, ABORTED if it breaks off, RESOURCE_EXHAUSTED if it answers
+  // with more than a mebibyte; it may have handled the update nevertheless.
   absl::StatusOr<BotAnswer> Post(
       const std::string& update,
       const std::map<std::string, std::string>& headers);

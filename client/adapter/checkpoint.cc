@@ -11,11 +11,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/read_file.h"
+#include "client/telegram/object_reader.h"
 
 namespace userprofile::adapter {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 absl::Status Failed(const std::string& what, const std::string& file) {
   return absl::FailedPreconditionError(
@@ -39,16 +38,14 @@ absl::StatusOr<Checkpoint> LoadCheckpoint(const std::string& file) {
   const absl::StatusOr<std::string> text = base::ReadFile(file);
   if (absl::IsNotFound(text.status())) return Checkpoint();
   if (!text.ok()) return text.status();
-  const Json json = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
-  Checkpoint checkpoint;
-  if (json.is_object() && json.contains("line") &&
-      json["line"].is_number_unsigned()) {
-    checkpoint.line = json["line"].get<std::int64_t>();
-    const Json update_id = json.value("update_id", Json());
-    if (update_id.is_number_integer()) {
-      checkpoint.update_id = update_id.get<std::int64_t>();
-    }
-    return checkpoint;
+  const auto json =
+      nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  absl::Status error;
+  if (json.is_object()) {
+    const telegram::ObjectReader reader(json, "", error);
+    const auto line = reader.Integer("line");
+    const auto update_id = reader.Integer("update_id");
+    if (error.ok() && line && *line >= 0) return Checkpoint{*line, update_id};
   }
   return absl::FailedPreconditionError(
       absl::StrCat(file, " is no checkpoint of this program"));
@@ -56,14 +53,20 @@ absl::StatusOr<Checkpoint> LoadCheckpoint(const std::string& file) {
 
 absl::Status SaveCheckpoint(const std::string& file,
                             const Checkpoint& checkpoint) {
-  Json json = {{"line", checkpoint.line}, {"update_id", nullptr}};
+  nlohmann::ordered_json json = {{"line", checkpoint.line},
+                                 {"update_id", nullptr}};
   if (checkpoint.update_id) json["update_id"] = *checkpoint.update_id;
   const std::string part = absl::StrCat(file, ".part");
-  const int fd =
-      ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0 || !WriteToDisk(fd, json.dump() + "\n") ||
+  // One that a stranger has put there, or left by a kill, is not written to.
+  ::unlink(part.c_str());
+  const int fd = ::open(
+      part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+  if (fd < 0) return Failed("write", part);
+  if (!WriteToDisk(fd, json.dump() + "\n") ||
       ::rename(part.c_str(), file.c_str()) != 0) {
-    return Failed("write", part);
+    const absl::Status failed = Failed("write", part);
+    ::unlink(part.c_str());
+    return failed;
   }
   // So that the new name is on disk, too.
   const std::size_t slash = file.rfind('/');

@@ -17,7 +17,8 @@ struct Checkpoint {
 };
 
 // Reads a checkpoint; that before the first line if there is no such file.
-// FAILED_PRECONDITION if the file can't be read or is no checkpoint.
+// INVALID_ARGUMENT if the file can't be read, FAILED_PRECONDITION if it is no
+// checkpoint.
 absl::StatusOr<Checkpoint> LoadCheckpoint(const std::string& file);
 
 // Writes it, so that whatever is killed, the file holds the old or the new one;

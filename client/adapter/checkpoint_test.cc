@@ -1,6 +1,7 @@
 #include "client/adapter/checkpoint.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <string>
@@ -8,6 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/read_file.h"
 #include "tests/support/temp_dir.h"
 
 namespace userprofile::adapter {
@@ -37,13 +39,40 @@ TEST_F(CheckpointTest, NoFileIsTheBegin) {
 }
 
 TEST_F(CheckpointTest, WhatIsNoneIsAnError) {
-  for (const char* text : {"", "x", "[]", "{}", R"({"line": -1})",
-                           R"({"line": "1"})", R"({"line": 1)"}) {
+  for (const char* text :
+       {"", "x", "[]", "{}", R"({"line": -1})", R"({"line": "1"})",
+        R"({"line": 1)", R"({"line": 18446744073709551615})",
+        R"({"line": 1, "update_id": 9223372036854775808})",
+        R"({"line": 1, "update_id": "7"})"}) {
     std::ofstream(file_) << text;
     EXPECT_THAT(std::string(LoadCheckpoint(file_).status().message()),
                 HasSubstr("is no checkpoint"))
         << text;
   }
+}
+
+TEST_F(CheckpointTest, WhatIsNoFileIsRefused) {
+  const std::string pipe = directory_ / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_FALSE(LoadCheckpoint(pipe).ok());
+  EXPECT_FALSE(LoadCheckpoint(directory_ / "").ok());
+}
+
+TEST_F(CheckpointTest, IsNotWrittenThroughWhatStrangersPutThere) {
+  const std::string other = directory_ / "other";
+  for (const auto& make : {::symlink, ::link}) {
+    std::ofstream(other) << "theirs";
+    ASSERT_EQ(make(other.c_str(), (file_ + ".part").c_str()), 0);
+    ASSERT_TRUE(SaveCheckpoint(file_, {7, 99}).ok());
+    EXPECT_EQ(LoadCheckpoint(file_)->line, 7);
+    EXPECT_EQ(*base::ReadFile(other), "theirs");
+  }
+}
+
+TEST_F(CheckpointTest, NothingIsLeftWhenItCantBeWritten) {
+  ASSERT_EQ(::mkdir(file_.c_str(), 0700), 0);
+  EXPECT_FALSE(SaveCheckpoint(file_, {7, 99}).ok());
+  EXPECT_NE(::access((file_ + ".part").c_str(), F_OK), 0);
 }
 
 TEST_F(CheckpointTest, TheOldOneStaysWhenTheNewOneCantBeWritten) {

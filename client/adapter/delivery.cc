@@ -1,7 +1,7 @@
 #include "client/adapter/delivery.h"
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "base/steady_time.h"
 #include "client/adapter/profile_json.h"
 #include "spdlog/spdlog.h"
 #include "userprofile/client/errors.h"
@@ -17,9 +17,9 @@ bool SaysItIsAway(const BotAnswer& answer) {
 }  // namespace
 
 absl::StatusOr<BotAnswer> Delivery::Deliver(
-    const UpdateLine& update, const std::string& text,
-    std::map<std::string, std::string> headers) {
-  const absl::Time begin = absl::Now();
+    const UpdateLine& update, std::map<std::string, std::string> headers,
+    Peer* failed) {
+  const auto begin = base::SteadyTime::Now();
   std::string recognized = update.outcome.is_error() ? "unknown" : "ignored";
   if (update.contact) {
     const auto response = service_.UpsertUser(*update.contact);
@@ -33,21 +33,23 @@ absl::StatusOr<BotAnswer> Delivery::Deliver(
                     std::string(response.status().message()));
     } else {
       metrics_.SetPeer(Peer::kService, response.status());
+      if (failed != nullptr) *failed = Peer::kService;
       return response.status();
     }
     metrics_.SetPeer(Peer::kService, absl::OkStatus());
   }
   headers[kRecognizedHeader] = recognized;
-  absl::StatusOr<BotAnswer> answer = bot_.Post(text, headers);
+  absl::StatusOr<BotAnswer> answer = bot_.Post(update.text, headers);
   if (answer.ok() && SaysItIsAway(*answer)) {
     answer = absl::UnavailableError(
         absl::StrCat("the bot answers with status ", answer->status));
   }
   metrics_.SetPeer(Peer::kBot, answer.status());
+  if (!answer.ok() && failed != nullptr) *failed = Peer::kBot;
   // A handler that throws looks like this with many HTTP servers.
   if (absl::IsAborted(answer.status())) answer = BotAnswer{502, "", ""};
   if (answer.ok() && answer->taken()) {
-    metrics_.CountDelivered(recognized, absl::Now() - begin);
+    metrics_.CountDelivered(recognized, base::SteadyTime::Now() - begin);
   }
   return answer;
 }

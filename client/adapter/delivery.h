@@ -31,14 +31,15 @@ class Delivery {
   Delivery(client::ProfileClient& service, Bot& bot, AdapterMetrics& metrics)
       : service_(service), bot_(bot), metrics_(metrics) {}
 
-  // Brings an update, with its text, to the bot; headers of that name in
-  // `headers` are passed on. Returns the bot's answer if it took the update or
-  // refused it; a bot that breaks off refuses it, with 502. Errors: the
-  // service's if it can't store the contact now, or the bot's if it is away (or
-  // says so by 429, 502, 503 or 504); the update is to be given again.
+  // Brings an update to the bot; `headers` are passed on. Returns the bot's
+  // answer if it took the update or refused it; a bot that breaks off refuses
+  // it, with 502. Errors, with `failed` saying whose, and the update is to be
+  // given again: the service's if it can't store the contact now, or the bot's,
+  // as Bot::Post() returns them; UNAVAILABLE also if it says that it is away,
+  // by 429, 502, 503 or 504.
   absl::StatusOr<BotAnswer> Deliver(
-      const UpdateLine& update, const std::string& text,
-      std::map<std::string, std::string> headers = {});
+      const UpdateLine& update, std::map<std::string, std::string> headers = {},
+      Peer* failed = nullptr);
 
  private:
   client::ProfileClient& service_;

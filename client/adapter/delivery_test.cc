@@ -44,7 +44,7 @@ class DeliveryTest : public ::testing::Test {
   }
 
   absl::StatusOr<BotAnswer> Deliver(const std::string& text) {
-    return Delivery(service_, *bot_, metrics_).Deliver(ReadUpdate(text), text);
+    return Delivery(service_, *bot_, metrics_).Deliver(ReadUpdate(text));
   }
 
   ::testing::StrictMock<client::MockProfileClient> service_;

@@ -25,7 +25,8 @@ contacts the bot, and then posts each update to the bot as a webhook would, with
 
 The bot answers 2xx once it has handled the update; its answer may name a method
 for Telegram ({"method": "sendMessage", "chat_id": ..., "text": ...}). Only then
-is the update confirmed. After a crash some come again.
+is the update confirmed. After a crash some come again. One that fails by itself
+--attempts times, with nobody else's, is passed over.
 
 The bot token is read from --bot-token-file, or from USERPROFILE_BOT_TOKEN.)";
 
@@ -87,7 +88,8 @@ void AddPollCommand(ops::CommandLine& command_line) {
       ->type_name("NUMBER")
       ->check(CLI::Range(1, 100));
   ops::AddFlag(flags, "--attempts", command->options.attempts,
-               "How often the bot gets an update that it answers with an error")
+               "How often an update is tried that fails by itself: with an "
+               "error, a broken or too long answer, or none in time")
       ->type_name("NUMBER")
       ->check(CLI::Range(1, 1000));
   command_line.OnCall(flags, [command] { return Poll(*command); });

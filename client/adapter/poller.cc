@@ -1,9 +1,11 @@
 #include "client/adapter/poller.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
@@ -11,32 +13,70 @@
 
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "absl/types/optional.h"
+#include "base/steady_time.h"
 #include "client/adapter/backoff.h"
-#include "client/adapter/turns.h"
+#include "client/adapter/json_text.h"
 #include "client/adapter/update_line.h"
+#include "client/adapter/update_window.h"
+#include "client/adapter/work_queue.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::adapter {
 namespace {
 
+using base::SteadyTime;
 using nlohmann::json;
 
-// Deeper than any method's arguments; what is deeper is left out, for the
-// library needs stack for each level that it copies or writes.
-constexpr int kMaxDepth = 100;
+// Telegram gives no more than a hundred that are not confirmed.
+constexpr std::size_t kWindow = 1024;
+
+// Telegram gives what is not done again at once, instead of waiting for more:
+// how long to wait ourselves, after a poll that brought something new, and from
+// the begin of one that did not.
+constexpr absl::Duration kAfterNews = absl::Milliseconds(50);
+constexpr absl::Duration kWithoutNews = absl::Milliseconds(300);
+
+// An answer that Telegram does not take for longer is given up: everything that
+// comes after it would have to wait as well.
+constexpr absl::Duration kLongestPause = absl::Minutes(1);
+
+// Tells the outages of a peer from what fails for one update only: if a peer
+// works for somebody who came after the failure, it is not away. Thread-safe.
+class Outages {
+ public:
+  // A moment; later ones are greater, and all greater than 0.
+  std::uint64_t Now() { return ++now_; }
+
+  // What was begun then got through.
+  void GotThrough(Peer peer, std::uint64_t begin) {
+    auto& newest = newest_[Index(peer)];
+    std::uint64_t known = newest;
+    while (known < begin && !newest.compare_exchange_weak(known, begin)) {
+    }
+  }
+
+  bool IsOver(Peer peer, std::uint64_t since) const {
+    return newest_[Index(peer)] > since;
+  }
+
+  static std::size_t Index(Peer peer) { return static_cast<std::size_t>(peer); }
+
+ private:
+  std::atomic<std::uint64_t> now_ = 0;
+  std::array<std::atomic<std::uint64_t>, 3> newest_ = {};
+};
 
 // An update on its way.
-struct Item {
-  Item(UpdateLine read, std::string content, Turns& turns)
-      : update(std::move(read)),
-        text(std::move(content)),
-        turn(turns.Take(update.outcome.user_id.value_or(0))) {}
-
-  const UpdateLine update;
-  const std::string text;
-  Turns::Turn turn;
-  bool done = false;
+struct Job {
+  UpdateLine update;
+  UpdateWindow::Done done;
+  json call;         // what the bot answered, if Telegram is to be called
+  int failures = 0;  // that are its own
+  std::array<std::uint64_t, 3> away_since = {};  // by peer; 0: never
+  Backoff backoff;
 };
 
 class Poller {
@@ -47,10 +87,16 @@ class Poller {
         telegram_(telegram),
         delivery_(delivery),
         metrics_(metrics),
-        stop_(stop) {}
+        stop_(stop),
+        window_(kWindow,
+                [this](UpdateLine update, UpdateWindow::Done done) {
+                  Begin(std::move(update), std::move(done));
+                }),
+        queue_(options.in_flight) {}
 
   absl::Status Run() {
     absl::Status status = PollUntilStopped();
+    Finish();
     if (offset_) {
       (void)telegram_.GetUpdates(offset_, absl::ZeroDuration());
     }
@@ -76,104 +122,172 @@ class Poller {
   absl::Status Poll() {
     Backoff backoff;
     while (!stop_.IsSet()) {
-      auto updates = telegram_.GetUpdates(offset_, options_.poll_timeout);
+      const SteadyTime begin = SteadyTime::Now();
+      const std::uint64_t moment = outages_.Now();
+      const auto updates = telegram_.GetUpdates(offset_, options_.poll_timeout);
       if (stop_.IsSet()) break;
       metrics_.SetPeer(Peer::kTelegram, updates.status());
       if (absl::IsUnauthenticated(updates.status())) return updates.status();
       if (!updates.ok()) {
-        Pause(updates.status(), backoff);
+        stop_.WaitFor(PauseAfter(updates.status(), backoff));
         continue;
       }
       backoff = Backoff();
+      outages_.GotThrough(Peer::kTelegram, moment);
+      const bool news = Add(*updates);
       // All is confirmed. Telegram may start anew at a lower id after a week.
-      if (updates->empty()) offset_.reset();
-      WorkOff(*updates);
+      if (updates->empty() && window_.size() == 0) {
+        offset_.reset();
+        newest_ = -1;
+      }
+      MoveOn(news ? SteadyTime::Now() + kAfterNews : begin + kWithoutNews,
+             news);
     }
     return absl::OkStatus();
   }
 
-  // Delivers the updates, and moves the offset past those that are done.
-  void WorkOff(const std::vector<json>& updates) {
-    Turns turns;
-    std::deque<Item> items;
+  // Adds those that are new; false if none is.
+  bool Add(const std::vector<json>& updates) {
+    bool news = false;
     for (const json& update : updates) {
-      std::string text =
-          update.dump(-1, ' ', false, json::error_handler_t::replace);
-      items.emplace_back(ReadUpdate(text), std::move(text), turns);
+      const auto id = update["update_id"].get<std::int64_t>();
+      if (id <= newest_) continue;
+      // More than Telegram gives; comes again.
+      if (window_.size() == kWindow) break;
+      newest_ = id;
+      news = true;
+      window_.Add(ReadUpdate(update));
     }
-    std::vector<std::thread> workers(
-        std::min(options_.in_flight, items.size()));
-    std::atomic<std::size_t> next = 0;
-    for (std::thread& worker : workers) {
-      worker = std::thread([&] {
-        for (std::size_t i = next++; i < items.size(); i = next++) {
-          Turns::Turn turn = std::move(items[i].turn);
-          turn.Await();
-          items[i].done = Handle(items[i]);
-        }
-      });
-    }
-    for (std::thread& worker : workers) worker.join();
-    for (const Item& item : items) {
-      if (!item.done) break;
-      if (const auto id = item.update.outcome.update_id) offset_ = *id + 1;
+    return news;
+  }
+
+  // Moves the offset past what is done, until then, or until all is done and
+  // Telegram has not yet been told.
+  void MoveOn(SteadyTime until, bool news) {
+    const auto told = offset_;
+    while (!stop_.IsSet() && SteadyTime::Now() < until) {
+      if (window_.size() == 0 && (news || offset_ != told)) return;
+      for (const Outcome& outcome : window_.Take(until)) {
+        offset_ = *outcome.update_id + 1;
+      }
     }
   }
 
-  // Brings an update to the bot, and its answer to Telegram. False if it could
-  // not until the stop.
-  bool Handle(const Item& item) {
-    const std::int64_t id = item.update.outcome.update_id.value_or(0);
-    if (item.update.outcome.is_error()) {
-      spdlog::error("update {}: {}", id, item.update.outcome.message);
-    }
-    Backoff backoff;
-    for (int attempt = 1; !stop_.IsSet();) {
-      const auto answer = delivery_.Deliver(item.update, item.text);
-      if (answer.ok() && answer->taken()) return Act(*answer, id);
-      if (answer.ok() && attempt++ == options_.attempts) {
-        spdlog::error(
-            "update {}: passed over, for the bot answered {} times "
-            "with an error, at last {}",
-            id, options_.attempts, answer->status);
-        metrics_.CountRefusedByBot();
-        return true;
+  // Once polling has ended: waits for what is under way. The offset stays
+  // before the first update that is not done.
+  void Finish() {
+    ended_ = true;
+    queue_.Hurry();
+    window_.Close();
+    bool all_done = true;
+    for (auto outcomes = window_.Take(); !outcomes.empty();
+         outcomes = window_.Take()) {
+      for (const Outcome& outcome : outcomes) {
+        all_done = all_done && !outcome.is_passing_error;
+        if (all_done) offset_ = *outcome.update_id + 1;
       }
-      stop_.WaitFor(backoff.Next());
     }
-    return false;
   }
 
-  // Makes the call that the bot's answer names, if it names one.
-  bool Act(const BotAnswer& answer, std::int64_t id) {
-    const json call = json::parse(
-        answer.body,
-        [](int depth, json::parse_event_t, json&) {
-          return depth <= kMaxDepth;
-        },
-        /*allow_exceptions=*/false);
-    if (!call.is_object() || !call.contains("method")) return true;
-    Backoff backoff;
-    do {
-      const absl::Status status = telegram_.Call(call);
-      if (status.ok()) return true;
-      // Polling again will find the same, and end.
-      if (absl::IsUnauthenticated(status)) return false;
-      if (absl::IsInvalidArgument(status) || absl::IsNotFound(status)) {
-        spdlog::warn("update {}: the bot's answer: {}", id,
-                     std::string(status.message()));
-        return true;
-      }
+  void Begin(UpdateLine update, UpdateWindow::Done done) {
+    const auto job = std::make_shared<Job>();
+    job->update = std::move(update);
+    job->done = std::move(done);
+    if (job->update.outcome.is_error()) {
+      spdlog::error("update {}: {}", IdOf(*job), job->update.outcome.message);
+    }
+    queue_.Add([this, job] { Try(job); });
+  }
+
+  // Brings an update to the bot, and the bot's answer to Telegram.
+  void Try(const std::shared_ptr<Job>& job) {
+    if (ended_) {
+      job->update.outcome.is_passing_error = true;
+      return End(*job);
+    }
+    Peer peer = Peer::kTelegram;
+    absl::Status status;
+    if (job->call.is_null()) status = Deliver(*job, peer);
+    if (status.ok() && !job->call.is_null()) status = Call(*job);
+    if (status.ok() || GivesUp(*job, peer, status)) return End(*job);
+    queue_.Add([this, job] { Try(job); }, PauseAfter(status, job->backoff));
+  }
+
+  static void End(Job& job) { job.done(std::move(job.update.outcome)); }
+
+  // If it fails, `peer` is who failed.
+  absl::Status Deliver(Job& job, Peer& peer) {
+    const std::uint64_t begin = outages_.Now();
+    const auto answer = delivery_.Deliver(job.update, {}, &peer);
+    if (job.update.contact && (answer.ok() || peer != Peer::kService)) {
+      outages_.GotThrough(Peer::kService, begin);
+    }
+    if (!answer.ok()) return answer.status();
+    outages_.GotThrough(Peer::kBot, begin);
+    if (!answer->taken()) {
+      peer = Peer::kBot;
+      return absl::AbortedError(
+          absl::StrCat("the bot answers with status ", answer->status));
+    }
+    std::string body = answer->body;
+    json call = ParseJson(body);
+    if (!call.is_object() || !call.contains("method")) return absl::OkStatus();
+    job.call = std::move(call);
+    job.failures = 0;
+    job.backoff = Backoff();
+    return absl::OkStatus();
+  }
+
+  absl::Status Call(const Job& job) {
+    const std::uint64_t begin = outages_.Now();
+    absl::Status status = telegram_.Call(job.call);
+    if (absl::IsUnavailable(status)) {
       metrics_.SetPeer(Peer::kTelegram, status);
-      Pause(status, backoff);
-    } while (!stop_.IsSet());
-    return false;
+    } else {
+      outages_.GotThrough(Peer::kTelegram, begin);
+    }
+    return status;
   }
 
-  // For as long as Telegram asks for, if it is longer than our own wait.
-  void Pause(const absl::Status& status, Backoff& backoff) {
-    stop_.WaitFor(std::max(RetryAfter(status).value_or(absl::ZeroDuration()),
-                           backoff.Next()));
+  // Whether a failure was the last.
+  bool GivesUp(Job& job, Peer peer, const absl::Status& status) {
+    const std::string why(status.message());
+    if (peer == Peer::kTelegram &&
+        (absl::IsInvalidArgument(status) || absl::IsNotFound(status))) {
+      spdlog::warn("update {}: the bot's answer: {}", IdOf(job), why);
+      return true;
+    }
+    if (!IsOwn(job, peer, status)) return false;
+    if (++job.failures < options_.attempts &&
+        RetryAfter(status).value_or(absl::ZeroDuration()) <= kLongestPause) {
+      return false;
+    }
+    spdlog::error("update {}: {} passed over after {} failures, at last: {}",
+                  IdOf(job), job.call.is_null() ? "it is" : "its answer is",
+                  job.failures, why);
+    metrics_.CountPassedOver();
+    return true;
+  }
+
+  // Whether the update fails by itself, and not because somebody is away.
+  bool IsOwn(Job& job, Peer peer, const absl::Status& status) {
+    if (peer != Peer::kService && !absl::IsUnavailable(status)) return true;
+    // Of an overload, a part gets through.
+    if (absl::IsResourceExhausted(status)) return false;
+    std::uint64_t& since = job.away_since[Outages::Index(peer)];
+    if (since == 0) since = outages_.Now();
+    return outages_.IsOver(peer, since);
+  }
+
+  static std::int64_t IdOf(const Job& job) {
+    return job.update.outcome.update_id.value_or(0);
+  }
+
+  // As long as Telegram asks for, if that is longer than our own wait.
+  static absl::Duration PauseAfter(const absl::Status& status,
+                                   Backoff& backoff) {
+    return std::max(RetryAfter(status).value_or(absl::ZeroDuration()),
+                    backoff.Next());
   }
 
   const PollOptions& options_;
@@ -181,7 +295,13 @@ class Poller {
   Delivery& delivery_;
   AdapterMetrics& metrics_;
   const StopEvent& stop_;
-  absl::optional<std::int64_t> offset_;
+
+  absl::optional<std::int64_t> offset_;  // of the first that is not done
+  std::int64_t newest_ = -1;             // that was added
+  Outages outages_;
+  std::atomic<bool> ended_ = false;
+  UpdateWindow window_;
+  WorkQueue queue_;
 };
 
 }  // namespace

@@ -11,6 +11,8 @@
 
 namespace userprofile::adapter {
 
+using base::SteadyTime;
+
 Printer::Printer(const StdinOptions& options, const Checkpoint& checkpoint,
                  StopEvent& stop, std::ostream& output, std::ostream& log)
     : options_(options),
@@ -24,8 +26,8 @@ void Printer::Run(UpdateWindow& window) {
        outcomes = window.Take()) {
     for (const Outcome& outcome : outcomes) Print(outcome);
     if (!output_.flush()) stop_.Set();
-    if (absl::Now() < next_save_) continue;
-    next_save_ = absl::Now() + absl::Seconds(1);
+    if (SteadyTime::Now() < next_save_) continue;
+    next_save_ = SteadyTime::Now() + absl::Seconds(1);
     SaveProgress();
     if (options_.progress) ShowProgress();
   }
@@ -61,7 +63,7 @@ void Printer::SaveProgress() {
 
 double Printer::Rate() const {
   return static_cast<double>(printed_) /
-         absl::ToDoubleSeconds(absl::Now() - begin_);
+         absl::ToDoubleSeconds(SteadyTime::Now() - begin_);
 }
 
 void Printer::ShowProgress() const {
@@ -79,7 +81,7 @@ void Printer::Summarize(const absl::Status& input) const {
          << recognized;
     separator = ", ";
   }
-  if (absl::Now() - begin_ >= absl::Seconds(1)) {
+  if (SteadyTime::Now() - begin_ >= absl::Seconds(1)) {
     log_ << "; " << static_cast<std::int64_t>(Rate()) << " a second";
   }
   log_ << "\n";

@@ -7,9 +7,9 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "base/steady_time.h"
 #include "client/adapter/checkpoint.h"
 #include "client/adapter/outcome.h"
 #include "client/adapter/stdin_run.h"
@@ -45,8 +45,8 @@ class Printer {
   std::ostream& output_;
   std::ostream& log_;
 
-  const absl::Time begin_ = absl::Now();
-  absl::Time next_save_ = begin_ + absl::Seconds(1);
+  const base::SteadyTime begin_ = base::SteadyTime::Now();
+  base::SteadyTime next_save_ = begin_ + absl::Seconds(1);
   Checkpoint checkpoint_;
   bool held_back_ = false;  // by an update to be given again
   absl::Status saved_;

@@ -10,8 +10,8 @@ namespace userprofile::adapter {
 // Reads a secret: from the file if one is named, else from the environment.
 // There is no flag that takes a secret, for everybody on the machine can read
 // a command line. White space around it is taken off. INVALID_ARGUMENT, which
-// says what to do, if there is none; FAILED_PRECONDITION if the file can't be
-// read. No error holds a part of the secret.
+// says what to do, if there is none, or the file can't be read. No error holds
+// a part of the secret.
 absl::StatusOr<std::string> ReadSecret(const std::string& file,
                                        const char* variable);
 

@@ -26,7 +26,8 @@ absl::Status Skip(const Checkpoint& done, LineReader& reader) {
     if (!line) break;
   }
   if (done.line > 0 &&
-      (!line || ReadUpdateLine(*line).outcome.update_id != done.update_id)) {
+      (!line ||
+       ReadUpdateLine(*std::move(line)).outcome.update_id != done.update_id)) {
     return absl::FailedPreconditionError(absl::StrCat(
         "the checkpoint is of another input: line ", done.line,
         " is not the update that was done last; nothing was sent"));
@@ -35,6 +36,19 @@ absl::Status Skip(const Checkpoint& done, LineReader& reader) {
 }
 
 }  // namespace
+
+UpdateWindow::Handler RecognizeWith(Recognizer recognizer) {
+  return [recognizer = std::move(recognizer)](UpdateLine update,
+                                              UpdateWindow::Done done) {
+    if (!update.contact) return done(std::move(update.outcome));
+    recognizer(*std::move(update.contact),
+               [outcome = std::move(update.outcome), done = std::move(done)](
+                   const absl::StatusOr<client::Recognition>& answer) mutable {
+                 outcome.Set(answer);
+                 done(std::move(outcome));
+               });
+  };
+}
 
 int RunStdin(const StdinOptions& options, Recognizer recognizer,
              StopEvent& stop, std::ostream& output, std::ostream& log) {
@@ -50,14 +64,14 @@ int RunStdin(const StdinOptions& options, Recognizer recognizer,
     }
     checkpoint = *loaded;
   }
-  UpdateWindow window(options.in_flight, std::move(recognizer));
+  UpdateWindow window(options.in_flight, RecognizeWith(std::move(recognizer)));
   Printer printer(options, checkpoint, stop, output, log);
   std::thread printing([&] { printer.Run(window); });
 
-  while (const absl::optional<Line> line = reader.Next()) {
+  while (absl::optional<Line> line = reader.Next()) {
     const bool empty =
         !line->too_long && absl::StripAsciiWhitespace(line->text).empty();
-    if (!empty) window.Add(ReadUpdateLine(*line));
+    if (!empty) window.Add(ReadUpdateLine(*std::move(line)));
   }
   window.Close();
   printing.join();

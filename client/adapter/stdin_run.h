@@ -2,13 +2,25 @@
 #define USERPROFILE_CLIENT_ADAPTER_STDIN_RUN_H_
 
 #include <cstddef>
+#include <functional>
 #include <iosfwd>
 #include <string>
 
 #include "client/adapter/stop_event.h"
 #include "client/adapter/update_window.h"
+#include "userprofile/client/profile_client.h"
+#include "userprofile/client/recognition.h"
+#include "userprofile/v1/user_profile_service.pb.h"
 
 namespace userprofile::adapter {
+
+// Asks the service who a contact is, as ProfileClient::Recognize does. The
+// callback comes exactly once, on any thread, perhaps before the call returns.
+using Recognizer = std::function<void(v1::UpsertUserRequest,
+                                      client::Done<client::Recognition>)>;
+
+// Handles updates by that alone.
+UpdateWindow::Handler RecognizeWith(Recognizer recognizer);
 
 // How `userprofile-adapter stdin` works.
 struct StdinOptions {

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "absl/time/clock.h"
+#include "base/steady_time.h"
 
 namespace userprofile::adapter {
 namespace {
@@ -46,10 +46,10 @@ bool StopEvent::IsSet() const {
 }
 
 bool StopEvent::WaitFor(absl::Duration patience) const {
-  const absl::Time end = absl::Now() + patience;
+  const auto end = base::SteadyTime::Now() + patience;
   while (true) {
     const auto left = absl::ToInt64Milliseconds(
-        absl::Ceil(end - absl::Now(), absl::Milliseconds(1)));
+        absl::Ceil(end - base::SteadyTime::Now(), absl::Milliseconds(1)));
     pollfd event{fd_, POLLIN, 0};
     const int ready =
         ::poll(&event, 1,

@@ -1,7 +1,7 @@
 #include "client/adapter/telegram_api.h"
 
 #include <algorithm>
-#include <iterator>
+#include <cstddef>
 #include <string>
 #include <utility>
 
@@ -9,6 +9,8 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "client/adapter/json_text.h"
+#include "client/telegram/object_reader.h"
 #include "httplib.h"
 
 namespace userprofile::adapter {
@@ -18,12 +20,17 @@ using nlohmann::json;
 
 constexpr int kConnectTimeoutSeconds = 10;
 constexpr int kTimeoutSeconds = 30;
+// A hundred updates are much shorter.
+constexpr std::size_t kMaxAnswer = 64 * 1024 * 1024;
+// Of an update. Telegram's have 32 bits; an offset far above them all would
+// have them all forgotten.
+constexpr std::int64_t kMaxUpdateId = (std::int64_t{1} << 52) - 1;
 constexpr char kUnknownToken[] = "the Bot API does not know this bot token";
 constexpr char kRetryAfter[] = "userprofile/retry-after-seconds";
 
 absl::Status ErrorOf(const json& answer) {
   const json number = answer.value("error_code", json());
-  const int code = number.is_number_integer() ? number.get<int>() : 0;
+  const auto code = number.is_number_integer() ? number.get<std::int64_t>() : 0;
   switch (code) {
     case 401:
       return absl::UnauthenticatedError(kUnknownToken);
@@ -51,6 +58,14 @@ absl::Status ErrorOf(const json& answer) {
       absl::StrCat("the Bot API answers with error ", code);
   return code >= 400 && code < 500 ? absl::InvalidArgumentError(message)
                                    : absl::UnavailableError(message);
+}
+
+bool IsUsable(const json& update) {
+  if (!update.is_object()) return false;
+  absl::Status error;
+  const auto id =
+      telegram::ObjectReader(update, "", error).Integer("update_id");
+  return id && *id >= 0 && *id <= kMaxUpdateId;
 }
 
 }  // namespace
@@ -87,21 +102,31 @@ absl::StatusOr<json> TelegramApi::Send(httplib::Client& client,
                                        const json& arguments) const {
   const std::string path = absl::StrCat(url_.path == "/" ? "" : url_.path,
                                         "/bot", token_, "/", method);
-  const httplib::Result result = client.Post(
-      path, arguments.dump(-1, ' ', false, json::error_handler_t::replace),
-      "application/json");
+  httplib::Request request;
+  request.method = "POST";
+  request.path = path;
+  request.body = arguments.dump(-1, ' ', false, json::error_handler_t::replace);
+  request.set_header("Content-Type", "application/json");
+  std::string body;
+  request.content_receiver = [&body](const char* data, std::size_t size,
+                                     std::uint64_t, std::uint64_t) {
+    body.append(data, size);
+    return body.size() <= kMaxAnswer;
+  };
+  const httplib::Result result = client.send(request);
   if (!result) {
     return absl::UnavailableError(
         absl::StrCat("no answer from the Bot API (",
                      httplib::to_string(result.error()), ")"));
   }
-  json answer = json::parse(result->body, nullptr, /*allow_exceptions=*/false);
-  if (!answer.is_object() || !answer.contains("ok")) {
+  json answer = ParseJson(body);
+  const bool is_answer = answer.is_object() && answer.contains("ok");
+  if (is_answer && answer["ok"] != true) return ErrorOf(answer);
+  if (!is_answer || result->status != 200) {
     return absl::UnavailableError(absl::StrCat(
         "not the Bot API's words, with HTTP status ", result->status));
   }
-  if (answer["ok"] != true) return ErrorOf(answer);
-  return answer["result"];
+  return std::move(answer["result"]);
 }
 
 absl::StatusOr<std::vector<json>> TelegramApi::GetUpdates(
@@ -121,22 +146,30 @@ absl::StatusOr<std::vector<json>> TelegramApi::GetUpdates(
   if (!result->is_array()) {
     return absl::UnavailableError("the Bot API gives no list of updates");
   }
-  return std::vector<json>(std::make_move_iterator(result->begin()),
-                           std::make_move_iterator(result->end()));
+  std::vector<json> updates;
+  for (json& update : *result) {
+    if (IsUsable(update)) updates.push_back(std::move(update));
+  }
+  if (updates.empty() && !result->empty()) {
+    return absl::UnavailableError(
+        "the Bot API gives updates without a usable update_id");
+  }
+  return updates;
 }
 
 void TelegramApi::StopWaiting() { poller_->stop(); }
 
-absl::Status TelegramApi::Call(json call) {
+absl::Status TelegramApi::Call(const json& call) {
   const json name = call.value("method", json());
   const std::string method = name.is_string() ? name.get<std::string>() : "";
   if (method.empty() ||
       !std::all_of(method.begin(), method.end(), absl::ascii_isalnum)) {
     return absl::InvalidArgumentError("the bot names no method");
   }
-  call.erase("method");
+  json arguments = call;
+  arguments.erase("method");
   std::unique_ptr<httplib::Client> client = clients_.Take();
-  const absl::StatusOr<json> result = Send(*client, method, call);
+  const absl::StatusOr<json> result = Send(*client, method, arguments);
   clients_.GiveBack(std::move(client));
   return result.status();
 }

@@ -41,7 +41,9 @@ class TelegramApi {
 
   // Updates from `offset` on, which confirms those before; all that are not
   // confirmed, without one. Waits for one, up to `timeout`, which is rounded up
-  // to whole seconds. For one thread.
+  // to whole seconds. Each is an object with an update_id from 0 to 2^52-1;
+  // what is not is left out, and UNAVAILABLE if nothing else comes. For one
+  // thread.
   absl::StatusOr<std::vector<nlohmann::json>> GetUpdates(
       absl::optional<std::int64_t> offset, absl::Duration timeout);
 
@@ -51,7 +53,7 @@ class TelegramApi {
 
   // Calls the method that `call` names in "method", with the rest of it as
   // arguments, as a webhook's answer asks for it.
-  absl::Status Call(nlohmann::json call);
+  absl::Status Call(const nlohmann::json& call);
 
  private:
   absl::StatusOr<nlohmann::json> Send(httplib::Client& client,

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "client/adapter/update_window.h"
+#include "client/adapter/stdin_run.h"
 #include "userprofile/client/profile_client.h"
 #include "userprofile/client/recognition.h"
 

@@ -1,25 +1,36 @@
 #include "client/adapter/turns.h"
 
+#include <utility>
+
 namespace userprofile::adapter {
 
-Turns::Turn Turns::Take(std::int64_t user) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  return {*this, user, lines_[user].next++};
+void Turns::Take(absl::optional<std::int64_t> user,
+                 std::function<void()> begin) {
+  if (user) {
+    const base::MutexLock lock(mutex_);
+    const auto [line, is_first] = waiting_.try_emplace(*user);
+    if (!is_first) {
+      line->second.push_back(std::move(begin));
+      return;
+    }
+  }
+  begin();
 }
 
-void Turns::Turn::Await() {
-  std::unique_lock<std::mutex> lock(turns_->mutex_);
-  turns_->changed_.wait(
-      lock, [this] { return turns_->lines_.at(user_).now == number_; });
-}
-
-Turns::Turn::~Turn() {
-  if (turns_ == nullptr) return;
-  Await();
-  std::lock_guard<std::mutex> lock(turns_->mutex_);
-  const auto line = turns_->lines_.find(user_);
-  if (++line->second.now == line->second.next) turns_->lines_.erase(line);
-  turns_->changed_.notify_all();
+void Turns::GiveUp(absl::optional<std::int64_t> user) {
+  if (!user) return;
+  std::function<void()> next;
+  {
+    const base::MutexLock lock(mutex_);
+    const auto line = waiting_.find(*user);
+    if (line->second.empty()) {
+      waiting_.erase(line);
+      return;
+    }
+    next = std::move(line->second.front());
+    line->second.pop_front();
+  }
+  next();
 }
 
 }  // namespace userprofile::adapter

@@ -2,19 +2,15 @@
 
 #include <utility>
 
-#include <nlohmann/json.hpp>
-
+#include "client/adapter/json_text.h"
 #include "client/telegram/object_reader.h"
 #include "userprofile/telegram/update.h"
 
 namespace userprofile::adapter {
 namespace {
 
-void Read(const std::string& text, UpdateLine& result) {
+void Read(const nlohmann::json& update, UpdateLine& result) {
   Outcome& outcome = result.outcome;
-  // The parser's own messages quote what they stumble over.
-  const nlohmann::json update =
-      nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (update.is_discarded()) {
     outcome.SetError("INVALID_JSON", "the line is not one JSON value");
     return;
@@ -42,21 +38,30 @@ void Read(const std::string& text, UpdateLine& result) {
 
 }  // namespace
 
-UpdateLine ReadUpdateLine(const Line& line) {
+UpdateLine ReadUpdateLine(Line line) {
   UpdateLine result;
   result.outcome.line = line.number;
   if (line.too_long) {
     result.outcome.SetError("LINE_TOO_LONG",
                             "the line is longer than any update");
   } else {
-    Read(line.text, result);
+    Read(ParseJson(line.text), result);
   }
   return result;
 }
 
-UpdateLine ReadUpdate(const std::string& text) {
+UpdateLine ReadUpdate(std::string text) {
   UpdateLine result;
-  Read(text, result);
+  Read(ParseJson(text), result);
+  result.text = std::move(text);
+  return result;
+}
+
+UpdateLine ReadUpdate(const nlohmann::json& update) {
+  UpdateLine result;
+  Read(update, result);
+  result.text =
+      update.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   return result;
 }
 

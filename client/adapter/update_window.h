@@ -1,39 +1,34 @@
 #ifndef USERPROFILE_CLIENT_ADAPTER_UPDATE_WINDOW_H_
 #define USERPROFILE_CLIENT_ADAPTER_UPDATE_WINDOW_H_
 
-#include <condition_variable>
 #include <cstddef>
-#include <cstdint>
 #include <deque>
 #include <functional>
-#include <mutex>
-#include <unordered_map>
 #include <vector>
 
-#include "absl/status/statusor.h"
+#include "absl/base/thread_annotations.h"
+#include "base/mutex.h"
+#include "base/steady_time.h"
 #include "client/adapter/outcome.h"
+#include "client/adapter/turns.h"
 #include "client/adapter/update_line.h"
-#include "userprofile/client/profile_client.h"
-#include "userprofile/client/recognition.h"
-#include "userprofile/v1/user_profile_service.pb.h"
 
 namespace userprofile::adapter {
 
-// Asks the service who a contact is, as ProfileClient::Recognize does. The
-// callback comes exactly once, on any thread, perhaps before the call returns.
-using Recognizer = std::function<void(v1::UpsertUserRequest,
-                                      client::Done<client::Recognition>)>;
-
 // The updates that were read but whose outcome is not yet taken: a queue, with
-// the service's work going on inside it. Contacts of different users are sent
-// at once, each user's one after the other, and the outcomes come out in the
-// order in which the updates went in. Thread-safe; made for one thread that
-// adds and one that takes.
+// the work on them going on inside it. Different users' updates, and those of
+// nobody, are handled at once, each user's one after the other, and the
+// outcomes come out in the order in which the updates went in. Thread-safe.
 class UpdateWindow {
  public:
-  // Holds `capacity` updates, at least 1: that many calls are under way at
-  // most.
-  UpdateWindow(std::size_t capacity, Recognizer recognizer);
+  using Done = std::function<void(Outcome)>;
+
+  // Handles an update, and says by Done what became of it, exactly once, on any
+  // thread, perhaps before it returns.
+  using Handler = std::function<void(UpdateLine, Done)>;
+
+  // Holds `capacity` updates, at least 1.
+  UpdateWindow(std::size_t capacity, Handler handler);
 
   // Every outcome must have been taken.
   ~UpdateWindow() = default;
@@ -48,28 +43,30 @@ class UpdateWindow {
   void Close();
 
   // Takes the outcomes of the oldest updates: all that are there, and waits for
-  // the first. None once the window is closed and empty.
-  std::vector<Outcome> Take();
+  // the first, until then at most. None once the window is closed and empty.
+  std::vector<Outcome> Take(
+      base::SteadyTime until = base::SteadyTime::InfiniteFuture());
+
+  // How many updates it holds.
+  std::size_t size();
 
  private:
   struct Entry {
-    UpdateLine update;
+    UpdateLine update;  // until it is handled
+    Outcome outcome;    // from then on
     bool finished = false;
   };
 
-  void Send(Entry& entry);
-  void Finish(Entry& entry, const absl::StatusOr<client::Recognition>& answer);
-
   const std::size_t capacity_;
-  const Recognizer recognizer_;
+  const Handler handler_;
+  Turns turns_;
 
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  // Protected by mutex_. An entry keeps its address until it is taken.
-  std::deque<Entry> entries_;
-  // The users with a call under way, and what waits for its end, in order.
-  std::unordered_map<std::int64_t, std::deque<Entry*>> waiting_;
-  bool closed_ = false;
+  base::Mutex mutex_;
+  base::CondVar changed_;
+  // An entry keeps its address until it is taken, which it is not before it is
+  // finished.
+  std::deque<Entry> entries_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace userprofile::adapter

@@ -3,11 +3,13 @@
 #include <atomic>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "client/adapter/stdin_run.h"
 #include "client/adapter/testing.h"
 
 namespace userprofile::adapter {
@@ -18,7 +20,7 @@ using ::testing::ElementsAre;
 UpdateLine Update(std::int64_t user_id, std::int64_t update_id) {
   Line line;
   line.text = MessageOf(user_id, update_id);
-  return ReadUpdateLine(line);
+  return ReadUpdateLine(std::move(line));
 }
 
 std::vector<std::int64_t> TakeAll(UpdateWindow& window) {
@@ -41,7 +43,7 @@ std::vector<std::string> Recognized(const std::vector<Outcome>& outcomes) {
 
 TEST(UpdateWindowTest, OutcomesComeInTheOrderOfTheUpdates) {
   HeldService service;
-  UpdateWindow window(10, service.recognizer());
+  UpdateWindow window(10, RecognizeWith(service.recognizer()));
   window.Add(Update(1, 101));
   window.Add(Update(2, 102));
   window.Add(UpdateLine{});  // nobody's
@@ -57,7 +59,7 @@ TEST(UpdateWindowTest, OutcomesComeInTheOrderOfTheUpdates) {
 
 TEST(UpdateWindowTest, GivesOutWhatIsThereWithoutWaitingForMore) {
   HeldService service;
-  UpdateWindow window(10, service.recognizer());
+  UpdateWindow window(10, RecognizeWith(service.recognizer()));
   window.Add(Update(1, 101));
   window.Add(Update(2, 102));
   service.Answer(1);
@@ -68,7 +70,7 @@ TEST(UpdateWindowTest, GivesOutWhatIsThereWithoutWaitingForMore) {
 
 TEST(UpdateWindowTest, UsersUpdatesAreSentOneAfterTheOther) {
   HeldService service;
-  UpdateWindow window(10, service.recognizer());
+  UpdateWindow window(10, RecognizeWith(service.recognizer()));
   window.Add(Update(1, 101));
   window.Add(Update(1, 102));
   window.Add(Update(2, 103));
@@ -86,7 +88,7 @@ TEST(UpdateWindowTest, UsersUpdatesAreSentOneAfterTheOther) {
 
 TEST(UpdateWindowTest, UsersNextUpdateIsSentAfterAnErrorToo) {
   HeldService service;
-  UpdateWindow window(10, service.recognizer());
+  UpdateWindow window(10, RecognizeWith(service.recognizer()));
   window.Add(Update(1, 101));
   window.Add(Update(1, 102));
   service.Answer(1, absl::UnavailableError("gone"));
@@ -94,9 +96,19 @@ TEST(UpdateWindowTest, UsersNextUpdateIsSentAfterAnErrorToo) {
   EXPECT_THAT(Recognized(window.Take()), ElementsAre("error", "new"));
 }
 
+TEST(UpdateWindowTest, WaitsNoLongerThanItIsTold) {
+  HeldService service;
+  UpdateWindow window(10, RecognizeWith(service.recognizer()));
+  window.Add(Update(1, 101));
+  EXPECT_TRUE(window.Take(base::SteadyTime::Now()).empty());
+  EXPECT_EQ(window.size(), 1u);
+  service.Answer(1);
+  EXPECT_THAT(TakeAll(window), ElementsAre(101));
+}
+
 TEST(UpdateWindowTest, AddWaitsWhileTheWindowIsFull) {
   HeldService service;
-  UpdateWindow window(2, service.recognizer());
+  UpdateWindow window(2, RecognizeWith(service.recognizer()));
   std::atomic<int> added{0};
   std::thread adder([&] {
     for (int i = 1; i <= 4; ++i) {
@@ -118,9 +130,9 @@ TEST(UpdateWindowTest, AddWaitsWhileTheWindowIsFull) {
 }
 
 TEST(UpdateWindowTest, AnswersMayComeBeforeTheCallReturns) {
-  UpdateWindow window(100, [](v1::UpsertUserRequest contact, auto done) {
-    done(client::Recognition::kNew);
-  });
+  UpdateWindow window(100, RecognizeWith([](const auto&, auto done) {
+                        done(client::Recognition::kNew);
+                      }));
   for (int i = 1; i <= 100; ++i) window.Add(Update(1, i));
   EXPECT_EQ(TakeAll(window).size(), 100u);
 }
@@ -129,7 +141,7 @@ TEST(UpdateWindowTest, KeepsItsPromisesWithAnswersFromManyThreads) {
   constexpr int kUsers = 7;
   constexpr int kUpdates = 5000;
   HeldService service;
-  UpdateWindow window(16, service.recognizer());
+  UpdateWindow window(16, RecognizeWith(service.recognizer()));
   std::vector<std::thread> answerers;
   for (int user = 1; user <= kUsers; ++user) {
     answerers.emplace_back([&service, user] {

@@ -1,6 +1,9 @@
 #include "client/adapter/webhook.h"
 
-#include "absl/types/optional.h"
+#include <future>
+#include <memory>
+#include <utility>
+
 #include "client/adapter/secret.h"
 #include "client/adapter/update_line.h"
 #include "httplib.h"
@@ -30,37 +33,39 @@ int ReadBody(const httplib::Request& request,
 }  // namespace
 
 void Webhook::AddTo(httplib::Server& server) {
-  server.Post(
-      ".*", [this](const httplib::Request& request, httplib::Response& response,
-                   const httplib::ContentReader& reader) {
-        const auto refuse = [&](int status) {
-          metrics_.CountRefusedCall(status);
-          response.status = status;
-          // What is left of the body must not be taken for a request.
-          response.set_header("Connection", "close");
-        };
-        // First, so that a stranger's body is not even waited for.
-        const std::string secret = request.get_header_value(kSecretHeader);
-        if (!SecretsEqual(secret, secret_)) return refuse(401);
-        std::string body;
-        if (const int status = ReadBody(request, reader, response, body)) {
-          return refuse(status);
-        }
-        const UpdateLine update = ReadUpdate(body);
-        if (update.outcome.is_error()) return refuse(400);
+  server.Post(".*", [this](const httplib::Request& request,
+                           httplib::Response& response,
+                           const httplib::ContentReader& reader) {
+    const auto refuse = [&](int status) {
+      metrics_.CountRefusedCall(status);
+      response.status = status;
+      // What is left of the body must not be taken for a request.
+      response.set_header("Connection", "close");
+    };
+    // First, so that a stranger's body is not even waited for.
+    const std::string secret = request.get_header_value(kSecretHeader);
+    if (!SecretsEqual(secret, secret_)) return refuse(401);
+    std::string body;
+    if (const int status = ReadBody(request, reader, response, body)) {
+      return refuse(status);
+    }
+    const UpdateLine update = ReadUpdate(std::move(body));
+    if (update.outcome.is_error()) return refuse(400);
 
-        Turns::Turn turn = turns_.Take(update.outcome.user_id.value_or(0));
-        turn.Await();
-        const auto answer =
-            delivery_.Deliver(update, body, {{kSecretHeader, secret}});
-        if (!answer.ok()) {
-          response.status = 503;
-          response.set_header("Retry-After", "1");
-          return;
-        }
-        response.status = answer->status;
-        response.set_content(answer->body, answer->content_type);
-      });
+    const auto user = update.outcome.user_id;
+    const auto turn = std::make_shared<std::promise<void>>();
+    turns_.Take(user, [turn] { turn->set_value(); });
+    turn->get_future().wait();
+    const auto answer = delivery_.Deliver(update, {{kSecretHeader, secret}});
+    turns_.GiveUp(user);
+    if (!answer.ok()) {
+      response.status = 503;
+      response.set_header("Retry-After", "1");
+      return;
+    }
+    response.status = answer->status;
+    response.set_content(answer->body, answer->content_type);
+  });
 }
 
 }  // namespace userprofile::adapter

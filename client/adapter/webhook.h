@@ -27,7 +27,7 @@ inline constexpr std::size_t kMaxUpdate = 1024 * 1024;
 // and changes nothing then (but for a bot that broke off). Else the answer is
 // the bot's. Telegram tries again until it is 2xx, and carries out the method
 // that it names. One user's updates are delivered in the order of their
-// arrival, others at once.
+// arrival, others, and those of nobody, at once.
 class Webhook {
  public:
   Webhook(std::string secret, Delivery& delivery, AdapterMetrics& metrics)

@@ -47,6 +47,8 @@ TEST(UpdateFileTest, EveryKindIsClassified) {
       who = absl::StrCat((*contact)->user_id());
       if ((*contact)->has_is_active()) {
         who += (*contact)->is_active() ? " active" : " inactive";
+      } else if ((*contact)->has_is_active_if_new()) {
+        who += " elsewhere";
       }
     }
     EXPECT_EQ(who, update["expected"].get<std::string>()) << update["what"];

@@ -16,25 +16,34 @@ namespace {
 
 using Contact = absl::optional<v1::UpsertUserRequest>;
 
-// A kind of update that somebody is behind, and the fields that say who and
-// when.
+// Where the chat is told in which the user and the bot meet, if they do.
+enum class Place {
+  kElsewhere,  // nowhere: it is no such chat, or the update does not say
+  kChat,       // in the update's own chat
+  kButton,     // in that of the message under the button
+};
+
+// A kind of update that somebody is behind, and the fields that say who, when
+// and where.
 struct Kind {
   const char* name;
   const char* author;
   const char* time;  // nullptr: the update does not say
+  Place place = Place::kElsewhere;
 };
 
 constexpr Kind kKinds[] = {
-    {"message", "from", "date"},
-    {"edited_message", "from", "edit_date"},
+    {"message", "from", "date", Place::kChat},
+    {"edited_message", "from", "edit_date", Place::kChat},
     {"channel_post", "from", "date"},
     {"edited_channel_post", "from", "edit_date"},
+    // Its chat is that of the business with a customer.
     {"business_message", "from", "date"},
     {"edited_business_message", "from", "edit_date"},
     // Its date is that of the first connection, not of this change.
     {"business_connection", "user", nullptr},
     // The date of the message under the button is not that of the press.
-    {"callback_query", "from", nullptr},
+    {"callback_query", "from", nullptr, Place::kButton},
     {"inline_query", "from", nullptr},
     {"chosen_inline_result", "from", nullptr},
     {"shipping_query", "from", nullptr},
@@ -42,9 +51,12 @@ constexpr Kind kKinds[] = {
     {"purchased_paid_media", "from", nullptr},
     {"poll_answer", "user", nullptr},
     {"message_reaction", "user", "date"},
-    {"my_chat_member", "from", "date"},
+    {"my_chat_member", "from", "date", Place::kChat},
     {"chat_member", "from", "date"},
     {"chat_join_request", "from", "date"},
+    // Its chat is one that the bot is no member of.
+    {"guest_message", "from", "date"},
+    {"managed_bot", "user", nullptr},
 };
 
 // Accounts that stand for "somebody" in groups and channels.
@@ -70,12 +82,26 @@ void ReadIdentity(const ObjectReader& author, v1::Identity& identity) {
   }
 }
 
-// Whether the user just blocked or unblocked the bot, told by the bot's new
-// status in their private chat; nullopt if it is about something else.
-absl::optional<bool> ReadIsActive(const ObjectReader& change) {
-  const auto chat = change.Object("chat");
-  const auto member = change.Object("new_chat_member");
-  if (!chat || chat->Text("type") != "private" || !member) return {};
+// Whether the event is of the private chat of the user and the bot.
+bool IsPrivate(Place place, const ObjectReader& event) {
+  if (place == Place::kElsewhere) return false;
+  if (place == Place::kButton) {
+    const auto message = event.Object("message");
+    return message && IsPrivate(Place::kChat, *message);
+  }
+  const auto chat = event.Object("chat");
+  return chat && chat->Text("type") == "private";
+}
+
+// Whether the event shows that the bot can reach the user, in their private
+// chat, or can't; nullopt if it shows neither: a button may be pressed, and an
+// old message edited, by somebody who has blocked the bot.
+absl::optional<bool> ReadIsActive(const Kind& kind, const ObjectReader& event) {
+  const std::string name = kind.name;
+  if (name == "message") return true;
+  if (name != "my_chat_member") return {};
+  const auto member = event.Object("new_chat_member");
+  if (!member) return {};
   const auto status = member->Text("status");
   if (status == "member") return true;
   if (status == "kicked") return false;
@@ -102,10 +128,10 @@ Contact ReadContact(const Kind& kind, const ObjectReader& event) {
   request.set_user_id(*id);
   ReadIdentity(*author, *request.mutable_identity());
 
-  if (std::string(kind.name) == "my_chat_member") {
-    if (const auto is_active = ReadIsActive(event)) {
-      request.set_is_active(*is_active);
-    }
+  if (!IsPrivate(kind.place, event)) {
+    request.set_is_active_if_new(false);
+  } else if (const auto is_active = ReadIsActive(kind, event)) {
+    request.set_is_active(*is_active);
   }
   if (kind.time != nullptr) {
     const std::int64_t time = event.Integer(kind.time).value_or(0);
@@ -116,6 +142,29 @@ Contact ReadContact(const Kind& kind, const ObjectReader& event) {
   return request;
 }
 
+// Reads the contact out of an update of a kind that is not known here: of what
+// looks like an event with one person behind it. What looks otherwise is
+// nobody's, and no error.
+Contact ReadUnknownContact(const nlohmann::json& update) {
+  Contact contact;
+  int authors = 0;
+  for (const auto& [name, value] : update.items()) {
+    if (!value.is_object()) continue;
+    absl::Status error;
+    const ObjectReader event(value, "", error);
+    for (const char* author : {"from", "user"}) {
+      const auto person = event.Object(author);
+      if (!person) continue;
+      ++authors;
+      // Every user has that, and no chat.
+      if (person->Bool("is_bot") != false) continue;
+      contact = ReadContact({"", author, "date"}, event);
+    }
+    if (!error.ok()) return {};
+  }
+  return authors == 1 ? contact : absl::nullopt;
+}
+
 }  // namespace
 
 absl::StatusOr<Contact> ContactOf(const nlohmann::json& update) {
@@ -123,17 +172,17 @@ absl::StatusOr<Contact> ContactOf(const nlohmann::json& update) {
     return absl::InvalidArgumentError("an update is a JSON object");
   }
   absl::Status error;
-  Contact contact;
   const ObjectReader reader(update, "", error);
   for (const Kind& kind : kKinds) {
     if (!reader.Has(kind.name)) continue;
+    Contact contact;
     if (const auto event = reader.Object(kind.name)) {
       contact = ReadContact(kind, *event);
     }
-    break;  // an update is of one kind
+    if (!error.ok()) return error;
+    return contact;  // an update is of one kind
   }
-  if (!error.ok()) return error;
-  return contact;
+  return ReadUnknownContact(update);
 }
 
 }  // namespace userprofile::telegram

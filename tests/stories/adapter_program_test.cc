@@ -138,6 +138,9 @@ TEST_F(AdapterProgramTest, MalformedLinesStopNothing) {
       R"({"update_id": 2, "message": {"from": {"id": "Secret"}}})",
       "[]",
       "\xff\xfe",
+      R"({"update_id": 5, "poll": {"id": ")"
+      "\xff"
+      R"("}})",
       std::string(std::size_t{3} << 20, '['),
       Update(3, 201).dump(),
       R"({"update_id": 4, "message": {"from": )",
@@ -147,7 +150,7 @@ TEST_F(AdapterProgramTest, MalformedLinesStopNothing) {
               ElementsAre("null null error INVALID_JSON", "1 201 new",
                           "2 null error INVALID_UPDATE",
                           "null null error INVALID_UPDATE",
-                          "null null error INVALID_JSON",
+                          "null null error INVALID_JSON", "5 null ignored",
                           "null null error LINE_TOO_LONG", "3 201 returning",
                           "null null error INVALID_JSON"));
   EXPECT_THAT(outcome.errors, HasSubstr("in line 1: INVALID_JSON"));
@@ -282,6 +285,31 @@ TEST_F(AdapterProgramTest, ASecondSignalEndsItAtOnce) {
       },
       absl::Seconds(10)));
   EXPECT_EQ(adapter.Wait(), 128 + SIGTERM);
+}
+
+TEST_F(AdapterProgramTest, AClosedStreamOrAStrangeCheckpointIsAnErrorAtOnce) {
+  const std::string pipe = *directory_ / "strange";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const struct {
+    std::string redirection;
+    std::string errors;
+  } cases[] = {
+      {"<&-", "the input can't be read"},
+      {"< /dev/null >&- <<< '" + Update(1, 901).dump() + "'",
+       "the output can't be written"},
+      {"--checkpoint " + pipe + " < /dev/null", "no regular file"},
+      {"--checkpoint " + *directory_ / "" + " < /dev/null", "directory"},
+  };
+  for (const auto& c : cases) {
+    const Outcome outcome =
+        RunProgram({{"/bin/bash", "-c",
+                     absl::StrCat("exec " USERPROFILE_BINARY_DIR
+                                  "/bin/userprofile-adapter stdin --server ",
+                                  server_->address(), " ", c.redirection)}},
+                   absl::Seconds(20));
+    EXPECT_EQ(outcome.exit_code, 1) << c.redirection;
+    EXPECT_THAT(outcome.errors, HasSubstr(c.errors)) << c.redirection;
+  }
 }
 
 TEST(AdapterUsageTest, WrongUsageIsExplained) {

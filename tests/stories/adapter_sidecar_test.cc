@@ -1,6 +1,7 @@
 // The adapter between the Bot API and a bot, as a program: what it lets
 // through, what it refuses, and what it waits out.
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -17,7 +19,11 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "httplib.h"
@@ -51,6 +57,7 @@ class RecordingBot {
 
   RecordingBot() {
     server_.set_keep_alive_max_count(1000);
+    server_.new_task_queue = [] { return new httplib::ThreadPool(64); };
     server_.Post("/update", [this](const httplib::Request& request,
                                    httplib::Response& response) {
       const json update = json::parse(request.body);
@@ -221,7 +228,6 @@ TEST_F(WebhookTest, BadCallsChangeNothing) {
   EXPECT_EQ(Post("[]"), 400);
   EXPECT_EQ(Post("{}"), 400);
   EXPECT_EQ(Post(std::string("{\"update_id\": 1, \"x\": \"\0\"}", 26)), 400);
-  EXPECT_EQ(Post("{\"update_id\": 1, \"x\": \"\xff\"}"), 400);
   EXPECT_EQ(Post(R"({"update_id": 1, "message": {"from": {"id": "201"}}})"),
             400);
   EXPECT_EQ(Post(Update(201, std::string(1024 * 1024, 'x'))), 413);
@@ -233,6 +239,29 @@ TEST_F(WebhookTest, BadCallsChangeNothing) {
                         "\"401\"} 3"));
   EXPECT_THAT(adapter_->errors(), Not(HasSubstr(kSecret)));
   EXPECT_EQ(Post(update), 200) << "and good ones are still taken";
+}
+
+TEST_F(WebhookTest, TextThatIsNotUnicodeIsReplacedAndNobodyWaits) {
+  std::string update = Update(251, "a?");
+  update.replace(update.find('?'), 1, "\xff\\ud800");
+  EXPECT_EQ(Post(update), 200);
+  EXPECT_THAT(bot_.InShort(), ElementsAre("a\xef\xbf\xbd\xef\xbf\xbd new"));
+}
+
+TEST_F(WebhookTest, WhatIsOfNobodyWaitsForNobody) {
+  // The bot holds each of them until it has all.
+  bot_.AnswerBy([this](const RecordingBot::Seen& seen, httplib::Response&) {
+    if (seen.recognized != "ignored") return;
+    EXPECT_TRUE(Eventually([this] { return bot_.seen().size() == 3; }));
+  });
+  std::vector<std::thread> posts;
+  for (int i = 0; i < 3; ++i) {
+    posts.emplace_back([this] {
+      EXPECT_EQ(Post(R"({"update_id": 1, "channel_post": {"text": "x"}})"),
+                200);
+    });
+  }
+  for (std::thread& post : posts) post.join();
 }
 
 TEST_F(WebhookTest, AFormIsNoUpdate) {
@@ -480,6 +509,180 @@ TEST_F(PollTest, AnAnswerOfAnyDepthIsSurvived) {
   api_.AddMessage(991, "a");
   AwaitAllConfirmed();
   EXPECT_TRUE(adapter_->running());
+}
+
+// Each of these fails for ever, in a way of its own, and each user has one more
+// behind it.
+TEST_F(PollTest, AnUpdateThatAlwaysFailsStopsNobodyAndIsPassedOver) {
+  constexpr int kAttempts = 3;
+  const std::vector<std::string> kinds = {"slow", "long", "broken",
+                                          "500",  "404",  "503"};
+  bot_.AnswerBy([](const RecordingBot::Seen& seen, httplib::Response& answer) {
+    int status = 0;
+    if (seen.text == "slow") {
+      absl::SleepFor(absl::Seconds(1));
+    } else if (seen.text == "long") {
+      answer.set_content(std::string(2 * 1024 * 1024, 'x'), "text/plain");
+    } else if (seen.text == "broken") {
+      // Announces an answer and ends the connection.
+      answer.set_content_provider(
+          10, "text/plain",
+          [](std::size_t, std::size_t, httplib::DataSink&) { return false; });
+    } else if (absl::SimpleAtoi(seen.text, &status)) {
+      answer.status = status;
+    }
+  });
+  Poll({"--attempts", "3", "--forward-timeout", "300ms"});
+  std::int64_t user = 1100;
+  for (const std::string& kind : kinds) {
+    api_.AddMessage(++user, kind);
+    api_.AddMessage(user, "after " + kind);
+  }
+  const auto times = [this](const std::string& text) {
+    const auto seen = bot_.seen();
+    return std::count_if(seen.begin(), seen.end(),
+                         [&](const auto& one) { return one.text == text; });
+  };
+  // More than Telegram gives out behind those that fail.
+  for (int i = 0; i < 150; ++i) api_.AddMessage(2000 + i, "other");
+  EXPECT_TRUE(Eventually([&] { return times("other") >= 80; }));
+  EXPECT_EQ(times("after slow"), 0);
+  AwaitAllConfirmed();
+  EXPECT_EQ(times("other"), 150);
+  for (const std::string& kind : kinds) {
+    // What may be an outage counts from when it worked for others.
+    EXPECT_GE(times(kind), kAttempts) << kind;
+    EXPECT_LE(times(kind), kind == "503" ? 50 : kAttempts) << kind;
+    EXPECT_EQ(times("after " + kind), 1) << kind;
+  }
+  EXPECT_THAT(Admin("/metrics")->body,
+              HasSubstr("userprofile_adapter_updates_refused_total 6"));
+}
+
+TEST_F(PollTest, WhatIsOfNobodyWaitsForNobody) {
+  bot_.AnswerBy([this](const RecordingBot::Seen&, httplib::Response&) {
+    EXPECT_TRUE(Eventually([this] { return bot_.seen().size() == 3; }));
+  });
+  Poll();
+  for (int i = 0; i < 3; ++i) api_.Add({{"channel_post", {{"text", "x"}}}});
+  AwaitAllConfirmed();
+  EXPECT_EQ(bot_.seen().size(), 3u);
+}
+
+TEST_F(PollTest, APauseOfOneChatIsThatUsersOnly) {
+  bot_.AnswerBy(
+      [](const RecordingBot::Seen& seen, httplib::Response& response) {
+        response.set_content(json({{"method", "sendMessage"},
+                                   {"chat_id", std::stoi(seen.text)},
+                                   {"text", "yes"}})
+                                 .dump(),
+                             "application/json");
+      });
+  std::atomic<int> refused = 0;
+  api_.LieBy([&](const std::string& method,
+                 const json& arguments) -> std::optional<BotApi::Raw> {
+    if (method != "sendMessage") return std::nullopt;
+    const int chat = arguments.value("chat_id", 0);
+    int pause = 0;
+    if (chat == 1202 && refused++ == 0) pause = 2;
+    if (chat == 1203) pause = 3600;
+    if (pause == 0) return std::nullopt;
+    return BotApi::Raw{429, json({{"ok", false},
+                                  {"error_code", 429},
+                                  {"parameters", {{"retry_after", pause}}}})
+                                .dump()};
+  });
+  Poll();
+  const absl::Time begin = absl::Now();
+  for (const int user : {1203, 1202, 1202, 1201}) {
+    api_.AddMessage(user, absl::StrCat(user));
+  }
+  AwaitAllConfirmed();
+  EXPECT_GE(absl::Now() - begin, absl::Seconds(2)) << "it did not wait";
+  std::vector<std::int64_t> chats;
+  for (const BotApi::Sent& sent : api_.sent()) chats.push_back(sent.chat_id);
+  EXPECT_THAT(chats, ElementsAre(1201, 1202, 1202));
+  EXPECT_EQ(bot_.seen().size(), 4u) << "the bot has taken them";
+}
+
+TEST_F(PollTest, WhateverTheBotApiSaysItIsAskedAFewTimesASecond) {
+  const auto update = [](const std::string& id) {
+    return absl::StrCat(R"({"ok":true,"result":[{)", id, R"("poll":{}}]})");
+  };
+  const std::string deep(200000, '['), deep_end(200000, ']');
+  const struct {
+    const char* label;
+    int status;
+    std::string body;
+  } lies[] = {
+      {"empty at once", 200, R"({"ok":true,"result":[]})"},
+      {"the same again", 200, update(R"("update_id":NEXT,)")},
+      {"no update_id", 200, update("")},
+      {"negative", 200, update(R"("update_id":-5,)")},
+      {"2^63-2", 200, update(R"("update_id":9223372036854775806,)")},
+      {"2^63-1", 200, update(R"("update_id":9223372036854775807,)")},
+      {"2^64-1", 200, update(R"("update_id":18446744073709551615,)")},
+      {"a text", 200, update(R"("update_id":"7",)")},
+      {"a redirect", 302, update(R"("update_id":5000,)")},
+      {"deep", 200,
+       absl::StrCat(R"({"ok":true,"result":[)", deep, deep_end, "]}")},
+      {"a deep update", 200,
+       update(absl::StrCat(R"("update_id":NEXT,"x":)", deep, deep_end, ","))},
+      {"no JSON", 200, deep},
+  };
+  Poll();
+  std::atomic<std::int64_t> lowest = 0, highest = 0;
+  for (const auto& lie : lies) {
+    std::atomic<int> calls = 0;
+    const absl::Time begin = absl::Now();
+    // Which ends the poll that waits.
+    const std::int64_t next = api_.AddMessage(1301, "hello") + 1;
+    api_.SetNextUpdateId(next + 1);
+    const std::string body =
+        absl::StrReplaceAll(lie.body, {{"NEXT", absl::StrCat(next)}});
+    api_.LieBy([&](const std::string&,
+                   const json& arguments) -> std::optional<BotApi::Raw> {
+      const std::int64_t offset = arguments.value("offset", std::int64_t{0});
+      lowest = std::min<std::int64_t>(lowest, offset);
+      highest = std::max<std::int64_t>(highest, offset);
+      ++calls;
+      return BotApi::Raw{lie.status, body};
+    });
+    EXPECT_TRUE(Eventually([&] { return calls >= 4; })) << lie.label;
+    EXPECT_GE(absl::Now() - begin, absl::Milliseconds(550)) << lie.label;
+    EXPECT_TRUE(adapter_->running()) << lie.label;
+    api_.LieBy(nullptr);
+    AwaitAllConfirmed();
+  }
+  EXPECT_EQ(lowest, 0);
+  EXPECT_LE(highest, api_.AddMessage(1301, "last"));
+  AwaitAllConfirmed();
+  EXPECT_EQ(bot_.InShort().back(), "last returning");
+  const auto seen = bot_.InShort();
+  EXPECT_EQ(std::count(seen.begin(), seen.end(), " ignored"), 2);
+}
+
+TEST_F(PollTest, TextThatIsNotUnicodeIsReplacedAndNobodyWaits) {
+  api_.AddMessage(1401, "a?");
+  api_.AddMessage(1402, "b");
+  std::atomic<int> calls = 0;
+  api_.LieBy([&](const std::string&,
+                 const json&) -> std::optional<BotApi::Raw> {
+    if (calls++ > 0) return std::nullopt;
+    const auto message = [](int id, int user, const std::string& text) {
+      return absl::StrCat(R"({"update_id":)", id, R"(,"message":{"date":1,)",
+                          R"("chat":{"type":"private"},"from":{"id":)", user,
+                          R"(,"is_bot":false,"first_name":"A)", text,
+                          R"("},"text":")", text, R"("}})");
+    };
+    return BotApi::Raw{200, absl::StrCat(R"({"ok":true,"result":[)",
+                                         message(1000, 1401, "\xff\\ud800"),
+                                         ",", message(1001, 1402, "b"), "]}")};
+  });
+  Poll();
+  AwaitAllConfirmed();
+  EXPECT_THAT(bot_.InShort(), ::testing::UnorderedElementsAre(
+                                  "\xef\xbf\xbd\xef\xbf\xbd new", "b new"));
 }
 
 TEST_F(PollTest, ABotThatBreaksOffAtAnUpdateHoldsNobodyUp) {

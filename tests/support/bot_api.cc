@@ -68,7 +68,20 @@ BotApi::BotApi(std::function<void(const Sent&)> on_sent)
     if (request.matches[1] != token_) {
       result = Error(401, "Unauthorized");
     } else {
-      result = Answer(request.matches[2], ArgumentsOf(request));
+      const json arguments = ArgumentsOf(request);
+      Lie lie;
+      {
+        std::lock_guard<std::mutex> lock(mutex_);
+        lie = lie_;
+      }
+      if (lie) {
+        if (const auto raw = lie(request.matches[2], arguments)) {
+          response.status = raw->status;
+          response.set_content(raw->body, "application/json");
+          return;
+        }
+      }
+      result = Answer(request.matches[2], arguments);
     }
     response.status = result.value("error_code", 200);
     if (response.status == 502) {
@@ -162,6 +175,11 @@ void BotApi::FailNext(int calls) {
   to_fail_ = calls;
 }
 
+void BotApi::LieBy(Lie lie) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  lie_ = std::move(lie);
+}
+
 std::size_t BotApi::pending() const {
   std::lock_guard<std::mutex> lock(mutex_);
   return updates_.size();
@@ -229,6 +247,10 @@ json BotApi::GetUpdates(const json& arguments) {
                    "Conflict: terminated by other getUpdates request; make "
                    "sure that only one bot instance is running");
     }
+    if (offset < 0) {
+      const auto kept = std::min<std::int64_t>(-offset, updates_.size());
+      updates_.erase(updates_.begin(), updates_.end() - kept);
+    }
     // Those that come while it waits are no exception.
     if (offset > 0) {
       const auto confirmed = [&](const Update& u) { return u.id < offset; };
@@ -280,14 +302,16 @@ void BotApi::Deliver() {
     const absl::Time now = absl::Now();
     const auto next = std::find_if(
         updates_.begin(), updates_.end(), [&](const Update& update) {
-          return passed.insert(update.user).second && update.not_before <= now;
+          return (update.user == 0 || passed.insert(update.user).second) &&
+                 update.not_before <= now && !update.in_delivery;
         });
     if (webhook_.empty() || next == updates_.end()) {
       changed_.wait_for(lock, std::chrono::milliseconds(20));
       continue;
     }
+    next->in_delivery = true;
     const Update update = *next;
-    in_delivery_.insert(update.user);
+    if (update.user != 0) in_delivery_.insert(update.user);
     const std::size_t path = webhook_.find('/', sizeof("http://"));
     if (webhook_.substr(0, path) != origin) {
       origin = webhook_.substr(0, path);
@@ -322,6 +346,7 @@ void BotApi::Deliver() {
         updates_.erase(it);
       } else {
         ++failed_deliveries_;
+        it->in_delivery = false;
         it->not_before = absl::Now() + it->wait;
         it->wait = std::min(it->wait * 2, kLongestWait);
       }

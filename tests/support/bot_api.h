@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -25,14 +26,15 @@ namespace userprofile::testing {
 // Telegram's Bot API as far as a bot's updates and messages go, on a port of
 // this process, for one bot. As the real one does, it
 // - gives updates out by getUpdates, up to 100 at once, waiting up to `timeout`
-//   seconds for one, until a call with a higher offset confirms them; a second
-//   getUpdates ends the first with 409, and so does a webhook;
+//   seconds for one, until a call with a higher offset confirms them, or one
+//   with a negative offset forgets all but the last ones; a second getUpdates
+//   ends the first with 409, and so does a webhook;
 // - delivers updates to a webhook, several at once but each user's in order,
 //   and again until the answer is 2xx; carries out the method that an answer
 //   names;
 // - answers a wrong token with 401, and too many calls with 429 and a
 //   retry_after.
-// Other methods answer 404. Thread-safe.
+// Other methods answer 404. It lies only where a test says so. Thread-safe.
 class BotApi {
  public:
   // A message that a bot has sent.
@@ -40,6 +42,12 @@ class BotApi {
     std::int64_t message_id;
     std::int64_t chat_id;
     std::string text;
+  };
+
+  // An answer by HTTP, whatever it says.
+  struct Raw {
+    int status;
+    std::string body;
   };
 
   // `on_sent` is told of each message as it is sent, one after the other; it
@@ -73,6 +81,12 @@ class BotApi {
   void LimitNext(int calls, int retry_after);
   void FailNext(int calls);
 
+  // What `lie` returns is answered to a call of a method, if it returns
+  // something.
+  using Lie = std::function<std::optional<Raw>(
+      const std::string& method, const nlohmann::json& arguments)>;
+  void LieBy(Lie lie);
+
   // Updates that are neither confirmed nor delivered.
   std::size_t pending() const;
   std::vector<Sent> sent() const;
@@ -90,6 +104,7 @@ class BotApi {
     nlohmann::json content;
     absl::Time not_before = absl::InfinitePast();
     absl::Duration wait = absl::Milliseconds(20);
+    bool in_delivery = false;
   };
 
   nlohmann::json Answer(const std::string& method,
@@ -113,6 +128,7 @@ class BotApi {
   std::set<std::int64_t> blocked_by_;
   std::string webhook_;
   std::string secret_;
+  Lie lie_;
   std::vector<Sent> sent_;
   std::map<std::string, int> calls_;
   int polls_ = 0;

@@ -53,6 +53,12 @@ TEST_F(BotApiTest, AnUpdateIsGivenOutUntilAHigherOffsetConfirmsIt) {
   EXPECT_EQ(api_.pending(), 0u);
 }
 
+TEST_F(BotApiTest, ANegativeOffsetForgetsAllButTheLast) {
+  for (const char* text : {"a", "b", "c"}) api_.AddMessage(1, text);
+  EXPECT_EQ(Ids(Call("getUpdates", "offset=-2")).size(), 2u);
+  EXPECT_EQ(api_.pending(), 2u);
+}
+
 TEST_F(BotApiTest, ALongPollEndsWithTheNextUpdate) {
   auto poll = std::async(std::launch::async,
                          [this] { return Call("getUpdates", "timeout=30"); });

@@ -12,10 +12,11 @@ namespace userprofile::telegram {
 // Who contacts the bot with one update of the Bot API
 // (https://core.telegram.org/bots/api#update), as the request that tells the
 // service about it. nullopt if the update is nobody's contact: it is of a kind
-// that has no author (a poll's state, a boost, deleted messages), its author is
-// a bot, a chat or one of Telegram's placeholders, or its kind is not known
-// here. Never somebody who is only mentioned: whose message is forwarded,
-// answered to, or carries the button that was pressed.
+// that has no author (a poll's state, a boost, deleted messages), or its author
+// is a bot, a chat or one of Telegram's placeholders. Never somebody who is
+// only mentioned: whose message is forwarded, answered to, or carries the
+// button that was pressed. A kind that is not known here is the contact of its
+// "from" or "user", if it has exactly one of them.
 //
 // In the request,
 //   identity     first_name as given; last_name and username empty if the user
@@ -23,8 +24,12 @@ namespace userprofile::telegram {
 //                does not tell it, for that says nothing about the user. What
 //                the service would refuse is cut or left out: see
 //                acceptable_text.h.
-//   is_active    false when the user blocks the bot, true when they unblock it;
-//                absent otherwise.
+//   is_active    true for what shows that the bot can reach the user: a message
+//                in their private chat, or when they unblock the bot; false
+//                when they block it; absent otherwise.
+//   is_active_if_new
+//                false for what happens elsewhere than in their private chat:
+//                in a group, inline, in a business' chats.
 //   occurred_at  when it happened, if the update says so. Presses of buttons
 //                and inline queries don't.
 //
