@@ -33,6 +33,20 @@ TextTraits Inspect(const std::string& text) {
   return traits;
 }
 
+std::string Fit(const std::string& text, int max_code_points) {
+  std::string fit;
+  const auto size = static_cast<std::int32_t>(text.size());
+  for (std::int32_t i = 0, code_points = 0; i < size;) {
+    const std::int32_t begin = i;
+    UChar32 c;
+    U8_NEXT(text, i, size, c);
+    if (c < 0 || IsControl(c)) continue;
+    if (++code_points > max_code_points) break;
+    fit.append(text, begin, i - begin);
+  }
+  return fit;
+}
+
 // ICU reads a tag up to the first subtag that it does not like, and says how
 // far that was.
 bool IsWellFormedLanguageTag(const std::string& tag) {

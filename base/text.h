@@ -22,6 +22,10 @@ struct TextTraits {
 
 TextTraits Inspect(const std::string& text);
 
+// The text without control characters, cut to that many code points. What is no
+// UTF-8 in it goes, too.
+std::string Fit(const std::string& text, int max_code_points);
+
 // Whether `tag` is well-formed by the grammar of BCP 47 (RFC 5646, section
 // 2.1), such as "fa", "pt-BR" or "zh-Hant-TW". Whether its subtags are
 // registered is not asked: registries grow.

@@ -3,27 +3,21 @@
 
 #include <string>
 
+#include "absl/types/optional.h"
+
 namespace userprofile::telegram {
 
+// The text as the service takes it in a field of v1::Identity; nullopt if it is
+// to be left out.
+//
 // The service refuses a request as a whole if one text in it breaks the limits
-// of userprofile/v1/user_profile_service.proto. What Telegram reports is what
-// it is, in every update of that user again: a strange name would lock its
-// user out for ever. So the texts are made to fit before they are sent. All
-// expect UTF-8.
-
-// The name without control characters (C0, DEL and C1), and cut to 256 code
-// points.
-std::string AcceptableName(const std::string& name);
-
-// Whether the username can be sent. One that can't is to be left out: cut, it
-// could be somebody else's.
-bool IsAcceptableUsername(const std::string& username);
-
-// Whether the language code is a well-formed BCP 47 tag of at most 35
-// characters; one that is not says nothing and is to be left out. Knows the
-// grammar's rules but not the old tags that it lists beside them, such as
-// "i-klingon": no app reports those.
-bool IsAcceptableLanguageCode(const std::string& code);
+// that the API file gives for its field. What Telegram reports is what it is,
+// in every update of that user again: a strange name would lock its user out
+// for ever. So names lose their control characters and are cut. A username is
+// left out, for, cut, it could be somebody else's; and so is a language tag
+// that is none, for it says nothing. Expects UTF-8.
+absl::optional<std::string> AcceptableText(const char* field,
+                                           const std::string& text);
 
 }  // namespace userprofile::telegram
 

@@ -13,51 +13,55 @@ std::string Repeat(const std::string& text, int times) {
   return result;
 }
 
-TEST(AcceptableNameTest, LeavesNamesOfAllScriptsAlone) {
+TEST(AcceptableTextTest, LeavesNamesOfAllScriptsAlone) {
   for (const char* name :
        {"", "Ada", "\xd8\xb3\xd8\xa7\xd8\xb1\xd8\xa7", "\xc2\xa0", "\xc3\x80",
         "\xe2\x80\x8c", "\xf0\x9f\x91\x8d", " "}) {
-    EXPECT_EQ(AcceptableName(name), name);
+    EXPECT_EQ(AcceptableText("first_name", name), name);
   }
 }
 
-TEST(AcceptableNameTest, DropsControlCharacters) {
-  EXPECT_EQ(AcceptableName(std::string("A\0d\x1f\x7f"
-                                       "a\n",
-                                       7)),
+TEST(AcceptableTextTest, DropsControlCharacters) {
+  EXPECT_EQ(AcceptableText("first_name", std::string("A\0d\x1f\x7f"
+                                                     "a\n",
+                                                     7)),
             "Ada");
-  EXPECT_EQ(AcceptableName("\xc2\x80"
+  EXPECT_EQ(AcceptableText("first_name",
+                           "\xc2\x80"
                            "Ada\xc2\x9f"),
             "Ada");
-  EXPECT_EQ(AcceptableName("\r\n"), "");
+  EXPECT_EQ(AcceptableText("first_name", "\r\n"), "");
 }
 
-TEST(AcceptableNameTest, CutsAt256CodePoints) {
+TEST(AcceptableTextTest, CutsNamesAt256CodePoints) {
   for (const char* letter : {"a", "\xd8\xb3", "\xf0\x9f\x91\x8d"}) {
-    EXPECT_EQ(AcceptableName(Repeat(letter, 256)), Repeat(letter, 256));
-    EXPECT_EQ(AcceptableName(Repeat(letter, 257)), Repeat(letter, 256));
-    EXPECT_EQ(AcceptableName("\n" + Repeat(letter, 9999)), Repeat(letter, 256));
+    EXPECT_EQ(AcceptableText("first_name", Repeat(letter, 256)),
+              Repeat(letter, 256));
+    EXPECT_EQ(AcceptableText("first_name", Repeat(letter, 257)),
+              Repeat(letter, 256));
+    EXPECT_EQ(AcceptableText("first_name", "\n" + Repeat(letter, 9999)),
+              Repeat(letter, 256));
   }
 }
 
-TEST(AcceptableUsernameTest, IsOneThatNeedsNoChange) {
+TEST(AcceptableTextTest, AUsernameIsSentAsItIsOrNotAtAll) {
   for (const std::string& username :
        {std::string(), std::string("ada_1"), Repeat("\xd8\xb3", 64)}) {
-    EXPECT_TRUE(IsAcceptableUsername(username)) << username;
+    EXPECT_EQ(AcceptableText("username", username), username);
   }
   for (const std::string& username :
        {Repeat("a", 65), std::string("ada\n"), std::string(1, '\0')}) {
-    EXPECT_FALSE(IsAcceptableUsername(username)) << username;
+    EXPECT_EQ(AcceptableText("username", username), absl::nullopt);
   }
 }
 
-TEST(AcceptableLanguageCodeTest, IsAWellFormedTag) {
+TEST(AcceptableTextTest, ALanguageTagIsWellFormedOrNotSent) {
   for (const char* code :
        {"fa", "en", "EN", "pt-br", "pt-BR", "zh-hans", "zh-Hant-TW", "es-419",
         "sl-rozaj-biske", "de-CH-1901", "zh-cmn-Hans-CN", "fa-raw", "abcdefgh",
         "en-a-myext-b-another", "de-x-private", "x-a-b-c", "en-a-aa-x-1",
         "en-a-aaaaaaaa-aaaaaaaa-aaaaaaaa-aaa"}) {
-    EXPECT_TRUE(IsAcceptableLanguageCode(code)) << code;
+    EXPECT_EQ(AcceptableText("language_code", code), code);
   }
   for (const char* code : {"",
                            "a",
@@ -82,7 +86,7 @@ TEST(AcceptableLanguageCodeTest, IsAWellFormedTag) {
                            "abcd-abc",
                            "zh-aaa-bbb-ccc-ddd",
                            "en-a-aaaaaaaa-aaaaaaaa-aaaaaaaa-aaaa"}) {
-    EXPECT_FALSE(IsAcceptableLanguageCode(code)) << code;
+    EXPECT_EQ(AcceptableText("language_code", code), absl::nullopt) << code;
   }
 }
 

@@ -153,11 +153,15 @@ void ExpectTheServiceTakes(const v1::UpsertUserRequest& contact) {
   EXPECT_LT(contact.user_id(), std::int64_t{1} << 52);
   EXPECT_NE(contact.user_id(), 1087968824);
   const v1::Identity& identity = contact.identity();
-  EXPECT_EQ(AcceptableName(identity.first_name()), identity.first_name());
-  EXPECT_EQ(AcceptableName(identity.last_name()), identity.last_name());
-  EXPECT_TRUE(IsAcceptableUsername(identity.username()));
+  EXPECT_EQ(AcceptableText("first_name", identity.first_name()),
+            identity.first_name());
+  EXPECT_EQ(AcceptableText("last_name", identity.last_name()),
+            identity.last_name());
+  EXPECT_EQ(AcceptableText("username", identity.username()),
+            identity.username());
   if (identity.has_language_code()) {
-    EXPECT_TRUE(IsAcceptableLanguageCode(identity.language_code()));
+    EXPECT_EQ(AcceptableText("language_code", identity.language_code()),
+              identity.language_code());
   }
   EXPECT_GE(contact.occurred_at().seconds(), 0);
   EXPECT_LE(contact.occurred_at().seconds(), 253402300799);

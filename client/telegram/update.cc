@@ -70,15 +70,17 @@ constexpr std::int64_t kMaxUserId = (std::int64_t{1} << 52) - 1;
 constexpr std::int64_t kMaxTime = 253402300799;  // the end of the year 9999
 
 void ReadIdentity(const ObjectReader& author, v1::Identity& identity) {
-  if (const auto first_name = author.Text("first_name")) {
-    identity.set_first_name(AcceptableName(*first_name));
-  }
-  identity.set_last_name(AcceptableName(author.Text("last_name").value_or("")));
-  const std::string username = author.Text("username").value_or("");
-  if (IsAcceptableUsername(username)) identity.set_username(username);
-  const auto language_code = author.Text("language_code");
-  if (language_code && IsAcceptableLanguageCode(*language_code)) {
-    identity.set_language_code(*language_code);
+  const auto* type = v1::Identity::descriptor();
+  for (int i = 0; i < type->field_count(); ++i) {
+    const std::string& name = type->field(i)->name();
+    auto text = author.Text(name.c_str());
+    // Absent, these say that the user has none; the others say nothing.
+    if (!text && (name == "last_name" || name == "username")) text = "";
+    if (!text) continue;
+    if (auto fit = AcceptableText(name.c_str(), *text)) {
+      identity.GetReflection()->SetString(&identity, type->field(i),
+                                          *std::move(fit));
+    }
   }
 }
 

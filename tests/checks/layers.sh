@@ -21,7 +21,7 @@ server/app          base server/postgres server/schema server/store
                     server/access server/api server/transport server/ops ops
 server              base server/app ops
 client              base
-client/telegram
+client/telegram     base
 client/adapter      base client client/telegram ops
 client/examples
 tests/support       base server/postgres server/schema
