@@ -1,5 +1,6 @@
 #include "base/read_file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 
 namespace userprofile::base {
 namespace {
@@ -68,6 +70,18 @@ absl::StatusOr<std::string> ReadSettingsFile(const std::string& path) {
     return absl::InvalidArgumentError(absl::StrCat(path, " is empty"));
   }
   return content;
+}
+
+std::vector<std::string> ListFolder(const std::string& path) {
+  std::vector<std::string> names;
+  DIR* const folder = ::opendir(path.c_str());
+  if (folder == nullptr) return names;
+  while (const dirent* entry = ::readdir(folder)) {
+    const absl::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  ::closedir(folder);
+  return names;
 }
 
 }  // namespace userprofile::base

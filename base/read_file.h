@@ -2,6 +2,7 @@
 #define USERPROFILE_BASE_READ_FILE_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -18,6 +19,9 @@ absl::StatusOr<std::string> ReadFile(const std::string& path);
 // All that is in a file that somebody named in a setting. INVALID_ARGUMENT if
 // there is none, or it is empty, too.
 absl::StatusOr<std::string> ReadSettingsFile(const std::string& path);
+
+// The names of what is in a folder, in no order; none if it can't be read.
+std::vector<std::string> ListFolder(const std::string& path);
 
 }  // namespace userprofile::base
 

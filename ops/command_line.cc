@@ -16,10 +16,13 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "base/read_file.h"
 
 namespace userprofile::ops {
 namespace {
 
+constexpr char kVariablePrefix[] = "USERPROFILE_";
+constexpr char kConfigVariable[] = "USERPROFILE_CONFIG";
 constexpr char kIsEmpty[] = "is empty: give it a value, or leave it out";
 
 bool IsInEnvironment(const CLI::Option& option) {
@@ -76,6 +79,44 @@ void RefuseEmptyWords(int argc, const char* const* argv) {
       throw CLI::ValidationError(std::string(absl::StripSuffix(word, "=")),
                                  kIsEmpty);
     }
+  }
+}
+
+// The file that --config or the environment names, if one does. The last flag
+// counts.
+std::string ConfigFile(int argc, const char* const* argv) {
+  const char* variable = std::getenv(kConfigVariable);
+  std::string file = variable == nullptr ? "" : variable;
+  for (int i = 1; i < argc; ++i) {
+    absl::string_view word = argv[i];
+    if (word == "--config" && i + 1 < argc) {
+      file = argv[i + 1];
+    } else if (absl::ConsumePrefix(&word, "--config=")) {
+      file = std::string(word);
+    }
+  }
+  return file;
+}
+
+// CLI11 would read what is no file: without an end, if nobody writes to it.
+void RefuseWrongConfigFile(const std::string& path) {
+  if (path.empty()) return;
+  const absl::Status status = base::ReadFile(path).status();
+  if (!status.ok()) throw CLI::ConfigError(std::string(status.message()));
+}
+
+// As in a file that holds a value, which is what many variables are made from.
+void StripVariables() {
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const absl::string_view entry = *variable;
+    const absl::string_view stripped =
+        absl::StripTrailingAsciiWhitespace(entry);
+    if (stripped.size() == entry.size() ||
+        !absl::StartsWith(entry, kVariablePrefix)) {
+      continue;
+    }
+    // In place: setenv could move what is iterated over.
+    (*variable)[stripped.size()] = '\0';
   }
 }
 
@@ -139,7 +180,7 @@ CommandLine::CommandLine(std::string description, std::string name)
     : app_(std::move(description), std::move(name)) {
   app_.require_subcommand(1);
   app_.set_config("--config", "", "Read flags from this file (TOML or INI)")
-      ->envname("USERPROFILE_CONFIG");
+      ->envname(kConfigVariable);
   app_.config_formatter(std::make_shared<FlatConfig>(&app_));
   app_.allow_config_extras(CLI::config_extras_mode::error);
   app_.fallthrough();  // --config may stand behind the command
@@ -181,7 +222,7 @@ std::vector<CommandLine::Setting> CommandLine::SettingsOf(
 }
 
 std::vector<std::string> CommandLine::UnknownVariables() const {
-  std::set<std::string> known = {"USERPROFILE_CONFIG"};
+  std::set<std::string> known = {kConfigVariable};
   std::vector<std::string> path;
   VisitCommands(app_, path, [&](const CLI::App& command) {
     for (const CLI::Option* option : command.get_options()) {
@@ -193,7 +234,7 @@ std::vector<std::string> CommandLine::UnknownVariables() const {
     const std::vector<std::string> parts =
         absl::StrSplit(*variable, absl::MaxSplits('=', 1));
     // Kubernetes sets such variables for a Service of this name.
-    if (absl::StartsWith(parts[0], "USERPROFILE_") &&
+    if (absl::StartsWith(parts[0], kVariablePrefix) &&
         !absl::StartsWith(parts[0], "USERPROFILE_PORT") &&
         !absl::StartsWith(parts[0], "USERPROFILE_SERVICE_") &&
         !known.contains(parts[0])) {
@@ -209,8 +250,10 @@ int CommandLine::Run(int argc, const char* const* argv) {
     if (!absl::ConsumePrefix(&word, "--")) continue;
     flags_given_.insert(std::string(word.substr(0, word.find('='))));
   }
+  StripVariables();
   try {
     RefuseEmptyWords(argc, argv);
+    RefuseWrongConfigFile(ConfigFile(argc, argv));
     app_.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app_.exit(error) == 0 ? kDone : kWrongUsage;
@@ -219,7 +262,7 @@ int CommandLine::Run(int argc, const char* const* argv) {
 }
 
 std::string EnvironmentName(const std::string& flag) {
-  return absl::StrCat("USERPROFILE_",
+  return absl::StrCat(kVariablePrefix,
                       absl::AsciiStrToUpper(absl::StrReplaceAll(
                           absl::StripPrefix(flag, "--"), {{"-", "_"}})));
 }

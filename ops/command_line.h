@@ -20,8 +20,9 @@ enum ExitCode : int { kDone = 0, kFailed = 1, kWrongUsage = 2 };
 //
 // A file is TOML or INI with flat keys: `listen = "127.0.0.1:50051"`. It may be
 // shared by all commands; a key that no command knows is an error. The command
-// line wins over the environment, which wins over the file. An empty value is
-// an error, unless it is a variable's and the command line or the file has one.
+// line wins over the environment, which wins over the file. Blanks and line
+// ends at the end of a variable are not part of its value. An empty value is an
+// error, unless it is a variable's and the command line or the file has one.
 class CommandLine {
  public:
   CommandLine(std::string description, std::string name);

@@ -4,9 +4,7 @@
 #include <unistd.h>
 
 #include <cstddef>
-#include <filesystem>
 #include <string>
-#include <system_error>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
@@ -92,14 +90,11 @@ void AppendProcessMetrics(std::vector<MetricFamily>& families) {
     Append("process_resident_memory_bytes", "Memory in use.", MetricType::Gauge,
            stat[24] * static_cast<double>(sysconf(_SC_PAGESIZE)), families);
   }
-  std::error_code error;
-  const auto fds = std::filesystem::directory_iterator("/proc/self/fd", error);
-  if (!error) {
+  const std::size_t fds = base::ListFolder("/proc/self/fd").size();
+  if (fds > 0) {
     // One of them reads the folder.
     Append("process_open_fds", "Files and sockets that are open.",
-           MetricType::Gauge,
-           static_cast<double>(std::distance(begin(fds), end(fds)) - 1),
-           families);
+           MetricType::Gauge, static_cast<double>(fds - 1), families);
   }
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {

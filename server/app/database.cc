@@ -10,8 +10,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "base/error_info.h"
 #include "base/read_file.h"
 #include "base/status_macros.h"
+#include "base/steady_time.h"
+#include "server/postgres/conninfo.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::app {
@@ -33,8 +36,15 @@ absl::StatusOr<std::string> ReadDatabaseFile(const std::string& path) {
   return text;
 }
 
-bool IsConnectionString(absl::string_view text) {
-  return absl::StrContains(text, "=") || absl::StrContains(text, "://");
+// Not an embedded database, but one to connect to.
+absl::Status CheckExternal(const std::string& text) {
+  if (absl::StrContains(text, "=") || absl::StrContains(text, "://")) {
+    return postgres::CheckConninfo(text);
+  }
+  // Not quoted: it could be a password in the wrong place.
+  return absl::InvalidArgumentError(
+      "it is neither embedded:DIR nor a connection string "
+      "(postgresql://user@host/name, or host=... dbname=...)");
 }
 
 }  // namespace
@@ -59,6 +69,7 @@ class Database::RenewableSession final : public postgres::Session {
   bool healthy() override {
     return session_->healthy() && target_->IsAt(conninfo_);
   }
+  bool lost() override { return session_->lost(); }
 
  private:
   const std::unique_ptr<Session> session_;
@@ -71,24 +82,32 @@ std::string Database::Target::conninfo() const {
   return conninfo_;
 }
 
+void Database::Target::SetReached(const std::string& conninfo) {
+  base::MutexLock lock(mutex_);
+  if (conninfo_ == conninfo) reached_ = conninfo;
+}
+
 bool Database::Target::IsAt(absl::string_view conninfo) const {
   base::MutexLock lock(mutex_);
-  return conninfo_ == conninfo;
+  return reached_ == conninfo;
 }
 
 absl::StatusOr<bool> Database::Target::Reload() {
   if (file_.empty()) return false;
-  USERPROFILE_ASSIGN_OR_RETURN(std::string text, ReadDatabaseFile(file_));
-  if (absl::StartsWith(text, kEmbedded) || !IsConnectionString(text)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the database file ", file_,
-                     " holds no connection string any more; going on with what "
-                     "it held before"));
-  }
+  absl::StatusOr<std::string> text = ReadDatabaseFile(file_);
+  absl::Status status = text.ok() ? CheckExternal(*text) : text.status();
   base::MutexLock lock(mutex_);
-  const bool changed = conninfo_ != text;
-  conninfo_ = std::move(text);
-  return changed;
+  if (status.ok()) {
+    logged_ = absl::OkStatus();
+    conninfo_ = *std::move(text);
+    return conninfo_ != reached_;
+  }
+  status = absl::InvalidArgumentError(absl::StrCat(
+      "the database file ", file_,
+      " can't be used; going on with what it held before: ", status.message()));
+  if (logged_ != status) spdlog::error("{}", std::string(status.message()));
+  logged_ = status;
+  return status;
 }
 
 bool DatabaseOptions::embedded() const {
@@ -116,12 +135,11 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(
   auto database = std::unique_ptr<Database>(new Database);
   absl::string_view directory = specification;
   if (!absl::ConsumePrefix(&directory, kEmbedded)) {
-    if (!IsConnectionString(specification)) {
-      // Not quoted: it could be a password in the wrong place.
-      return absl::InvalidArgumentError(
-          "--database is neither embedded:DIR nor a connection string "
-          "(postgresql://user@host/name, or host=... dbname=...)");
-    }
+    USERPROFILE_RETURN_IF_ERROR(base::Annotate(
+        CheckExternal(specification),
+        absl::StrCat(options.database_file.empty() ? "--database"
+                                                   : options.database_file,
+                     ": ")));
     database->target_ =
         std::make_shared<Target>(options.database_file, specification);
     return database;
@@ -137,7 +155,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(
 absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
   using postgres::DirectoryHolder;
   embedded_ = true;
-  const absl::Time give_up = absl::Now() + kStartPatience;
+  const base::SteadyTime give_up = base::SteadyTime::Now() + kStartPatience;
   for (bool logged = false;; absl::SleepFor(kPoll)) {
     switch (postgres::EmbeddedCluster::HolderOf(directory)) {
       case DirectoryHolder::kNobody: {
@@ -174,7 +192,7 @@ absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
         absl::Status status =
             conninfo.empty() ? absl::UnavailableError("the server has ended")
                              : Sessions()().status();
-        if (status.ok() || absl::Now() > give_up) return status;
+        if (status.ok() || base::SteadyTime::Now() > give_up) return status;
         break;
       }
       case DirectoryHolder::kCommand:
@@ -199,7 +217,11 @@ absl::Status Database::Own(const std::string& directory,
   return absl::OkStatus();
 }
 
-postgres::SessionFactory Database::Sessions() const { return Factory({}); }
+absl::StatusOr<bool> Database::Reload() {
+  USERPROFILE_ASSIGN_OR_RETURN(const bool moved, target_->Reload());
+  if (moved) USERPROFILE_RETURN_IF_ERROR(ServingSessions()().status());
+  return moved;
+}
 
 postgres::SessionFactory Database::ServingSessions() const {
   postgres::ConnectOptions options;
@@ -210,12 +232,13 @@ postgres::SessionFactory Database::ServingSessions() const {
 postgres::SessionFactory Database::Factory(
     postgres::ConnectOptions options) const {
   using Made = absl::StatusOr<std::unique_ptr<postgres::Session>>;
+  options.interruption = interruption_;
   return [options, target = target_]() -> Made {
-    // What is wrong with the file is told by Reload's other callers.
-    target->Reload().status().IgnoreError();
+    target->Reload().status().IgnoreError();  // it is in the log
     postgres::ConnectOptions now = options;
     now.conninfo = target->conninfo();
     USERPROFILE_ASSIGN_OR_RETURN(auto session, postgres::Connect(now));
+    target->SetReached(now.conninfo);
     return std::make_unique<RenewableSession>(std::move(session), target,
                                               std::move(now.conninfo));
   };

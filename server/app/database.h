@@ -52,10 +52,12 @@ class Database {
   bool embedded() const { return embedded_; }
 
   // Reads the database file again, if there is one. If it holds something else,
-  // sessions made before are not healthy any more, and so replaced when they
-  // are needed next. Whether it did; INVALID_ARGUMENT, and nothing changed, for
-  // a file that can't be used. Thread-safe.
-  absl::StatusOr<bool> Reload() { return target_->Reload(); }
+  // that is tried: once a session was made there, those made before are not
+  // healthy any more, and so replaced when they are needed next. Whether it
+  // did. INVALID_ARGUMENT, and nothing changed, for a file that can't be used;
+  // postgres::Connect's errors, and sessions that there are go on, for one that
+  // leads nowhere. Thread-safe.
+  absl::StatusOr<bool> Reload();
 
   // For libpq. Holds a password, perhaps.
   std::string conninfo() const { return target_->conninfo(); }
@@ -63,11 +65,16 @@ class Database {
   // Makes sessions; may be used as long as the database is open. Each reads the
   // database file again, so that a new password holds from the next connection
   // on.
-  postgres::SessionFactory Sessions() const;
+  postgres::SessionFactory Sessions() const { return Factory({}); }
 
   // The same for statements that are all short: a connection on which one stays
   // without an answer is given up.
   postgres::SessionFactory ServingSessions() const;
+
+  // Breaks off all these sessions, for a process that has to end in time.
+  std::shared_ptr<postgres::Interruption> interruption() const {
+    return interruption_;
+  }
 
  private:
   // Where sessions go. Shared by the factories, which may outlive the database.
@@ -76,14 +83,25 @@ class Database {
     Target(std::string file, std::string conninfo)
         : file_(std::move(file)), conninfo_(std::move(conninfo)) {}
 
+    // Where new sessions go.
     std::string conninfo() const;
+
+    // A session was made there.
+    void SetReached(const std::string& conninfo);
+
+    // Whether a session that was made there is still where it shall be.
     bool IsAt(absl::string_view conninfo) const;
+
+    // Whether new sessions go elsewhere than the last one did. Says an error in
+    // the log, unless it did before.
     absl::StatusOr<bool> Reload();
 
    private:
     const std::string file_;  // empty for none
     mutable base::Mutex mutex_;
     std::string conninfo_ ABSL_GUARDED_BY(mutex_);
+    std::string reached_ ABSL_GUARDED_BY(mutex_);
+    absl::Status logged_ ABSL_GUARDED_BY(mutex_);
   };
   class RenewableSession;
 
@@ -96,6 +114,8 @@ class Database {
 
   std::unique_ptr<postgres::EmbeddedCluster> cluster_;
   std::shared_ptr<Target> target_;
+  const std::shared_ptr<postgres::Interruption> interruption_ =
+      std::make_shared<postgres::Interruption>();
   bool embedded_ = false;
 };
 

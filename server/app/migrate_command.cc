@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "base/error_info.h"
 #include "base/status_macros.h"
+#include "base/steady_time.h"
 #include "nlohmann/json.hpp"
 #include "ops/logging.h"
 #include "ops/logging_flags.h"
@@ -113,18 +114,19 @@ absl::Status CheckReady(const MigrateCommand& command) {
 }
 
 absl::Status AwaitReady(const MigrateCommand& command) {
-  const absl::Time give_up = absl::Now() + command.block_timeout;
+  const base::SteadyTime give_up =
+      base::SteadyTime::Now() + command.block_timeout;
   std::string logged;
   while (true) {
     absl::Status status = CheckReady(command);
     if (status.ok() || absl::IsInvalidArgument(status) ||
-        absl::Now() >= give_up) {
+        base::SteadyTime::Now() >= give_up) {
       return status;
     }
     const std::string reason(status.message());
     if (reason != logged) spdlog::info("waiting: {}", reason);
     logged = reason;
-    absl::SleepFor(std::min(kBlockPoll, give_up - absl::Now()));
+    absl::SleepFor(std::min(kBlockPoll, give_up - base::SteadyTime::Now()));
   }
 }
 

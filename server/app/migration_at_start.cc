@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/time/clock.h"
 #include "base/error_info.h"
+#include "base/steady_time.h"
 #include "server/app/version.h"
 #include "server/schema/migrator.h"
 #include "spdlog/spdlog.h"
@@ -29,19 +29,21 @@ MigrationAtStart::MigrationAtStart(postgres::SessionFactory connect)
     : connect_(std::move(connect)), thread_([this] { Run(); }) {}
 
 MigrationAtStart::~MigrationAtStart() {
-  {
-    base::MutexLock lock(mutex_);
-    stopping_ = true;
-    changed_.SignalAll();
-  }
+  GiveUpWaiting();
   thread_.join();
 }
 
-void MigrationAtStart::WaitFor(absl::Duration patience) {
-  const absl::Time end = absl::Now() + patience;
+void MigrationAtStart::GiveUpWaiting() {
   base::MutexLock lock(mutex_);
-  while (!finished_ && absl::Now() < end) {
-    changed_.WaitFor(mutex_, end - absl::Now());
+  stopping_ = true;
+  changed_.SignalAll();
+}
+
+void MigrationAtStart::WaitFor(absl::Duration patience) {
+  const base::SteadyTime end = base::SteadyTime::Now() + patience;
+  base::MutexLock lock(mutex_);
+  while (!finished_ && base::SteadyTime::Now() < end) {
+    changed_.WaitUntil(mutex_, end);
   }
 }
 
@@ -71,9 +73,9 @@ void MigrationAtStart::Run() {
       changed_.SignalAll();
       return;
     }
-    const absl::Time next = absl::Now() + kPause;
-    while (!stopping_ && absl::Now() < next) {
-      changed_.WaitFor(mutex_, next - absl::Now());
+    const base::SteadyTime next = base::SteadyTime::Now() + kPause;
+    while (!stopping_ && base::SteadyTime::Now() < next) {
+      changed_.WaitUntil(mutex_, next);
     }
   }
 }

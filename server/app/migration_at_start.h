@@ -17,9 +17,13 @@ class MigrationAtStart {
  public:
   explicit MigrationAtStart(postgres::SessionFactory connect);
 
-  // Gives up waiting, for the database, a lock or another migrator; but
-  // finishes a migration that runs.
+  // Gives up waiting, and waits for the end of a migration that runs: interrupt
+  // its sessions to break it off, which the next start makes up for.
   ~MigrationAtStart();
+
+  // From now on does not wait for the database, a lock or another migrator; but
+  // goes on with a migration that runs.
+  void GiveUpWaiting();
 
   // Returns once the migration has been done, or has failed, or after a while.
   void WaitFor(absl::Duration patience);

@@ -1,6 +1,7 @@
 #include "server/app/server.h"
 
 #include <cstdint>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -8,13 +9,17 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "absl/types/optional.h"
 #include "base/error_info.h"
+#include "base/mutex.h"
 #include "base/status_macros.h"
+#include "base/steady_time.h"
 #include "ops/admin_server.h"
 #include "ops/loopback.h"
 #include "server/access/access.h"
 #include "server/api/user_profile_service.h"
 #include "server/app/migration_at_start.h"
+#include "server/app/socket_path_lock.h"
 #include "server/app/version.h"
 #include "server/ops/metrics.h"
 #include "server/ops/readiness.h"
@@ -35,6 +40,37 @@ namespace userprofile::app {
 namespace {
 
 constexpr absl::Duration kMigrationPatience = absl::Seconds(2);
+
+// Interrupts sessions unless it is destroyed in time: those of calls, of the
+// monitor and of a migration alike may wait for PostgreSQL without an end.
+class BreakOff {
+ public:
+  BreakOff(std::shared_ptr<postgres::Interruption> sessions,
+           base::SteadyTime deadline)
+      : thread_([this, sessions = std::move(sessions), deadline] {
+          base::MutexLock lock(mutex_);
+          while (!done_ && base::SteadyTime::Now() < deadline) {
+            changed_.WaitUntil(mutex_, deadline);
+          }
+          if (!done_) sessions->Interrupt();
+        }) {}
+  ~BreakOff() {
+    {
+      base::MutexLock lock(mutex_);
+      done_ = true;
+      changed_.SignalAll();
+    }
+    thread_.join();
+  }
+  BreakOff(const BreakOff&) = delete;
+  BreakOff& operator=(const BreakOff&) = delete;
+
+ private:
+  base::Mutex mutex_;
+  base::CondVar changed_;
+  bool done_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;  // last: starts when all else is made
+};
 
 absl::Status Positive(const char* flag, std::int64_t value) {
   if (value > 0) return absl::OkStatus();
@@ -136,6 +172,7 @@ struct Server::Parts {
   std::unique_ptr<api::UserProfileService> service;
   std::unique_ptr<transport::HealthService> health;
   std::unique_ptr<transport::ReflectionService> reflection;
+  std::unique_ptr<SocketPathLock> socket_path;
   std::unique_ptr<transport::GrpcServer> grpc;
   std::unique_ptr<ops::Reloader> reloader;
   std::unique_ptr<ops::AdminServer> admin;
@@ -212,6 +249,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   grpc.max_connection_age = options.max_connection_age;
   grpc.max_connection_age_grace = options.max_connection_age_grace;
   if (parts.tls != nullptr) grpc.credentials = parts.tls->ServerCredentials();
+  USERPROFILE_ASSIGN_OR_RETURN(parts.socket_path,
+                               SocketPathLock::Acquire(options.listen));
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.grpc, transport::GrpcServer::Start(
                       grpc, {parts.service.get(), parts.health.get(),
@@ -263,7 +302,13 @@ Server::~Server() { Stop(); }
 void Server::Stop() {
   if (parts_ == nullptr) return;
   parts_->readiness.ShutDown();
+  if (parts_->migration != nullptr) parts_->migration->GiveUpWaiting();
   if (parts_->grpc != nullptr) absl::SleepFor(drain_delay_);
+  const base::SteadyTime limit = base::SteadyTime::Now() + drain_timeout_;
+  absl::optional<BreakOff> break_off;
+  if (parts_->database != nullptr) {
+    break_off.emplace(parts_->database->interruption(), limit);
+  }
   const absl::Time deadline = absl::Now() + drain_timeout_;
   if (parts_->health != nullptr) parts_->health->Shutdown();
   if (parts_->reflection != nullptr) parts_->reflection->Shutdown();
@@ -275,7 +320,8 @@ void Server::Stop() {
 void Server::Reload() {
   const absl::StatusOr<bool> changed = parts_->database->Reload();
   if (!changed.ok()) {
-    spdlog::error("{}", std::string(changed.status().message()));
+    spdlog::error("the database file is read again: {}",
+                  std::string(changed.status().message()));
   } else {
     spdlog::info("the database file is read again: {}",
                  *changed ? "connections are made anew" : "nothing changed");

@@ -82,8 +82,9 @@ class Server {
   ~Server();
 
   // Says NOT_SERVING, goes on for the drain delay, tells clients to go
-  // elsewhere (GOAWAY), finishes what is in flight, and closes the connections
-  // to the database. Further calls do nothing.
+  // elsewhere (GOAWAY), finishes what is in flight, a migration too, and closes
+  // the connections to the database. What is not finished at the drain timeout
+  // is broken off. Further calls do nothing.
   void Stop();
 
   // Reads again what a file holds that may be replaced while the server runs,

@@ -5,7 +5,7 @@
 namespace userprofile::ops {
 
 absl::optional<std::int64_t> LogLimiter::Admit() {
-  const absl::Time now = clock_();
+  const base::SteadyTime now = clock_();
   base::MutexLock lock(mutex_);
   if (now >= interval_end_) {
     interval_end_ = now + interval_;

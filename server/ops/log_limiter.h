@@ -4,11 +4,10 @@
 #include <cstdint>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
-#include "base/clock.h"
 #include "base/mutex.h"
+#include "base/steady_time.h"
 
 namespace userprofile::ops {
 
@@ -16,7 +15,8 @@ namespace userprofile::ops {
 // per interval. Thread-safe.
 class LogLimiter {
  public:
-  LogLimiter(int burst, absl::Duration interval, base::Clock clock = absl::Now)
+  LogLimiter(int burst, absl::Duration interval,
+             base::SteadyClock clock = base::SteadyTime::Now)
       : burst_(burst), interval_(interval), clock_(std::move(clock)) {}
 
   // Whether a message may be logged now. If so, how many were held back in the
@@ -26,10 +26,10 @@ class LogLimiter {
  private:
   const int burst_;
   const absl::Duration interval_;
-  const base::Clock clock_;
+  const base::SteadyClock clock_;
 
   base::Mutex mutex_;
-  absl::Time interval_end_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  base::SteadyTime interval_end_ ABSL_GUARDED_BY(mutex_);
   int admitted_ ABSL_GUARDED_BY(mutex_) = 0;
   std::int64_t held_back_ ABSL_GUARDED_BY(mutex_) = 0;
 };

@@ -6,14 +6,14 @@ namespace userprofile::ops {
 namespace {
 
 TEST(LogLimiterTest, AdmitsABurstPerIntervalAndCountsTheRest) {
-  absl::Time now = absl::UnixEpoch();
+  auto now = base::SteadyTime::Now();
   LogLimiter limiter(2, absl::Seconds(1), [&] { return now; });
   EXPECT_EQ(limiter.Admit(), 0);
   EXPECT_EQ(limiter.Admit(), 0);
   EXPECT_EQ(limiter.Admit(), absl::nullopt);
-  now += absl::Milliseconds(999);
+  now = now + absl::Milliseconds(999);
   EXPECT_EQ(limiter.Admit(), absl::nullopt);
-  now += absl::Milliseconds(1);
+  now = now + absl::Milliseconds(1);
   EXPECT_EQ(limiter.Admit(), 2);
   EXPECT_EQ(limiter.Admit(), 0);
   EXPECT_EQ(limiter.Admit(), absl::nullopt);

@@ -10,6 +10,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "base/error_info.h"
+#include "base/steady_time.h"
 #include "nlohmann/json.hpp"
 #include "server/ops/metric_values.h"
 #include "server/ops/page/files.h"
@@ -124,11 +125,12 @@ void StatusPage::SetSchema(std::string json) {
 
 void StatusPage::Run() {
   while (true) {
-    const absl::Time now = absl::Now();
-    history_.Sample(MetricValues(metrics_.Collect()), now);
+    const auto now = base::SteadyTime::Now();
+    history_.Sample(MetricValues(metrics_.Collect()), absl::Now(), now);
+    const base::SteadyTime next = now + kInterval;
     base::MutexLock lock(mutex_);
-    while (!stopping_ && absl::Now() < now + kInterval) {
-      changed_.WaitFor(mutex_, now + kInterval - absl::Now());
+    while (!stopping_ && base::SteadyTime::Now() < next) {
+      changed_.WaitUntil(mutex_, next);
     }
     if (stopping_) return;
   }

@@ -24,9 +24,11 @@ typename Map::mapped_type Find(const Map& map, const std::string& key) {
 
 }  // namespace
 
-void TrafficHistory::Sample(const MetricValues& metrics, absl::Time now) {
+void TrafficHistory::Sample(const MetricValues& metrics, absl::Time now,
+                            base::SteadyTime steady_now) {
   Counts counts;
   counts.time = now;
+  counts.steady_time = steady_now;
   for (const auto& series : metrics.Of("userprofile_rpc_requests_total")) {
     Calls& calls =
         counts.methods[std::string(MetricValues::Label(series, "method"))];
@@ -70,8 +72,8 @@ Traffic TrafficHistory::Latest(std::size_t intervals) const {
 }
 
 Traffic TrafficHistory::Between(const Counts& begin, const Counts& end) {
-  const double seconds =
-      std::max(absl::ToDoubleSeconds(end.time - begin.time), 1e-3);
+  const double seconds = std::max(
+      absl::ToDoubleSeconds(end.steady_time - begin.steady_time), 1e-3);
   Traffic traffic;
   traffic.end = end.time;
   Calls all_before;

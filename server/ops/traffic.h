@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "base/mutex.h"
+#include "base/steady_time.h"
 #include "server/ops/metric_values.h"
 
 namespace userprofile::ops {
@@ -42,8 +43,10 @@ class TrafficHistory {
   // Remembers this many intervals.
   explicit TrafficHistory(std::size_t capacity) : capacity_(capacity) {}
 
-  // Ends an interval, and begins the next one.
-  void Sample(const MetricValues& metrics, absl::Time now);
+  // Ends an interval, and begins the next one: now by the clock that is shown,
+  // and by the one that measures.
+  void Sample(const MetricValues& metrics, absl::Time now,
+              base::SteadyTime steady_now);
 
   // The intervals, the oldest first.
   std::vector<Traffic> List() const;
@@ -65,6 +68,7 @@ class TrafficHistory {
   };
   struct Counts {
     absl::Time time;
+    base::SteadyTime steady_time;
     std::map<std::string, Calls> methods;
     std::map<std::string, Batches> lanes;
   };

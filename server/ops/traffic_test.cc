@@ -14,8 +14,9 @@ class TrafficTest : public ::testing::Test {
  protected:
   // Ends an interval of two seconds.
   void Sample() {
-    now_ += absl::Seconds(2);
-    history_.Sample(MetricValues(metrics_.Collect()), now_);
+    now_ += absl::Hours(1);  // which somebody sets all the time
+    steady_now_ = steady_now_ + absl::Seconds(2);
+    history_.Sample(MetricValues(metrics_.Collect()), now_, steady_now_);
   }
 
   void Call(const char* method, absl::StatusCode code,
@@ -29,6 +30,7 @@ class TrafficTest : public ::testing::Test {
   Metrics metrics_;
   TrafficHistory history_{3};
   absl::Time now_ = absl::FromUnixSeconds(1000);
+  base::SteadyTime steady_now_;
 };
 
 TEST_F(TrafficTest, KnowsNothingBeforeTheFirstIntervalEnds) {

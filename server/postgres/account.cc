@@ -1,5 +1,6 @@
 #include "server/postgres/account.h"
 
+#include <fcntl.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -67,6 +68,34 @@ absl::Status MakeFolder(const std::string& path, mode_t mode,
         errno, absl::StrCat("can't give ", path, " to ", account.name));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<int> OpenOwnFile(const std::string& path, int flags) {
+  // A FIFO must not hold us up.
+  const int fd = open(
+      path.c_str(),
+      O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | flags, 0600);
+  if (fd < 0) {
+    if (errno != ELOOP) {
+      return absl::ErrnoToStatus(errno, absl::StrCat("can't open ", path));
+    }
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is a link: remove it"));
+  }
+  const std::size_t slash = path.rfind('/');
+  const std::string folder =
+      slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  struct stat file;
+  struct stat parent;
+  // One that was removed meanwhile has no name at all.
+  if (fstat(fd, &file) == 0 && stat(folder.c_str(), &parent) == 0 &&
+      S_ISREG(file.st_mode) && file.st_nlink <= 1 &&
+      (file.st_uid == geteuid() || file.st_uid == parent.st_uid)) {
+    return fd;
+  }
+  close(fd);
+  return absl::FailedPreconditionError(
+      absl::StrCat(path, " is not a file of its own: remove it"));
 }
 
 }  // namespace userprofile::postgres

@@ -4,14 +4,13 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <functional>
-#include <system_error>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/read_file.h"
 #include "server/postgres/process.h"
 
 namespace userprofile::postgres {
@@ -45,13 +44,9 @@ int MajorVersion(const std::string& program) {
 
 std::vector<std::string> DebianFolders() {
   std::vector<int> versions;
-  std::error_code error;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(kDebianRoot, error)) {
+  for (const std::string& name : base::ListFolder(kDebianRoot)) {
     int version = 0;
-    if (absl::SimpleAtoi(entry.path().filename().string(), &version)) {
-      versions.push_back(version);
-    }
+    if (absl::SimpleAtoi(name, &version)) versions.push_back(version);
   }
   std::sort(versions.begin(), versions.end(), std::greater<>());
   std::vector<std::string> folders;

@@ -2,14 +2,20 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <map>
 #include <memory>
 
 #include <libpq-fe.h>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "base/status_macros.h"
 
 namespace userprofile::postgres {
@@ -19,6 +25,111 @@ using Settings = std::map<std::string, std::string>;
 
 constexpr char kMask[] = "****";
 
+// What other tools have in a connection string, and what to write here.
+struct ForeignKey {
+  const char* key;
+  const char* advice;
+};
+constexpr char kSearchPath[] =
+    "write options=-csearch_path%3DSCHEMA (in words: "
+    "options='-csearch_path=SCHEMA')";
+constexpr char kSslMode[] = "write sslmode=require, or sslmode=verify-full";
+constexpr char kConnections[] =
+    "leave it out; --read-connections and the like say how many";
+constexpr ForeignKey kForeignKeys[] = {
+    {"schema", kSearchPath},
+    {"currentSchema", kSearchPath},
+    {"search_path", kSearchPath},
+    {"ssl", kSslMode},
+    {"sslaccept", kSslMode},
+    {"tls", kSslMode},
+    {"user_name", "write user=NAME"},
+    {"username", "write user=NAME"},
+    {"database", "write dbname=NAME"},
+    {"db", "write dbname=NAME"},
+    {"connection_limit", kConnections},
+    {"max_connections", kConnections},
+    {"pool_size", kConnections},
+    {"max", kConnections},
+};
+
+std::string AdviceFor(absl::string_view key) {
+  for (const ForeignKey& foreign : kForeignKeys) {
+    if (key == foreign.key) return foreign.advice;
+  }
+  return "leave it out, or write what libpq has for it";
+}
+
+bool IsKey(absl::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_isalnum(c) || c == '_';
+  });
+}
+
+// Of an URL, what stands where libpq wants a key and is none; empty if that
+// can't be told, or could be a part of a password with a "?" or "/" in it.
+std::string UnknownKey(absl::string_view url) {
+  const std::size_t question = url.find('?');
+  if (question == absl::string_view::npos) return "";
+  const absl::string_view parameters = url.substr(question + 1);
+  if (absl::StrContains(parameters, '@')) return "";
+  for (const absl::string_view parameter : absl::StrSplit(parameters, '&')) {
+    const absl::string_view key = parameter.substr(0, parameter.find('='));
+    if (!IsKey(key) || parameter == "ssl=true") continue;  // which libpq knows
+    char* error = nullptr;
+    const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(
+        PQconninfoParse(absl::StrCat(key, "=''").c_str(), &error),
+        &PQconninfoFree);
+    PQfreemem(error);
+    if (options == nullptr) return std::string(key);
+  }
+  return "";
+}
+
+// The same for words: only what is known, for any other may be what follows a
+// blank in a password.
+std::string ForeignWord(absl::string_view words) {
+  for (const absl::string_view word :
+       absl::StrSplit(words, ' ', absl::SkipEmpty())) {
+    const absl::string_view key = word.substr(0, word.find('='));
+    for (const ForeignKey& foreign : kForeignKeys) {
+      if (key == foreign.key && key.size() < word.size()) return foreign.key;
+    }
+    if (key == "pgbouncer") return std::string(key);
+  }
+  return "";
+}
+
+// What is wrong with a string that libpq can't read.
+std::string WhatIsWrong(absl::string_view conninfo) {
+  absl::string_view rest = conninfo;
+  const bool url = absl::ConsumePrefix(&rest, "postgresql://") ||
+                   absl::ConsumePrefix(&rest, "postgres://");
+  const std::size_t scheme_end = conninfo.find("://");
+  const absl::string_view scheme = conninfo.substr(0, scheme_end);
+  if (!url && scheme_end != absl::string_view::npos &&
+      absl::StrContains(scheme, "postgres") &&
+      std::all_of(scheme.begin(), scheme.end(), [](char c) {
+        return absl::ascii_isalnum(c) || absl::StrContains("+:-.", c);
+      })) {
+    return absl::StrCat("it begins with \"", scheme,
+                        "://\", as other tools want it: write "
+                        "postgresql://");
+  }
+  const std::string key = url ? UnknownKey(rest) : ForeignWord(conninfo);
+  if (!key.empty()) {
+    return absl::StrCat("PostgreSQL has no setting \"", key,
+                        "\": ", AdviceFor(key));
+  }
+  return absl::StrCat(
+      "it must be a URL, postgresql://USER@HOST:PORT/DATABASE, or words as in "
+      "\"host=HOST dbname=DATABASE\"",
+      url ? "; in a URL, characters such as @ / ? # % of a password are "
+            "written "
+            "as %40 %2F %3F %23 %25"
+          : "");
+}
+
 absl::StatusOr<Settings> Parse(const std::string& conninfo) {
   char* error = nullptr;
   const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(
@@ -26,9 +137,8 @@ absl::StatusOr<Settings> Parse(const std::string& conninfo) {
   PQfreemem(error);
   if (options == nullptr) {
     return absl::InvalidArgumentError(
-        "the database's connection string can't be read: it must be a URL, "
-        "postgresql://USER@HOST:PORT/DATABASE, or words as in \"host=HOST "
-        "dbname=DATABASE\"");
+        absl::StrCat("the database's connection string can't be read: ",
+                     WhatIsWrong(conninfo)));
   }
   Settings settings;
   for (const auto* o = options.get(); o->keyword != nullptr; ++o) {
@@ -48,6 +158,10 @@ std::string Words(const Settings& settings) {
 }
 
 }  // namespace
+
+absl::Status CheckConninfo(const std::string& conninfo) {
+  return Parse(conninfo).status();
+}
 
 absl::StatusOr<std::string> WithDefaults(
     const std::string& conninfo,

@@ -5,13 +5,18 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace userprofile::postgres {
 
+// Whether libpq can read a connection string: INVALID_ARGUMENT if not, with
+// what is wrong with it, as far as that can't be a part of a password, and what
+// to write instead.
+absl::Status CheckConninfo(const std::string& conninfo);
+
 // Gives a connection string, a URL or "key=value ..." words, the settings that
-// it lacks, and returns it as words. INVALID_ARGUMENT if libpq can't read it;
-// the message quotes nothing of it, for there may be a password in it.
+// it lacks, and returns it as words. CheckConninfo's errors.
 // https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING
 absl::StatusOr<std::string> WithDefaults(
     const std::string& conninfo,
@@ -30,8 +35,8 @@ struct ProgramConnection {
   std::vector<std::string> environment;
 };
 
-// INVALID_ARGUMENT if libpq can't read it, or for a sslpassword, which can't be
-// given any other way.
+// CheckConninfo's errors; INVALID_ARGUMENT, too, for a sslpassword, which can't
+// be given any other way.
 absl::StatusOr<ProgramConnection> ForProgram(const std::string& conninfo);
 
 }  // namespace userprofile::postgres

@@ -8,6 +8,7 @@
 namespace userprofile::postgres {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -43,11 +44,57 @@ TEST(ConninfoTest, KeepsEveryCharacterOfAPassword) {
 TEST(ConninfoTest, NeverShowsWhatItCannotRead) {
   for (const char* bad :
        {"secret", "password='secret", "host=h secret",
-        "postgresql://u@h/d?secret=secret", "postgresql://u:%zzsecret@h/d"}) {
+        "postgresql://u@h/d?sekret=secret", "postgresql://u:%zzsecret@h/d",
+        "postgresql://u:a/b?secret=x@h/d", "postgresql://u:a?secret&b@h/d?c=d",
+        "postgresql+x://u:secret@h/d", "host=h password=my secret=x",
+        "host=h password=a schema secret"}) {
     const absl::StatusOr<std::string> conninfo = WithDefaults(bad, {});
     EXPECT_EQ(conninfo.status().code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(conninfo.status().message(), Not(HasSubstr("secret"))) << bad;
   }
+}
+
+TEST(ConninfoTest, SaysWhatOtherToolsWriteInAnotherWay) {
+  const struct {
+    const char* conninfo;
+    const char* part;
+    const char* instead;
+  } cases[] = {
+      {"postgresql+asyncpg://u:hush@h/d", "\"postgresql+asyncpg://\"",
+       "write postgresql://"},
+      {"postgres+psycopg2://u:hush@h/d?sslmode=require",
+       "\"postgres+psycopg2://\"", "write postgresql://"},
+      {"jdbc:postgresql://h/d?user=u&password=hush", "\"jdbc:postgresql://\"",
+       "write postgresql://"},
+      {"postgresql://u:hush@h/d?schema=app", "\"schema\"", "search_path"},
+      {"postgresql://u:hush@h/d?currentSchema=app", "\"currentSchema\"",
+       "search_path"},
+      {"postgresql://u:hush@h/d?sslmode=require&pgbouncer=true",
+       "\"pgbouncer\"", "leave it out"},
+      {"postgres://u:hush@h/d?ssl=true&connection_limit=5",
+       "\"connection_limit\"", "--read-connections"},
+      {"postgresql://u:hush@h/d?ssl=no", "\"ssl\"", "sslmode"},
+      {"postgresql://u:hush@h/d?conect_timeout=5", "\"conect_timeout\"", ""},
+      {"host=h user=u password=hush pgbouncer=true", "\"pgbouncer\"",
+       "leave it out"},
+      {"host=h database=d", "\"database\"", "dbname="},
+      {"postgresql://u:hush%@h/d", "%25", "postgresql://USER@HOST"},
+      {"mysql://u:hush@h/d", "postgresql://", ""},
+  };
+  for (const auto& test : cases) {
+    SCOPED_TRACE(test.conninfo);
+    const absl::Status status = CheckConninfo(test.conninfo);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()),
+                AllOf(HasSubstr(test.part), HasSubstr(test.instead),
+                      Not(HasSubstr("hush"))));
+  }
+}
+
+TEST(ConninfoTest, AdvisesWhatLibpqCanRead) {
+  EXPECT_TRUE(
+      CheckConninfo("postgresql://h/d?options=-csearch_path%3DSCHEMA").ok());
+  EXPECT_TRUE(CheckConninfo("host=h options='-csearch_path=SCHEMA'").ok());
 }
 
 TEST(ConninfoTest, ShowsNoPasswordToThoseWhoListProcesses) {

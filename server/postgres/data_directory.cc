@@ -1,9 +1,7 @@
 #include "server/postgres/data_directory.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -66,12 +64,11 @@ absl::Status RunInitdb(const Binaries& binaries, const std::string& folder,
   return absl::InternalError(absl::StrCat("initdb failed: ", outcome.output));
 }
 
-// Whether the mark that a PostgreSQL leaves while it runs may be one of ours:
-// the fifth line, once it is there, is the folder of its socket.
-// https://doxygen.postgresql.org/pidfile_8h.html
-bool MayBeOurs(const std::vector<std::string>& pid_file) {
-  return pid_file.size() < 5 || pid_file[4].empty() ||
-         absl::StartsWith(pid_file[4], kSocketFolderPrefix);
+// Whether the mark that a PostgreSQL leaves while it runs may be one of ours,
+// by the folder of its socket.
+bool MayBeOurs(const std::string& directory) {
+  const std::string folder = SocketFolderOf(directory);
+  return folder.empty() || absl::StrContains(folder, kSocketFolderMark);
 }
 
 // Whether the process is a PostgreSQL that was started on this folder. By its
@@ -92,21 +89,10 @@ int OpenOrphan(const std::string& directory) {
   if (!absl::SimpleAtoi(PidFileLines(directory)[0], &pid) || pid <= 1) {
     return -1;
   }
-  const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  const int fd = OpenProcess(pid);
   if (fd >= 0 && IsPostgresOf(pid, DataFolder(directory))) return fd;
   if (fd >= 0) close(fd);
   return -1;
-}
-
-// By system call, for Debian 12's <sys/pidfd.h> can't be used from C++.
-void Send(int process, int signal) {
-  syscall(SYS_pidfd_send_signal, process, signal, nullptr, 0);
-}
-
-bool Ended(int process, absl::Duration timeout) {
-  pollfd end = {process, POLLIN, 0};
-  return poll(&end, 1, static_cast<int>(absl::ToInt64Milliseconds(timeout))) >
-         0;
 }
 
 }  // namespace
@@ -151,7 +137,7 @@ absl::StatusOr<Binaries> PrepareData(const std::string& directory,
 }
 
 absl::Status StopOrphan(const std::string& directory, absl::Duration timeout) {
-  if (!MayBeOurs(PidFileLines(directory))) {
+  if (!MayBeOurs(directory)) {
     return absl::FailedPreconditionError(absl::StrCat(
         DataFolder(directory),
         " is, or was, in use by a PostgreSQL that is not the service's own: "
@@ -161,10 +147,10 @@ absl::Status StopOrphan(const std::string& directory, absl::Duration timeout) {
   if (orphan >= 0) {
     const absl::Cleanup close_it = [&] { close(orphan); };
     // It was told to stop when its parent died. Ask again, then insist.
-    Send(orphan, SIGINT);
-    if (!Ended(orphan, timeout / 2)) {
-      Send(orphan, SIGQUIT);
-      if (!Ended(orphan, timeout / 2)) {
+    SendSignal(orphan, SIGINT);
+    if (!HasEnded(orphan, timeout / 2)) {
+      SendSignal(orphan, SIGQUIT);
+      if (!HasEnded(orphan, timeout / 2)) {
         return absl::DeadlineExceededError(absl::StrCat(
             "a PostgreSQL that was left running in ", directory,
             " does not end (process ", PidFileLines(directory)[0], ")"));
@@ -178,12 +164,18 @@ absl::Status StopOrphan(const std::string& directory, absl::Duration timeout) {
   return absl::OkStatus();
 }
 
-bool AcceptsConnections(const std::string& directory, pid_t postmaster) {
-  // https://doxygen.postgresql.org/pidfile_8h.html: the process id is the first
-  // line, and what the process is up to the eighth.
+// https://doxygen.postgresql.org/pidfile_8h.html: the process id is the first
+// line, the socket's folder the fifth, and what the process is up to the
+// eighth.
+std::string StatusOf(const std::string& directory, pid_t postmaster) {
   const std::vector<std::string> lines = PidFileLines(directory);
-  return lines.size() > 7 && lines[0] == absl::StrCat(postmaster) &&
-         absl::StartsWith(lines[7], "ready");
+  if (lines.size() < 8 || lines[0] != absl::StrCat(postmaster)) return "";
+  return std::string(absl::StripAsciiWhitespace(lines[7]));
+}
+
+std::string SocketFolderOf(const std::string& directory) {
+  const std::vector<std::string> lines = PidFileLines(directory);
+  return lines.size() < 5 ? "" : lines[4];
 }
 
 }  // namespace userprofile::postgres

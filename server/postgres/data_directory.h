@@ -36,8 +36,13 @@ absl::StatusOr<Binaries> PrepareData(const std::string& directory,
 // FAILED_PRECONDITION if the data is that of somebody else's PostgreSQL.
 absl::Status StopOrphan(const std::string& directory, absl::Duration timeout);
 
-// Whether the PostgreSQL that runs as `postmaster` accepts connections.
-bool AcceptsConnections(const std::string& directory, pid_t postmaster);
+// What the PostgreSQL that runs as `postmaster` says of itself: "starting",
+// "ready" (connections are accepted), or "stopping"; empty if nothing yet.
+std::string StatusOf(const std::string& directory, pid_t postmaster);
+
+// The folder of the socket of the PostgreSQL that runs on the data, or did when
+// it was killed; empty if there is none.
+std::string SocketFolderOf(const std::string& directory);
 
 }  // namespace userprofile::postgres
 

@@ -11,6 +11,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/status_macros.h"
+#include "base/steady_time.h"
+#include "server/postgres/account.h"
 
 namespace userprofile::postgres {
 namespace {
@@ -23,10 +26,11 @@ constexpr absl::Duration kPollInterval = absl::Milliseconds(10);
 
 // Returns an errno. Patient, for whoever only looks (HolderOf) is gone at once.
 int Lock(int fd) {
-  const absl::Time deadline = absl::Now() + kPatience;
+  const base::SteadyTime deadline = base::SteadyTime::Now() + kPatience;
   while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     const int error = errno;
-    if (error != EWOULDBLOCK || absl::Now() > deadline) return error;
+    if (error != EWOULDBLOCK || base::SteadyTime::Now() > deadline)
+      return error;
     absl::SleepFor(kPollInterval);
   }
   return 0;
@@ -45,11 +49,7 @@ std::string Read(int fd) {
 absl::StatusOr<std::unique_ptr<DirectoryLock>> DirectoryLock::Acquire(
     const std::string& directory, DirectoryHolder as) {
   const std::string path = absl::StrCat(directory, "/lock");
-  const int fd =
-      open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("can't open ", path));
-  }
+  USERPROFILE_ASSIGN_OR_RETURN(const int fd, OpenOwnFile(path));
   if (const int error = Lock(fd); error != 0) {
     const std::string holder = Read(fd);
     close(fd);
@@ -72,7 +72,8 @@ absl::StatusOr<std::unique_ptr<DirectoryLock>> DirectoryLock::Acquire(
 
 DirectoryHolder DirectoryLock::HolderOf(const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/lock");
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  const int fd =
+      open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return DirectoryHolder::kNobody;
   // Shared, and let go at once: see Acquire.
   const bool held = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;

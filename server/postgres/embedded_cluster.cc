@@ -83,7 +83,7 @@ absl::StatusOr<std::string> MakeDirectory(const std::string& directory,
                                absl::StrCat("can't create ", directory));
   }
   const fs::path canonical = fs::canonical(path, error);
-  if (error || !fs::is_directory(canonical)) {
+  if (error || !fs::is_directory(canonical, error)) {
     return absl::FailedPreconditionError(
         absl::StrCat(directory, " is not a directory"));
   }
@@ -110,12 +110,9 @@ bool EmbeddedCluster::Exists(const std::string& directory) {
 absl::optional<std::string> EmbeddedCluster::ConninfoIfRunning(
     const std::string& directory) {
   if (HolderOf(directory) == DirectoryHolder::kNobody) return absl::nullopt;
-  const absl::StatusOr<Account> account = AccountFor(directory);
-  if (!account.ok()) return absl::nullopt;
-  const absl::StatusOr<std::string> socket_folder =
-      SocketFolder::PathFor(directory, *account);
-  if (!socket_folder.ok()) return absl::nullopt;
-  return ConninfoFor(*socket_folder, kEmbeddedDatabase);
+  const std::string socket_folder = SocketFolderOf(directory);
+  if (socket_folder.empty()) return absl::nullopt;
+  return ConninfoFor(socket_folder, kEmbeddedDatabase);
 }
 
 absl::StatusOr<std::unique_ptr<EmbeddedCluster>> EmbeddedCluster::Start(

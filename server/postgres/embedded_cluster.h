@@ -24,8 +24,8 @@ class SocketFolder;
 // reached through a Unix socket only, and it lives as long as this object.
 //
 // Whatever kills this process also stops PostgreSQL, and the next Start on the
-// directory takes it over; what was committed is there. A PostgreSQL that ends
-// unexpectedly is started again. The directory holds
+// directory takes it over; what was committed is there. A PostgreSQL that ends,
+// or is told to by somebody else, is started again. The directory holds
 //   data/         what PostgreSQL stores
 //   postgres.log  what it has to say, which is never a user's data
 //   lock          the process id of the server that uses the directory
@@ -48,8 +48,9 @@ class EmbeddedCluster {
     // start and run faster.
     bool durable = true;
 
-    // How long PostgreSQL may take to accept connections: recovering from a
-    // crash takes time.
+    // How long PostgreSQL may take to say that it is starting. From then on it
+    // is waited for as long as it says so: recovering from a crash takes time,
+    // and would begin anew.
     absl::Duration start_timeout = absl::Seconds(60);
 
     // After half of this time, Stop no longer lets PostgreSQL write down what
@@ -80,7 +81,7 @@ class EmbeddedCluster {
   EmbeddedCluster& operator=(const EmbeddedCluster&) = delete;
 
   // For postgres::Connect: a database `userprofile`, as its superuser. The same
-  // at every start on a directory.
+  // at every start on a directory, unless somebody took the socket's place.
   const std::string& conninfo() const { return conninfo_; }
 
   // The process id of PostgreSQL's main process; 0 while there is none.

@@ -54,7 +54,7 @@ bool WaitUntilGone(pid_t pid) {
 // Another process that owns a cluster.
 class Owner {
  public:
-  explicit Owner(const std::string& directory) {
+  explicit Owner(const std::string& directory, bool tidy = true) : tidy_(tidy) {
     std::array<int, 2> output;
     EXPECT_EQ(pipe2(output.data(), O_CLOEXEC), 0);
     Command command;
@@ -74,9 +74,7 @@ class Owner {
     Kill();
     EXPECT_TRUE(WaitUntilGone(postmaster_));
     // What waits for a next start, which may not come.
-    const std::size_t begin = conninfo_.find('/');
-    std::filesystem::remove_all(
-        conninfo_.substr(begin, conninfo_.find(' ') - begin));
+    if (tidy_) std::filesystem::remove_all(socket_folder());
   }
 
   void Kill() {
@@ -87,9 +85,14 @@ class Owner {
   }
 
   const std::string& conninfo() const { return conninfo_; }
+  std::string socket_folder() const {
+    const std::size_t begin = conninfo_.find('/');
+    return conninfo_.substr(begin, conninfo_.find(' ') - begin);
+  }
   pid_t postmaster() const { return postmaster_; }
 
  private:
+  const bool tidy_;
   pid_t pid_ = 0;
   pid_t postmaster_ = 0;
   std::string conninfo_;
@@ -142,6 +145,22 @@ TEST(EmbeddedClusterCrashTest, KeepsEveryCommitWhenItsOwnerIsKilled) {
   ASSERT_TRUE(rows.ok()) << rows.status();
   EXPECT_EQ(rows->Int64(0, 0), committed);
   EXPECT_EQ(rows->Int64(0, 1), committed);
+}
+
+TEST(EmbeddedClusterCrashTest, RemovesTheSocketFoldersOfKilledServers) {
+  std::string stale;
+  {
+    TempDir folder;
+    Owner owner(folder / "db", /*tidy=*/false);
+    stale = owner.socket_folder();
+  }
+  EXPECT_TRUE(std::filesystem::exists(stale));
+  TempDir folder;
+  Owner serves(folder / "serves");
+  const auto cluster = EmbeddedCluster::Start(OptionsFor(folder / "db"));
+  EXPECT_TRUE(cluster.ok()) << cluster.status();
+  EXPECT_FALSE(std::filesystem::exists(stale));
+  EXPECT_TRUE(std::filesystem::exists(serves.socket_folder()));
 }
 
 TEST(EmbeddedClusterCrashTest, RefusesADirectoryOfAnotherProcess) {

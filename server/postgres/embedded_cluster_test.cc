@@ -14,6 +14,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/postgres/session.h"
@@ -183,14 +184,17 @@ TEST(EmbeddedClusterTest, TellsHowToConnectWhileItRuns) {
   EXPECT_EQ(EmbeddedCluster::ConninfoIfRunning(folder / "db"), absl::nullopt);
 }
 
-TEST(EmbeddedClusterTest, StartsPostgresAgainWhenItIsKilled) {
+TEST(EmbeddedClusterTest, StartsPostgresAgainWhoeverEndsIt) {
   TempDir folder;
   const Cluster cluster = StartIn(folder / "db");
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   Value(**cluster, "CREATE TABLE t AS SELECT 42 AS n");
-  for (int round = 0; round < 2; ++round) {
+  // SIGTERM waits for those who are connected, and lets nobody else in.
+  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGKILL, SIGKILL}) {
+    SCOPED_TRACE(signal);
+    const auto connected = ConnectTo(**cluster);
     const pid_t pid = (*cluster)->pid();
-    ASSERT_EQ(kill(pid, SIGKILL), 0);
+    ASSERT_EQ(kill(pid, signal), 0);
     const absl::Time deadline = absl::Now() + absl::Seconds(30);
     while ((*cluster)->pid() == pid && absl::Now() < deadline) {
       absl::SleepFor(absl::Milliseconds(1));
@@ -198,6 +202,31 @@ TEST(EmbeddedClusterTest, StartsPostgresAgainWhenItIsKilled) {
     EXPECT_EQ(Value(**cluster, "SELECT n FROM t"), "42");
     EXPECT_NE((*cluster)->pid(), pid);
   }
+}
+
+TEST(EmbeddedClusterTest, EndsAPostgresThatIsStopped) {
+  TempDir folder;
+  const Cluster cluster = StartIn(folder / "db");
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  ASSERT_EQ(kill((*cluster)->pid(), SIGSTOP), 0);
+  const absl::Time begin = absl::Now();
+  (*cluster)->Stop();
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(8));
+}
+
+TEST(EmbeddedClusterTest, WaitsForAPostgresThatRecovers) {
+  TempDir folder;
+  { ASSERT_TRUE(StartIn(folder / "db").ok()); }
+  std::ofstream(folder / "db/data/recovery.signal") << "";
+  EmbeddedCluster::Options options = OptionsFor(folder / "db");
+  options.start_timeout = absl::Milliseconds(500);
+  options.settings = {{"restore_command", "sleep 1; false"},
+                      {"hot_standby", "off"}};
+  const absl::Time begin = absl::Now();
+  const Cluster cluster = EmbeddedCluster::Start(options);
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  EXPECT_GT(absl::Now() - begin, 2 * options.start_timeout);
+  EXPECT_EQ(Value(**cluster, "SELECT 1"), "1");
 }
 
 TEST(EmbeddedClusterTest, MakesItsDataAnewAfterAnInterruptedFirstStart) {
@@ -255,7 +284,7 @@ TEST(EmbeddedClusterTest, KeepsUsersDataOutOfTheLog) {
               AllOf(HasSubstr("ready to accept"), Not(HasSubstr("Alice"))));
 }
 
-TEST(EmbeddedClusterTest, DoesNotTrustASocketFolderThatIsNotPrivate) {
+TEST(EmbeddedClusterTest, LeavesASocketFolderThatIsSomebodyElsesToThem) {
   TempDir folder;
   std::string sockets;
   {
@@ -263,14 +292,105 @@ TEST(EmbeddedClusterTest, DoesNotTrustASocketFolderThatIsNotPrivate) {
     ASSERT_TRUE(cluster.ok()) << cluster.status();
     sockets = SocketFolderOf(**cluster);
   }
+  const auto expect_other = [&] {
+    const Cluster cluster = StartIn(folder / "db");
+    ASSERT_TRUE(cluster.ok()) << cluster.status();
+    EXPECT_NE(SocketFolderOf(**cluster), sockets);
+    EXPECT_EQ(Value(**cluster, "SELECT 1"), "1");
+    EXPECT_EQ(EmbeddedCluster::ConninfoIfRunning(folder / "db"),
+              (*cluster)->conninfo());
+  };
   fs::create_directory_symlink(folder.path(), sockets);
-  EXPECT_THAT(Message(StartIn(folder / "db")), HasSubstr(sockets));
+  expect_other();
+  EXPECT_TRUE(fs::exists(folder / "db"));
   fs::remove(sockets);
   fs::create_directory(sockets);
   chmod(sockets.c_str(), 0755);
-  EXPECT_THAT(Message(StartIn(folder / "db")), HasSubstr(sockets));
-  fs::remove(sockets);
-  EXPECT_TRUE(StartIn(folder / "db").ok());
+  std::ofstream(sockets + "/theirs") << "x";
+  expect_other();
+  EXPECT_TRUE(fs::exists(sockets + "/theirs"));
+  fs::remove_all(sockets);
+}
+
+// The account that PostgreSQL runs as when the tests do.
+passwd* AccountOf(const EmbeddedCluster& cluster) {
+  struct stat info;
+  EXPECT_EQ(stat(SocketFolderOf(cluster).c_str(), &info), 0);
+  return getpwuid(info.st_uid);
+}
+
+TEST(EmbeddedClusterTest, PutsItsSocketIntoTheRuntimeDirectoryOfItsAccount) {
+  TempDir folder;
+  const std::string runtime = folder / "run";
+  fs::create_directory(runtime);
+  chmod(runtime.c_str(), 0700);
+  setenv("XDG_RUNTIME_DIR", runtime.c_str(), 1);
+  const passwd* account = nullptr;
+  {
+    const Cluster cluster = StartIn(folder / "db");
+    ASSERT_TRUE(cluster.ok()) << cluster.status();
+    account = AccountOf(**cluster);
+    // Not into root's, which PostgreSQL can't enter.
+    EXPECT_EQ(absl::StartsWith(SocketFolderOf(**cluster), runtime),
+              geteuid() != 0);
+  }
+  ASSERT_NE(account, nullptr);
+  if (geteuid() == 0) {
+    ASSERT_EQ(chown(runtime.c_str(), account->pw_uid, account->pw_gid), 0);
+    const Cluster cluster = StartIn(folder / "db");
+    ASSERT_TRUE(cluster.ok()) << cluster.status();
+    EXPECT_THAT(SocketFolderOf(**cluster), HasSubstr(runtime));
+    EXPECT_EQ(Value(**cluster, "SELECT 1"), "1");
+  }
+  chmod(runtime.c_str(), 0777);
+  const Cluster cluster = StartIn(folder / "db");
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  EXPECT_THAT(SocketFolderOf(**cluster), Not(HasSubstr(runtime)));
+  unsetenv("XDG_RUNTIME_DIR");
+}
+
+TEST(EmbeddedClusterTest, WritesIntoNoFileThatSomebodyPutThere) {
+  for (const char* name : {"lock", "postgres.log"}) {
+    SCOPED_TRACE(name);
+    TempDir folder;
+    fs::create_directory(folder / "db");
+    const std::string theirs = folder / "theirs";
+    const std::string path = folder / (std::string("db/") + name);
+    std::ofstream(theirs) << "precious";
+    struct stat before;
+    ASSERT_EQ(stat(theirs.c_str(), &before), 0);
+    const auto expect_refused = [&] {
+      EXPECT_THAT(Message(StartIn(folder / "db")), HasSubstr(path));
+      EXPECT_EQ(EmbeddedCluster::HolderOf(folder / "db"),
+                DirectoryHolder::kNobody);
+      struct stat after;
+      ASSERT_EQ(stat(theirs.c_str(), &after), 0);
+      EXPECT_EQ(after.st_uid, before.st_uid);
+      EXPECT_EQ(ReadFile(theirs), "precious");
+      fs::remove(path);
+    };
+    fs::create_hard_link(theirs, path);
+    expect_refused();
+    fs::create_symlink(theirs, path);
+    expect_refused();
+    fs::create_directory(path);
+    expect_refused();
+    ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+    expect_refused();
+    if (geteuid() == 0) {  // somebody else's file in a folder of ours
+      std::ofstream(path) << "x";
+      ASSERT_EQ(chown(path.c_str(), 12345, 12345), 0);
+      expect_refused();
+    }
+    EXPECT_TRUE(StartIn(folder / "db").ok());
+  }
+}
+
+TEST(EmbeddedClusterTest, SaysSoWhereAFileOfPostgresIsADirectory) {
+  TempDir folder;
+  { ASSERT_TRUE(StartIn(folder / "db").ok()); }
+  fs::create_directory(folder / "db/data/postmaster.pid");
+  EXPECT_THAT(Message(StartIn(folder / "db")), HasSubstr("postmaster.pid"));
 }
 
 TEST(EmbeddedClusterTest, RunsPostgresAsAnotherUserThanRoot) {

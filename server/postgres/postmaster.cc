@@ -8,15 +8,19 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <iterator>
 #include <utility>
 
 #include <spdlog/spdlog.h>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
+#include "base/steady_time.h"
+#include "server/postgres/account.h"
 #include "server/postgres/data_directory.h"
 
 namespace userprofile::postgres {
@@ -28,6 +32,14 @@ constexpr absl::Duration kLongestPause = absl::Seconds(5);
 // One that ran for so long did not end because of how it was started.
 constexpr absl::Duration kStableAfter = absl::Seconds(30);
 
+constexpr absl::Duration kProgressInterval = absl::Seconds(10);
+// How often a process that runs is looked at.
+constexpr absl::Duration kTick = absl::Seconds(1);
+
+// Of StatusOf.
+constexpr char kReady[] = "ready";
+constexpr char kStopping[] = "stopping";
+
 constexpr off_t kLargestLog = 8 << 20;
 constexpr off_t kLogTail = 2000;
 
@@ -37,11 +49,7 @@ absl::StatusOr<int> OpenLog(const std::string& path, const Account& account) {
   if (lstat(path.c_str(), &info) == 0 && info.st_size > kLargestLog) {
     rename(path.c_str(), absl::StrCat(path, ".old").c_str());
   }
-  const int fd = open(
-      path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("can't open ", path));
-  }
+  USERPROFILE_ASSIGN_OR_RETURN(const int fd, OpenOwnFile(path, O_APPEND));
   if (account.foreign && fchown(fd, account.uid, account.gid) != 0) {
     const int error = errno;
     close(fd);
@@ -61,18 +69,49 @@ std::string LogSince(int fd, off_t start) {
   return text;
 }
 
+std::string LastLine(absl::string_view text) {
+  text = absl::StripTrailingAsciiWhitespace(text);
+  return std::string(text.substr(text.rfind('\n') + 1));
+}
+
 // Processes of a PostgreSQL whose main process was killed can finish their
 // statement first.
 bool PredecessorStillRuns(const absl::Status& status) {
   return absl::StrContains(status.message(), "is still in use");
 }
 
-bool HasEnded(pid_t pid) {
+bool IsZombie(pid_t pid) {
   siginfo_t info = {};
   return waitid(P_PID, static_cast<id_t>(pid), &info,
                 WEXITED | WNOHANG | WNOWAIT) == 0 &&
          info.si_pid == pid;
 }
+
+// Ends a child, ever more insistently: a fast shutdown, then an immediate one,
+// then no more of that.
+class Ending {
+ public:
+  Ending(pid_t pid, absl::Duration timeout) : pid_(pid), timeout_(timeout) {}
+
+  // To be called again and again, until it has ended.
+  void Insist() {
+    const auto now = base::SteadyTime::Now();
+    if (next_ == std::begin(kSignals)) due_ = now;
+    for (; next_ != std::end(kSignals) && now >= due_; ++next_) {
+      kill(pid_, *next_);
+      kill(pid_, SIGCONT);  // it may be stopped, and would not hear of it
+      due_ = now + timeout_ / 2;
+    }
+  }
+
+ private:
+  static constexpr int kSignals[] = {SIGINT, SIGQUIT, SIGKILL};
+
+  const pid_t pid_;
+  const absl::Duration timeout_;
+  const int* next_ = std::begin(kSignals);
+  base::SteadyTime due_;
+};
 
 }  // namespace
 
@@ -93,15 +132,8 @@ void Postmaster::Stop() {
     base::MutexLock lock(mutex_);
     stopping_ = true;
     changed_.SignalAll();
-    // Fast shutdown; then an immediate one; then no more of that.
-    for (const int signal : {SIGINT, SIGQUIT}) {
-      if (pid_ != 0) kill(pid_, signal);
-      const absl::Time deadline = absl::Now() + options_.stop_timeout / 2;
-      while (!finished_ && absl::Now() < deadline) {
-        changed_.WaitFor(mutex_, deadline - absl::Now());
-      }
-    }
-    if (pid_ != 0) kill(pid_, SIGKILL);
+    // What follows is the supervisor's, which notices a little later.
+    if (pid_ != 0) Ending(pid_, options_.stop_timeout).Insist();
   }
   supervisor_.join();
 }
@@ -120,17 +152,15 @@ void Postmaster::Supervise() {
     changed_.SignalAll();
   }
   if (status.ok()) KeepRunning();
-  base::MutexLock lock(mutex_);
-  finished_ = true;
-  changed_.SignalAll();
 }
 
 absl::Status Postmaster::StartFirst() {
-  const absl::Time deadline = absl::Now() + options_.start_timeout;
+  const base::SteadyTime deadline =
+      base::SteadyTime::Now() + options_.start_timeout;
   while (true) {
     absl::Status status = StartProcess();
     if (status.ok() || !PredecessorStillRuns(status) ||
-        absl::Now() > deadline) {
+        base::SteadyTime::Now() > deadline) {
       return status;
     }
     if (!Pause(kFirstPause)) return status;
@@ -141,12 +171,12 @@ void Postmaster::KeepRunning() {
   absl::Duration pause = kFirstPause;
   absl::Status status;
   while (true) {
-    const absl::Time ready = absl::Now();
+    const auto ready = base::SteadyTime::Now();
     if (status.ok()) WaitForEnd();
-    if (absl::Now() - ready > kStableAfter) pause = kFirstPause;
+    if (base::SteadyTime::Now() - ready > kStableAfter) pause = kFirstPause;
     if (!Pause(pause)) return;
     pause = std::min(pause * 2, kLongestPause);
-    spdlog::warn("PostgreSQL in {} ended by itself: starting it again",
+    spdlog::warn("PostgreSQL in {} ended: starting it again",
                  options_.directory);
     status = StartProcess();
     if (!status.ok()) spdlog::error("{}", status.ToString());
@@ -164,49 +194,83 @@ absl::Status Postmaster::StartProcess() {
   {
     base::MutexLock lock(mutex_);
     pid_ = pid;
-    if (stopping_) kill(pid, SIGINT);
   }
-  const absl::Time deadline = absl::Now() + options_.start_timeout;
-  while (!AcceptsConnections(options_.directory, pid)) {
-    if (HasEnded(pid)) {
-      WaitForEnd();
-      return absl::InternalError(
-          absl::StrCat("PostgreSQL did not start; the end of ", path, ":\n",
-                       LogSince(command.output, log_start)));
-    }
-    if (absl::Now() > deadline) {
-      kill(pid, SIGQUIT);
-      WaitForEnd();
+  const auto begin = base::SteadyTime::Now();
+  base::SteadyTime deadline = begin + options_.start_timeout;
+  base::SteadyTime tell = begin + kProgressInterval;
+  bool too_long = false;
+  Ending ending(pid, options_.stop_timeout);
+  for (;; absl::SleepFor(kPollInterval)) {
+    const std::string status = StatusOf(options_.directory, pid);
+    if (status == kReady) return absl::OkStatus();
+    const auto now = base::SteadyTime::Now();
+    if (IsZombie(pid)) {
+      Reap();
+      const std::string end = absl::StrCat("the end of ", path, ":\n",
+                                           LogSince(command.output, log_start));
+      if (!too_long) {
+        return absl::InternalError(
+            absl::StrCat("PostgreSQL did not start; ", end));
+      }
       return absl::DeadlineExceededError(
-          absl::StrCat("PostgreSQL took too long to start; the end of ", path,
-                       ":\n", LogSince(command.output, log_start)));
+          absl::StrCat("PostgreSQL took too long to start; ", end));
     }
-    absl::SleepFor(kPollInterval);
+    if (!status.empty()) deadline = now + options_.start_timeout;
+    if (now > deadline) too_long = true;
+    if (too_long || status == kStopping || stopping()) ending.Insist();
+    if (now > tell) {
+      spdlog::info(
+          "PostgreSQL in {} is starting since {}, which takes time after a "
+          "crash: {}",
+          options_.directory,
+          absl::FormatDuration(absl::Trunc(now - begin, absl::Seconds(1))),
+          LastLine(LogSince(command.output, log_start)));
+      tell = now + kProgressInterval;
+    }
   }
-  return absl::OkStatus();
 }
 
 void Postmaster::WaitForEnd() {
   const pid_t process = pid();
-  siginfo_t info;
-  while (waitid(P_PID, static_cast<id_t>(process), &info, WEXITED | WNOWAIT) !=
-             0 &&
-         errno == EINTR) {
+  const int handle = OpenProcess(process);
+  const absl::Cleanup close_it = [&] { close(handle); };
+  const absl::Duration tick = std::min(kTick, options_.stop_timeout / 4);
+  Ending ending(process, options_.stop_timeout);
+  bool told = false;
+  while (!HasEnded(handle, tick) && !IsZombie(process)) {
+    const bool stops = StatusOf(options_.directory, process) == kStopping;
+    if (!stops && !stopping()) continue;
+    if (!told && !stopping()) {
+      spdlog::warn(
+          "PostgreSQL in {} was told to stop, though not by this server",
+          options_.directory);
+      told = true;
+    }
+    ending.Insist();
   }
-  // Until here its number is not given to another process, so that Stop() can't
-  // signal a wrong one.
+  Reap();
+}
+
+// Until here its number is not given to another process, so that Stop() can't
+// signal a wrong one.
+void Postmaster::Reap() {
   base::MutexLock lock(mutex_);
-  waitpid(process, nullptr, 0);
+  postgres::WaitForEnd(pid_);
   pid_ = 0;
 }
 
 bool Postmaster::Pause(absl::Duration duration) {
-  const absl::Time end = absl::Now() + duration;
+  const base::SteadyTime end = base::SteadyTime::Now() + duration;
   base::MutexLock lock(mutex_);
-  while (!stopping_ && absl::Now() < end) {
-    changed_.WaitFor(mutex_, end - absl::Now());
+  while (!stopping_ && base::SteadyTime::Now() < end) {
+    changed_.WaitUntil(mutex_, end);
   }
   return !stopping_;
+}
+
+bool Postmaster::stopping() const {
+  base::MutexLock lock(mutex_);
+  return stopping_;
 }
 
 }  // namespace userprofile::postgres

@@ -15,14 +15,16 @@
 namespace userprofile::postgres {
 
 // Keeps PostgreSQL's main process running: starts it, watches it, and starts it
-// again, ever less eagerly, when it ends by itself. All from one thread, whose
-// end would be the process's end too (Command::death_signal). Thread-safe.
+// again, ever less eagerly, when it ends by itself. One that somebody else told
+// to stop takes no connections, for as long as an old one lives: it is ended at
+// once, too. All from one thread, whose end would be the process's end
+// (Command::death_signal). Thread-safe.
 class Postmaster {
  public:
   struct Options {
-    std::string directory;  // see EmbeddedCluster
-    Command command;        // what to run; its output is set here
-    absl::Duration start_timeout;
+    std::string directory;         // see EmbeddedCluster
+    Command command;               // what to run; its output is set here
+    absl::Duration start_timeout;  // see EmbeddedCluster
     absl::Duration stop_timeout;
   };
 
@@ -48,7 +50,9 @@ class Postmaster {
   void KeepRunning();
   absl::Status StartProcess();  // if it fails, no process is left
   void WaitForEnd();
+  void Reap();
   bool Pause(absl::Duration duration);  // false once Stop() was called
+  bool stopping() const;
 
   const Options options_;
 
@@ -58,7 +62,6 @@ class Postmaster {
   bool started_ ABSL_GUARDED_BY(mutex_) = false;  // start_status_ is known
   absl::Status start_status_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  bool finished_ ABSL_GUARDED_BY(mutex_) = false;  // nothing runs any more
 
   std::thread supervisor_;  // last: uses the members above
 };

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -149,6 +150,21 @@ int WaitForEnd(pid_t pid) {
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+// By system call, for Debian 12's <sys/pidfd.h> can't be used from C++.
+int OpenProcess(pid_t pid) {
+  return static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+}
+
+void SendSignal(int process, int signal) {
+  syscall(SYS_pidfd_send_signal, process, signal, nullptr, 0);
+}
+
+bool HasEnded(int process, absl::Duration timeout) {
+  pollfd end = {process, POLLIN, 0};
+  return poll(&end, 1, static_cast<int>(absl::ToInt64Milliseconds(timeout))) >
+         0;
 }
 
 absl::StatusOr<pid_t> Spawn(const Command& command) {

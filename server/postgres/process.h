@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "server/postgres/account.h"
 
@@ -56,6 +57,14 @@ absl::StatusOr<Outcome> RunToEnd(Command command);
 
 // Waits for the end of a program; its exit code, as in Outcome.
 int WaitForEnd(pid_t pid);
+
+// A descriptor for a process that runs; -1 if none does. Unlike a process id,
+// it can't come to mean another process.
+int OpenProcess(pid_t pid);
+void SendSignal(int process, int signal);
+
+// Waits for the end of such a process; just waits where it is -1.
+bool HasEnded(int process, absl::Duration timeout);
 
 }  // namespace userprofile::postgres
 

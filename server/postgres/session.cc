@@ -1,8 +1,13 @@
 #include "server/postgres/session.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <exception>
 #include <set>
 #include <utility>
@@ -41,6 +46,10 @@ constexpr char kConfigureFormat[] =
     " set_config('synchronous_commit',"
     " CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')"
     " THEN 'on' ELSE current_setting('synchronous_commit') END, false)";
+
+// PostgreSQL would not look whether we are still there while a statement runs
+// or waits: it would hold its locks for nobody. From version 14 on.
+constexpr char kGiveUpWithUs[] = "SET client_connection_check_interval = '2s'";
 
 #if PQXX_VERSION_MAJOR < 7
 
@@ -102,6 +111,9 @@ class NoticeWatch {
 
 #endif
 
+// What a statement is told that was prepared before the schema changed.
+constexpr char kStalePlan[] = "0A000";
+
 // Runs `body`, which calls the driver, and turns what it throws into a status.
 // What the driver throws says little about the connection: `connected` does.
 template <typename Body, typename Connected>
@@ -137,10 +149,37 @@ bool HoldsNul(absl::string_view text) {
   return absl::StrContains(text, absl::string_view("\0", 1));
 }
 
+// A descriptor of our own for the socket of a connection, to shut it down with:
+// libpq closes its own whenever it gives the connection up, and the number may
+// be somebody else's then.
+class OwnSocket {
+ public:
+  OwnSocket(int socket, std::shared_ptr<Interruption> interruption)
+      : fd_(fcntl(socket, F_DUPFD_CLOEXEC, 0)),
+        interruption_(std::move(interruption)) {
+    if (fd_ < 0) throw pqxx::broken_connection(std::strerror(errno));
+    if (interruption_ != nullptr) interruption_->Add(fd_);
+  }
+  ~OwnSocket() {
+    if (interruption_ != nullptr) interruption_->Remove(fd_);
+    close(fd_);
+  }
+  OwnSocket(const OwnSocket&) = delete;
+  OwnSocket& operator=(const OwnSocket&) = delete;
+
+  int fd() const { return fd_; }
+
+ private:
+  const int fd_;
+  const std::shared_ptr<Interruption> interruption_;
+};
+
 class PqxxSession final : public Session {
  public:
-  PqxxSession(const std::string& conninfo, absl::Duration answer_timeout)
-      : connection_(conninfo), answer_timeout_(answer_timeout) {
+  PqxxSession(const std::string& conninfo, const ConnectOptions& options)
+      : connection_(conninfo),
+        socket_(connection_.sock(), options.interruption),
+        answer_timeout_(options.answer_timeout) {
     Configure(connection_);
   }
 
@@ -170,8 +209,16 @@ class PqxxSession final : public Session {
   }
 
   bool healthy() override {
-    if (healthy_) healthy_ = connection_.is_open() && !LostWhileIdle();
+    if (healthy_ && (!connection_.is_open() || LostWhileIdle())) {
+      healthy_ = false;
+      lost_ = true;
+    }
     return healthy_;
+  }
+
+  bool lost() override {
+    healthy();
+    return lost_;
   }
 
  private:
@@ -181,7 +228,7 @@ class PqxxSession final : public Session {
     Rows rows;
     absl::Status status = Guard(
         [&] {
-          const Watchdog::Watch watch(connection_.sock(), answer_timeout_);
+          const Watchdog::Watch watch(socket_.fd(), answer_timeout_);
           pqxx::nontransaction transaction(connection_);
           rows = Rows(std::make_shared<const Rows::Data>(body(transaction)));
         },
@@ -189,7 +236,10 @@ class PqxxSession final : public Session {
     if (status.ok()) return rows;
     // Also where the server is alive but can't be used any more, as a primary
     // that became a standby: a fresh connection may find a better one.
-    if (absl::IsUnavailable(status)) healthy_ = false;
+    if (absl::IsUnavailable(status)) {
+      healthy_ = false;
+      lost_ = !connection_.is_open() || SqlState(status) != kStalePlan;
+    }
     return base::Annotate(status, absl::StrCat(name, ": "));
   }
 
@@ -211,11 +261,13 @@ class PqxxSession final : public Session {
   }
 
   pqxx::connection connection_;
+  const OwnSocket socket_;
   const absl::Duration answer_timeout_;
   bool noticed_ = false;
   const NoticeWatch notice_watch_{connection_, &noticed_};
   std::set<std::string> prepared_;
   bool healthy_ = true;
+  bool lost_ = false;
 };
 
 // What bounds the time that a dead network can cost, and who we are.
@@ -236,6 +288,23 @@ std::vector<std::pair<std::string, std::string>> Defaults(
 
 }  // namespace
 
+void Interruption::Interrupt() {
+  base::MutexLock lock(mutex_);
+  interrupted_ = true;
+  for (const int socket : sockets_) shutdown(socket, SHUT_RDWR);
+}
+
+void Interruption::Add(int socket) {
+  base::MutexLock lock(mutex_);
+  sockets_.insert(socket);
+  if (interrupted_) shutdown(socket, SHUT_RDWR);
+}
+
+void Interruption::Remove(int socket) {
+  base::MutexLock lock(mutex_);
+  sockets_.erase(socket);
+}
+
 absl::Status InTransaction(Session& session,
                            absl::FunctionRef<absl::Status()> body) {
   USERPROFILE_RETURN_IF_ERROR(session.ExecuteScript("BEGIN").status());
@@ -255,12 +324,9 @@ absl::StatusOr<std::unique_ptr<Session>> Connect(
       const std::string conninfo,
       WithDefaults(options.conninfo, Defaults(options)));
   std::unique_ptr<Session> session;
-  USERPROFILE_RETURN_IF_ERROR(Guard(
-      [&] {
-        session =
-            std::make_unique<PqxxSession>(conninfo, options.answer_timeout);
-      },
-      [] { return false; }));
+  USERPROFILE_RETURN_IF_ERROR(
+      Guard([&] { session = std::make_unique<PqxxSession>(conninfo, options); },
+            [] { return false; }));
   USERPROFILE_ASSIGN_OR_RETURN(
       const Rows rows, session->ExecuteScript(absl::StrFormat(
                            kConfigureFormat,
@@ -268,6 +334,9 @@ absl::StatusOr<std::unique_ptr<Session>> Connect(
                            absl::ToInt64Milliseconds(options.lock_timeout))));
   if (rows.Text(0, 0) == "on") {
     return ConnectionLost("the database is read-only, perhaps a standby");
+  }
+  if (options.answer_timeout == absl::ZeroDuration()) {
+    session->ExecuteScript(kGiveUpWithUs).status().IgnoreError();
   }
   return session;
 }

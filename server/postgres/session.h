@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "base/mutex.h"
 #include "server/postgres/rows.h"
 
 namespace userprofile::postgres {
@@ -57,8 +59,30 @@ class Session {
   virtual absl::StatusOr<Rows> ExecuteScript(absl::string_view sql) = 0;
 
   // False once the connection is lost, also if that happened since the last
-  // statement. A session never reconnects: drop it.
+  // statement; or once it shall be replaced for another reason. A session never
+  // reconnects: drop it.
   virtual bool healthy() = 0;
+
+  // Whether the connection is lost, of those that are not healthy.
+  virtual bool lost() { return !healthy(); }
+};
+
+// Ends what sessions wait for, from another thread. Thread-safe.
+class Interruption {
+ public:
+  // Breaks the connections of its sessions, and of those that are made later:
+  // their statements fail with UNAVAILABLE. PostgreSQL sees that within
+  // seconds, and gives up what it was doing for them.
+  void Interrupt();
+
+  // For sessions: their sockets, as for a Watchdog::Watch.
+  void Add(int socket);
+  void Remove(int socket);
+
+ private:
+  base::Mutex mutex_;
+  bool interrupted_ ABSL_GUARDED_BY(mutex_) = false;
+  std::set<int> sockets_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Runs `body` between BEGIN and COMMIT; ROLLBACK if it fails, and its error. An
@@ -85,6 +109,9 @@ struct ConnectOptions {
   // (UNAVAILABLE): for a PostgreSQL that is frozen, or that waits for a standby
   // which is gone. Longer than statement_timeout. Zero: never.
   absl::Duration answer_timeout = absl::ZeroDuration();
+
+  // What can interrupt the session; may be null.
+  std::shared_ptr<Interruption> interruption;
 };
 
 // Makes a session whose text is UTF-8, whose times are in UTC and ISO style,

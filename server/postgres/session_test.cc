@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -301,6 +302,57 @@ TEST_F(SessionTest, SpeaksUtf8WhateverTheDatabaseDoes) {
   const auto rows = (*session)->ExecuteScript("SELECT chr(1587)");
   ASSERT_TRUE(rows.ok()) << rows.status();
   EXPECT_EQ(rows->Text(0, 0), "\u0633");
+}
+
+TEST_F(SessionTest, IsLostOnlyIfTheConnectionIs) {
+  Value("CREATE TABLE t AS SELECT 1 AS n");
+  const Statement all{"all", "SELECT * FROM t"};
+  ASSERT_TRUE(session_->Execute(all, {}).ok());
+  Value("ALTER TABLE t ADD COLUMN m text");
+  EXPECT_FALSE(session_->Execute(all, {}).ok());
+  EXPECT_FALSE(session_->healthy());
+  EXPECT_FALSE(session_->lost());
+
+  session_ = database_.Connect();
+  EXPECT_FALSE(session_->lost());
+  database_.CutConnections();
+  const absl::Time limit = absl::Now() + absl::Seconds(20);
+  while (!session_->lost() && absl::Now() < limit) {
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  EXPECT_TRUE(session_->lost());
+  EXPECT_FALSE(session_->healthy());
+}
+
+TEST_F(SessionTest, CanBeInterruptedAndPostgresGivesUpWithIt) {
+  ConnectOptions options;
+  options.conninfo = database_.conninfo();
+  options.statement_timeout = absl::ZeroDuration();
+  options.interruption = std::make_shared<Interruption>();
+  auto waits = Connect(options);
+  ASSERT_TRUE(waits.ok()) << waits.status();
+  const auto running = [this] {
+    return Value(
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT"
+        " pg_sleep%' AND state = 'active' AND pid <> pg_backend_pid()");
+  };
+  const auto await = [&](const std::string& count) {
+    const absl::Time limit = absl::Now() + absl::Seconds(20);
+    while (running() != count && absl::Now() < limit) {
+      absl::SleepFor(absl::Milliseconds(20));
+    }
+    EXPECT_EQ(running(), count);
+  };
+  absl::Status status;
+  std::thread statement([&] {
+    status = (*waits)->ExecuteScript("SELECT pg_sleep(600)").status();
+  });
+  await("1");
+  options.interruption->Interrupt();
+  statement.join();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_TRUE(absl::IsUnavailable(Connect(options).status()));
+  await("0");
 }
 
 }  // namespace

@@ -1,70 +1,114 @@
 #include "server/postgres/socket_folder.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <filesystem>
-#include <system_error>
+#include <cstdint>
+#include <cstdlib>
 
+#include "absl/random/random.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/read_file.h"
 #include "base/status_macros.h"
 
 namespace userprofile::postgres {
 namespace {
 
+constexpr char kTemporary[] = "/tmp";
+constexpr std::size_t kLongestPlace = 50;
+constexpr int kNames = 10;
+
 // Whether nobody but the account and root can have a hand in it.
 bool IsPrivate(const struct stat& info, const Account& account) {
   return S_ISDIR(info.st_mode) && info.st_uid == account.uid &&
-         (info.st_mode & 07777) == 0700;
+         (info.st_mode & 077) == 0;
 }
 
-// A killed server's sockets would make PostgreSQL look at the process that now
-// has its number.
-void Empty(const std::string& folder) {
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    unlink(entry.path().c_str());
+// Where the account's socket folders are.
+std::string PlaceFor(const Account& account) {
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  for (const std::string place :
+       {runtime == nullptr ? "" : runtime, "/run/userprofile"}) {
+    struct stat info;
+    if (absl::StartsWith(place, "/") && place.size() <= kLongestPlace &&
+        lstat(place.c_str(), &info) == 0 && IsPrivate(info, account)) {
+      return place;
+    }
   }
+  return kTemporary;
+}
+
+// Opens and locks a folder that nobody uses; -1 if it is not the account's
+// alone, or in use, or gone.
+int Take(const std::string& path, const Account& account) {
+  const int fd =
+      open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return -1;
+  struct stat info;
+  if (fstat(fd, &info) == 0 && IsPrivate(info, account) &&
+      flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &info) == 0 &&
+      info.st_nlink > 0) {
+    return fd;
+  }
+  close(fd);
+  return -1;
+}
+
+// Lets go of a folder that was taken, and removes it.
+void Remove(const std::string& path, int fd) {
+  for (const std::string& name : base::ListFolder(path)) {
+    unlinkat(fd, name.c_str(), 0);
+  }
+  rmdir(path.c_str());
+  // A process that is just being started may share it for an instant.
+  flock(fd, LOCK_UN);
+  close(fd);
 }
 
 }  // namespace
 
-absl::StatusOr<std::string> SocketFolder::PathFor(const std::string& directory,
-                                                  const Account& account) {
+absl::StatusOr<std::unique_ptr<SocketFolder>> SocketFolder::Create(
+    const std::string& directory, const Account& account) {
   struct stat info;
   if (stat(directory.c_str(), &info) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("can't find ", directory));
   }
-  // Device and inode name a directory, however its path is spelled.
-  return absl::StrFormat("%s%d-%x-%x", kSocketFolderPrefix, account.uid,
-                         std::uint64_t{info.st_dev},
-                         std::uint64_t{info.st_ino});
-}
-
-absl::StatusOr<std::unique_ptr<SocketFolder>> SocketFolder::Create(
-    const std::string& directory, const Account& account) {
-  USERPROFILE_ASSIGN_OR_RETURN(const std::string path,
-                               PathFor(directory, account));
-  struct stat info;
-  if (lstat(path.c_str(), &info) == 0) {
-    if (!IsPrivate(info, account)) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(path,
-                       ", the place for this database's socket, is not "
-                       "a private folder of its user: remove it"));
-    }
-    Empty(path);
-  } else {
-    USERPROFILE_RETURN_IF_ERROR(MakeFolder(path, 0700, account));
+  const std::string place = PlaceFor(account);
+  const std::string start =
+      absl::StrCat(kSocketFolderMark, "pg-", account.uid, "-");
+  for (const std::string& name : base::ListFolder(place)) {
+    if (!absl::StartsWith(absl::StrCat("/", name), start)) continue;
+    const std::string stale = absl::StrCat(place, "/", name);
+    if (const int fd = Take(stale, account); fd >= 0) Remove(stale, fd);
   }
-  return std::unique_ptr<SocketFolder>(new SocketFolder(path));
+  // Device and inode name a directory, however its path is spelled.
+  const std::string usual =
+      absl::StrFormat("%s%s%x-%x", place == "/" ? "" : place, start,
+                      std::uint64_t{info.st_dev}, std::uint64_t{info.st_ino});
+  absl::BitGen random;
+  std::string path = usual;
+  for (int i = 0; i < kNames; ++i) {
+    absl::Status made = MakeFolder(path, 0700, account);
+    if (const int fd = made.ok() ? Take(path, account) : -1; fd >= 0) {
+      return std::unique_ptr<SocketFolder>(
+          new SocketFolder(std::move(path), fd));
+    }
+    if (absl::IsAlreadyExists(made)) {
+      path = absl::StrFormat("%s-%08x", usual,
+                             absl::Uniform<std::uint32_t>(random));
+    } else if (!made.ok()) {
+      return made;
+    }
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      usual, ", the place for this database's socket, is somebody else's"));
 }
 
-SocketFolder::~SocketFolder() {
-  Empty(path_);
-  rmdir(path_.c_str());
-}
+SocketFolder::~SocketFolder() { Remove(path_, fd_); }
 
 }  // namespace userprofile::postgres

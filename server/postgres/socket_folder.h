@@ -3,28 +3,27 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "server/postgres/account.h"
 
 namespace userprofile::postgres {
 
-// What the path of every socket folder begins with.
-inline constexpr char kSocketFolderPrefix[] = "/tmp/userprofile-";
+// What the path of every socket folder holds.
+inline constexpr char kSocketFolderMark[] = "/userprofile-";
 
-// The private folder of a server's Unix socket: /tmp/userprofile-..., for the
-// path of a socket can't be longer than 107 bytes, and that of a data directory
-// can. Only `account` and root can enter it, which is all the authentication
-// that the server needs. Removed, with what is in it, when destroyed.
+// The private folder of a server's Unix socket. It is not in the data
+// directory, for the path of a socket can't be longer than 107 bytes: it is in
+// $XDG_RUNTIME_DIR or /run/userprofile, where that is the account's alone, else
+// in /tmp. Only `account` and root can enter it, which is all the
+// authentication that the server needs. Locked while it is in use; removed,
+// with what is in it, when destroyed.
 class SocketFolder {
  public:
-  // The path that Create gives the folder of `directory`, which exists.
-  static absl::StatusOr<std::string> PathFor(const std::string& directory,
-                                             const Account& account);
-
-  // The folder that belongs to `directory`, which exists and which the caller
-  // holds: always the same one, so that what a killed server left behind is
-  // used again. FAILED_PRECONDITION if something else lies there.
+  // Makes the folder for `directory`, which exists and which the caller holds:
+  // the same one each time, unless somebody else took its name. Removes those
+  // of the account that killed servers left behind.
   static absl::StatusOr<std::unique_ptr<SocketFolder>> Create(
       const std::string& directory, const Account& account);
 
@@ -35,9 +34,10 @@ class SocketFolder {
   const std::string& path() const { return path_; }
 
  private:
-  explicit SocketFolder(std::string path) : path_(std::move(path)) {}
+  SocketFolder(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
 
   const std::string path_;
+  const int fd_;
 };
 
 }  // namespace userprofile::postgres

@@ -4,7 +4,6 @@
 
 #include <thread>
 
-#include "absl/time/clock.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::postgres {
@@ -23,7 +22,7 @@ Watchdog::Watch::Watch(int socket, absl::Duration limit)
     : watched_(limit > absl::ZeroDuration()) {
   if (!watched_) return;
   Watchdog& watchdog = Get();
-  const absl::Time end = absl::Now() + limit;
+  const base::SteadyTime end = base::SteadyTime::Now() + limit;
   base::MutexLock lock(watchdog.mutex_);
   entry_ = watchdog.sockets_.emplace(end, socket);
   // Limits are alike, so that this is rare.
@@ -39,7 +38,7 @@ Watchdog::Watch::~Watch() {
 void Watchdog::Run() {
   base::MutexLock lock(mutex_);
   while (true) {
-    const absl::Time now = absl::Now();
+    const auto now = base::SteadyTime::Now();
     auto next = sockets_.begin();
     for (; next != sockets_.end() && next->first <= now; ++next) {
       if (next->second < 0) continue;
@@ -47,12 +46,9 @@ void Watchdog::Run() {
       shutdown(next->second, SHUT_RDWR);
       next->second = -1;
     }
-    wakes_at_ = next == sockets_.end() ? absl::InfiniteFuture() : next->first;
-    if (next == sockets_.end()) {
-      changed_.Wait(mutex_);
-    } else {
-      changed_.WaitFor(mutex_, wakes_at_ - now);
-    }
+    wakes_at_ = next == sockets_.end() ? base::SteadyTime::InfiniteFuture()
+                                       : next->first;
+    changed_.WaitUntil(mutex_, wakes_at_);
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "absl/time/time.h"
 #include "base/mutex.h"
+#include "base/steady_time.h"
 
 namespace userprofile::postgres {
 
@@ -19,8 +20,9 @@ class Watchdog {
   static Watchdog& Get();
 
   // Watches a socket while it lives. Once the time is up the socket is shut
-  // down, so that whoever reads finds the connection lost. The socket must stay
-  // open as long. A limit of zero watches nothing.
+  // down, so that whoever reads finds the connection lost. The descriptor must
+  // stay open as long: not libpq's own, which libpq closes when it likes, but a
+  // duplicate. A limit of zero watches nothing.
   class Watch {
    public:
     Watch(int socket, absl::Duration limit);
@@ -30,7 +32,7 @@ class Watchdog {
 
    private:
     const bool watched_;
-    std::multimap<absl::Time, int>::iterator entry_;
+    std::multimap<base::SteadyTime, int>::iterator entry_;
   };
 
  private:
@@ -39,8 +41,9 @@ class Watchdog {
 
   base::Mutex mutex_;
   base::CondVar changed_;
-  std::multimap<absl::Time, int> sockets_ ABSL_GUARDED_BY(mutex_);
-  absl::Time wakes_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+  std::multimap<base::SteadyTime, int> sockets_ ABSL_GUARDED_BY(mutex_);
+  base::SteadyTime wakes_at_ ABSL_GUARDED_BY(mutex_) =
+      base::SteadyTime::InfiniteFuture();
 };
 
 }  // namespace userprofile::postgres

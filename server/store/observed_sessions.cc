@@ -16,7 +16,7 @@ class ObservedSession final : public postgres::Session {
       : session_(std::move(session)), metrics_(metrics) {
     metrics_.CountOpened();
   }
-  ~ObservedSession() override { metrics_.CountClosed(!session_->healthy()); }
+  ~ObservedSession() override { metrics_.CountClosed(session_->lost()); }
 
   absl::StatusOr<postgres::Rows> Execute(
       const postgres::Statement& statement,
@@ -33,6 +33,7 @@ class ObservedSession final : public postgres::Session {
   }
 
   bool healthy() override { return session_->healthy(); }
+  bool lost() override { return session_->lost(); }
 
  private:
   const std::unique_ptr<postgres::Session> session_;
