@@ -15,7 +15,8 @@ namespace userprofile::app {
 // is logged; the schema monitor then tells why the service is not ready.
 class MigrationAtStart {
  public:
-  explicit MigrationAtStart(postgres::SessionFactory connect);
+  // `new_table`: see schema::MigrateOptions.
+  MigrationAtStart(postgres::SessionFactory connect, bool new_table);
 
   // Gives up waiting, for the database, a lock or another migrator; but
   // finishes a migration that runs.
@@ -29,6 +30,7 @@ class MigrationAtStart {
   bool stopping();
 
   const postgres::SessionFactory connect_;
+  const bool new_table_;
   base::Mutex mutex_;
   base::CondVar changed_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -32,6 +32,23 @@ std::vector<std::string> Objects(const Report& report) {
   return objects;
 }
 
+// Runs what the breaches say, the first one's SQL, then that of the one that is
+// first then, until there is none or the advice ends.
+void RunAdvice(postgres::Session& session) {
+  std::string before;
+  for (int i = 0; i < 30; ++i) {
+    const Report report = InspectOrDie(session);
+    if (report.breaches.empty()) return;
+    const std::string& remedy = report.breaches.front().remedy;
+    if (remedy == before) return;
+    before = remedy;
+    for (const std::string& sql : SqlIn(remedy)) {
+      const absl::Status status = session.ExecuteScript(sql).status();
+      EXPECT_TRUE(status.ok()) << sql << "\n" << remedy << "\n" << status;
+    }
+  }
+}
+
 TEST(InspectorTest, NamesEveryColumnThatTheLegacyTableLacks) {
   testing::TestDatabase database;
   CreateLegacyTable(database);
@@ -87,13 +104,12 @@ TEST(InspectorTest, NamesEveryDamageAndHowToMendIt) {
     EXPECT_EQ(report.breaches.front().severity, damage.severity);
     EXPECT_EQ(report.ToStatus().ok(), damage.severity == Severity::kAdvisory);
 
-    if (!damage.remedy_is_sql) continue;
-    for (const Breach& breach : report.breaches) {
-      // One remedy may mend more than one breach.
-      session->ExecuteScript(breach.remedy).status().IgnoreError();
-    }
+    if (!damage.remedy_mends) continue;
+    const std::string rows = Dump(database, "\"Coins\"");
+    RunAdvice(*session);
     EXPECT_THAT(Objects(InspectOrDie(*session)), IsEmpty())
         << FormatText(report);
+    EXPECT_EQ(Dump(database, "\"Coins\""), rows);
   }
 }
 

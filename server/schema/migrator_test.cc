@@ -220,8 +220,9 @@ TEST(MigratorTest, NeverHidesATableOfUsersBehindANewOne) {
         database.Execute("SELECT to_regclass('users') IS NULL").Bool(0, 0));
 
     // Where it is another program's after all.
-    database.Execute("CREATE TABLE users (user_id bigint PRIMARY KEY)");
-    EXPECT_TRUE(Migrate(database).ok());
+    MigrateOptions options;
+    options.new_table = true;
+    EXPECT_TRUE(schema::Migrate(database.session_factory(), options).ok());
   }
 }
 
@@ -508,7 +509,10 @@ TEST(MigratorTest, TakesNoOtherTablesHistoryForItsOwn) {
       "CREATE SCHEMA bot; CREATE TABLE bot.users (user_id bigint PRIMARY KEY);"
       "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = bot, "
       "public', current_database()); END $$");
-  const auto result = Migrate(database);
+  EXPECT_EQ(base::ErrorReason(Migrate(database).status()), kMigrationRefused);
+  MigrateOptions options;
+  options.new_table = true;
+  const auto result = schema::Migrate(database.session_factory(), options);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->applied.size(), migrations::Embedded().size());
   EXPECT_EQ(database.Execute("SELECT count(*) FROM bot.userprofile_migrations")

@@ -1,5 +1,6 @@
 #include "server/schema/plan.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "absl/strings/substitute.h"
 #include "base/status_macros.h"
 #include "server/schema/history.h"
+#include "server/schema/obstacles.h"
 #include "server/schema/refusal.h"
 #include "server/schema/sql_script.h"
 
@@ -111,13 +113,7 @@ class Trial {
     USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows table,
                                  session_.Execute(kFindTable, {}));
     if (table.IsNull(0, 0)) return absl::OkStatus();
-    if (table.Text(0, 1) != "r") {
-      return absl::FailedPreconditionError(
-          absl::StrCat("users is not an ordinary table (pg_class.relkind \"",
-                       table.Text(0, 1),
-                       "\"); rename it, or leave its schema out of the search "
-                       "path"));
-    }
+    if (table.Text(0, 1) != "r") return absl::OkStatus();  // an obstacle
     copy_rows_ = absl::Substitute(kCopySomeRows, table.Text(0, 0));
     return Describe();
   }
@@ -143,8 +139,12 @@ class Trial {
     }
     if (!status.ok()) {
       failed_ = true;
-      planned.problem =
-          RefusalOf(status).value_or(std::string(status.message()));
+      planned.problem = RefusalOf(status).value_or("");
+      if (planned.problem.empty()) {
+        planned.problem = ExplainObstacle(session_, status);
+      }
+      if (planned.problem.empty())
+        planned.problem = std::string(status.message());
     }
     return planned;
   }
@@ -214,11 +214,20 @@ absl::StatusOr<Plan> MakePlan(
   Plan plan;
   Trial trial(*session);
   USERPROFILE_RETURN_IF_ERROR(trial.Begin());
+  const bool has_work = std::any_of(
+      history.begin(), history.end(),
+      [](const MigrationStatus& entry) { return IsToDo(entry.state); });
+  if (has_work) {
+    USERPROFILE_ASSIGN_OR_RETURN(plan.obstacles,
+                                 FindObstacles(*session, migrations, false));
+  }
   for (const MigrationStatus& entry : history) {
     if (entry.state == MigrationState::kApplied) continue;
     if (entry.state != MigrationState::kPending) {
       plan.warnings.push_back(Explain(entry));
     }
+    plan.is_refused = plan.is_refused || entry.state == MigrationState::kLate ||
+                      entry.state == MigrationState::kChanged;
     for (const migrations::Migration& migration : migrations) {
       if (migration.version != entry.version || !IsToDo(entry.state)) continue;
       PlannedMigration& planned = plan.migrations.emplace_back();
@@ -227,9 +236,12 @@ absl::StatusOr<Plan> MakePlan(
       planned.kind = migration.kind;
       for (const absl::string_view sql : SplitStatements(migration.sql)) {
         planned.statements.push_back(trial.Try(migration, sql));
+        plan.is_refused =
+            plan.is_refused || !planned.statements.back().problem.empty();
       }
     }
   }
+  plan.is_refused = plan.is_refused || !plan.obstacles.empty();
   return plan;
 }
 
