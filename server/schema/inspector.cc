@@ -111,8 +111,11 @@ constexpr postgres::Statement kInspectIndexes = {
     "  FROM generate_series(1, i.indnatts) AS k), ', '),"
     " EXISTS (SELECT FROM pg_constraint AS p"
     "  WHERE p.conindid = c.oid AND p.conrelid = u.oid),"
-    " EXISTS (SELECT FROM pg_collation WHERE NOT collisdeterministic"
-    "  AND oid = ANY (i.indcollation::oid[]))"
+    // Of its own, not the column's.
+    " EXISTS (SELECT FROM pg_collation AS l WHERE NOT collisdeterministic"
+    "  AND l.oid = ANY (i.indcollation::oid[]) AND NOT EXISTS ("
+    "   SELECT FROM pg_attribute WHERE attrelid = i.indrelid"
+    "   AND attnum = ANY (i.indkey) AND attcollation = l.oid))"
     " FROM pg_class AS u JOIN pg_class AS c ON c.relnamespace = u.relnamespace"
     " LEFT JOIN pg_index AS i ON i.indexrelid = c.oid"
     " WHERE u.oid = $1::oid AND c.relname = ANY ($2::text[])"};
@@ -157,25 +160,26 @@ class Inspection {
     } else {
       USERPROFILE_RETURN_IF_ERROR(CheckTable(table));
     }
+    absl::optional<std::string> oid;
     if (!table.IsNull(0, InTable::kOid) &&
         table.Text(0, InTable::kKind) == "r") {
-      const std::string oid(table.Text(0, InTable::kOid));
+      oid = std::string(table.Text(0, InTable::kOid));
       USERPROFILE_RETURN_IF_ERROR(CheckSchema(table));
       USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows found,
                                    session_.Execute(kInspectColumns, {oid}));
-      USERPROFILE_RETURN_IF_ERROR(CheckKeyColumn(oid, found));
+      USERPROFILE_RETURN_IF_ERROR(CheckKeyColumn(*oid, found));
       CheckColumns(found);
-      USERPROFILE_RETURN_IF_ERROR(CheckPrimaryKey(oid, table));
+      USERPROFILE_RETURN_IF_ERROR(CheckPrimaryKey(*oid, table));
       USERPROFILE_ASSIGN_OR_RETURN(
           const postgres::Rows indexes,
           session_.Execute(kInspectIndexes, {oid, index_names.Finish()}));
       CheckIndexes(indexes);
       CheckAccess(table);
-      USERPROFILE_ASSIGN_OR_RETURN(std::vector<Breach> meddlers,
-                                   FindMeddlers(session_, oid, role_));
-      std::move(meddlers.begin(), meddlers.end(),
-                std::back_inserter(report_.breaches));
     }
+    USERPROFILE_ASSIGN_OR_RETURN(std::vector<Breach> meddlers,
+                                 FindMeddlers(session_, oid, role_));
+    std::move(meddlers.begin(), meddlers.end(),
+              std::back_inserter(report_.breaches));
     std::stable_sort(report_.breaches.begin(), report_.breaches.end(),
                      [](const Breach& a, const Breach& b) {
                        return a.severity > b.severity;

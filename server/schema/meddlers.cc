@@ -21,14 +21,15 @@ constexpr postgres::Statement kFindMeddlers = {
     "  ON indrelid = u.oid WHERE relreplident = 'd' AND indisprimary"
     "  OR relreplident = 'i' AND indisreplident),"
     " published AS (SELECT pubname, to_jsonb(r) ->> 'prqual' AS filter,"
-    "   string_to_array(to_jsonb(r) ->> 'prattrs', ' ')::int2[] AS list"
+    "   translate(to_jsonb(r) ->> 'prattrs', '[]', '{}')::int2[] AS list"
     "  FROM u JOIN pg_publication_tables AS t"
     "   ON t.schemaname = u.nspname AND t.tablename = u.relname"
     "  JOIN pg_publication AS p USING (pubname)"
     "  LEFT JOIN pg_publication_rel AS r"
     "   ON r.prpubid = p.oid AND r.prrelid = u.oid"
     "  WHERE p.pubupdate)"
-    " SELECT kind, CASE WHEN kind IN ('parent', 'whole', 'sequence')"
+    " SELECT kind, CASE WHEN kind IN ('parent', 'whole', 'sequence',"
+    "   'encoding', 'no encoding')"
     "   THEN name::text ELSE quote_ident(name::text) END, remedy FROM ("
     // Of INSERT and UPDATE: PostgreSQL then refuses ON CONFLICT, even if the
     // rule is disabled.
@@ -184,7 +185,7 @@ constexpr Kind kKinds[] = {
      "inherits from", "its columns can't be altered"},
     {"extension", Severity::kAdvisory, "a table that no extension owns",
      "owned by the extension",
-     "backups by pg_dump leave it out, and DROP EXTENSION drops it"},
+     "backups by pg_dump leave it out, and it goes when the extension goes"},
     {"no encoding", Severity::kAdvisory, "a database in UTF8", "encoding",
      "it may hold text that can't be read; move with pg_dump and psql into "
      "one that can't"},
@@ -196,7 +197,7 @@ constexpr Kind kKinds[] = {
 }  // namespace
 
 absl::StatusOr<std::vector<Breach>> FindMeddlers(
-    postgres::Session& session, const std::string& oid,
+    postgres::Session& session, const absl::optional<std::string>& oid,
     const absl::optional<std::string>& role) {
   postgres::ArrayLiteral columns;
   postgres::ArrayLiteral names;

@@ -19,7 +19,7 @@ namespace userprofile::schema {
 // Not told is what only others' rows or statements can show: an AFTER trigger
 // that raises an error, a CHECK of columns that are others'.
 absl::StatusOr<std::vector<Breach>> FindMeddlers(
-    postgres::Session& session, const std::string& oid,
+    postgres::Session& session, const absl::optional<std::string>& oid,
     const absl::optional<std::string>& role);
 
 }  // namespace userprofile::schema

@@ -55,6 +55,11 @@ constexpr postgres::Statement kFindDependents = {
     "  WHERE d.classid = 'pg_trigger'::regclass"
     "   AND d.refclassid = 'pg_class'::regclass"
     "   AND d.refobjid = to_regclass('users')"
+    "  UNION ALL SELECT 'pg_class'::regclass, inhparent, true,"
+    "   pg_catalog.format('ALTER TABLE users NO INHERIT %s',"
+    "    inhparent::regclass), attnum"
+    "  FROM pg_inherits JOIN pg_attribute ON attrelid = inhrelid"
+    "  WHERE inhrelid = to_regclass('users') AND attinhcount > 0"
     " ) AS dependent"
     " JOIN pg_attribute AS a ON attrelid = to_regclass('users')"
     "  AND attnum = refobjsubid AND NOT attisdropped"
@@ -73,12 +78,6 @@ constexpr postgres::Statement kFindPromises = {
     " FROM pg_constraint WHERE conrelid = to_regclass('users')"
     "  AND contype = 'c' AND NOT convalidated"
     "  AND conname <> 'userprofile_never_null' ORDER BY 1"};
-
-constexpr postgres::Statement kFindParent = {
-    "find_parent",
-    "SELECT string_agg(pg_catalog.format('ALTER TABLE users NO INHERIT %s',"
-    "  inhparent::regclass), '; ') FROM pg_inherits"
-    " WHERE inhrelid = to_regclass('users')"};
 
 std::string LineFor(const Breach& breach) {
   return absl::StrCat(Describe(breach), "; ", breach.remedy);
@@ -155,7 +154,8 @@ absl::StatusOr<std::string> FindObstacles(
   std::vector<std::string> lines;
   for (const Breach& breach : report.breaches) {
     const bool is_elsewhere =
-        report.schema.empty() || breach.object == kSchemaOfUsers;
+        breach.object == kSchemaOfUsers ||
+        (breach.object == UsersContract().table && breach.found == kMissing);
     if (breach.severity == Severity::kBlocking &&
         breach.fault == Fault::kForPerson && breach.remedy != kRunMigrations &&
         !(new_table && is_elsewhere)) {
@@ -171,7 +171,8 @@ absl::StatusOr<std::string> FindObstacles(
       lines.push_back(absl::StrCat(
           dependents.Text(i, 0),
           " keeps a column's type, which must change; "
-          "drop what depends on the column, migrate, and create it again: ",
+          "drop what depends on the column, or its parent, migrate, and create "
+          "it again: ",
           dependents.Text(i, 2)));
     }
   }
@@ -191,11 +192,6 @@ std::string ExplainObstacle(postgres::Session& session,
   const std::string state = postgres::SqlState(failure);
   const std::string said =
       absl::StrCat("PostgreSQL says \"", failure.message(), "\"; ");
-  if (state == "42P16") {
-    const auto rows = session.Execute(kFindParent, {});
-    if (!rows.ok() || rows->IsNull(0, 0)) return "";
-    return absl::StrCat(said, "users inherits its columns: ", rows->Text(0, 0));
-  }
   if (state == "42501") {
     return absl::StrCat(said, "migrate as the role that owns users");
   }
@@ -206,7 +202,8 @@ std::string ExplainObstacle(postgres::Session& session,
   }
   // A function, an operator or a cast for the new type, a value that is none.
   if (state != "42883" && state != "42804" && state != "42846" &&
-      state != "0A000" && state != "2BP01" && state != "42P17") {
+      state != "0A000" && state != "2BP01" && state != "42P16" &&
+      state != "42P17") {
     return "";
   }
   const auto dependents = FindDependents(session);
