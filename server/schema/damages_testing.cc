@@ -120,6 +120,9 @@ constexpr Damage kDamages[] = {
     {"DROP INDEX idx_users_nickname; CREATE TABLE users_old (nickname text);"
      "CREATE UNIQUE INDEX idx_users_nickname ON users_old (nickname)",
      "idx_users_nickname", kBlocking, "something else's name"},
+    {"DROP INDEX idx_users_grade_year;"
+     "CREATE VIEW idx_users_grade_year AS SELECT 1",
+     "idx_users_grade_year", kAdvisory, "something else's name"},
     {"DROP INDEX idx_users_nickname; ALTER TABLE users "
      "ADD CONSTRAINT idx_users_nickname UNIQUE (username)",
      "idx_users_nickname", kBlocking, "set the constraint aside"},

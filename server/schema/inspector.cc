@@ -36,12 +36,14 @@ constexpr postgres::Statement kInspectTable = {
     " has_table_privilege(r.oid, c.oid, 'UPDATE'),"
     " (SELECT pg_get_constraintdef(p.oid) FROM pg_constraint AS p"
     "  WHERE p.conrelid = c.oid AND p.contype = 'p'),"
-    " quote_ident(r.rolname),"
+    " quote_ident(r.rolname::text),"
     " EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid),"
-    " quote_ident(n.nspname), has_schema_privilege(r.oid, n.oid, 'USAGE'),"
+    " quote_ident(n.nspname::text), has_schema_privilege(r.oid, n.oid, "
+    "'USAGE'),"
     " EXISTS (SELECT FROM pg_class AS h WHERE h.relnamespace = n.oid"
     "  AND h.relname = 'userprofile_migrations'),"
-    " (SELECT format('%I.%I', n.nspname, h.relname) FROM pg_class AS h"
+    " (SELECT pg_catalog.format('%I.%I', n.nspname, h.relname) FROM pg_class "
+    "AS h"
     "  WHERE h.relnamespace = n.oid AND h.relname = 'userprofile_migrations'"
     "  AND NOT has_table_privilege(r.oid, h.oid, 'SELECT'))"
     " FROM pg_roles AS r"
@@ -71,9 +73,10 @@ struct InTable {
 // A default that is written as a cast ('1'::bigint) is shown as its value.
 constexpr postgres::Statement kInspectColumns = {
     "inspect_columns",
-    "SELECT a.attname, quote_ident(a.attname),"
+    "SELECT a.attname, quote_ident(a.attname::text),"
     " format_type(a.atttypid, a.atttypmod), a.attnotnull OR t.typnotnull,"
-    " regexp_replace(coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault),"
+    " pg_catalog.regexp_replace(coalesce(pg_get_expr(d.adbin, d.adrelid), "
+    "t.typdefault),"
     "  '^[''(]([^'']*)['')]::[a-z ]+$', '\\1'),"
     " a.attidentity, a.attgenerated, EXISTS (SELECT FROM pg_index"
     "  WHERE indrelid = a.attrelid AND indisprimary AND attnum = ANY (indkey)),"
@@ -105,8 +108,9 @@ constexpr postgres::Statement kInspectIndexes = {
     "SELECT c.relname, coalesce(i.indrelid = u.oid, false),"
     " i.indisvalid AND i.indisready, i.indisunique, i.indimmediate,"
     " i.indpred IS NOT NULL,"
-    " coalesce(to_jsonb(i) ->> 'indnullsnotdistinct', 'false') = 'true',"
-    " array_to_string(ARRAY("
+    " coalesce(pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct', 'false') = "
+    "'true',"
+    " pg_catalog.array_to_string(ARRAY("
     "  SELECT pg_get_indexdef(i.indexrelid, k, true)"
     "  FROM generate_series(1, i.indnatts) AS k), ', '),"
     " EXISTS (SELECT FROM pg_constraint AS p"
@@ -566,9 +570,9 @@ void ExplainLoss(Report& report) {
   report.breaches.front().remedy = absl::StrCat(
       kByPerson,
       "it was here, for the migrations were applied: restore a backup "
-      "('userprofile-server backup restore FILE'); to begin without users, "
-      "DROP TABLE userprofile_migrations and run 'userprofile-server migrate "
-      "up'");
+      "('userprofile-server backup restore FILE'); or, if users shall begin "
+      "empty, run 'userprofile-server migrate up' after DROP TABLE "
+      "userprofile_migrations");
 }
 
 }  // namespace

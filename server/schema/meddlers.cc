@@ -17,11 +17,14 @@ constexpr postgres::Statement kFindMeddlers = {
     "WITH u AS (SELECT c.*, n.nspname FROM pg_class AS c"
     "  JOIN pg_namespace AS n ON n.oid = relnamespace WHERE c.oid = $1::oid),"
     // What tells a subscriber which row is meant.
-    " identity (num) AS (SELECT unnest(indkey::int2[]) FROM u JOIN pg_index"
+    " identity (num) AS (SELECT pg_catalog.unnest(indkey::int2[]) FROM u JOIN "
+    "pg_index"
     "  ON indrelid = u.oid WHERE relreplident = 'd' AND indisprimary"
     "  OR relreplident = 'i' AND indisreplident),"
-    " published AS (SELECT pubname, to_jsonb(r) ->> 'prqual' AS filter,"
-    "   translate(to_jsonb(r) ->> 'prattrs', '[]', '{}')::int2[] AS list"
+    " published AS (SELECT pubname, pg_catalog.to_jsonb(r) ->> 'prqual' AS "
+    "filter,"
+    "   translate(pg_catalog.to_jsonb(r) ->> 'prattrs', '[]', '{}')::int2[] AS "
+    "list"
     "  FROM u JOIN pg_publication_tables AS t"
     "   ON t.schemaname = u.nspname AND t.tablename = u.relname"
     "  JOIN pg_publication AS p USING (pubname)"
@@ -45,7 +48,7 @@ constexpr postgres::Statement kFindMeddlers = {
     // indexes, unless user_id is part of them or they are ours. What refers to
     // one has to go first.
     "  UNION ALL SELECT 'guard', name,"
-    "   concat((SELECT string_agg(pg_catalog.format("
+    "   pg_catalog.concat((SELECT string_agg(pg_catalog.format("
     "     'ALTER TABLE %s DROP CONSTRAINT %I; ', f.conrelid::regclass,"
     "     f.conname), '') FROM pg_constraint AS f"
     "    WHERE f.contype = 'f' AND f.conparentid = 0 AND f.conindid = index),"

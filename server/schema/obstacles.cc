@@ -156,7 +156,8 @@ absl::StatusOr<std::string> FindObstacles(
     const bool is_elsewhere =
         breach.object == kSchemaOfUsers ||
         (breach.object == UsersContract().table && breach.found == kMissing);
-    if (breach.severity == Severity::kBlocking &&
+    // 008 refuses whatever has an index's name.
+    if ((breach.severity == Severity::kBlocking || breach.index != nullptr) &&
         breach.fault == Fault::kForPerson && breach.remedy != kRunMigrations &&
         !(new_table && is_elsewhere)) {
       lines.push_back(LineFor(breach));
