@@ -34,6 +34,7 @@ struct MigrateCommand {
   bool json = false;
 
   bool out_of_order = false;                        // of up
+  bool new_table = false;                           // of up
   absl::Duration wait = absl::Hours(1);             // of up and baseline
   bool block = false;                               // of status
   absl::Duration block_timeout = absl::Minutes(5);  // of status
@@ -43,6 +44,7 @@ schema::MigrateOptions OptionsOf(const MigrateCommand& command) {
   schema::MigrateOptions options;
   options.tool_version = kVersion;
   options.out_of_order = command.out_of_order;
+  options.new_table = command.new_table;
   options.migrator_wait = command.wait;
   return options;
 }
@@ -154,7 +156,10 @@ absl::Status Plan(const MigrateCommand& command) {
   std::cout << (command.json ? schema::FormatJson(plan)
                              : schema::FormatText(plan))
             << std::flush;
-  return absl::OkStatus();
+  if (!plan.is_refused) return absl::OkStatus();
+  return base::MakeError(absl::StatusCode::kUnavailable,
+                         "'migrate up' would fail; see the plan",
+                         schema::kSchemaNotReady);
 }
 
 absl::Status Verify(const MigrateCommand& command) {
@@ -219,6 +224,9 @@ void AddMigrateCommand(ops::CommandLine& command_line) {
       [](CLI::App* app, MigrateCommand& command) {
         ops::AddSwitch(app, "--out-of-order", command.out_of_order,
                        "Also apply what came after later ones were applied");
+        ops::AddSwitch(app, "--new-table", command.new_table,
+                       "Begin with the users table that there is, or an empty "
+                       "one, although others look as if users were in them");
         ops::AddDurationFlag(app, "--wait", command.wait,
                              "How long to wait for another migrator to finish");
       });
@@ -231,7 +239,10 @@ void AddMigrateCommand(ops::CommandLine& command_line) {
             "How long --block waits; exit code 3 if in vain, 1 if there is no "
             "database to be reached");
       });
-  add("plan", "Say what up would run: SQL, locks, rewrites", Plan, no_flags);
+  add("plan",
+      "Say what up would run: SQL, locks, rewrites; exit code 3 if it would "
+      "fail",
+      Plan, no_flags);
   add("verify", "Compare history, files and schema; exit code 3 on any fault",
       Verify, no_flags);
   add("baseline",

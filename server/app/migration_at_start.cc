@@ -25,8 +25,11 @@ bool MayTryAgain(const absl::Status& status) {
 
 }  // namespace
 
-MigrationAtStart::MigrationAtStart(postgres::SessionFactory connect)
-    : connect_(std::move(connect)), thread_([this] { Run(); }) {}
+MigrationAtStart::MigrationAtStart(postgres::SessionFactory connect,
+                                   bool new_table)
+    : connect_(std::move(connect)),
+      new_table_(new_table),
+      thread_([this] { Run(); }) {}
 
 MigrationAtStart::~MigrationAtStart() {
   GiveUpWaiting();
@@ -55,6 +58,7 @@ bool MigrationAtStart::stopping() {
 void MigrationAtStart::Run() {
   schema::MigrateOptions options;
   options.tool_version = kVersion;
+  options.new_table = new_table_;
   options.give_up = [this] { return stopping(); };
   bool logged = false;
   while (true) {

@@ -15,7 +15,8 @@ namespace userprofile::app {
 // is logged; the schema monitor then tells why the service is not ready.
 class MigrationAtStart {
  public:
-  explicit MigrationAtStart(postgres::SessionFactory connect);
+  // `new_table`: see schema::MigrateOptions.
+  MigrationAtStart(postgres::SessionFactory connect, bool new_table);
 
   // Gives up waiting, and waits for the end of a migration that runs: interrupt
   // its sessions to break it off, which the next start makes up for.
@@ -33,6 +34,7 @@ class MigrationAtStart {
   bool stopping();
 
   const postgres::SessionFactory connect_;
+  const bool new_table_;
   base::Mutex mutex_;
   base::CondVar changed_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -156,6 +156,9 @@ void AddServeFlags(CLI::App* app, ServeCommand& command) {
   ops::AddSwitch(
       app, "--migrate", serve.migrate,
       "Migrate an external database first (an embedded one always is)");
+  ops::AddSwitch(app, "--new-table", serve.new_table,
+                 "With that, begin with an empty users table, or the one that "
+                 "there is, although others look as if users were in them");
   ops::AddFlag(app, "--max-batch", serve.max_batch,
                "Most requests in one statement; 1 turns batching off");
   ops::AddDurationFlag(app, "--contact-interval", serve.contact_interval,

@@ -193,8 +193,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.database, Database::Open(options.database, Database::Use::kServe));
   if (parts.database->embedded() || options.migrate) {
-    parts.migration = std::make_unique<MigrationAtStart>(store::ObserveSessions(
-        parts.database->Sessions(), parts.metrics.Database()));
+    parts.migration = std::make_unique<MigrationAtStart>(
+        store::ObserveSessions(parts.database->Sessions(),
+                               parts.metrics.Database()),
+        options.new_table);
     // So that a new database has its table before anybody asks. Not for long:
     // a server whose migration takes its time shall be seen to be alive.
     if (parts.database->embedded()) {

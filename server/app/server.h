@@ -36,6 +36,9 @@ struct ServeOptions {
   // Whether to migrate an external database first. An embedded one always is.
   bool migrate = false;
 
+  // See schema::MigrateOptions.
+  bool new_table = false;
+
   // See store::PostgresStoreOptions.
   std::size_t max_batch = 256;
   absl::Duration contact_interval = absl::ZeroDuration();

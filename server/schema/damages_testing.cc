@@ -1,6 +1,9 @@
 #include "server/schema/damages_testing.h"
 
+#include <regex>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "migrations/embedded.h"
 
 namespace userprofile::schema {
@@ -18,7 +21,7 @@ constexpr Damage kDamages[] = {
      kBlocking},
     {"ALTER TABLE users DROP revision", "users.revision", kBlocking},
     {"ALTER TABLE users RENAME user_id TO telegram_id", "users.user_id",
-     kBlocking, "changed nothing: users has no column user_id", false},
+     kBlocking, "users.user_id is missing; a person must decide: rename"},
 
     // Types
     {"ALTER TABLE users ALTER first_name TYPE varchar(64)", "users.first_name",
@@ -38,8 +41,7 @@ constexpr Damage kDamages[] = {
     {"ALTER TABLE users ALTER updated_at TYPE timestamp(0)", "users.updated_at",
      kBlocking},
     {"ALTER TABLE users ALTER phone TYPE bytea USING phone::bytea",
-     "users.phone", kBlocking, "users.phone is bytea, but has to be text",
-     false},
+     "users.phone", kBlocking, "users.phone is not as needed: bytea"},
     {"ALTER TABLE users ALTER first_name TYPE varchar(64);"
      "CREATE VIEW names AS SELECT first_name FROM users",
      "users.first_name", kBlocking, "drop what depends on the column", false},
@@ -64,7 +66,7 @@ constexpr Damage kDamages[] = {
     {"ALTER TABLE users ALTER created_at DROP DEFAULT", "users.created_at",
      kAdvisory},
     {"ALTER TABLE users ALTER \"Coins\" SET NOT NULL", "users.\"Coins\"",
-     kBlocking, "could be stored: \"Coins\"; for each"},
+     kBlocking, "\"Coins\" is not as needed: not null without"},
 
     {"ALTER TABLE users ALTER revision DROP NOT NULL,"
      " ALTER revision DROP DEFAULT; UPDATE users SET revision = NULL",
@@ -83,10 +85,10 @@ constexpr Damage kDamages[] = {
      "users.user_id", kBlocking, "1 rows of users have no user_id", false},
     {"ALTER TABLE users DROP CONSTRAINT users_pkey;"
      "ALTER TABLE users ADD PRIMARY KEY (user_id, created_at)",
-     "users primary key", kBlocking, "but needs PRIMARY KEY (user_id)", false},
+     "users primary key", kBlocking, "instead of PRIMARY KEY (user_id)"},
     {"ALTER TABLE users DROP CONSTRAINT users_pkey;"
      "ALTER TABLE users ADD PRIMARY KEY (user_id) DEFERRABLE",
-     "users primary key", kBlocking, "but needs PRIMARY KEY (user_id)", false},
+     "users primary key", kBlocking, "instead of PRIMARY KEY (user_id)"},
 
     // Indexes
     {"DROP INDEX idx_users_nickname", "idx_users_nickname", kBlocking},
@@ -117,19 +119,21 @@ constexpr Damage kDamages[] = {
      "idx_users_grade_year", kAdvisory},
     {"DROP INDEX idx_users_nickname; CREATE TABLE users_old (nickname text);"
      "CREATE UNIQUE INDEX idx_users_nickname ON users_old (nickname)",
-     "idx_users_nickname", kBlocking, "is taken by something that is no index",
-     false},
+     "idx_users_nickname", kBlocking, "something else's name"},
+    {"DROP INDEX idx_users_grade_year;"
+     "CREATE VIEW idx_users_grade_year AS SELECT 1",
+     "idx_users_grade_year", kAdvisory, "something else's name"},
     {"DROP INDEX idx_users_nickname; ALTER TABLE users "
      "ADD CONSTRAINT idx_users_nickname UNIQUE (username)",
-     "idx_users_nickname", kBlocking, "is taken by another constraint", false},
+     "idx_users_nickname", kBlocking, "set the constraint aside"},
 
     // The table
     {"ALTER TABLE users SET UNLOGGED", "users", kBlocking},
     {"CREATE TABLE users_2024 () INHERITS (users)", "users", kBlocking,
-     "other tables inherit from users", false},
+     "take in the rows"},
     {"ALTER TABLE users RENAME TO people;"
      "CREATE VIEW users AS SELECT * FROM people",
-     "users", kBlocking, "users is not an ordinary table", false},
+     "users", kBlocking, "instead of an ordinary table"},
 };
 
 }  // namespace
@@ -175,6 +179,21 @@ CREATE FUNCTION log_user() RETURNS trigger LANGUAGE plpgsql AS
 CREATE TRIGGER log_users AFTER INSERT OR UPDATE ON users
   FOR EACH ROW EXECUTE FUNCTION log_user();
 )sql");
+}
+
+std::vector<std::string> SqlIn(absl::string_view text) {
+  static const std::regex* const kSql = new std::regex(
+      "\\b(ALTER|COMMENT ON|CREATE|DROP|GRANT|INSERT INTO|SELECT|UPDATE) "
+      "([^;']|'[^']*')*");
+  std::vector<std::string> statements;
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    const std::string first(line.substr(0, line.find("; or, ")));
+    for (std::sregex_iterator i(first.begin(), first.end(), *kSql), end;
+         i != end; ++i) {
+      statements.push_back(i->str());
+    }
+  }
+  return statements;
 }
 
 std::string Dump(const testing::TestDatabase& database,

@@ -2,6 +2,7 @@
 #define USERPROFILE_SERVER_SCHEMA_DAMAGES_TESTING_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/types/span.h"
 #include "server/schema/contract.h"
@@ -18,8 +19,9 @@ struct Damage {
   // What the migration says that can't mend it; nullptr if it can.
   const char* refusal = nullptr;
 
-  // Whether the breaches' remedies are SQL that mends all of it.
-  bool remedy_is_sql = true;
+  // Whether the SQL in the breaches' remedies mends all of it, and has the
+  // migration go on.
+  bool remedy_mends = true;
 };
 
 absl::Span<const Damage> Damages();
@@ -31,6 +33,10 @@ void CreateUnmigratedTable(const testing::TestDatabase& database);
 // The table that the fix was written for: four users, a foreign column, index,
 // view and trigger.
 void CreateLegacyTable(const testing::TestDatabase& database);
+
+// The SQL in what is said about a breach, or in a refusal: the first of the
+// alternatives of each line. Each can be run as it stands.
+std::vector<std::string> SqlIn(absl::string_view text);
 
 // Every row of `columns` of users, as text.
 std::string Dump(const testing::TestDatabase& database,

@@ -20,7 +20,8 @@ namespace {
 // users table. But where there is no users, a history says that it is lost.
 constexpr postgres::Statement kFindHistory = {
     "find_migration_history",
-    "SELECT format('%I.userprofile_migrations', n.nspname), h.oid IS NOT NULL,"
+    "SELECT pg_catalog.format('%I.userprofile_migrations', n.nspname), h.oid "
+    "IS NOT NULL,"
     " coalesce(has_table_privilege(h.oid, 'SELECT'), false),"
     " (SELECT count(*) = 5 FROM pg_attribute WHERE attrelid = h.oid"
     "  AND NOT attisdropped AND attname IN ('started_at', 'duration_ms',"
@@ -43,10 +44,12 @@ constexpr postgres::Statement kFindHistory = {
 constexpr char kRead[] =
     "SELECT version, name, sha256,"
     " to_char(applied_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
-    " to_char((to_jsonb(h) ->> 'started_at')::timestamptz,"
+    " to_char((pg_catalog.to_jsonb(h) ->> 'started_at')::timestamptz,"
     "  'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
-    " to_jsonb(h) ->> 'duration_ms', to_jsonb(h) ->> 'role',"
-    " to_jsonb(h) ->> 'tool_version', to_jsonb(h) ->> 'baseline' = 'true'"
+    " pg_catalog.to_jsonb(h) ->> 'duration_ms', pg_catalog.to_jsonb(h) ->> "
+    "'role',"
+    " pg_catalog.to_jsonb(h) ->> 'tool_version', pg_catalog.to_jsonb(h) ->> "
+    "'baseline' = 'true'"
     " FROM $0 AS h ORDER BY version";
 
 constexpr char kCreate[] =

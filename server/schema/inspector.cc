@@ -1,6 +1,7 @@
 #include "server/schema/inspector.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string>
@@ -13,7 +14,9 @@
 #include "absl/types/optional.h"
 #include "base/status_macros.h"
 #include "server/postgres/array_literal.h"
+#include "server/schema/adoption.h"
 #include "server/schema/history.h"
+#include "server/schema/meddlers.h"
 #include "server/schema/remedies.h"
 
 namespace userprofile::schema {
@@ -33,36 +36,14 @@ constexpr postgres::Statement kInspectTable = {
     " has_table_privilege(r.oid, c.oid, 'UPDATE'),"
     " (SELECT pg_get_constraintdef(p.oid) FROM pg_constraint AS p"
     "  WHERE p.conrelid = c.oid AND p.contype = 'p'),"
-    " quote_ident(r.rolname),"
+    " quote_ident(r.rolname::text),"
     " EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid),"
-    " quote_ident(n.nspname), has_schema_privilege(r.oid, n.oid, 'USAGE'),"
-    // Of INSERT and UPDATE: PostgreSQL then refuses ON CONFLICT, even if the
-    // rule is disabled.
-    " (SELECT string_agg(quote_ident(rulename), ', ' ORDER BY rulename)"
-    "  FROM pg_rewrite WHERE ev_class = c.oid AND ev_type IN ('2', '3')),"
-    // BEFORE (2) each ROW (1) of INSERT (4) or UPDATE (16).
-    " (SELECT string_agg(quote_ident(tgname), ', ' ORDER BY tgname)"
-    "  FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal"
-    "  AND tgenabled IN ('O', 'A') AND tgtype & 3 = 3 AND tgtype & 20 <> 0),"
+    " quote_ident(n.nspname::text), has_schema_privilege(r.oid, n.oid, "
+    "'USAGE'),"
     " EXISTS (SELECT FROM pg_class AS h WHERE h.relnamespace = n.oid"
     "  AND h.relname = 'userprofile_migrations'),"
-    // What could refuse a user for a column of ours ($3): constraints, and
-    // unique indexes, unless user_id is part of them or they are ours ($4).
-    " (SELECT string_agg(quote_ident(name), ', ' ORDER BY name) FROM ("
-    "   SELECT conname, conkey FROM pg_constraint"
-    "   WHERE conrelid = c.oid AND contype IN ('c', 'f', 'x')"
-    "   UNION ALL"
-    "   SELECT i.relname, (indkey::int2[])[0:indnkeyatts - 1]"
-    "   FROM pg_index JOIN pg_class AS i ON i.oid = indexrelid"
-    "   WHERE indrelid = c.oid AND indisunique AND NOT EXISTS ("
-    "    SELECT FROM pg_attribute WHERE attrelid = c.oid"
-    "    AND attname = 'user_id'"
-    "    AND attnum = ANY ((indkey::int2[])[0:indnkeyatts - 1]))"
-    "  ) AS guard (name, keys)"
-    "  WHERE name <> ALL ($4::text[]) AND (0 = ANY (keys) OR EXISTS ("
-    "   SELECT FROM pg_attribute WHERE attrelid = c.oid"
-    "   AND attnum = ANY (keys) AND attname = ANY ($3::text[])))),"
-    " (SELECT format('%I.%I', n.nspname, h.relname) FROM pg_class AS h"
+    " (SELECT pg_catalog.format('%I.%I', n.nspname, h.relname) FROM pg_class "
+    "AS h"
     "  WHERE h.relnamespace = n.oid AND h.relname = 'userprofile_migrations'"
     "  AND NOT has_table_privilege(r.oid, h.oid, 'SELECT'))"
     " FROM pg_roles AS r"
@@ -84,52 +65,22 @@ struct InTable {
     kIsInherited,
     kSchema,
     kMayUseSchema,
-    kRules,
-    kTriggers,
     kHasHistory,
-    kGuards,
     kHiddenHistory
-  };
-};
-
-// Where users may be, if it is not found or a wrong one is: by its name, or by
-// columns that hardly anything else has. Best first.
-constexpr postgres::Statement kFindUsers = {
-    "find_users",
-    "SELECT quote_ident(n.nspname), quote_ident(c.relname), c.relname = $1,"
-    " has_schema_privilege(n.oid, 'USAGE'), quote_ident(current_user),"
-    " EXISTS (SELECT FROM pg_class AS h WHERE h.relnamespace = n.oid"
-    "  AND h.relname = 'userprofile_migrations')"
-    " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
-    " WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.relpersistence <> 't'"
-    " AND c.oid IS DISTINCT FROM to_regclass($1)"
-    " AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = c.oid"
-    "  AND NOT a.attisdropped AND a.attname = 'user_id')"
-    " AND (lower(c.relname) = $1 OR 2 = (SELECT count(*) FROM pg_attribute AS a"
-    "  WHERE a.attrelid = c.oid AND NOT a.attisdropped"
-    "  AND a.attname IN ('onboarding_completed', 'nickname')))"
-    " ORDER BY c.relname = $1 DESC, 6 DESC, lower(c.relname) = $1 DESC,"
-    " c.relkind = 'r' DESC, 1, 2"};
-// Its columns, in their order.
-struct InUsers {
-  enum : int {
-    kSchema,
-    kTable,
-    kHasItsName,
-    kMayUseSchema,
-    kRole,
-    kHasHistory
   };
 };
 
 // A default that is written as a cast ('1'::bigint) is shown as its value.
 constexpr postgres::Statement kInspectColumns = {
     "inspect_columns",
-    "SELECT a.attname, quote_ident(a.attname),"
+    "SELECT a.attname, quote_ident(a.attname::text),"
     " format_type(a.atttypid, a.atttypmod), a.attnotnull OR t.typnotnull,"
-    " regexp_replace(coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault),"
+    " pg_catalog.regexp_replace(coalesce(pg_get_expr(d.adbin, d.adrelid), "
+    "t.typdefault),"
     "  '^[''(]([^'']*)['')]::[a-z ]+$', '\\1'),"
-    " a.attidentity, a.attgenerated"
+    " a.attidentity, a.attgenerated, EXISTS (SELECT FROM pg_index"
+    "  WHERE indrelid = a.attrelid AND indisprimary AND attnum = ANY (indkey)),"
+    " a.atttypid = 'uuid'::regtype"
     " FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid"
     " LEFT JOIN pg_attrdef AS d"
     "  ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
@@ -144,7 +95,9 @@ struct InColumns {
     kNotNull,
     kDefault,
     kIdentity,
-    kGenerated
+    kGenerated,
+    kIsOfKey,
+    kIsUuid
   };
 };
 
@@ -155,12 +108,18 @@ constexpr postgres::Statement kInspectIndexes = {
     "SELECT c.relname, coalesce(i.indrelid = u.oid, false),"
     " i.indisvalid AND i.indisready, i.indisunique, i.indimmediate,"
     " i.indpred IS NOT NULL,"
-    " coalesce(to_jsonb(i) ->> 'indnullsnotdistinct', 'false') = 'true',"
-    " array_to_string(ARRAY("
+    " coalesce(pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct', 'false') = "
+    "'true',"
+    " pg_catalog.array_to_string(ARRAY("
     "  SELECT pg_get_indexdef(i.indexrelid, k, true)"
     "  FROM generate_series(1, i.indnatts) AS k), ', '),"
     " EXISTS (SELECT FROM pg_constraint AS p"
-    "  WHERE p.conindid = c.oid AND p.conrelid = u.oid)"
+    "  WHERE p.conindid = c.oid AND p.conrelid = u.oid),"
+    // Of its own, not the column's.
+    " EXISTS (SELECT FROM pg_collation AS l WHERE NOT collisdeterministic"
+    "  AND l.oid = ANY (i.indcollation::oid[]) AND NOT EXISTS ("
+    "   SELECT FROM pg_attribute WHERE attrelid = i.indrelid"
+    "   AND attnum = ANY (i.indkey) AND attcollation = l.oid))"
     " FROM pg_class AS u JOIN pg_class AS c ON c.relnamespace = u.relnamespace"
     " LEFT JOIN pg_index AS i ON i.indexrelid = c.oid"
     " WHERE u.oid = $1::oid AND c.relname = ANY ($2::text[])"};
@@ -175,12 +134,12 @@ struct InIndexes {
     kIsPartial,
     kNullsNotDistinct,
     kKeys,
-    kIsOfConstraint
+    kIsOfConstraint,
+    kIsVague
   };
 };
 
 constexpr char kOrdinaryTable[] = "an ordinary table";
-constexpr char kByPerson[] = "a person must decide: ";
 
 // One inspection: holds what was found so far.
 class Inspection {
@@ -189,40 +148,42 @@ class Inspection {
       : session_(session), role_(std::move(role)) {}
 
   absl::StatusOr<Report> Run() {
-    postgres::ArrayLiteral columns;
-    for (const Column& column : contract_.columns) {
-      columns.AppendText(column.name);
-    }
     postgres::ArrayLiteral index_names;
-    index_names.AppendText("userprofile_never_null");  // of migration 012
     for (const Index& index : contract_.indexes) {
       index_names.AppendText(index.name);
     }
-    const std::string our_indexes = index_names.Finish();
     USERPROFILE_ASSIGN_OR_RETURN(
         const postgres::Rows table,
-        session_.Execute(kInspectTable, {contract_.table, role_,
-                                         columns.Finish(), our_indexes}));
+        session_.Execute(kInspectTable, {contract_.table, role_}));
     if (table.empty()) {
       return absl::InvalidArgumentError(
           absl::StrCat("there is no role ", role_.value_or("")));
     }
     if (table.IsNull(0, InTable::kOid)) {
       USERPROFILE_RETURN_IF_ERROR(ExplainMissingTable());
-    } else if (CheckTable(table)) {
-      const std::string oid(table.Text(0, InTable::kOid));
+    } else {
+      USERPROFILE_RETURN_IF_ERROR(CheckTable(table));
+    }
+    absl::optional<std::string> oid;
+    if (!table.IsNull(0, InTable::kOid) &&
+        table.Text(0, InTable::kKind) == "r") {
+      oid = std::string(table.Text(0, InTable::kOid));
       USERPROFILE_RETURN_IF_ERROR(CheckSchema(table));
       USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows found,
                                    session_.Execute(kInspectColumns, {oid}));
+      USERPROFILE_RETURN_IF_ERROR(CheckKeyColumn(*oid, found));
       CheckColumns(found);
-      CheckPrimaryKey(table);
+      USERPROFILE_RETURN_IF_ERROR(CheckPrimaryKey(*oid, table));
       USERPROFILE_ASSIGN_OR_RETURN(
           const postgres::Rows indexes,
-          session_.Execute(kInspectIndexes, {oid, our_indexes}));
+          session_.Execute(kInspectIndexes, {oid, index_names.Finish()}));
       CheckIndexes(indexes);
       CheckAccess(table);
-      CheckMeddling(table);
     }
+    USERPROFILE_ASSIGN_OR_RETURN(std::vector<Breach> meddlers,
+                                 FindMeddlers(session_, oid, role_));
+    std::move(meddlers.begin(), meddlers.end(),
+              std::back_inserter(report_.breaches));
     std::stable_sort(report_.breaches.begin(), report_.breaches.end(),
                      [](const Breach& a, const Breach& b) {
                        return a.severity > b.severity;
@@ -248,77 +209,97 @@ class Inspection {
   // Never by creating an empty table where there was one: all its users would
   // look new.
   absl::Status ExplainMissingTable() {
-    USERPROFILE_ASSIGN_OR_RETURN(
-        const postgres::Rows found,
-        session_.Execute(kFindUsers, {contract_.table}));
-    Breach breach = {Severity::kBlocking, Fault::kForPerson, contract_.table,
-                     kOrdinaryTable,      kMissing,          ""};
-    if (found.empty()) {
-      // Whether there ever was one, Inspect knows.
-      breach.remedy = kRunMigrations;
+    USERPROFILE_ASSIGN_OR_RETURN(const absl::optional<Elsewhere> found,
+                                 FindElsewhere(session_));
+    if (found.has_value()) {
+      Refer(contract_.table, kOrdinaryTable, kMissing,
+            absl::StrCat("there is ", found->place,
+                         ": if its users are those of the bot, ", found->sql,
+                         "; or, if users shall begin empty, run "
+                         "'userprofile-server migrate up --new-table'"));
     } else {
-      const std::string place = absl::StrCat(
-          found.Text(0, InUsers::kSchema), ".", found.Text(0, InUsers::kTable));
-      const absl::string_view schema = found.Text(0, InUsers::kSchema);
-      const absl::string_view role = found.Text(0, InUsers::kRole);
-      breach.remedy = absl::StrCat(
-          kByPerson, "there is ", place, ": if that is the table, ",
-          !found.Bool(0, InUsers::kMayUseSchema)
-              ? absl::StrCat("GRANT USAGE ON SCHEMA ", schema, " TO ", role)
-          : found.Bool(0, InUsers::kHasItsName)
-              ? absl::StrCat("ALTER ROLE ", role, " SET search_path = ", schema)
-              : absl::StrCat("ALTER TABLE ", place, " RENAME TO users"));
+      // Whether there ever was one, Inspect knows.
+      Break({Severity::kBlocking, Fault::kForPerson, contract_.table,
+             kOrdinaryTable, kMissing, kRunMigrations});
     }
-    Break(std::move(breach));
     return absl::OkStatus();
   }
 
-  // Whether there is a table to look into.
-  bool CheckTable(const postgres::Rows& row) {
+  absl::Status CheckTable(const postgres::Rows& row) {
+    const std::string oid(row.Text(0, InTable::kOid));
     report_.schema = std::string(row.Text(0, InTable::kSchema));
     if (row.Text(0, InTable::kKind) != "r") {
+      USERPROFILE_ASSIGN_OR_RETURN(const std::string sql,
+                                   MakeTable(session_, oid));
       Refer(contract_.table, kOrdinaryTable,
             absl::StrCat("relkind \"", row.Text(0, InTable::kKind), "\""),
-            "rename it, or leave its schema out of the search path, then "
-            "migrate");
-      return false;
-    }
-    // A user in one of them could be read, but would be created again.
-    if (row.Bool(0, InTable::kIsInherited)) {
+            absl::StrCat("make a table with its rows, in one transaction, and "
+                         "give it the rights and triggers that it had: ",
+                         sql));
+    } else if (row.Bool(0, InTable::kIsInherited)) {
+      // A user in one of them could be read, but would be created again.
+      USERPROFILE_ASSIGN_OR_RETURN(const std::string sql,
+                                   TakeInHeirs(session_, oid));
       Refer(contract_.table, "no table that inherits from it", "inherited from",
-            "move the rows of the tables that inherit into users, and ALTER "
-            "TABLE ... NO INHERIT users");
-      return true;
-    }
-    if (row.Text(0, InTable::kPersistence) != "p") {
+            absl::StrCat("take in the rows of the tables that inherit, which "
+                         "keep theirs: ",
+                         sql));
+    } else if (row.Text(0, InTable::kPersistence) != "p") {
       Break({Severity::kBlocking, Fault::kUnlogged, contract_.table,
              "a table that survives a crash", "unlogged",
              "ALTER TABLE users SET LOGGED"});
-      return true;
+    } else {
+      Hold(contract_.table, kOrdinaryTable);
     }
-    Hold(contract_.table, kOrdinaryTable);
-    return true;
+    return absl::OkStatus();
   }
 
   // A search path that leads to another table than the one that was migrated:
   // whoever is known there looks new here.
   absl::Status CheckSchema(const postgres::Rows& row) {
     if (row.Bool(0, InTable::kHasHistory)) return absl::OkStatus();
-    USERPROFILE_ASSIGN_OR_RETURN(
-        const postgres::Rows others,
-        session_.Execute(kFindUsers, {contract_.table}));
-    if (others.empty() || !others.Bool(0, InUsers::kHasItsName) ||
-        !others.Bool(0, InUsers::kHasHistory)) {
+    USERPROFILE_ASSIGN_OR_RETURN(const absl::optional<Elsewhere> other,
+                                 FindElsewhere(session_));
+    if (!other.has_value() || !other->has_its_name || !other->has_history) {
       return absl::OkStatus();
     }
-    Refer(absl::StrCat("schema of ", contract_.table),
-          absl::StrCat(others.Text(0, InUsers::kSchema),
-                       ", where a history of migrations is"),
+    Refer(kSchemaOfUsers,
+          absl::StrCat(other->schema, ", where a history of migrations is"),
           row.Text(0, InTable::kSchema),
-          absl::StrCat("ALTER ROLE ", others.Text(0, InUsers::kRole),
-                       " SET search_path = ", others.Text(0, InUsers::kSchema),
+          absl::StrCat(other->sql,
                        "; or, if this is the table, run 'userprofile-server "
-                       "migrate up'"));
+                       "migrate up --new-table'"));
+    return absl::OkStatus();
+  }
+
+  // An internal number in user_id is taken for a Telegram id: every user would
+  // look new, and some be taken for others.
+  absl::Status CheckKeyColumn(const std::string& oid,
+                              const postgres::Rows& rows) {
+    const std::string object = absl::StrCat("users.", contract_.primary_key);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (rows.Text(i, InColumns::kName) != contract_.primary_key) continue;
+      USERPROFILE_ASSIGN_OR_RETURN(const absl::optional<KeyBeside> key,
+                                   FindKeyBeside(session_, oid));
+      if (key.has_value()) {
+        key_column_ = key->column;
+        Refer(object, "the Telegram user id",
+              absl::StrCat("another number than in users.", key->column),
+              absl::StrCat("if users.", key->column,
+                           " holds the Telegram ids, ", key->sql,
+                           "; or, if user_id does, COMMENT ON COLUMN "
+                           "users.user_id IS 'Telegram user id'"));
+      }
+      return absl::OkStatus();
+    }
+    USERPROFILE_ASSIGN_OR_RETURN(const absl::optional<KeyBeside> key,
+                                 FindKey(session_, oid));
+    if (key.has_value()) key_column_ = key->column;
+    has_user_id_ = false;
+    Refer(object, "bigint", kMissing,
+          absl::StrCat("rename the column that holds the Telegram user id",
+                       key.has_value() ? ": " : ", or add it",
+                       key.has_value() ? key->sql : ""));
     return absl::OkStatus();
   }
 
@@ -330,10 +311,9 @@ class Inspection {
     for (const Column& column : contract_.columns) {
       const auto row = row_of.find(column.name);
       if (row == row_of.end()) {
-        const bool is_key =
-            absl::string_view(column.name) == contract_.primary_key;
-        Break({Severity::kBlocking,
-               is_key ? Fault::kForPerson : Fault::kColumnMissing,
+        // Of the key CheckKeyColumn tells.
+        if (absl::string_view(column.name) == contract_.primary_key) continue;
+        Break({Severity::kBlocking, Fault::kColumnMissing,
                absl::StrCat("users.", column.name), column.type, kMissing,
                AddColumn(column), &column});
       } else {
@@ -417,23 +397,30 @@ class Inspection {
   }
 
   // A new user is inserted without the columns that only others know. Not
-  // mended here, for it is theirs.
+  // mended here, for it is theirs. NULL may be there twice even if it is to be
+  // unique. What is the key, or will be, has to be put right first.
   void CheckForeignColumn(const postgres::Rows& rows, std::size_t i) {
-    const bool needs_value = rows.Bool(i, InColumns::kNotNull) &&
-                             rows.IsNull(i, InColumns::kDefault) &&
-                             rows.Text(i, InColumns::kIdentity).empty() &&
-                             rows.Text(i, InColumns::kGenerated).empty();
+    const bool needs_value =
+        rows.Bool(i, InColumns::kNotNull) &&
+        rows.IsNull(i, InColumns::kDefault) &&
+        rows.Text(i, InColumns::kIdentity).empty() &&
+        rows.Text(i, InColumns::kGenerated).empty() &&
+        !rows.Bool(i, InColumns::kIsOfKey) &&
+        rows.Text(i, InColumns::kQuotedName) != key_column_;
     if (!needs_value) return;
-    Break(
-        {Severity::kBlocking, Fault::kForPerson,
-         absl::StrCat("users.", rows.Text(i, InColumns::kQuotedName)),
-         "nullable, or a default, so that new users can be stored",
-         "not null without a default",
-         absl::StrCat("ALTER TABLE users ALTER COLUMN ",
-                      rows.Text(i, InColumns::kQuotedName), " DROP NOT NULL")});
+    Break({Severity::kBlocking, Fault::kForPerson,
+           absl::StrCat("users.", rows.Text(i, InColumns::kQuotedName)),
+           "nullable, or a default, so that new users can be stored",
+           "not null without a default",
+           absl::StrCat("ALTER TABLE users ALTER COLUMN ",
+                        rows.Text(i, InColumns::kQuotedName),
+                        rows.Bool(i, InColumns::kIsUuid)
+                            ? " SET DEFAULT gen_random_uuid()"
+                            : " DROP NOT NULL")});
   }
 
-  void CheckPrimaryKey(const postgres::Rows& row) {
+  absl::Status CheckPrimaryKey(const std::string& oid,
+                               const postgres::Rows& row) {
     const std::string object = absl::StrCat(contract_.table, " primary key");
     const std::string expected =
         absl::StrCat("PRIMARY KEY (", contract_.primary_key, ")");
@@ -442,12 +429,14 @@ class Inspection {
     } else if (row.IsNull(0, InTable::kPrimaryKey)) {
       Break({Severity::kBlocking, Fault::kPrimaryKeyMissing, object, expected,
              kMissing, absl::StrCat("ALTER TABLE users ADD ", expected)});
-    } else {
+    } else if (has_user_id_) {
+      USERPROFILE_ASSIGN_OR_RETURN(const std::string sql,
+                                   RebuildKey(session_, oid));
       Refer(object, expected, row.Text(0, InTable::kPrimaryKey),
-            absl::StrCat("drop that constraint (a UNIQUE one can replace it), "
-                         "then ALTER TABLE users ADD ",
-                         expected));
+            absl::StrCat("make it a unique constraint, in one transaction: ",
+                         sql));
     }
+    return absl::OkStatus();
   }
 
   void CheckIndexes(const postgres::Rows& rows) {
@@ -475,8 +464,10 @@ class Inspection {
     if (!rows.Bool(i, InIndexes::kIsOfTable)) {
       breach.fault = Fault::kForPerson;
       breach.found = "something else's name";
-      breach.remedy = absl::StrCat(kByPerson, "rename what has the name ",
-                                   index.name, ", then ", CreateIndex(index));
+      breach.remedy =
+          absl::StrCat(kByPerson, "set aside what has the name: ALTER TABLE ",
+                       report_.schema, ".", index.name, " RENAME TO ",
+                       index.name, "_set_aside; ", CreateIndex(index));
       return Break(std::move(breach));
     }
 
@@ -492,6 +483,9 @@ class Inspection {
     if (rows.Bool(i, InIndexes::kIsPartial)) faults.push_back("partial");
     if (rows.Bool(i, InIndexes::kNullsNotDistinct))
       faults.push_back("nulls not distinct");
+    if (rows.Bool(i, InIndexes::kIsVague)) {
+      faults.emplace_back("nondeterministic collation");
+    }
     if (!ours)
       faults.push_back(
           absl::StrCat("on (", rows.Text(i, InIndexes::kKeys), ")"));
@@ -502,8 +496,11 @@ class Inspection {
     breach.found = absl::StrJoin(faults, ", ");
     if (rows.Bool(i, InIndexes::kIsOfConstraint)) {
       breach.fault = Fault::kForPerson;
-      breach.remedy = absl::StrCat(kByPerson, "rename the constraint ",
-                                   index.name, ", then ", CreateIndex(index));
+      breach.remedy = absl::StrCat(
+          kByPerson,
+          "set the constraint aside: ALTER TABLE users RENAME "
+          "CONSTRAINT ",
+          index.name, " TO ", index.name, "_set_aside; ", CreateIndex(index));
     } else if (ours || !valid) {
       breach.fault = Fault::kIndexInvalid;
       breach.remedy =
@@ -554,46 +551,17 @@ class Inspection {
     // A policy can hide a user, who would then look new.
     if (row.Bool(0, InTable::kRowSecurity)) {
       Refer(contract_.table, "every row visible", "row-level security",
-            absl::StrCat("ALTER TABLE users DISABLE ROW LEVEL SECURITY, or "
-                         "ALTER ROLE ",
+            absl::StrCat("ALTER TABLE users DISABLE ROW LEVEL SECURITY; or, if "
+                         "others shall still not see all, ALTER ROLE ",
                          role, " BYPASSRLS"));
-    }
-  }
-
-  // What others hung on the table that stands between us and our rows. With a
-  // rule, every upsert fails. A trigger that changes a row before it is stored
-  // is common and mostly harmless, and what it stores is what we answer: it is
-  // only reported, and so is a constraint, which may refuse nobody in practice.
-  // A trigger that runs after can't change what we wrote.
-  void CheckMeddling(const postgres::Rows& row) {
-    if (!row.IsNull(0, InTable::kRules)) {
-      Refer(contract_.table, "no rules for INSERT and UPDATE",
-            absl::StrCat("rules: ", row.Text(0, InTable::kRules)),
-            "DROP RULE ... ON users; a trigger can do what a rule does");
-    }
-    if (!row.IsNull(0, InTable::kTriggers)) {
-      Break({Severity::kAdvisory, Fault::kForPerson, contract_.table,
-             "no trigger that can change or swallow what is written",
-             absl::StrCat("BEFORE triggers: ", row.Text(0, InTable::kTriggers)),
-             absl::StrCat(kByPerson,
-                          "see that none returns NULL or OLD, or touches the "
-                          "columns of the service; or make it an AFTER "
-                          "trigger")});
-    }
-    if (!row.IsNull(0, InTable::kGuards)) {
-      Break({Severity::kAdvisory, Fault::kForPerson, contract_.table,
-             "no constraint that could refuse a user",
-             absl::StrCat("constraints or unique indexes: ",
-                          row.Text(0, InTable::kGuards)),
-             absl::StrCat(kByPerson,
-                          "see that none refuses what users may have (a "
-                          "username passes from one to another), or drop it")});
     }
   }
 
   postgres::Session& session_;
   const absl::optional<std::string> role_;
   const Contract& contract_ = UsersContract();
+  bool has_user_id_ = true;
+  std::string key_column_;  // where Telegram ids are, if not in user_id
   Report report_;
 };
 
@@ -602,9 +570,9 @@ void ExplainLoss(Report& report) {
   report.breaches.front().remedy = absl::StrCat(
       kByPerson,
       "it was here, for the migrations were applied: restore a backup "
-      "('userprofile-server backup restore FILE'); to begin without users, "
-      "DROP TABLE userprofile_migrations and run 'userprofile-server migrate "
-      "up'");
+      "('userprofile-server backup restore FILE'); or, if users shall begin "
+      "empty, run 'userprofile-server migrate up' after DROP TABLE "
+      "userprofile_migrations");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/schema/damages_testing.h"
 #include "server/schema/migrator.h"
+#include "server/schema/plan.h"
 #include "server/schema/report_format.h"
 #include "tests/support/test_database.h"
 
@@ -30,6 +31,23 @@ std::vector<std::string> Objects(const Report& report) {
   std::vector<std::string> objects;
   for (const Breach& breach : report.breaches) objects.push_back(breach.object);
   return objects;
+}
+
+// Runs what the breaches say, the first one's SQL, then that of the one that is
+// first then, until there is none or the advice ends.
+void RunAdvice(postgres::Session& session) {
+  std::string before;
+  for (int i = 0; i < 30; ++i) {
+    const Report report = InspectOrDie(session);
+    if (report.breaches.empty()) return;
+    const std::string& remedy = report.breaches.front().remedy;
+    if (remedy == before) return;
+    before = remedy;
+    for (const std::string& sql : SqlIn(remedy)) {
+      const absl::Status status = session.ExecuteScript(sql).status();
+      EXPECT_TRUE(status.ok()) << sql << "\n" << remedy << "\n" << status;
+    }
+  }
 }
 
 TEST(InspectorTest, NamesEveryColumnThatTheLegacyTableLacks) {
@@ -87,13 +105,12 @@ TEST(InspectorTest, NamesEveryDamageAndHowToMendIt) {
     EXPECT_EQ(report.breaches.front().severity, damage.severity);
     EXPECT_EQ(report.ToStatus().ok(), damage.severity == Severity::kAdvisory);
 
-    if (!damage.remedy_is_sql) continue;
-    for (const Breach& breach : report.breaches) {
-      // One remedy may mend more than one breach.
-      session->ExecuteScript(breach.remedy).status().IgnoreError();
-    }
+    if (!damage.remedy_mends) continue;
+    const std::string rows = Dump(database, "\"Coins\"");
+    RunAdvice(*session);
     EXPECT_THAT(Objects(InspectOrDie(*session)), IsEmpty())
         << FormatText(report);
+    EXPECT_EQ(Dump(database, "\"Coins\""), rows);
   }
 }
 
@@ -196,6 +213,187 @@ TEST(InspectorTest, NamesConstraintsOfOthersThatCouldRefuseAUser) {
   EXPECT_TRUE(report.ToStatus().ok());
 }
 
+TEST(InspectorTest, NamesWhatOthersHungOnTheTableAndHowToBeRidOfIt) {
+  struct Meddler {
+    const char* sql;  // what others did
+    const char* found;
+    Severity severity;
+    bool refuses_updates = false;
+  };
+  constexpr Severity kAdvisory = Severity::kAdvisory;
+  constexpr Severity kBlocking = Severity::kBlocking;
+  constexpr Meddler kMeddlers[] = {
+      {"CREATE RULE r AS ON UPDATE TO users DO INSTEAD NOTHING", "rules: r",
+       kBlocking},
+      {"CREATE PUBLICATION p FOR ALL TABLES;"
+       "ALTER TABLE users REPLICA IDENTITY NOTHING",
+       "for publications: p", kBlocking, true},
+      {"CREATE PUBLICATION p FOR TABLE users;"
+       "CREATE UNIQUE INDEX i ON users (user_id, revision);"
+       "ALTER TABLE users REPLICA IDENTITY USING INDEX i; DROP INDEX i",
+       "for publications: p", kBlocking, true},
+      {"CREATE PUBLICATION p FOR TABLE users WHERE (is_active)",
+       "in publications: p", kBlocking, true},
+      {"CREATE PUBLICATION p FOR TABLE users (nickname)",
+       "column lists without it", kBlocking, true},
+      {"CREATE PUBLICATION p FOR TABLE users (user_id, phone);"
+       "ALTER TABLE users REPLICA IDENTITY FULL",
+       "column lists without it", kBlocking, true},
+      {"CREATE TABLE whole (LIKE users) PARTITION BY RANGE (user_id);"
+       "ALTER TABLE whole ATTACH PARTITION users"
+       " FOR VALUES FROM (1) TO (1000)",
+       "partition of: whole", kBlocking},
+      {"CREATE COLLATION c (provider = icu, locale = 'und-u-ks-level2',"
+       " deterministic = false);"
+       "ALTER TABLE users ALTER nickname TYPE varchar COLLATE c,"
+       " ALTER username TYPE varchar COLLATE c",
+       "nondeterministic collation", kBlocking},
+      {"CREATE COLLATION c (provider = icu, locale = 'und-u-ks-level2',"
+       " deterministic = false); DROP INDEX idx_users_nickname;"
+       "CREATE UNIQUE INDEX idx_users_nickname ON users (nickname COLLATE c)",
+       "nondeterministic collation", kBlocking},
+      {"ALTER EXTENSION plpgsql ADD TABLE users",
+       "owned by the extension: plpgsql", kAdvisory},
+      {"CREATE TABLE base (phone text); ALTER TABLE users INHERIT base",
+       "inherits from: base", kAdvisory},
+      {"ALTER TABLE users ADD CONSTRAINT n CHECK (\"Coins\" > 15) NOT VALID",
+       "NOT VALID constraints: n", kAdvisory, true},
+      // What refers to a constraint has to go first.
+      {"ALTER TABLE users ADD CONSTRAINT u UNIQUE (username);"
+       "CREATE TABLE f (u varchar REFERENCES users (username));"
+       "CREATE UNIQUE INDEX v ON users (phone)",
+       "constraints or unique indexes: u, v", kAdvisory},
+      {"CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS"
+       " $$ BEGIN RETURN NEW; END $$;"
+       "CREATE TRIGGER t BEFORE UPDATE ON users FOR EACH ROW"
+       " EXECUTE FUNCTION t()",
+       "BEFORE triggers: t", kAdvisory},
+  };
+  testing::TestDatabase database;
+  for (const Meddler& meddler : kMeddlers) {
+    SCOPED_TRACE(meddler.sql);
+    CreateUnmigratedTable(database);
+    database.Execute("DROP PUBLICATION IF EXISTS p");
+    database.Execute(meddler.sql);
+    const auto session = database.Connect();
+    const auto update = [&] {
+      return session
+          ->ExecuteScript("UPDATE users SET phone = 'x' WHERE user_id = 1")
+          .ok();
+    };
+    EXPECT_EQ(update(), !meddler.refuses_updates);
+    const Report report = InspectOrDie(*session);
+    ASSERT_FALSE(report.breaches.empty());
+    EXPECT_THAT(report.breaches[0].found, HasSubstr(meddler.found));
+    EXPECT_EQ(report.breaches[0].severity, meddler.severity);
+    RunAdvice(*session);
+    EXPECT_THAT(Objects(InspectOrDie(*session)), IsEmpty());
+    EXPECT_TRUE(update());
+  }
+  database.Execute("DROP PUBLICATION IF EXISTS p");
+}
+
+// A filter of what identifies a row refuses nothing.
+TEST(InspectorTest, AcceptsPublicationsThatRefuseNothing) {
+  testing::TestDatabase database;
+  CreateUnmigratedTable(database);
+  database.Execute(
+      "CREATE PUBLICATION a FOR TABLE users (user_id, phone)"
+      "  WHERE (user_id > 5);"
+      "CREATE PUBLICATION b FOR TABLE users WHERE (is_active)"
+      " WITH (publish = 'insert');"
+      "UPDATE users SET phone = 'x'");
+  EXPECT_THAT(Objects(InspectOrDie(*database.Connect())), IsEmpty());
+}
+
+TEST(InspectorTest, NamesADatabaseThatCanNotHoldEveryName) {
+  testing::TestDatabase database;
+  const auto admin = database.Connect();
+  for (const auto& [encoding, severity] :
+       {std::make_pair("LATIN1", Severity::kBlocking),
+        std::make_pair("SQL_ASCII", Severity::kAdvisory)}) {
+    ASSERT_TRUE(
+        admin
+            ->ExecuteScript(absl::StrCat(
+                "CREATE DATABASE inspector_test_old ENCODING '", encoding,
+                "' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"))
+            .ok());
+    postgres::ConnectOptions options;
+    options.conninfo =
+        absl::StrCat(database.conninfo(), " dbname=inspector_test_old");
+    const auto connect = [&] { return postgres::Connect(options); };
+    EXPECT_EQ(Migrate(connect).ok(), severity == Severity::kAdvisory);
+    const auto session = connect();
+    ASSERT_TRUE(session.ok()) << session.status();
+    const Report report = InspectOrDie(**session);
+    EXPECT_THAT(report.breaches.back().found,
+                absl::StrCat("encoding: ", encoding));
+    EXPECT_EQ(report.breaches.back().severity, severity);
+    for (const std::string& sql : SqlIn(report.breaches.back().remedy)) {
+      EXPECT_TRUE(admin->ExecuteScript(sql).ok()) << sql;
+    }
+    EXPECT_TRUE(
+        admin->ExecuteScript("DROP DATABASE inspector_test_old_utf8").ok());
+    EXPECT_TRUE(
+        admin->ExecuteScript("DROP DATABASE inspector_test_old (FORCE)").ok());
+  }
+}
+
+TEST(InspectorTest, NamesASequenceThatTheRoleMayNotDrawFrom) {
+  testing::TestDatabase database;
+  CreateUnmigratedTable(database);
+  database.Execute(
+      "ALTER TABLE users ADD id serial; CREATE ROLE inspector_test_drawer;"
+      "GRANT USAGE ON SCHEMA public TO inspector_test_drawer;"
+      "GRANT SELECT, INSERT, UPDATE ON users TO inspector_test_drawer");
+  const auto session = database.Connect();
+  const auto inspect = [&] {
+    return *Inspect(*session, migrations::Embedded(), "inspector_test_drawer");
+  };
+  const Report report = inspect();
+  ASSERT_THAT(Objects(report), ElementsAre("rights on sequences"));
+  database.Execute(report.breaches[0].remedy);
+  EXPECT_THAT(Objects(inspect()), IsEmpty());
+  database.Execute(
+      "DROP OWNED BY inspector_test_drawer; DROP ROLE inspector_test_drawer");
+}
+
+TEST(InspectorTest, SeesTelegramIdsInAnotherColumnAndNoneWhereThereAreNone) {
+  testing::TestDatabase database;
+  struct Case {
+    const char* sql;
+    bool is_seen;
+  };
+  for (const Case& c : std::vector<Case>{
+           {"ADD tg_id bigint; UPDATE users SET tg_id = 700 + user_id", true},
+           {"ADD \"telegramUserId\" text;"
+            "UPDATE users SET \"telegramUserId\" = '70' || user_id",
+            true},
+           {"ADD chat_id bigint UNIQUE; UPDATE users SET chat_id = 7 + user_id",
+            true},
+           {"ADD tg_id bigint; UPDATE users SET tg_id = 700 + user_id; COMMENT"
+            " ON COLUMN users.user_id IS 'Telegram user id'",
+            false},
+           {"ADD chat_id bigint; UPDATE users SET chat_id = 7 + user_id",
+            false},
+           {"ADD chat_id bigint UNIQUE; UPDATE users SET chat_id = -user_id",
+            false},
+           {"ADD telegram_id text; UPDATE users SET telegram_id = user_id",
+            false},
+           {"ADD telegram_id text UNIQUE", false},
+           {"ADD telegram_id text; UPDATE users SET telegram_id = '@u'", false},
+           {"ADD id serial", false},
+           {"ADD referrer_id bigint; UPDATE users SET referrer_id = 7", false},
+       }) {
+    SCOPED_TRACE(c.sql);
+    CreateUnmigratedTable(database);
+    database.Execute(absl::StrCat("ALTER TABLE users ", c.sql));
+    const Report report = InspectOrDie(*database.Connect());
+    EXPECT_EQ(absl::StrContains(FormatText(report), "another number than in"),
+              c.is_seen);
+  }
+}
+
 TEST(InspectorTest, UnderstandsAServerThatQuotesAllNames) {
   testing::TestDatabase database;
   CreateUnmigratedTable(database);
@@ -203,6 +401,44 @@ TEST(InspectorTest, UnderstandsAServerThatQuotesAllNames) {
       "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET"
       " quote_all_identifiers = on', current_database()); END $$");
   EXPECT_THAT(Objects(InspectOrDie(*database.Connect())), IsEmpty());
+}
+
+// Whoever may create functions must not have them run by the migrator.
+TEST(InspectorTest, CallsNoFunctionThatOthersPlanted) {
+  testing::TestDatabase database;
+  CreateUnmigratedTable(database);
+  database.Execute(R"sql(
+DO $do$
+DECLARE
+  signature text;
+BEGIN
+  FOREACH signature IN ARRAY ARRAY['quote_ident(name)', 'lower(name)',
+    'format(text, name)', 'format(text, text)', 'format(text, text, text)',
+    'format(text, name, name)', 'format(text, regclass)',
+    'format(text, regclass, name)', 'concat(text, text)',
+    'concat_ws(text, text, text)', 'to_regclass(name)', 'to_jsonb(users)',
+    'to_jsonb(pg_index)', 'array_to_string(text[], text)',
+    'replace(name, text, text)', 'regexp_replace(name, text, text)']
+  LOOP
+    EXECUTE format('CREATE FUNCTION public.%s RETURNS text LANGUAGE plpgsql AS'
+      ' $$ BEGIN RAISE ''planted''; END $$', signature);
+  END LOOP;
+END
+$do$;
+ALTER TABLE users ADD telegram_id bigint;
+UPDATE users SET telegram_id = 700 + user_id;
+)sql");
+  const auto session = database.Connect();
+  EXPECT_FALSE(InspectOrDie(*session).breaches.empty());
+  EXPECT_TRUE(MakePlan(database.session_factory()).ok());
+  for (const char* sql :
+       {"ALTER TABLE users DROP CONSTRAINT users_pkey, ADD id serial PRIMARY "
+        "KEY",
+        "ALTER TABLE users RENAME user_id TO tg_id",
+        "ALTER TABLE users RENAME TO people"}) {
+    database.Execute(sql);
+    EXPECT_FALSE(InspectOrDie(*session).breaches.empty());
+  }
 }
 
 TEST(InspectorTest, LooksAtTheRightsOfAnotherRole) {
@@ -285,6 +521,10 @@ TEST(InspectorTest, SaysWhereTheTableMayBe) {
       "ALTER TABLE \"My bot\".users SET SCHEMA public; DROP TABLE users");
   ASSERT_TRUE(session->ExecuteScript("RESET search_path").ok());
   EXPECT_THAT(remedy(), HasSubstr("restore a backup"));
+  EXPECT_FALSE(Migrate(database.session_factory()).ok());
+  ASSERT_THAT(remedy(), HasSubstr("after DROP TABLE userprofile_migrations"));
+  database.Execute("DROP TABLE userprofile_migrations");
+  EXPECT_TRUE(Migrate(database.session_factory()).ok());
 }
 
 TEST(InspectorTest, IsNotContentWithAnotherTableThanTheMigratedOne) {

@@ -7,14 +7,16 @@
 #include <spdlog/spdlog.h>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "absl/types/optional.h"
 #include "base/error_info.h"
 #include "base/status_macros.h"
+#include "base/steady_time.h"
+#include "server/postgres/errors.h"
 #include "server/schema/back_fill.h"
 #include "server/schema/history.h"
 #include "server/schema/index_build.h"
 #include "server/schema/inspector.h"
+#include "server/schema/obstacles.h"
 #include "server/schema/sql_script.h"
 
 namespace userprofile::schema {
@@ -27,16 +29,9 @@ absl::Status Refused(const std::string& label, absl::string_view why) {
       kMigrationRefused, {{"migration", label}});
 }
 
-absl::Status ExplainFailure(const std::string& label,
-                            const absl::Status& status) {
-  if (const auto refusal = RefusalOf(status)) return Refused(label, *refusal);
-  if (base::ErrorReason(status) == kMigrationRefused) {
-    return Refused(label, status.message());
-  }
-  if (!base::ErrorReason(status).empty()) return status;
-  if (absl::IsCancelled(status)) return status;
-  return base::Annotate(status, absl::StrCat("migration ", label, ": "));
-}
+// Of an index that only speed asks for: no row of the table may keep the rest
+// from being done.
+constexpr char kRowTooLarge[] = "54000";
 
 class Migrator {
  public:
@@ -46,16 +41,17 @@ class Migrator {
 
   absl::StatusOr<MigrateResult> Up() {
     USERPROFILE_RETURN_IF_ERROR(Begin());
+    USERPROFILE_ASSIGN_OR_RETURN(const auto pending, Pending());
+    if (!pending.empty()) USERPROFILE_RETURN_IF_ERROR(Prepare());
     USERPROFILE_RETURN_IF_ERROR(InDdlTransaction(
         *session_, options_, "history", [&] { return OpenHistory(); }));
-    USERPROFILE_ASSIGN_OR_RETURN(const auto pending, Pending());
     for (const migrations::Migration* migration : pending) {
       const std::string label = Label(migration->version, migration->name);
-      const absl::Time start = absl::Now();
+      const base::SteadyTime start = base::SteadyTime::Now();
       USERPROFILE_RETURN_IF_ERROR(ExplainFailure(
           label, Apply(*migration, migration == pending.back())));
       spdlog::info("migration {} applied in {}", label,
-                   absl::FormatDuration(absl::Now() - start));
+                   absl::FormatDuration(base::SteadyTime::Now() - start));
     }
     if (pending.empty()) USERPROFILE_RETURN_IF_ERROR(CheckContract());
     return std::move(result_);
@@ -80,6 +76,47 @@ class Migrator {
                             "SET tcp_keepalives_count = 3")
             .status());
     return LockSchema(*session_, options_);
+  }
+
+  // Refuses what no migration mends, before anything is changed. Where users
+  // shall begin empty beside others that look like them, there has to be a
+  // table first, for 001 makes none then.
+  absl::Status Prepare() {
+    USERPROFILE_ASSIGN_OR_RETURN(
+        const std::string obstacles,
+        FindObstacles(*session_, options_.migrations, options_.new_table));
+    if (!obstacles.empty()) {
+      return base::MakeError(absl::StatusCode::kFailedPrecondition,
+                             absl::StrCat("nothing was changed: ", obstacles),
+                             kMigrationRefused);
+    }
+    if (!options_.new_table) return absl::OkStatus();
+    return InDdlTransaction(*session_, options_, "new table", [&] {
+      return session_
+          ->ExecuteScript(
+              "DO $$ BEGIN IF to_regclass('users') IS NULL THEN CREATE TABLE "
+              "users (user_id bigint PRIMARY KEY, is_active boolean, "
+              "created_at timestamp); END IF; END $$")
+          .status();
+    });
+  }
+
+  // What became of a migration, in words where it says something of the table.
+  absl::Status ExplainFailure(const std::string& label,
+                              const absl::Status& status) {
+    if (status.ok()) return status;
+    if (const auto refusal = RefusalOf(status)) return Refused(label, *refusal);
+    if (base::ErrorReason(status) == kMigrationRefused) {
+      return Refused(label, status.message());
+    }
+    if (!base::ErrorReason(status).empty() || absl::IsCancelled(status)) {
+      return status;
+    }
+    if (const std::string words = ExplainObstacle(*session_, status);
+        !words.empty()) {
+      return Refused(label, words);
+    }
+    return base::Annotate(status, absl::StrCat("migration ", label, ": "));
   }
 
   absl::Status OpenHistory() {
@@ -145,17 +182,43 @@ class Migrator {
     if (migration.kind == migrations::Kind::kTransaction) {
       return ApplyInTransaction(migration, last);
     }
-    const absl::Time start = absl::Now();
+    const base::SteadyTime start = base::SteadyTime::Now();
     if (migration.kind == migrations::Kind::kBatches) {
       USERPROFILE_RETURN_IF_ERROR(BackFill(*session_, migration, options_));
     } else {
-      USERPROFILE_RETURN_IF_ERROR(
-          BuildIndex(*session_, connect_, migration.index, migration.sql));
+      USERPROFILE_RETURN_IF_ERROR(BuildIndexIfPossible(migration));
     }
     if (last) USERPROFILE_RETURN_IF_ERROR(CheckContract());
     USERPROFILE_RETURN_IF_ERROR(
-        history_->Record(migration, absl::Now() - start).status());
+        history_->Record(migration, base::SteadyTime::Now() - start).status());
     result_.applied.push_back(migration.version);
+    return absl::OkStatus();
+  }
+
+  absl::Status BuildIndexIfPossible(const migrations::Migration& migration) {
+    const absl::Status status =
+        BuildIndex(*session_, connect_, migration.index, migration.sql);
+    if (postgres::SqlState(status) != kRowTooLarge) return status;
+    const auto& indexes = UsersContract().indexes;
+    const auto index =
+        std::find_if(indexes.begin(), indexes.end(),
+                     [&](const Index& i) { return migration.index == i.name; });
+    if (index == indexes.end()) return status;
+    const std::string label = absl::StrCat("index ", index->name);
+    USERPROFILE_RETURN_IF_ERROR(RunConcurrently(
+        *session_, connect_,
+        absl::StrCat("DROP INDEX CONCURRENTLY IF EXISTS ", index->name),
+        label));
+    const std::string words = absl::StrCat(
+        label, " can't be built, for a ", index->column,
+        " is too long; shorten it, then run 'userprofile-server schema "
+        "repair': SELECT user_id FROM users WHERE octet_length(",
+        index->column, ") > 2000");
+    if (index->unique) {
+      return base::MakeError(absl::StatusCode::kFailedPrecondition, words,
+                             kMigrationRefused);
+    }
+    spdlog::warn(words);
     return absl::OkStatus();
   }
 
@@ -164,7 +227,7 @@ class Migrator {
     const std::string label = Label(migration.version, migration.name);
     bool is_new = false;
     const auto apply = [&]() -> absl::Status {
-      const absl::Time start = absl::Now();
+      const base::SteadyTime start = base::SteadyTime::Now();
       // First, so that whoever else is recording it is waited for.
       USERPROFILE_ASSIGN_OR_RETURN(
           is_new, history_->Record(migration, absl::ZeroDuration()));
@@ -174,7 +237,7 @@ class Migrator {
             session_->ExecuteScript(statement).status());
       }
       if (last) USERPROFILE_RETURN_IF_ERROR(CheckContract());
-      return history_->SetDuration(migration, absl::Now() - start);
+      return history_->SetDuration(migration, base::SteadyTime::Now() - start);
     };
     USERPROFILE_RETURN_IF_ERROR(
         InDdlTransaction(*session_, options_, label, apply));

@@ -27,6 +27,10 @@ struct MigrateOptions : DdlOptions {
 
   // Whether to apply a migration although a later one was applied before.
   bool out_of_order = false;
+
+  // Whether to make a new table, or take the one that there is, although others
+  // look as if users were in them. Else that is refused: all would look new.
+  bool new_table = false;
 };
 
 struct MigrateResult {
@@ -37,9 +41,11 @@ struct MigrateResult {
 // Applies the migrations that are pending, in order, each as its kind asks
 // (migrations::Kind), and records each when it is complete: in its own
 // transaction where it has one. Before the last one is recorded, the schema
-// must be as the contract asks; earlier ones need not lead there. Safe to
-// repeat, also after a kill at any point, and by several processes at once: one
-// works, the others wait. Blocks for as long as it takes.
+// must be as the contract asks; earlier ones need not lead there. What no
+// migration mends is refused before the first. An index that only speed asks
+// for and that some row keeps from being built is left out, with a warning.
+// Safe to repeat, also after a kill at any point, and by several processes at
+// once: one works, the others wait. Blocks for as long as it takes.
 //
 // `connect` must reach the server itself, or a pooler in session mode.
 // Statement time-outs that its sessions have are lifted.
@@ -50,7 +56,8 @@ struct MigrateResult {
 //                                           last migration is not recorded, and
 //                                           undone if it was a transaction
 //   FAILED_PRECONDITION  MIGRATION_REFUSED  a person must decide something
-//                                           first; the migration was undone
+//                                           first; the migration was undone,
+//                                           or none was begun
 //   FAILED_PRECONDITION  MIGRATION_CHANGED  a migration was applied from a file
 //                                           with other contents; nothing done
 //   FAILED_PRECONDITION  MIGRATION_LATE     a migration is pending although a

@@ -18,6 +18,7 @@
 #include "server/schema/history.h"
 #include "server/schema/index_build.h"
 #include "server/schema/inspector.h"
+#include "server/schema/plan.h"
 #include "server/schema/report_format.h"
 #include "tests/support/test_database.h"
 
@@ -220,8 +221,9 @@ TEST(MigratorTest, NeverHidesATableOfUsersBehindANewOne) {
         database.Execute("SELECT to_regclass('users') IS NULL").Bool(0, 0));
 
     // Where it is another program's after all.
-    database.Execute("CREATE TABLE users (user_id bigint PRIMARY KEY)");
-    EXPECT_TRUE(Migrate(database).ok());
+    MigrateOptions options;
+    options.new_table = true;
+    EXPECT_TRUE(schema::Migrate(database.session_factory(), options).ok());
   }
 }
 
@@ -281,6 +283,93 @@ TEST(MigratorTest, KeepsAFillfactorThatSomebodyChose) {
                          " WHERE oid = 'users'::regclass")
                 .Text(0, 0),
             "{fillfactor=70}");
+}
+
+TEST(MigratorTest, SaysInWordsWhatKeepsAColumnAndGoesOnOnceThatIsDone) {
+  struct Case {
+    const char* sql;
+    const char* words;
+  };
+  for (const Case& c : std::vector<Case>{
+           {"ALTER TABLE users ADD grade_year integer"
+            " CONSTRAINT positive CHECK (grade_year > 0)",
+            "ALTER TABLE users DROP CONSTRAINT positive"},
+           {"ALTER TABLE users ADD grade_year integer;"
+            "CREATE INDEX next_year ON users ((grade_year + 1))",
+            "DROP INDEX next_year"},
+           {"ALTER TABLE users ADD first_name varchar(9);"
+            "CREATE VIEW names AS SELECT first_name FROM users;"
+            "CREATE MATERIALIZED VIEW kept AS SELECT first_name FROM users",
+            "create it again: DROP"},
+           {"ALTER TABLE users ADD first_name varchar(9);"
+            "CREATE POLICY p ON users USING (first_name <> '')",
+            "DROP POLICY p ON users"},
+           {"ALTER TABLE users ADD first_name varchar(9);"
+            "CREATE TRIGGER t AFTER UPDATE OF first_name ON users FOR EACH ROW"
+            " WHEN (NEW.first_name <> '') EXECUTE FUNCTION log_user()",
+            "DROP TRIGGER t ON users"},
+           {"CREATE TABLE base (phone varchar(9));"
+            "ALTER TABLE users ADD phone varchar(9); ALTER TABLE users INHERIT "
+            "base",
+            "ALTER TABLE users NO INHERIT base"},
+           {"ALTER TABLE users ADD CONSTRAINT r CHECK (referral <> '')"
+            " NOT VALID",
+            "1 rows of users break the constraint r"},
+       }) {
+    SCOPED_TRACE(c.sql);
+    testing::TestDatabase database;
+    CreateLegacyTable(database);
+    database.Execute(c.sql);
+    const std::string rows = Dump(database, "*");
+    const auto plan = MakePlan(database.session_factory());
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    EXPECT_TRUE(plan->is_refused);
+    EXPECT_THAT(FormatText(*plan), HasSubstr(c.words));
+
+    absl::Status status = Migrate(database).status();
+    EXPECT_EQ(base::ErrorReason(status), kMigrationRefused) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(c.words));
+    for (int i = 0; i < 3 && !status.ok(); ++i) {
+      for (const std::string& sql : SqlIn(status.message())) {
+        database.Execute(sql);
+      }
+      status = Migrate(database).status();
+    }
+    EXPECT_TRUE(status.ok()) << status;
+    EXPECT_EQ(database.Execute("SELECT count(*) FROM users").Int64(0, 0), 4);
+  }
+}
+
+TEST(MigratorTest, DoesWithoutAnIndexThatOnlySpeedAsksForAndARowForbids) {
+  testing::TestDatabase database;
+  CreateLegacyTable(database);
+  constexpr char kLong[] =
+      "(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 600) AS i)";
+  database.Execute(absl::StrCat(
+      "ALTER TABLE users ADD study_track text, ADD nickname varchar;"
+      "UPDATE users SET study_track = ",
+      kLong, " WHERE user_id = 101"));
+  const auto result = Migrate(database);
+  ASSERT_TRUE(result.ok()) << result.status();
+  ASSERT_EQ(result->report.breaches.size(), 1u);
+  EXPECT_EQ(result->report.breaches[0].object, "idx_users_study_track");
+  EXPECT_EQ(result->report.breaches[0].severity, Severity::kAdvisory);
+  EXPECT_EQ(result->report.breaches[0].found, kMissing);
+  EXPECT_THAT(Migrate(database)->applied, IsEmpty());
+
+  // A unique one is needed.
+  testing::TestDatabase strict;
+  CreateLegacyTable(strict);
+  strict.Execute(
+      absl::StrCat("ALTER TABLE users ADD nickname varchar;"
+                   "UPDATE users SET nickname = ",
+                   kLong, " WHERE user_id = 101"));
+  const absl::Status status = Migrate(strict).status();
+  EXPECT_EQ(base::ErrorReason(status), kMigrationRefused) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("nickname is too long"));
+  for (const std::string& sql : SqlIn(status.message())) {
+    EXPECT_EQ(strict.Execute(sql).Int64(0, 0), 101);
+  }
 }
 
 TEST(MigratorTest, UndoesALastMigrationThatBreaksTheContract) {
@@ -508,7 +597,10 @@ TEST(MigratorTest, TakesNoOtherTablesHistoryForItsOwn) {
       "CREATE SCHEMA bot; CREATE TABLE bot.users (user_id bigint PRIMARY KEY);"
       "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = bot, "
       "public', current_database()); END $$");
-  const auto result = Migrate(database);
+  EXPECT_EQ(base::ErrorReason(Migrate(database).status()), kMigrationRefused);
+  MigrateOptions options;
+  options.new_table = true;
+  const auto result = schema::Migrate(database.session_factory(), options);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->applied.size(), migrations::Embedded().size());
   EXPECT_EQ(database.Execute("SELECT count(*) FROM bot.userprofile_migrations")

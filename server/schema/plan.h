@@ -38,6 +38,12 @@ struct Plan {
 
   // What is odd about the history: Migrate may refuse to run because of it.
   std::vector<std::string> warnings;
+
+  // What FindObstacles says: Migrate would begin nothing. Empty if nothing.
+  std::string obstacles;
+
+  // Whether Migrate would fail, as far as is known.
+  bool is_refused = false;
 };
 
 // What Migrate would do, found out by doing it: each statement runs on a
@@ -52,7 +58,7 @@ absl::StatusOr<Plan> MakePlan(const postgres::SessionFactory& connect,
                                   migrations = migrations::Embedded());
 
 // For people: SQL with comments; for programs:
-//   {"warnings": [text],
+//   {"warnings": [text], "obstacles": text (or null), "refused": bool,
 //    "migrations": [{"version", "name", "kind": "transaction" | "batches" |
 //                    "index", "statements": [{"sql", "lock" (or null),
 //                    "rewrites_table": bool, "problem" (or null)}]}]}

@@ -66,6 +66,12 @@ std::string FormatText(const Plan& plan) {
   for (const std::string& warning : plan.warnings) {
     absl::StrAppend(&text, "-- WARNING: ", warning, "\n\n");
   }
+  if (!plan.obstacles.empty()) {
+    absl::StrAppend(
+        &text, "-- REFUSED: ",
+        absl::StrReplaceAll(plan.obstacles, {{"\n", "\n-- REFUSED: "}}),
+        "\n\n");
+  }
   if (plan.migrations.empty()) {
     absl::StrAppend(&text, "-- Nothing is pending.\n");
   }
@@ -97,7 +103,10 @@ std::string FormatJson(const Plan& plan) {
                           {"kind", Name(migration.kind)},
                           {"statements", statements}});
   }
-  return Json({{"warnings", plan.warnings}, {"migrations", migrations}})
+  return Json({{"warnings", plan.warnings},
+               {"obstacles", text_or_null(plan.obstacles)},
+               {"refused", plan.is_refused},
+               {"migrations", migrations}})
       .dump(2, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -24,8 +24,39 @@ bool IsTime(absl::string_view type) {
   return absl::StartsWith(type, "timestamp");
 }
 
+bool IsNumber(absl::string_view type) {
+  return IsWholeNumber(type) || absl::StartsWith(type, "numeric") ||
+         type == "real" || type == "double precision";
+}
+
 bool HasTimeZone(absl::string_view type) {
   return absl::EndsWith(type, "with time zone");
+}
+
+// What a value of a type that has more, or other, values most likely means.
+std::string Conversion(const Column& column, absl::string_view found) {
+  const absl::string_view wanted = column.type;
+  const std::string value = column.name;
+  if (IsText(wanted)) {
+    if (found == "bytea")
+      return absl::StrCat("convert_from(", value, ", 'UTF8')");
+    if (absl::StartsWith(found, "json"))
+      return absl::StrCat(value, " #>> '{}'");
+    if (absl::EndsWith(found, "[]")) {
+      return absl::StrCat("array_to_string(", value, ", ', ')");
+    }
+  } else if (wanted == "boolean" && IsNumber(found)) {
+    return absl::StrCat(value, " <> 0");
+  } else if (IsTime(wanted) && !IsTime(found)) {
+    const std::string time =
+        IsNumber(found)
+            ? absl::StrCat("to_timestamp(", value, ")")
+            : absl::StrCat("(", value, "::text || ' UTC')::timestamptz");
+    return HasTimeZone(wanted)
+               ? time
+               : absl::StrCat("(", time, " AT TIME ZONE 'UTC')");
+  }
+  return absl::StrCat(value, "::text::", wanted);
 }
 
 }  // namespace
@@ -37,10 +68,6 @@ absl::string_view DefaultOf(const Column& column) {
 }
 
 std::string AddColumn(const Column& column) {
-  if (absl::string_view(column.name) == UsersContract().primary_key) {
-    return "rename the column that holds the Telegram user id: "
-           "ALTER TABLE users RENAME COLUMN ... TO user_id";
-  }
   std::string sql = absl::StrFormat("ALTER TABLE users ADD COLUMN %s %s",
                                     column.name, column.type);
   if (!column.nullable) absl::StrAppend(&sql, " NOT NULL");
@@ -71,9 +98,16 @@ bool ChangeRewritesTable(const Column& column, absl::string_view found) {
 std::string ChangeType(const Column& column, absl::string_view found) {
   const absl::string_view wanted = column.type;
   if (!CanChangeType(column, found)) {
+    // With its default, for that may not be one of the other type.
     return absl::StrCat(
-        "decide how its values become ", wanted, ": ",
-        Alter(column, absl::StrCat("TYPE ", wanted, " USING ...")));
+        kByPerson, "see that its values become what they mean: ",
+        Alter(column, "DROP DEFAULT"),
+        absl::StrFormat(", ALTER COLUMN %s TYPE %s USING %s", column.name,
+                        wanted, Conversion(column, found)),
+        column.default_value == nullptr
+            ? ""
+            : absl::StrCat(", ALTER COLUMN ", column.name, " SET DEFAULT ",
+                           DefaultOf(column)));
   }
   // A time without a zone is one in UTC.
   const bool changes_zone =

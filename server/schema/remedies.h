@@ -8,8 +8,10 @@
 
 namespace userprofile::schema {
 
-// What mends a breach: SQL, or a sentence where a person must decide. None of
-// it can lose data.
+// What mends a breach: SQL, which can be run as it stands. None of it can lose
+// data. Where a person must decide, a sentence goes before: "WORDS: SQL", and
+// "; or, if WORDS, SQL" for an alternative.
+inline constexpr char kByPerson[] = "a person must decide: ";
 
 std::string AddColumn(const Column& column);
 

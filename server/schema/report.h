@@ -60,6 +60,10 @@ struct Breach {
 
 inline constexpr char kMissing[] = "missing";
 
+// The object of a breach: the search path leads to another table than the one
+// that was migrated.
+inline constexpr char kSchemaOfUsers[] = "schema of users";
+
 // The remedy of a table that was never there.
 inline constexpr char kRunMigrations[] = "run 'userprofile-server migrate up'";
 

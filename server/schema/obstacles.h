@@ -1,0 +1,31 @@
+#ifndef USERPROFILE_SERVER_SCHEMA_OBSTACLES_H_
+#define USERPROFILE_SERVER_SCHEMA_OBSTACLES_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "migrations/embedded.h"
+#include "server/postgres/session.h"
+
+namespace userprofile::schema {
+
+// What no migration can mend, for a person must decide: said before anything is
+// changed. Empty if nothing stands in the way; else a line for each obstacle,
+// with what to do about it. With `new_table`, users that may be in another
+// table are none. Reads all users where the key or a constraint leaves no other
+// way.
+absl::StatusOr<std::string> FindObstacles(
+    postgres::Session& session,
+    absl::Span<const migrations::Migration> migrations, bool new_table);
+
+// In a person's words, what to do about a statement of a migration that
+// PostgreSQL refused with `failure`; empty where that says nothing about the
+// table. Asks `session`, which must be outside the failed transaction.
+std::string ExplainObstacle(postgres::Session& session,
+                            const absl::Status& failure);
+
+}  // namespace userprofile::schema
+
+#endif  // USERPROFILE_SERVER_SCHEMA_OBSTACLES_H_
