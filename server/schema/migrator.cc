@@ -149,8 +149,8 @@ class Migrator {
     if (migration.kind == migrations::Kind::kBatches) {
       USERPROFILE_RETURN_IF_ERROR(BackFill(*session_, migration, options_));
     } else {
-      USERPROFILE_RETURN_IF_ERROR(
-          BuildIndex(*session_, connect_, migration.index, migration.sql));
+      USERPROFILE_RETURN_IF_ERROR(BuildIndex(*session_, connect_, options_,
+                                             migration.index, migration.sql));
     }
     if (last) USERPROFILE_RETURN_IF_ERROR(CheckContract());
     USERPROFILE_RETURN_IF_ERROR(
