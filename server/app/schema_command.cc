@@ -69,12 +69,10 @@ absl::Status BackUp(const SchemaCommand& command, const Database& database) {
         "say where the backup shall be: --backup-dir DIR; or do without one: "
         "--no-backup. Nothing was changed");
   }
-  const std::string file = absl::StrCat(
-      command.backup_dir, "/users-",
-      absl::FormatTime("%Y%m%dT%H%M%SZ", absl::Now(), absl::UTCTimeZone()),
-      ".dump");
-  USERPROFILE_RETURN_IF_ERROR(
-      schema::CreateBackup(database.Sessions(), database.conninfo(), file));
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const std::string file,
+      schema::CreateBackupIn(database.Sessions(), database.conninfo(),
+                             command.backup_dir, absl::Now()));
   std::cerr << "Backup: " << file << std::endl;
   return absl::OkStatus();
 }

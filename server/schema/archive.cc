@@ -1,7 +1,9 @@
 #include "server/schema/archive.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -110,24 +112,54 @@ std::string FirstComplaint(absl::string_view output) {
 }
 
 absl::StatusOr<Archive> Archive::Open(postgres::Binaries programs,
-                                      std::string file) {
-  if (access(file.c_str(), R_OK) != 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "can't read ", file, ": ", std::generic_category().message(errno)));
+                                      const std::string& file) {
+  const auto cant_read = [&](absl::string_view why) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("can't read ", file, ": ", why));
+  };
+  // Opening a FIFO would wait for somebody who writes into it.
+  const int fd =
+      open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) return cant_read(std::generic_category().message(errno));
+  struct stat info = {};
+  const bool is_file = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+  close(fd);
+  if (!is_file) return cant_read("it is no regular file");
+  // The programs run elsewhere.
+  std::error_code error;
+  const std::string path = std::filesystem::absolute(file, error).string();
+  if (error) return cant_read(error.message());
+
+  Archive archive(std::move(programs), path);
+  USERPROFILE_ASSIGN_OR_RETURN(const std::string contents,
+                               archive.Read({"--list"}));
+  // The contents alone don't tell where the name of a schema ends.
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const std::string definitions,
+      archive.Read({"--schema-only", "--no-owner", "--file=-"}));
+  for (absl::string_view line : absl::StrSplit(definitions, '\n')) {
+    if (absl::ConsumePrefix(&line, "-- Name: users; Type: TABLE; Schema: ") &&
+        absl::ConsumeSuffix(&line, "; Owner: -")) {
+      archive.schema_ = std::string(line);
+      break;
+    }
   }
-  Archive archive(std::move(programs), std::move(file));
-  postgres::Command command;
-  command.words = {absl::StrCat(archive.programs_.folder, "/pg_restore"),
-                   "--list", std::filesystem::absolute(archive.file_)};
-  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Outcome outcome,
-                               postgres::RunToEnd(std::move(command)));
-  if (outcome.exit_code != 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        archive.file_,
-        " is no backup that can be read: ", FirstComplaint(outcome.output)));
-  }
-  USERPROFILE_RETURN_IF_ERROR(archive.ReadContents(outcome.output));
+  USERPROFILE_RETURN_IF_ERROR(archive.ReadContents(contents));
   return archive;
+}
+
+absl::StatusOr<std::string> Archive::Read(
+    std::vector<std::string> words) const {
+  postgres::Command command;
+  words.insert(words.begin(), absl::StrCat(programs_.folder, "/pg_restore"));
+  words.push_back(file_);
+  command.words = std::move(words);
+  USERPROFILE_ASSIGN_OR_RETURN(postgres::Outcome outcome,
+                               postgres::RunToEnd(std::move(command)));
+  if (outcome.exit_code == 0) return std::move(outcome.output);
+  return absl::FailedPreconditionError(absl::StrCat(
+      file_,
+      " is no backup that can be read: ", FirstComplaint(outcome.output)));
 }
 
 absl::Status Archive::ReadContents(absl::string_view contents) {
@@ -135,6 +167,7 @@ absl::Status Archive::ReadContents(absl::string_view contents) {
     return absl::FailedPreconditionError(
         absl::StrCat(file_, " is no backup of this service: ", what));
   };
+  bool holds_rows = false;
   for (const absl::string_view line : absl::StrSplit(contents, '\n')) {
     // "217; 1259 16427 TABLE public users owner"
     const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
@@ -142,35 +175,36 @@ absl::Status Archive::ReadContents(absl::string_view contents) {
     const absl::string_view entry =
         line.substr(static_cast<std::size_t>(words[3].data() - line.data()));
     if (IsOneOf(entry, kIgnored)) continue;
+    absl::string_view comment_on = entry;
     const bool is_orphan =
-        words[3] == "COMMENT" && words.size() > 5 &&
-        std::count(std::begin(kCommented), std::end(kCommented), words[5]) == 0;
+        absl::ConsumePrefix(&comment_on,
+                            absl::StrCat("COMMENT ", schema_, " ")) &&
+        !IsOneOf(comment_on, kCommented);
     if (is_orphan || !IsOneOf(entry, kRestored)) {
       // Without the owner.
       left_out_.emplace_back(entry.substr(0, entry.rfind(' ')));
       continue;
     }
     absl::StrAppend(&selection_, line, "\n");
-    if (!absl::StartsWith(entry, "TABLE ") ||
-        absl::StartsWith(entry, "TABLE DATA ")) {
-      continue;
+    absl::string_view name = entry;
+    const bool is_data = absl::ConsumePrefix(&name, "TABLE DATA ");
+    if (!is_data && !absl::ConsumePrefix(&name, "TABLE ")) continue;
+    const bool is_ours = absl::ConsumePrefix(&name, absl::StrCat(schema_, " "));
+    const bool is_users = absl::StartsWith(name, "users ");
+    if (!is_ours ||
+        (!is_users && !absl::StartsWith(name, "userprofile_migrations "))) {
+      return is_foreign("it holds other tables");
     }
-    // The names of the schema and of the owner may hold spaces.
-    const auto table =
-        std::find_if(words.begin() + 5, words.end(), [](absl::string_view w) {
-          return w == "users" || w == "userprofile_migrations";
-        });
-    if (words.end() - table < 2) return is_foreign("it holds other tables");
-    std::string schema = absl::StrJoin(words.begin() + 4, table, " ");
-    if (!schema_.empty() && schema != schema_) {
-      return is_foreign("its tables are of more than one schema");
+    if (is_data) {
+      holds_rows = holds_rows || is_users;
+    } else {
+      tables_.emplace_back(is_users ? "users" : "userprofile_migrations");
     }
-    tables_.emplace_back(*table);
-    schema_ = std::move(schema);
   }
   if (std::find(tables_.begin(), tables_.end(), "users") == tables_.end()) {
     return is_foreign("it holds no table users");
   }
+  if (!holds_rows) return is_foreign("it does not hold the rows of users");
   return absl::OkStatus();
 }
 
@@ -218,7 +252,7 @@ absl::Status Archive::Restore(const std::string& conninfo,
                    "--no-tablespaces",
                    "--use-list=/dev/stdin",
                    "--file=-",
-                   std::filesystem::absolute(file_)};
+                   file_};
   restore.input = selection;
   restore.output = script.ends[1];
   bool complete = script.Write(absl::StrCat("BEGIN;\n", before)) &&

@@ -15,10 +15,11 @@ namespace userprofile::schema {
 // A file that pg_dump wrote, of the service's tables and of nothing else.
 class Archive {
  public:
-  // Reads what is in it. FAILED_PRECONDITION if that is not possible, or if it
-  // holds no users table, or the tables of others.
+  // Reads what is in it. FAILED_PRECONDITION if that is not possible, at once
+  // if it is no regular file; or if it holds no users table, that without its
+  // rows, or the tables of others.
   static absl::StatusOr<Archive> Open(postgres::Binaries programs,
-                                      std::string file);
+                                      const std::string& file);
 
   // Of its tables; not quoted.
   const std::string& schema() const { return schema_; }
@@ -39,10 +40,12 @@ class Archive {
   Archive(postgres::Binaries programs, std::string file)
       : programs_(std::move(programs)), file_(std::move(file)) {}
 
+  // What pg_restore says of it.
+  absl::StatusOr<std::string> Read(std::vector<std::string> words) const;
   absl::Status ReadContents(absl::string_view contents);
 
   postgres::Binaries programs_;
-  std::string file_;
+  std::string file_;  // its absolute path
   std::string schema_;
   std::vector<std::string> tables_;
   std::string selection_;  // the lines of the contents that are restored

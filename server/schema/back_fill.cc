@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
+#include "base/steady_time.h"
 #include "server/schema/history.h"
 
 namespace userprofile::schema {
@@ -49,21 +50,24 @@ absl::Status BackFill(postgres::Session& session,
 
   std::string after = absl::StrCat(std::numeric_limits<std::int64_t>::min());
   std::int64_t done = 0;
-  absl::Time told = absl::Now();
+  base::SteadyTime told = base::SteadyTime::Now();
   while (true) {
-    const absl::Time start = absl::Now();
-    USERPROFILE_ASSIGN_OR_RETURN(
-        const postgres::Rows batch,
-        session.Execute(kNextBatch, {after, absl::StrCat(batch_rows)}));
+    const base::SteadyTime start = base::SteadyTime::Now();
+    postgres::Rows batch;
+    USERPROFILE_RETURN_IF_ERROR(
+        InDdlTransaction(session, options, label, [&]() -> absl::Status {
+          USERPROFILE_ASSIGN_OR_RETURN(
+              batch,
+              session.Execute(kNextBatch, {after, absl::StrCat(batch_rows)}));
+          if (batch.IsNull(0, 0)) return absl::OkStatus();
+          return session.Execute(fill, {after, std::string(batch.Text(0, 0))})
+              .status();
+        }));
     if (batch.IsNull(0, 0)) return absl::OkStatus();
-    const std::string through(batch.Text(0, 0));
-    USERPROFILE_RETURN_IF_ERROR(InDdlTransaction(session, options, label, [&] {
-      return session.Execute(fill, {after, through}).status();
-    }));
-    after = through;
+    after = std::string(batch.Text(0, 0));
     done += batch.Int64(0, 1);
 
-    const absl::Time now = absl::Now();
+    const base::SteadyTime now = base::SteadyTime::Now();
     if (now - told >= kProgressInterval) {
       spdlog::info(Progress(label, done, estimate.Int64(0, 0)));
       told = now;

@@ -1,9 +1,11 @@
 #include "server/schema/backup.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <system_error>
@@ -12,6 +14,7 @@
 #include <spdlog/spdlog.h>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/optional.h"
 #include "base/status_macros.h"
@@ -50,25 +53,107 @@ constexpr postgres::Statement kFindTarget = {
     " (SELECT quote_ident(nspname) FROM pg_class"
     "  JOIN pg_namespace ON pg_namespace.oid = relnamespace"
     "  WHERE pg_class.oid = to_regclass('users') AND nspname <> $1::name),"
-    " to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD_HH24MISS')"};
+    " (SELECT name FROM (SELECT n, 'userprofile_replaced_'"
+    "   || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD_HH24MISS')"
+    "   || CASE n WHEN 1 THEN '' ELSE '_' || n END AS name"
+    "   FROM generate_series(1, 10000) AS n) AS names"
+    "  WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = name)"
+    "  ORDER BY n LIMIT 1)"};
 
-// The owners and rights of those tables, as statements.
-constexpr postgres::Statement kRights = {
-    "table_rights",
-    "SELECT string_agg(statement, ' ') FROM pg_class AS c,"
-    " LATERAL (SELECT format('ALTER TABLE %s.%I OWNER TO %s;',"
-    "   quote_ident($1), relname, quote_ident(pg_get_userbyid(relowner)))"
-    "  UNION ALL SELECT format('GRANT %s ON %s.%I TO %s;', privilege_type,"
-    "   quote_ident($1), relname, CASE WHEN grantee = 0 THEN 'PUBLIC'"
-    "   ELSE quote_ident(pg_get_userbyid(grantee)) END)"
-    "  FROM aclexplode(relacl) WHERE grantee <> relowner) AS s (statement)"
-    " WHERE relnamespace = to_regnamespace(quote_ident($1))"
-    " AND relname = ANY ($2::text[])"};
+// Who may do what with the tables $2 of schema $1 and their sequences, as
+// statements, for others of those names: owners, rights on tables and columns
+// with their grant options, row security. What a default right of the database
+// gave to the new ones is taken away. Rights on what the archive does not have,
+// a column say, are passed over; a policy never is.
+constexpr postgres::Statement kRights = {"table_rights", R"sql(
+WITH given AS (
+  SELECT c.oid, relowner, relacl, relrowsecurity, relforcerowsecurity,
+    relkind = 'S' AS may_lack,
+    CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END
+      || format('%I.%I', $1::text, relname) AS object
+  FROM pg_class AS c
+  WHERE relnamespace = to_regnamespace(quote_ident($1))
+    AND (relname = ANY ($2::text[]) OR relkind = 'S' AND EXISTS (
+      SELECT FROM pg_depend AS d JOIN pg_class AS t ON t.oid = d.refobjid
+      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+        AND d.deptype IN ('a', 'i') AND t.relnamespace = c.relnamespace
+        AND t.relname = ANY ($2::text[])))),
+granted AS (
+  SELECT object, may_lack, '' AS attributes, a.*
+  FROM given, aclexplode(coalesce(relacl, acldefault(
+    CASE WHEN may_lack THEN 's'::"char" ELSE 'r' END, relowner))) AS a
+  UNION ALL
+  SELECT object, true, format('(%I)', attname), a.*
+  FROM given JOIN pg_attribute ON attrelid = given.oid AND NOT attisdropped,
+    aclexplode(attacl) AS a),
+statements AS (
+  SELECT 1 AS rank, false AS may_lack,
+    format('ALTER %s OWNER TO %I', object, pg_get_userbyid(relowner)) AS sql
+  FROM given WHERE NOT may_lack
+  UNION ALL
+  SELECT 2, true, format(
+    'EXECUTE (SELECT coalesce(string_agg(%L || CASE grantee WHEN 0 THEN '
+    '''PUBLIC'' ELSE quote_ident(pg_get_userbyid(grantee)) END, ''; ''), '
+    '''SELECT'') FROM pg_class, aclexplode(relacl) WHERE oid = %L::regclass)',
+    'REVOKE ALL ON ' || object || ' FROM ',
+    substr(object, 1 + strpos(object, ' ')))
+  FROM given
+  UNION ALL
+  SELECT 3, may_lack, format('GRANT %s %s ON %s TO %s%s', privilege_type,
+    attributes, object, CASE grantee WHEN 0 THEN 'PUBLIC'
+      ELSE quote_ident(pg_get_userbyid(grantee)) END,
+    CASE WHEN is_grantable THEN ' WITH GRANT OPTION' END)
+  FROM granted
+  UNION ALL
+  SELECT 4, false, format('ALTER %s %s ROW LEVEL SECURITY', object, word)
+  FROM given, LATERAL (VALUES (relrowsecurity, 'ENABLE'),
+    (relforcerowsecurity, 'FORCE')) AS security (is_on, word)
+  WHERE is_on
+  UNION ALL
+  SELECT 5, false, format('CREATE POLICY %I ON %s AS %s FOR %s TO %s%s%s',
+    polname, substr(object, 1 + strpos(object, ' ')),
+    CASE WHEN polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
+    CASE polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT'
+      WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
+    (SELECT string_agg(CASE r WHEN 0 THEN 'PUBLIC'
+       ELSE quote_ident(pg_get_userbyid(r)) END, ', ')
+     FROM unnest(polroles) AS r),
+    ' USING (' || pg_get_expr(polqual, polrelid) || ')',
+    ' WITH CHECK (' || pg_get_expr(polwithcheck, polrelid) || ')')
+  FROM given JOIN pg_policy ON polrelid = given.oid)
+SELECT coalesce(string_agg(CASE WHEN may_lack
+  THEN format('DO %L', format('BEGIN %s; EXCEPTION WHEN undefined_column '
+    'OR undefined_table THEN NULL; END', sql))
+  ELSE sql END || ';', E'\n' ORDER BY rank), '')
+FROM statements
+)sql"};
+
+// What hangs on the table users of schema $1, and will not on the restored one.
+constexpr postgres::Statement kTies = {"table_ties", R"sql(
+SELECT DISTINCT pg_describe_object(d.classid, d.objid, 0)
+FROM pg_class AS u
+JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass
+  AND d.refobjid = u.oid AND d.deptype IN ('n', 'a')
+WHERE u.relname = 'users'
+  AND u.relnamespace = to_regnamespace(quote_ident($1))
+  AND (d.classid IN ('pg_rewrite'::regclass, 'pg_trigger'::regclass,
+      'pg_publication_rel'::regclass, 'pg_proc'::regclass)
+    OR EXISTS (SELECT FROM pg_constraint AS f
+               WHERE d.classid = 'pg_constraint'::regclass
+                 AND f.oid = d.objid AND f.contype = 'f')
+    OR EXISTS (SELECT FROM pg_policy AS p
+               WHERE d.classid = 'pg_policy'::regclass
+                 AND p.oid = d.objid AND p.polrelid <> u.oid))
+ORDER BY 1
+)sql"};
 
 absl::Status CannotWrite(const std::string& file, int error) {
-  return absl::FailedPreconditionError(absl::StrCat(
-      "can't write ", file, ": ", std::generic_category().message(error),
-      error == EEXIST ? "; choose another name, nothing is overwritten" : ""));
+  const std::string text = absl::StrCat("can't write ", file, ": ",
+                                        std::generic_category().message(error));
+  return error == EEXIST
+             ? absl::AlreadyExistsError(absl::StrCat(
+                   text, "; choose another name, nothing is overwritten"))
+             : absl::FailedPreconditionError(text);
 }
 
 // A file that gets its name once it is complete and on disk.
@@ -77,7 +162,6 @@ class FileBeside {
   static absl::StatusOr<std::unique_ptr<FileBeside>> Create(
       const std::string& path) {
     auto file = std::unique_ptr<FileBeside>(new FileBeside(path));
-    if (access(path.c_str(), F_OK) == 0) return CannotWrite(path, EEXIST);
     file->fd_ = mkostemp(file->part_.data(), O_CLOEXEC);  // for its owner only
     if (file->fd_ < 0) return CannotWrite(path, errno);
     return file;
@@ -90,31 +174,37 @@ class FileBeside {
   }
 
   int fd() const { return fd_; }
+  const std::string& part() const { return part_; }
 
-  // A link, for a rename would overwrite.
-  absl::Status Finish() {
-    if (fsync(fd_) != 0 || link(part_.c_str(), path_.c_str()) != 0) {
-      return CannotWrite(path_, errno);
+  // Gives it a name, of the same folder; ALREADY_EXISTS if something has that.
+  absl::Status Finish(const std::string& path) {
+    if (fsync(fd_) != 0) return CannotWrite(path, errno);
+    int failed = renameat2(AT_FDCWD, part_.c_str(), AT_FDCWD, path.c_str(),
+                           RENAME_NOREPLACE);
+    // There are file systems that can't do that, and others that can't link.
+    if (failed != 0 && errno == EINVAL) {
+      failed = link(part_.c_str(), path.c_str());
     }
-    std::string folder = std::filesystem::path(path_).parent_path().string();
+    if (failed != 0) return CannotWrite(path, errno);
+    std::string folder = std::filesystem::path(path).parent_path().string();
     if (folder.empty()) folder = ".";
     const int directory =
         open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const absl::Cleanup close_it = [&] { close(directory); };
-    if (directory < 0 || fsync(directory) != 0) {
-      return CannotWrite(path_, errno);
-    }
+    if (directory < 0 || fsync(directory) != 0) return CannotWrite(path, errno);
     return absl::OkStatus();
   }
 
  private:
   explicit FileBeside(const std::string& path)
-      : path_(path), part_(absl::StrCat(path, ".part-XXXXXX")) {}
+      : part_(absl::StrCat(path, ".part-XXXXXX")) {}
 
-  const std::string path_;
   std::string part_;
   int fd_ = -1;
 };
+
+// With their pauses, a minute or two.
+constexpr int kLockAttempts = 120;
 
 absl::Status NeedsDecision(absl::string_view message) {
   return absl::FailedPreconditionError(
@@ -130,12 +220,19 @@ std::string MakeRoom(const postgres::Rows& target, bool replace,
   const std::string users = absl::StrCat(schema, ".users");
   const std::string history = absl::StrCat(schema, ".userprofile_migrations");
   std::string sql =
-      "SET client_min_messages = error; SET lock_timeout = '2s';\n";
+      "SET client_min_messages = error; SET lock_timeout = '200ms';\n";
   if (target.Bool(0, 2)) {
-    absl::StrAppend(&sql, "LOCK TABLE ", users, ";\n");
+    // In short attempts, for all traffic waits behind one.
+    absl::StrAppend(
+        &sql, "DO $userprofile$ BEGIN FOR attempt IN 1..", kLockAttempts,
+        " LOOP BEGIN LOCK TABLE ", users,
+        "; RETURN; EXCEPTION WHEN lock_not_available THEN IF attempt = ",
+        kLockAttempts,
+        " THEN RAISE; END IF; END; PERFORM pg_sleep(0.25 + random() / 2); END "
+        "LOOP; END $userprofile$;\n");
     if (!replace) {
       absl::StrAppend(
-          &sql, "DO $userprofile$ BEGIN IF EXISTS (SELECT FROM ", users,
+          &sql, "DO $userprofile$ BEGIN IF EXISTS (SELECT 1 FROM ", users,
           ") THEN RAISE 'users holds users by now' USING ERRCODE = 'UP001'; "
           "END IF; END $userprofile$;\n");
     }
@@ -153,13 +250,8 @@ std::string MakeRoom(const postgres::Rows& target, bool replace,
   return sql;
 }
 
-}  // namespace
-
-absl::Status CreateBackup(const postgres::SessionFactory& connect,
-                          const std::string& conninfo,
-                          const std::string& file) {
-  USERPROFILE_ASSIGN_OR_RETURN(const std::unique_ptr<FileBeside> target,
-                               FileBeside::Create(file));
+absl::Status Dump(const postgres::SessionFactory& connect,
+                  const std::string& conninfo, const FileBeside& target) {
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, connect());
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows found,
                                session->Execute(kFindTables, {}));
@@ -182,31 +274,68 @@ absl::Status CreateBackup(const postgres::SessionFactory& connect,
 
   postgres::Command command;
   command.words = {absl::StrCat(programs.folder, "/pg_dump"), "--format=custom",
-                   "--no-password", "--lock-wait-timeout=60s",
+                   "--no-password", "--lock-wait-timeout=600s",
                    absl::StrCat("--table=", found.Text(0, 1))};
   if (!found.IsNull(0, 2)) {
     command.words.push_back(absl::StrCat("--table=", found.Text(0, 2)));
   }
   command.words.push_back(absl::StrCat("--dbname=", connection.conninfo));
   command.environment = std::move(connection.environment);
-  command.output = target->fd();
+  command.output = target.fd();
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Outcome outcome,
                                postgres::RunToEnd(std::move(command)));
   if (outcome.exit_code != 0) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "the backup failed, there is no ", file, ": ",
+        "the backup failed, there is none: ",
         outcome.output.empty()
             ? absl::StrCat("pg_dump ended with code ", outcome.exit_code)
             : FirstComplaint(outcome.output)));
   }
-  return target->Finish();
+  const auto archive = Archive::Open(programs, target.part());
+  if (!archive.ok()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the backup failed, there is none: pg_dump left users out, as it does "
+        "with a table that belongs to an extension (ALTER EXTENSION ... DROP "
+        "TABLE users makes it one of its own): ",
+        archive.status().message()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CreateBackup(const postgres::SessionFactory& connect,
+                          const std::string& conninfo,
+                          const std::string& file) {
+  struct stat info = {};
+  if (lstat(file.c_str(), &info) == 0) return CannotWrite(file, EEXIST);
+  USERPROFILE_ASSIGN_OR_RETURN(const std::unique_ptr<FileBeside> target,
+                               FileBeside::Create(file));
+  USERPROFILE_RETURN_IF_ERROR(Dump(connect, conninfo, *target));
+  return target->Finish(file);
+}
+
+absl::StatusOr<std::string> CreateBackupIn(
+    const postgres::SessionFactory& connect, const std::string& conninfo,
+    const std::string& folder, absl::Time time) {
+  const std::string path = absl::StrCat(
+      folder, "/users-",
+      absl::FormatTime("%Y%m%dT%H%M%SZ", time, absl::UTCTimeZone()));
+  USERPROFILE_ASSIGN_OR_RETURN(const std::unique_ptr<FileBeside> target,
+                               FileBeside::Create(path));
+  USERPROFILE_RETURN_IF_ERROR(Dump(connect, conninfo, *target));
+  for (int n = 1;; ++n) {
+    std::string file =
+        absl::StrCat(path, n == 1 ? "" : absl::StrCat("-", n), ".dump");
+    const absl::Status status = target->Finish(file);
+    if (status.ok()) return file;
+    if (!absl::IsAlreadyExists(status)) return status;
+  }
 }
 
 absl::StatusOr<RestoreResult> RestoreBackup(
     const postgres::SessionFactory& connect, const std::string& conninfo,
     const std::string& file, const RestoreOptions& options) {
-  USERPROFILE_ASSIGN_OR_RETURN(const auto lock, connect());
-  USERPROFILE_RETURN_IF_ERROR(LockSchema(*lock, {}));
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, connect());
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows version,
                                session->Execute(kFindTables, {}));
@@ -215,6 +344,8 @@ absl::StatusOr<RestoreResult> RestoreBackup(
       postgres::FindClientPrograms(static_cast<int>(version.Int64(0, 0))));
   USERPROFILE_ASSIGN_OR_RETURN(const Archive archive,
                                Archive::Open(programs, file));
+  USERPROFILE_ASSIGN_OR_RETURN(const auto lock, connect());
+  USERPROFILE_RETURN_IF_ERROR(LockSchema(*lock, {}));
 
   USERPROFILE_ASSIGN_OR_RETURN(
       const postgres::Rows target,
@@ -235,23 +366,42 @@ absl::StatusOr<RestoreResult> RestoreBackup(
     USERPROFILE_ASSIGN_OR_RETURN(
         const postgres::Rows holds,
         session->ExecuteScript(
-            absl::StrCat("SELECT EXISTS (SELECT FROM ", schema, ".users)")));
+            absl::StrCat("SELECT EXISTS (SELECT 1 FROM ", schema, ".users)")));
     if (holds.Bool(0, 0)) {
       return NeedsDecision(
           "the table users holds users; with --replace they give way to the "
           "backup's, and are kept in a schema of their own");
     }
   }
-  USERPROFILE_ASSIGN_OR_RETURN(
-      const postgres::Rows rights,
-      session->Execute(kRights, {archive.schema(), archive.TablesLiteral()}));
+  postgres::Rows rights;
+  postgres::Rows ties;
+  USERPROFILE_RETURN_IF_ERROR(
+      postgres::InTransaction(*session, [&]() -> absl::Status {
+        // All names in full, as the archive's statements need them.
+        USERPROFILE_RETURN_IF_ERROR(
+            session->ExecuteScript("SET LOCAL search_path = ''").status());
+        USERPROFILE_ASSIGN_OR_RETURN(
+            rights, session->Execute(
+                        kRights, {archive.schema(), archive.TablesLiteral()}));
+        USERPROFILE_ASSIGN_OR_RETURN(
+            ties, session->Execute(kTies, {archive.schema()}));
+        return absl::OkStatus();
+      }));
 
   RestoreResult result;
-  result.left_out = archive.left_out();
+  for (const std::string& entry : archive.left_out()) {
+    // Taken from the table that gives way.
+    const bool is_kept =
+        target.Bool(0, 2) && (absl::StartsWith(entry, "POLICY ") ||
+                              absl::StartsWith(entry, "ROW SECURITY "));
+    if (!is_kept) result.left_out.push_back(entry);
+  }
+  for (std::size_t i = 0; i < ties.size(); ++i) {
+    result.left_out.emplace_back(ties.Text(i, 0));
+  }
   const bool moves =
       options.replace && (target.Bool(0, 2) || target.Bool(0, 3));
-  const std::string moved_to =
-      absl::StrCat("userprofile_replaced_", target.Text(0, 5));
+  const std::string moved_to(target.Text(0, 5));
   USERPROFILE_RETURN_IF_ERROR(archive.Restore(conninfo,
                                               MakeRoom(target, moves, moved_to),
                                               std::string(rights.Text(0, 0))));

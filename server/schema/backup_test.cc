@@ -152,6 +152,151 @@ TEST_F(BackupTest, KeepsOwnersAndRightsOfWhatItReplaces) {
       "DROP ROLE backup_owner, backup_reader");
 }
 
+// In both ways, and not only those on the table as a whole.
+TEST_F(BackupTest, KeepsEveryKindOfRightOfWhatItReplaces) {
+  const auto rights = [&] {
+    return std::string(
+        database_
+            .Execute(
+                "SELECT string_agg(line, E'\\n' ORDER BY line) FROM ("
+                "SELECT concat_ws(' ', relname, relowner::regrole,"
+                "  relrowsecurity, relforcerowsecurity, a.grantee,"
+                "  a.privilege_type, a.is_grantable) AS line FROM pg_class,"
+                "  aclexplode(coalesce(relacl, acldefault("
+                "   CASE relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r' END,"
+                "   relowner))) AS a WHERE relnamespace ="
+                "   'public'::regnamespace AND relkind IN ('r', 'S')"
+                " UNION ALL SELECT concat_ws(' ', attname, a.grantee,"
+                "  a.privilege_type, a.is_grantable) FROM pg_attribute,"
+                "  aclexplode(attacl) AS a WHERE attrelid = 'users'::regclass"
+                "  AND attname <> 'later'"
+                " UNION ALL SELECT concat_ws(' ', policyname, permissive,"
+                "  roles, cmd, qual, with_check) FROM pg_policies"
+                "  WHERE schemaname = 'public') AS lines")
+            .Text(0, 0));
+  };
+  CreateMigratedTable(database_);
+  database_.Execute("ALTER TABLE users ADD row_number serial");
+  ASSERT_TRUE(Create(database_, file_).ok());
+  database_.Execute(
+      "CREATE ROLE backup_owner; CREATE ROLE \"backup reader\";"
+      "GRANT CREATE ON SCHEMA public TO backup_owner;"
+      "ALTER TABLE users OWNER TO backup_owner;"
+      "REVOKE DELETE ON users FROM backup_owner;"
+      "GRANT SELECT ON users TO \"backup reader\" WITH GRANT OPTION;"
+      "GRANT UPDATE (phone), REFERENCES (user_id) ON users"
+      " TO \"backup reader\" WITH GRANT OPTION;"
+      "GRANT SELECT (user_id) ON users TO PUBLIC;"
+      "GRANT USAGE ON SEQUENCE users_row_number_seq TO \"backup reader\";"
+      "ALTER TABLE users ENABLE ROW LEVEL SECURITY;"
+      "CREATE POLICY own ON users FOR SELECT TO \"backup reader\""
+      " USING (user_id IN (SELECT u.user_id FROM users AS u));"
+      "CREATE POLICY strict ON users AS RESTRICTIVE USING (true)"
+      " WITH CHECK (is_active);"
+      // Later than the backup, which has no such column.
+      "ALTER TABLE users ADD later text;"
+      "GRANT SELECT (later) ON users TO \"backup reader\";"
+      "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC");
+  const std::string before = rights();
+  EXPECT_THAT(before, HasSubstr("phone"));
+  const auto replaced = Restore(database_, file_, true);
+  ASSERT_TRUE(replaced.ok()) << replaced.status();
+  EXPECT_EQ(rights(), before);
+
+  // Twice in a second, and over an empty table.
+  const auto again = Restore(database_, file_, true);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_NE(again->moved_to, replaced->moved_to);
+  database_.Execute("DELETE FROM users");
+  const auto emptied = Restore(database_, file_);
+  ASSERT_TRUE(emptied.ok()) << emptied.status();
+  EXPECT_EQ(rights(), before);
+  database_.Execute(
+      "DROP OWNED BY backup_owner, \"backup reader\" CASCADE;"
+      "DROP ROLE backup_owner, \"backup reader\"");
+}
+
+TEST_F(BackupTest, NamesWhatTheRestoredTableLacksOfTheReplacedOne) {
+  CreateMigratedTable(database_);
+  ASSERT_TRUE(Create(database_, file_).ok());
+  CreateMigratedTable(database_);
+  database_.Execute(
+      "CREATE VIEW names AS SELECT first_name FROM users;"
+      "CREATE TABLE orders (user_id bigint REFERENCES users);"
+      "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS"
+      " $$ BEGIN RETURN NEW; END $$;"
+      "CREATE TRIGGER t AFTER INSERT ON users FOR EACH ROW"
+      " EXECUTE FUNCTION f();"
+      "CREATE PUBLICATION p FOR TABLE users");
+  const auto result = Restore(database_, file_, true);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(
+      result->left_out,
+      ElementsAre("constraint orders_user_id_fkey on table public.orders",
+                  "publication of table public.users in publication p",
+                  "rule _RETURN on view public.names",
+                  "trigger t on table public.users"));
+}
+
+TEST_F(BackupTest, TakesNoNameThatIsTaken) {
+  CreateMigratedTable(database_);
+  const absl::Time time = absl::FromUnixSeconds(1'767'323'045);
+  std::vector<std::string> files;
+  for (int i = 0; i < 3; ++i) {
+    const auto file =
+        CreateBackupIn(database_.session_factory(), database_.conninfo(),
+                       directory_.path(), time);
+    ASSERT_TRUE(file.ok()) << file.status();
+    files.push_back(*file);
+  }
+  EXPECT_THAT(files, ElementsAre(directory_ / "users-20260102T030405Z.dump",
+                                 directory_ / "users-20260102T030405Z-2.dump",
+                                 directory_ / "users-20260102T030405Z-3.dump"));
+  EXPECT_THAT(FilesIn(directory_), SizeIs(3));
+}
+
+// Neither waits for it, nor reads or replaces it.
+TEST_F(BackupTest, RefusesWhatIsNoRegularFile) {
+  CreateMigratedTable(database_);
+  ASSERT_EQ(mkfifo(file_.c_str(), 0600), 0);
+  const std::string dangling = directory_ / "dangling";
+  fs::create_symlink("nowhere", dangling);
+  for (const std::string& file :
+       {file_, directory_.path(), std::string("/dev/zero"), dangling}) {
+    SCOPED_TRACE(file);
+    EXPECT_TRUE(
+        absl::IsFailedPrecondition(Restore(database_, file, true).status()));
+    EXPECT_TRUE(absl::IsAlreadyExists(Create(database_, file)));
+  }
+  EXPECT_THAT(FilesIn(directory_), SizeIs(2));
+}
+
+// pg_dump leaves it out, and says that all is well.
+TEST_F(BackupTest, RefusesATableThatBelongsToAnExtension) {
+  CreateMigratedTable(database_);
+  const std::string schema_only = directory_ / "schema.dump";
+  postgres::Command dump;
+  dump.words = {
+      absl::StrCat(
+          postgres::FindClientPrograms(postgres::kOldestMajorVersion)->folder,
+          "/pg_dump"),
+      "--format=custom",
+      "--schema-only",
+      "--table=users",
+      "--file=" + schema_only,
+      "--dbname=" + database_.conninfo()};
+  ASSERT_EQ(postgres::RunToEnd(dump)->exit_code, 0);
+  EXPECT_THAT(std::string(Restore(other_, schema_only).status().message()),
+              HasSubstr("does not hold the rows of users"));
+
+  database_.Execute("ALTER EXTENSION plpgsql ADD TABLE users");
+  EXPECT_THAT(std::string(Create(database_, file_).message()),
+              HasSubstr("belongs to an extension"));
+  EXPECT_THAT(FilesIn(directory_), ElementsAre("schema.dump"));
+  database_.Execute("ALTER EXTENSION plpgsql DROP TABLE users");
+  EXPECT_TRUE(Create(database_, file_).ok());
+}
+
 TEST_F(BackupTest, LeavesOutWhatItDoesNotHold) {
   CreateLegacyTable(database_);
   ASSERT_TRUE(Migrate(database_.session_factory()).ok());
@@ -180,6 +325,31 @@ TEST_F(BackupTest, LeavesOutCommentsOnWhatItLeavesOut) {
                          " ('users'::regclass, 'idx_users_nickname'::regclass)")
                 .Int64(0, 0),
             3);
+}
+
+TEST_F(BackupTest, TakesASchemaWhoseNameLooksLikeTheTables) {
+  for (const std::string schema :
+       {"users users", "users", "my userprofile_migrations", "o'x \"users"}) {
+    SCOPED_TRACE(schema);
+    const std::string file = absl::StrCat(file_, schema.size());
+    const auto sql = [&](const std::string& text) {
+      database_.Execute(absl::StrCat("DO $do$ BEGIN EXECUTE format($f$", text,
+                                     "$f$, $n$", schema,
+                                     "$n$, current_database()); END $do$"));
+    };
+    sql("CREATE SCHEMA %1$I; CREATE TABLE %1$I.users (user_id bigint PRIMARY"
+        " KEY); INSERT INTO %1$I.users VALUES (1);"
+        "COMMENT ON COLUMN %1$I.users.user_id IS 'a';"
+        "ALTER DATABASE %2$I SET search_path = %1$I");
+    const absl::Status created = Create(database_, file);
+    ASSERT_TRUE(created.ok()) << created;
+    sql("TRUNCATE %1$I.users");
+    const auto result = Restore(database_, file);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(Dump(database_, "*"), "(1)");
+    EXPECT_THAT(result->left_out, IsEmpty());
+    sql("DROP SCHEMA %1$I CASCADE");
+  }
 }
 
 TEST_F(BackupTest, TakesNamesWithSpaces) {
@@ -307,8 +477,8 @@ TEST_F(BackupTest, RestoresNothingWhenPgRestoreIsKilled) {
   }
   const std::string pg_restore = absl::StrCat(programs, "/pg_restore \"$@\"");
   std::ofstream(directory_ / "pg_restore")
-      << "#!/bin/sh\ncase \"$*\" in *--list*) exec " << pg_restore
-      << ";; esac\n"
+      << "#!/bin/sh\ncase \"$*\" in *--list*|*--schema-only*) exec "
+      << pg_restore << ";; esac\n"
       << pg_restore << " | sed '/^CREATE UNIQUE INDEX/,$d'\nkill -KILL $$\n";
   fs::permissions(directory_ / "pg_restore", fs::perms::owner_all);
   setenv("USERPROFILE_POSTGRES_BIN", directory_.path().c_str(), 1);
@@ -332,11 +502,12 @@ TEST_F(BackupTest, SeesAUserWhoComesAtTheLastMoment) {
   absl::Status status;
   std::thread restore([&] { status = Restore(other_, file_).status(); });
   const absl::Time deadline = absl::Now() + absl::Seconds(20);
-  while (!other_
-              .Execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE "
-                       "query LIKE 'LOCK TABLE%' AND wait_event_type = 'Lock')")
-              .Bool(0, 0) &&
-         absl::Now() < deadline) {
+  while (
+      !other_
+           .Execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE "
+                    "query LIKE '%LOCK TABLE%' AND wait_event_type = 'Lock')")
+           .Bool(0, 0) &&
+      absl::Now() < deadline) {
     absl::SleepFor(absl::Milliseconds(5));
   }
   EXPECT_TRUE(bot->ExecuteScript("COMMIT").ok());

@@ -14,10 +14,13 @@
 #include "base/error_info.h"
 #include "base/mutex.h"
 #include "base/status_macros.h"
+#include "base/steady_time.h"
 #include "server/postgres/errors.h"
 
 namespace userprofile::schema {
 namespace {
+
+using base::SteadyTime;
 
 // How soon give_up is heard while pausing.
 constexpr absl::Duration kGiveUpPoll = absl::Milliseconds(100);
@@ -37,8 +40,11 @@ constexpr postgres::Statement kIndexProgress = {
     "  ELSE 0 END"
     " FROM pg_stat_progress_create_index WHERE pid = $1::integer"};
 
-absl::Status GaveUp() {
-  return absl::CancelledError("gave up waiting; nothing is half done");
+constexpr postgres::Statement kCancel = {
+    "cancel_concurrently", "SELECT pg_cancel_backend($1::integer)"};
+
+absl::Status GaveUp(absl::string_view left = "nothing is half done") {
+  return absl::CancelledError(absl::StrCat("gave up waiting; ", left));
 }
 
 bool MayRetry(const absl::Status& status) {
@@ -46,32 +52,54 @@ bool MayRetry(const absl::Status& status) {
   return state == "55P03" || state == "40P01" || state == "40001";
 }
 
-// Logs how far the build of an index in another session is. Nothing that goes
-// wrong here matters.
-class ProgressLog {
+// False as soon as the options ask to give up.
+bool Pause(const DdlOptions& options, absl::Duration pause) {
+  const SteadyTime end = SteadyTime::Now() + pause;
+  while (!options.give_up()) {
+    const absl::Duration rest = end - SteadyTime::Now();
+    if (rest <= absl::ZeroDuration()) return true;
+    absl::SleepFor(std::min(rest, kGiveUpPoll));
+  }
+  return false;
+}
+
+// Beside a statement of another session that builds or drops an index: logs how
+// far it is, and cancels it as the options ask. What else goes wrong here
+// doesn't matter.
+class Watch {
  public:
-  ProgressLog(const postgres::SessionFactory& connect, std::string backend,
-              absl::string_view label)
-      : backend_(std::move(backend)),
+  Watch(const postgres::SessionFactory& connect, const DdlOptions& options,
+        std::string backend, absl::string_view label)
+      : options_(options),
+        backend_(std::move(backend)),
         label_(label),
         thread_([this, connect] { Run(connect); }) {}
 
-  ~ProgressLog() {
+  ~Watch() { End(); }
+
+  // Whether it was cancelled.
+  bool End() {
     {
       base::MutexLock lock(mutex_);
       done_ = true;
       changed_.SignalAll();
     }
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
+    return cancelled_;
   }
 
  private:
+  // False once there is nothing left to watch.
   bool Pause() {
-    const absl::Time end = absl::Now() + kProgressInterval;
-    base::MutexLock lock(mutex_);
-    while (!done_ && absl::Now() < end) {
-      changed_.WaitFor(mutex_, end - absl::Now());
+    const SteadyTime end = SteadyTime::Now() + kProgressInterval;
+    while (SteadyTime::Now() < end && !options_.give_up()) {
+      base::MutexLock lock(mutex_);
+      if (done_) return false;
+      changed_.WaitFor(mutex_, kGiveUpPoll);
     }
+    base::MutexLock lock(mutex_);
+    // Again and again: the statement may not have begun.
+    if (!done_ && options_.give_up()) changed_.WaitFor(mutex_, kGiveUpPoll);
     return !done_;
   }
 
@@ -83,6 +111,10 @@ class ProgressLog {
         if (!fresh.ok()) continue;
         session = *std::move(fresh);
       }
+      if (options_.give_up()) {
+        cancelled_ = session->Execute(kCancel, {backend_}).ok() || cancelled_;
+        continue;
+      }
       const auto rows = session->Execute(kIndexProgress, {backend_});
       if (!rows.ok() || rows->empty()) continue;
       spdlog::info("{}: {}, {} %", label_, std::string(rows->Text(0, 0)),
@@ -90,8 +122,10 @@ class ProgressLog {
     }
   }
 
+  const DdlOptions& options_;
   const std::string backend_;
   const std::string label_;
+  bool cancelled_ = false;  // only the thread's, while it runs
   base::Mutex mutex_;
   base::CondVar changed_;
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
@@ -101,13 +135,13 @@ class ProgressLog {
 }  // namespace
 
 absl::Status LockSchema(postgres::Session& session, const DdlOptions& options) {
-  const absl::Time deadline = absl::Now() + options.migrator_wait;
+  const SteadyTime deadline = SteadyTime::Now() + options.migrator_wait;
   bool logged = false;
   while (true) {
     USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
                                  session.Execute(kTryMigratorLock, {}));
     if (rows.Bool(0, 0)) return absl::OkStatus();
-    if (absl::Now() >= deadline) {
+    if (SteadyTime::Now() >= deadline) {
       return base::MakeError(
           absl::StatusCode::kDeadlineExceeded,
           absl::StrCat("another migrator is still at work after ",
@@ -115,12 +149,11 @@ absl::Status LockSchema(postgres::Session& session, const DdlOptions& options) {
                        "; try again later"),
           kMigratorBusy);
     }
-    if (options.give_up()) return GaveUp();
     if (!logged) {
       spdlog::info("waiting for another migrator to finish");
       logged = true;
     }
-    absl::SleepFor(options.migrator_poll);
+    if (!Pause(options, options.migrator_poll)) return GaveUp();
   }
 }
 
@@ -141,11 +174,8 @@ absl::Status InDdlTransaction(postgres::Session& session,
     if (!MayRetry(status) || attempt >= options.attempts) return status;
     spdlog::info("{} waits for a lock (attempt {} of {})", std::string(label),
                  attempt, options.attempts);
-    // Counted down, for the clock may be set back.
-    for (absl::Duration rest = pause * absl::Uniform(random, 0.5, 1.5);
-         rest > absl::ZeroDuration(); rest -= kGiveUpPoll) {
-      if (options.give_up()) return GaveUp();
-      absl::SleepFor(std::min(rest, kGiveUpPoll));
+    if (!Pause(options, pause * absl::Uniform(random, 0.5, 1.5))) {
+      return GaveUp();
     }
     pause = std::min(pause * 2, options.longest_pause);
   }
@@ -153,7 +183,8 @@ absl::Status InDdlTransaction(postgres::Session& session,
 
 absl::Status RunConcurrently(postgres::Session& session,
                              const postgres::SessionFactory& connect,
-                             const std::string& sql, absl::string_view label) {
+                             const DdlOptions& options, const std::string& sql,
+                             absl::string_view label) {
   // Its locks hold up nobody, and its waiting is what makes it safe.
   USERPROFILE_ASSIGN_OR_RETURN(
       const postgres::Rows before,
@@ -170,8 +201,11 @@ absl::Status RunConcurrently(postgres::Session& session,
         .status()
         .IgnoreError();
   };
-  const ProgressLog progress(connect, std::string(before.Text(0, 2)), label);
-  return session.ExecuteScript(sql).status();
+  Watch watch(connect, options, std::string(before.Text(0, 2)), label);
+  const absl::Status status = session.ExecuteScript(sql).status();
+  const bool cancelled = watch.End();
+  return cancelled && !status.ok() ? GaveUp("the next run does the rest")
+                                   : status;
 }
 
 }  // namespace userprofile::schema

@@ -34,8 +34,8 @@ struct DdlOptions {
   absl::Duration attempt_pause = absl::Milliseconds(500);
   absl::Duration longest_pause = absl::Seconds(5);
 
-  // Asked now and then while waiting, for a migrator or for a lock: whether to
-  // give up.
+  // Asked now and then, from any thread, while waiting for a migrator, a lock
+  // or an index: whether to give up.
   std::function<bool()> give_up = [] { return false; };
 };
 
@@ -56,13 +56,14 @@ absl::Status InDdlTransaction(postgres::Session& session,
                               absl::FunctionRef<absl::Status()> body);
 
 // Runs CREATE or DROP INDEX CONCURRENTLY, which stops no traffic but waits for
-// every transaction that began before it, however long that takes. Logs every
-// few seconds how far a build has come (a session of `connect` watches it).
-// What fails or is killed leaves an invalid index behind, for the caller to
-// drop.
+// every transaction that began before it, however long that takes; CANCELLED as
+// give_up asked. A session of `connect` watches it, and logs every few seconds
+// how far a build has come. What fails, is cancelled or killed leaves an
+// invalid index behind, for the caller or the next run to drop.
 absl::Status RunConcurrently(postgres::Session& session,
                              const postgres::SessionFactory& connect,
-                             const std::string& sql, absl::string_view label);
+                             const DdlOptions& options, const std::string& sql,
+                             absl::string_view label);
 
 }  // namespace userprofile::schema
 

@@ -7,7 +7,6 @@
 #include "base/error_info.h"
 #include "base/status_macros.h"
 #include "server/postgres/errors.h"
-#include "server/schema/ddl.h"
 #include "server/schema/inspector.h"
 #include "server/schema/refusal.h"
 #include "server/schema/sql_script.h"
@@ -37,9 +36,13 @@ absl::Status Refuse(absl::string_view text) {
 class IndexBuild {
  public:
   IndexBuild(postgres::Session& session,
-             const postgres::SessionFactory& connect, absl::string_view name,
-             absl::string_view sql)
-      : session_(session), connect_(connect), name_(name), sql_(sql) {}
+             const postgres::SessionFactory& connect, const DdlOptions& options,
+             absl::string_view name, absl::string_view sql)
+      : session_(session),
+        connect_(connect),
+        options_(options),
+        name_(name),
+        sql_(sql) {}
 
   absl::Status Build() {
     absl::Status status;
@@ -59,7 +62,7 @@ class IndexBuild {
 
  private:
   absl::Status Run(const std::string& sql) {
-    return RunConcurrently(session_, connect_, sql,
+    return RunConcurrently(session_, connect_, options_, sql,
                            absl::StrCat("index ", name_));
   }
 
@@ -71,15 +74,24 @@ class IndexBuild {
   // Leaves an index that is right, and otherwise nothing under its name.
   absl::Status DropUnlessRight() {
     right_ = false;
-    USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows found,
-                                 session_.Execute(kFindIndex, {name_}));
+    postgres::Rows found;
+    Report report;
+    // Even to look waits for whoever alters the table.
+    USERPROFILE_RETURN_IF_ERROR(InDdlTransaction(
+        session_, options_, absl::StrCat("index ", name_),
+        [&]() -> absl::Status {
+          USERPROFILE_ASSIGN_OR_RETURN(found,
+                                       session_.Execute(kFindIndex, {name_}));
+          if (found.empty()) return absl::OkStatus();
+          USERPROFILE_ASSIGN_OR_RETURN(report, Inspect(session_));
+          return absl::OkStatus();
+        }));
     if (found.empty()) return absl::OkStatus();
     if (!found.Bool(0, 1)) {
       return Refuse(absl::StrCat("the name ", name_,
                                  " is taken by something that is no index of "
                                  "users; rename that"));
     }
-    USERPROFILE_ASSIGN_OR_RETURN(const Report report, Inspect(session_));
     right_ = found.Bool(0, 2) &&
              std::none_of(
                  report.breaches.begin(), report.breaches.end(),
@@ -92,11 +104,13 @@ class IndexBuild {
                                  "CONSTRAINT ",
                                  name_, " TO ..."));
     }
-    return Run(absl::StrCat("DROP INDEX CONCURRENTLY ", found.Text(0, 0)));
+    return Run(
+        absl::StrCat("DROP INDEX CONCURRENTLY IF EXISTS ", found.Text(0, 0)));
   }
 
   postgres::Session& session_;
   const postgres::SessionFactory& connect_;
+  const DdlOptions& options_;
   const std::string name_;
   const std::string sql_;
   bool right_ = false;
@@ -106,8 +120,9 @@ class IndexBuild {
 
 absl::Status BuildIndex(postgres::Session& session,
                         const postgres::SessionFactory& connect,
-                        absl::string_view name, absl::string_view sql) {
-  return IndexBuild(session, connect, name, sql).Build();
+                        const DdlOptions& options, absl::string_view name,
+                        absl::string_view sql) {
+  return IndexBuild(session, connect, options, name, sql).Build();
 }
 
 }  // namespace userprofile::schema

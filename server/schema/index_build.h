@@ -4,6 +4,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "server/postgres/session.h"
+#include "server/schema/ddl.h"
 
 namespace userprofile::schema {
 
@@ -18,7 +19,8 @@ namespace userprofile::schema {
 // stays behind then.
 absl::Status BuildIndex(postgres::Session& session,
                         const postgres::SessionFactory& connect,
-                        absl::string_view name, absl::string_view sql);
+                        const DdlOptions& options, absl::string_view name,
+                        absl::string_view sql);
 
 }  // namespace userprofile::schema
 

@@ -196,8 +196,8 @@ class Migrator {
   }
 
   absl::Status BuildIndexIfPossible(const migrations::Migration& migration) {
-    const absl::Status status =
-        BuildIndex(*session_, connect_, migration.index, migration.sql);
+    const absl::Status status = BuildIndex(*session_, connect_, options_,
+                                           migration.index, migration.sql);
     if (postgres::SqlState(status) != kRowTooLarge) return status;
     const auto& indexes = UsersContract().indexes;
     const auto index =
@@ -206,7 +206,7 @@ class Migrator {
     if (index == indexes.end()) return status;
     const std::string label = absl::StrCat("index ", index->name);
     USERPROFILE_RETURN_IF_ERROR(RunConcurrently(
-        *session_, connect_,
+        *session_, connect_, options_,
         absl::StrCat("DROP INDEX CONCURRENTLY IF EXISTS ", index->name),
         label));
     const std::string words = absl::StrCat(
@@ -218,7 +218,7 @@ class Migrator {
       return base::MakeError(absl::StatusCode::kFailedPrecondition, words,
                              kMigrationRefused);
     }
-    spdlog::warn(words);
+    spdlog::warn("{}", words);
     return absl::OkStatus();
   }
 

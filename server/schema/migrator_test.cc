@@ -649,7 +649,7 @@ TEST(MigratorTest, LeavesNoPartOfAnIndexThatCanNotBeUnique) {
       " VALUES (1, 'same'), (2, 'same')");
   const auto session = database.Connect();
   const auto build = [&] {
-    return BuildIndex(*session, database.session_factory(),
+    return BuildIndex(*session, database.session_factory(), {},
                       "idx_users_nickname",
                       "CREATE UNIQUE INDEX CONCURRENTLY idx_users_nickname"
                       " ON users (nickname)");

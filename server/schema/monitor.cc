@@ -6,18 +6,41 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
 #include "base/error_info.h"
 #include "base/status_macros.h"
+#include "base/steady_time.h"
+#include "server/postgres/errors.h"
 #include "server/schema/inspector.h"
 
 namespace userprofile::schema {
 namespace {
 
+using base::SteadyTime;
+
 absl::Status Unreachable() {
   return base::MakeError(absl::StatusCode::kUnavailable,
                          "the database can't be reached; try again",
                          kDatabaseUnavailable);
+}
+
+// What an inspection that failed says of the database.
+absl::Status StateOf(const absl::Status& failure) {
+  if (absl::IsUnavailable(failure)) return Unreachable();
+  if (absl::IsAborted(failure)) {
+    return base::MakeError(absl::StatusCode::kUnavailable,
+                           "the database does not say in time what its schema "
+                           "is, for others hold the table users; try again",
+                           kDatabaseUnavailable);
+  }
+  // Not by itself over soon, as those are.
+  const std::string state = postgres::SqlState(failure);
+  return base::MakeError(
+      absl::StatusCode::kUnavailable,
+      absl::StrCat("the database refuses the inspection of its schema",
+                   state.empty() ? "" : absl::StrCat(" (SQLSTATE ", state, ")"),
+                   "; the server's log says more, and so does "
+                   "'userprofile-server schema check'"),
+      kSchemaNotReady);
 }
 
 // Every breach, for the log.
@@ -47,16 +70,15 @@ Monitor::Monitor(postgres::SessionFactory connect, ops::Readiness* readiness,
 Monitor::~Monitor() { Stop(); }
 
 absl::Status Monitor::CheckNow() {
-  const absl::Time give_up = absl::Now() + options_.check_timeout;
+  const SteadyTime give_up = SteadyTime::Now() + options_.check_timeout;
   base::MutexLock lock(mutex_);
   // One that is under way may have looked before what the caller saw happened.
   const std::int64_t awaited = begun_ + 1;
   check_wanted_ = true;
   changed_.SignalAll();
   while (finished_ < awaited) {
-    const absl::Duration left = give_up - absl::Now();
-    if (stopping_ || left <= absl::ZeroDuration()) return Unreachable();
-    changed_.WaitFor(mutex_, left);
+    if (stopping_ || SteadyTime::Now() >= give_up) return Unreachable();
+    changed_.WaitUntil(mutex_, give_up);
   }
   return outcome_;
 }
@@ -79,13 +101,13 @@ void Monitor::Run() {
       ++begun_;
     }
     absl::Status outcome = Publish(InspectOnce());
-    const absl::Time next = absl::Now() + options_.interval;
+    const SteadyTime next = SteadyTime::Now() + options_.interval;
     base::MutexLock lock(mutex_);
     ++finished_;
     outcome_ = std::move(outcome);
     changed_.SignalAll();
-    while (!stopping_ && !check_wanted_ && absl::Now() < next) {
-      changed_.WaitFor(mutex_, next - absl::Now());
+    while (!stopping_ && !check_wanted_ && SteadyTime::Now() < next) {
+      changed_.WaitUntil(mutex_, next);
     }
   }
 }
@@ -133,17 +155,18 @@ absl::Status Monitor::PublishReport(const Report& report) {
 }
 
 absl::Status Monitor::PublishFailure(const absl::Status& failure) {
-  const absl::Time now = absl::Now();
+  const SteadyTime now = options_.clock();
   if (!failing_since_.has_value()) failing_since_ = now;
   const bool waited = now - *failing_since_ >= options_.unreachable_grace;
-  absl::Status state = Unreachable();
+  absl::Status state = StateOf(failure);
   if (!answered_ || waited) {
     readiness_->Set(state);
-    // Once per outage, whatever words the failures come in.
-    constexpr char kSummary[] = "the database can't be inspected";
-    if (logged_ != kSummary) {
-      spdlog::error("{}: {}", kSummary, std::string(failure.message()));
-      logged_ = kSummary;
+    // Once for each state, whatever words the failures come in.
+    const std::string summary = absl::StrCat("the schema can't be inspected: ",
+                                             std::string(state.message()));
+    if (logged_ != summary) {
+      spdlog::error("{}: {}", summary, std::string(failure.message()));
+      logged_ = summary;
     }
   }
   return state;

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "base/mutex.h"
+#include "base/steady_time.h"
 #include "server/ops/readiness.h"
 #include "server/postgres/session.h"
 #include "server/schema/report.h"
@@ -32,6 +33,9 @@ struct MonitorOptions {
   // The longest that CheckNow blocks.
   absl::Duration check_timeout = absl::Seconds(3);
 
+  // Measures the grace.
+  base::SteadyClock clock = &base::SteadyTime::Now;
+
   // Called after each inspection that got an answer, by the monitor's thread;
   // for metrics. Must not block.
   std::function<void(const Report&)> on_report;
@@ -40,10 +44,12 @@ struct MonitorOptions {
 // Inspects the schema again and again, by a thread and a session of its own,
 // and reports to a Readiness:
 //   OK                    nothing blocks, advisory breaches notwithstanding
-//   SCHEMA_NOT_READY      at once, and until an inspection finds it mended
-//   DATABASE_UNAVAILABLE  no inspection got an answer: at once if none ever
-//                         did, after the grace if the service was in another
-//                         state before
+//   SCHEMA_NOT_READY      at once, and until an inspection finds it mended; of
+//                         an inspection that is refused, as below
+//   DATABASE_UNAVAILABLE  no inspection got an answer, or others hold the
+//   table:
+//                         at once if none ever did, after the grace if the
+//                         service was in another state before
 // Logs every change once. Thread-safe.
 class Monitor {
  public:
@@ -83,7 +89,7 @@ class Monitor {
   // Only the thread uses these.
   std::unique_ptr<postgres::Session> session_;
   bool answered_ = false;  // an inspection has got an answer, ever
-  absl::optional<absl::Time> failing_since_;
+  absl::optional<base::SteadyTime> failing_since_;
   std::string logged_;  // the last change that was logged
 
   base::Mutex mutex_;

@@ -9,16 +9,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "absl/time/clock.h"
 #include "base/error_info.h"
+#include "base/steady_time.h"
+#include "server/postgres/errors.h"
 #include "server/schema/migrator.h"
 #include "tests/support/test_database.h"
 
 namespace userprofile::schema {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr char kReady[] = "";
 constexpr char kStarting[] = "STARTING";
@@ -36,10 +39,11 @@ class States {
 
   // Waits until `reason` is the last state, and returns its message.
   std::string Await(absl::string_view reason) {
-    const absl::Time deadline = absl::Now() + absl::Seconds(20);
+    const base::SteadyTime deadline =
+        base::SteadyTime::Now() + absl::Seconds(20);
     base::MutexLock lock(mutex_);
     while (base::ErrorReason(states_.back()) != reason) {
-      if (absl::Now() > deadline) {
+      if (base::SteadyTime::Now() > deadline) {
         ADD_FAILURE() << "never \"" << reason << "\", but " << states_.back();
         break;
       }
@@ -147,10 +151,10 @@ TEST_F(MonitorTest, IsUnavailableAfterTheGraceAndRecovers) {
   Monitor monitor(database_.session_factory(), &readiness_, options);
   states_.Await(kReady);
 
-  const absl::Time stopped = absl::Now();
+  const base::SteadyTime stopped = base::SteadyTime::Now();
   database_.StopServer();
   states_.Await(kDatabaseUnavailable);
-  EXPECT_GE(absl::Now() - stopped, options.unreachable_grace);
+  EXPECT_GE(base::SteadyTime::Now() - stopped, options.unreachable_grace);
   EXPECT_TRUE(readiness_.AdmitRequest().ok());  // the store decides
 
   database_.StartServer();
@@ -158,6 +162,64 @@ TEST_F(MonitorTest, IsUnavailableAfterTheGraceAndRecovers) {
   monitor.Stop();
   EXPECT_THAT(states_.reasons(),
               ElementsAre(kStarting, kReady, kDatabaseUnavailable, kReady));
+}
+
+// Neither the wall clock nor the number of failures has a part in it.
+TEST_F(MonitorTest, MeasuresTheGraceByItsSteadyClock) {
+  MigrateDatabase();
+  std::atomic<int> seconds = 0;
+  MonitorOptions options = OnDemand();
+  options.unreachable_grace = absl::Seconds(5);
+  options.clock = [&] {
+    return base::SteadyTime() + absl::Seconds(seconds.load());
+  };
+  Monitor monitor(database_.session_factory(), &readiness_, options);
+  EXPECT_TRUE(monitor.CheckNow().ok());
+  database_.StopServer();
+  for (const int now : {100, 100, 104, 104}) {
+    seconds = now;
+    EXPECT_FALSE(monitor.CheckNow().ok());
+    EXPECT_TRUE(readiness_.state().ok());
+  }
+  seconds = 105;
+  EXPECT_FALSE(monitor.CheckNow().ok());
+  EXPECT_EQ(base::ErrorReason(readiness_.state()), kDatabaseUnavailable);
+}
+
+// What lasts, and is no outage, has a name of its own.
+TEST_F(MonitorTest, SaysWhatRefusesItsInspections) {
+  MigrateDatabase();
+  const struct {
+    const char* sqlstate;
+    const char* reason;
+    const char* words;
+  } kCases[] = {
+      {"42883", kSchemaNotReady, "refuses the inspection of its schema "},
+      {"XX001", kDatabaseUnavailable, "does not say in time"},
+      {"55P03", kDatabaseUnavailable, "others hold the table users"},
+      {"08006", kDatabaseUnavailable, "can't be reached"},
+  };
+  for (const auto& test : kCases) {
+    SCOPED_TRACE(test.sqlstate);
+    std::atomic<bool> refuses = false;
+    MonitorOptions options = Quick();
+    options.unreachable_grace = absl::Milliseconds(50);
+    Monitor monitor(
+        [&]() -> absl::StatusOr<std::unique_ptr<postgres::Session>> {
+          if (refuses) {
+            return postgres::ErrorFromSqlState(test.sqlstate, "secret");
+          }
+          return database_.session_factory()();
+        },
+        &readiness_, options);
+    states_.Await(kReady);
+    refuses = true;
+    database_.CutConnections();
+    EXPECT_THAT(states_.Await(test.reason),
+                AllOf(HasSubstr(test.words), Not(HasSubstr("secret"))));
+    refuses = false;
+    states_.Await(kReady);
+  }
 }
 
 TEST_F(MonitorTest, RidesOutAnOutageThatIsShorterThanTheGrace) {
@@ -226,10 +288,10 @@ TEST_F(MonitorTest, StopsWithoutWaitingForTheInterval) {
   MigrateDatabase();
   Monitor monitor(database_.session_factory(), &readiness_, OnDemand());
   states_.Await(kReady);
-  const absl::Time start = absl::Now();
+  const base::SteadyTime start = base::SteadyTime::Now();
   monitor.Stop();
   monitor.Stop();
-  EXPECT_LT(absl::Now() - start, absl::Seconds(10));
+  EXPECT_LT(base::SteadyTime::Now() - start, absl::Seconds(10));
   EXPECT_EQ(base::ErrorReason(monitor.CheckNow()), kDatabaseUnavailable);
 }
 

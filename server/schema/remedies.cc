@@ -59,7 +59,37 @@ std::string Conversion(const Column& column, absl::string_view found) {
   return absl::StrCat(value, "::text::", wanted);
 }
 
+// Whoever left a real name and a nickname had answered the questions. The rule
+// of migration 008.
+constexpr char kWasOnboarded[] =
+    "coalesce(real_name::text ~ '\\S' AND nickname::text ~ '\\S', false)";
+
+// Whose first contact nobody recorded was there at the latest at the oldest
+// time known. The rule of migration 011.
+constexpr char kFirstContact[] =
+    "LEAST(last_seen_at AT TIME ZONE 'UTC', last_activity AT TIME ZONE 'UTC', "
+    "updated_at, now() AT TIME ZONE 'UTC')";
+
+// What a column that was lost is filled with from the others; nullptr if its
+// default, or NULL, is right.
+const char* ValueOfLost(absl::string_view column) {
+  if (column == "onboarding_completed") return kWasOnboarded;
+  return column == "created_at" ? kFirstContact : nullptr;
+}
+
 }  // namespace
+
+const char* MeaningOfNull(const Column& column) {
+  const absl::string_view name = column.name;
+  if (name == "is_active") return "true";
+  if (name == "onboarding_completed") return "false";
+  if (name == "revision") return "1";
+  return name == "created_at" ? kFirstContact : nullptr;
+}
+
+bool IsFilledFromOthers(const Column& column) {
+  return ValueOfLost(column.name) != nullptr;
+}
 
 // kAnyDefault stands for the time of the insert.
 absl::string_view DefaultOf(const Column& column) {
@@ -70,15 +100,17 @@ absl::string_view DefaultOf(const Column& column) {
 std::string AddColumn(const Column& column) {
   std::string sql = absl::StrFormat("ALTER TABLE users ADD COLUMN %s %s",
                                     column.name, column.type);
+  // By a change of type: no trigger of others shall take it for a change of the
+  // profile.
+  if (const char* value = ValueOfLost(column.name)) {
+    return absl::StrFormat(
+        "%1$s; ALTER TABLE users ALTER COLUMN %2$s TYPE %3$s USING %4$s, ALTER "
+        "COLUMN %2$s SET DEFAULT %5$s, ALTER COLUMN %2$s SET NOT NULL",
+        sql, column.name, column.type, value, DefaultOf(column));
+  }
   if (!column.nullable) absl::StrAppend(&sql, " NOT NULL");
   if (column.default_value != nullptr) {
     absl::StrAppend(&sql, " DEFAULT ", DefaultOf(column));
-  }
-  // Or everybody would be asked everything again.
-  if (absl::string_view(column.name) == "onboarding_completed") {
-    absl::StrAppend(&sql,
-                    "; UPDATE users SET onboarding_completed = true"
-                    " WHERE real_name <> '' AND nickname <> ''");
   }
   return sql;
 }

@@ -15,6 +15,14 @@ inline constexpr char kByPerson[] = "a person must decide: ";
 
 std::string AddColumn(const Column& column);
 
+// Whether AddColumn fills it from the other columns, which writes the whole
+// table anew: the column is there filled, or not at all.
+bool IsFilledFromOthers(const Column& column);
+
+// What the rows of users hold where NULL must not be: what NULL meant to the
+// bots. nullptr if that is nothing.
+const char* MeaningOfNull(const Column& column);
+
 // Whether every value of the type that was found is one of the column's type.
 bool CanChangeType(const Column& column, absl::string_view found);
 

@@ -82,8 +82,17 @@ class Repairer {
   }
 
  private:
+  // Even to look waits for whoever alters the table.
   absl::StatusOr<Report> InspectNow() {
-    return Inspect(*session_, migrations::Embedded(), options_.role);
+    Report report;
+    USERPROFILE_RETURN_IF_ERROR(InDdlTransaction(
+        *session_, options_, "an inspection", [&]() -> absl::Status {
+          USERPROFILE_ASSIGN_OR_RETURN(
+              report,
+              Inspect(*session_, migrations::Embedded(), options_.role));
+          return absl::OkStatus();
+        }));
+    return report;
   }
 
   bool HasWork() const {
@@ -195,10 +204,13 @@ class Repairer {
   }
 
   void ClearAway(const RepairAction& action, const std::string& label) {
-    const bool leaves_remains =
-        action.kind == Kind::kTransaction || action.kind == Kind::kConcurrently;
-    if (!leaves_remains || action.also.empty()) return;
-    RunConcurrently(*session_, connect_, action.also, label).IgnoreError();
+    if (action.also.empty()) return;
+    if (action.kind == Kind::kTransaction) {
+      Transaction(action.also, label).status().IgnoreError();
+    } else if (action.kind == Kind::kConcurrently) {
+      RunConcurrently(*session_, connect_, options_, action.also, label)
+          .IgnoreError();
+    }
   }
 
   absl::StatusOr<postgres::Rows> Transaction(const std::string& sql,
@@ -241,7 +253,7 @@ class Repairer {
                             const std::string& label) {
     for (int attempt = 1;; ++attempt) {
       absl::Status status =
-          RunConcurrently(*session_, connect_, action.sql, label);
+          RunConcurrently(*session_, connect_, options_, action.sql, label);
       if (!absl::IsAborted(status) || attempt == kBuildAttempts) return status;
       ClearAway(action, label);
     }

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "server/schema/remedies.h"
 
 namespace userprofile::schema {
@@ -16,30 +17,10 @@ using Kind = RepairAction::Kind;
 constexpr int kBatchRows = 5000;
 constexpr int kListed = 20;  // of groups of users, and of each group
 
-// What the rows of users hold where NULL must not be: what NULL meant to the
-// bots. Whose first contact nobody recorded was there at the latest at the
-// oldest time known.
-const char* MeaningOfNull(absl::string_view column) {
-  if (column == "is_active") return "true";
-  if (column == "onboarding_completed") return "false";
-  if (column == "revision") return "1";
-  if (column == "created_at") {
-    return "LEAST(last_seen_at AT TIME ZONE 'UTC', last_activity AT TIME ZONE "
-           "'UTC', updated_at, now() AT TIME ZONE 'UTC')";
-  }
-  return nullptr;
-}
-
-// What a column that was lost can be filled with from the others; nullptr if
-// its default, or NULL, is right. Whoever left a real name and a nickname had
-// answered the questions.
-const char* ValueForLost(absl::string_view column) {
-  if (column == "onboarding_completed") {
-    return "coalesce(real_name::text ~ '\\S' AND nickname::text ~ '\\S', "
-           "false)";
-  }
-  return column == "created_at" ? MeaningOfNull(column) : nullptr;
-}
+// Says that a column is never NULL, so that SET NOT NULL need not look at the
+// rows. The name is that of migration 012, which goes the same way.
+constexpr char kDropNeverNull[] =
+    "ALTER TABLE users DROP CONSTRAINT IF EXISTS userprofile_never_null";
 
 // A text that lists the groups of users that share a value of `column`, by
 // their ids: never by the value.
@@ -115,7 +96,7 @@ class Planner {
     std::vector<std::string> clauses;
     for (const Column& column : UsersContract().columns) {
       const Breach* breach = Find(column, Fault::kColumnMissing);
-      if (breach == nullptr || ValueForLost(column.name) != nullptr) continue;
+      if (breach == nullptr || IsFilledFromOthers(column)) continue;
       step.objects.push_back(breach->object);
       clauses.push_back(
           absl::StrCat("ADD COLUMN ", column.name, " ", column.type,
@@ -168,25 +149,16 @@ class Planner {
     steps_.push_back(std::move(step));
   }
 
-  // A column that can be filled from others. By a change of type: no trigger of
-  // others shall take it for a change of the profile, and the column is there
-  // filled or not at all.
   void AddFilledColumn(const Column& column) {
     const Breach* breach = Find(column, Fault::kColumnMissing);
-    const char* value = ValueForLost(column.name);
-    if (breach == nullptr || value == nullptr) return;
+    if (breach == nullptr || !IsFilledFromOthers(column)) return;
     steps_.push_back(
-        {{breach->object},
-         {{Kind::kTransaction,
-           absl::StrFormat("ALTER TABLE users ADD COLUMN %1$s %2$s; ALTER "
-                           "TABLE users ALTER COLUMN %1$s TYPE %2$s USING "
-                           "%3$s, ALTER COLUMN %1$s SET DEFAULT %4$s, ALTER "
-                           "COLUMN %1$s SET NOT NULL",
-                           column.name, column.type, value,
-                           DefaultOf(column))}},
-         true});
+        {{breach->object}, {{Kind::kTransaction, breach->remedy}}, true});
   }
 
+  // Without a look at every row while others wait: first no new NULL is
+  // accepted, then those that are there are sought beside the traffic, and then
+  // PostgreSQL knows that there is none.
   void ForbidNull(const Column& column) {
     const Breach* breach = Find(column, Fault::kColumnNullability);
     if (breach == nullptr || column.nullable ||
@@ -195,9 +167,14 @@ class Planner {
     }
     RepairStep step;
     step.objects = {breach->object};
-    const char* value = MeaningOfNull(column.name);
+    const char* value = MeaningOfNull(column);
+    const std::string update =
+        value == nullptr
+            ? ""
+            : absl::StrFormat("UPDATE users SET %1$s = %2$s WHERE %1$s IS NULL",
+                              column.name, value);
     if (value == nullptr) {
-      step.actions = {
+      step.actions.push_back(
           {Kind::kRequireNone,
            absl::StrFormat("SELECT CASE WHEN count(*) > 0 THEN count(*) || ' "
                            "rows have no %1$s' END FROM users WHERE %1$s IS "
@@ -205,25 +182,26 @@ class Planner {
                            column.name),
            absl::StrFormat("find out whose they are, or delete them: SELECT * "
                            "FROM users WHERE %s IS NULL",
-                           column.name)},
-          {Kind::kTransaction, breach->remedy}};
+                           column.name)});
     } else {
-      const std::string update =
-          absl::StrFormat("UPDATE users SET %1$s = %2$s WHERE %1$s IS NULL",
-                          column.name, value);
-      step.actions = {
+      step.actions.push_back(
           {Kind::kBatches,
            absl::StrFormat("%s AND ctid = ANY (ARRAY(SELECT ctid FROM users "
                            "WHERE %s IS NULL LIMIT %d))",
                            update, column.name, kBatchRows),
            absl::StrFormat("SELECT count(*) FROM users WHERE %s IS NULL",
-                           column.name)},
-          // Those that came meanwhile. Deferred triggers of others must run
-          // before the table can be altered.
-          {Kind::kTransaction,
-           absl::StrCat("LOCK TABLE users; ", update,
-                        "; SET CONSTRAINTS ALL IMMEDIATE; ", breach->remedy)}};
+                           column.name)});
     }
+    const auto add = [&](std::string sql) {
+      step.actions.push_back(
+          {Kind::kTransaction, std::move(sql), kDropNeverNull});
+    };
+    add(absl::StrCat(kDropNeverNull,
+                     ", ADD CONSTRAINT userprofile_never_null CHECK (",
+                     column.name, " IS NOT NULL) NOT VALID"));
+    if (value != nullptr) add(update);  // those that came meanwhile
+    add("ALTER TABLE users VALIDATE CONSTRAINT userprofile_never_null");
+    add(absl::StrCat(breach->remedy, "; ", kDropNeverNull));
     steps_.push_back(std::move(step));
   }
 
@@ -232,8 +210,9 @@ class Planner {
   void AddPrimaryKey(const Breach& breach) {
     const absl::string_view key = UsersContract().primary_key;
     constexpr char kName[] = "userprofile_users_pkey";
+    const std::string name = Qualified(kName);
     const std::string drop =
-        absl::StrCat("DROP INDEX CONCURRENTLY IF EXISTS ", Qualified(kName));
+        absl::StrCat("DROP INDEX CONCURRENTLY IF EXISTS ", name);
     steps_.push_back(
         {{breach.object},
          {{Kind::kRequireNone, SharedBy(key),
@@ -241,6 +220,17 @@ class Planner {
                "users have more than one row; decide which one stays: SELECT "
                "%1$s, count(*) FROM users GROUP BY %1$s HAVING count(*) > 1",
                key)},
+          {Kind::kRequireNone,
+           absl::StrFormat(
+               "SELECT 'the name %1$s is taken' FROM pg_class AS c JOIN "
+               "pg_class AS u ON u.relnamespace = c.relnamespace LEFT JOIN "
+               "pg_index AS i ON i.indexrelid = c.oid WHERE u.oid = "
+               "'users'::regclass AND c.relname = '%1$s' AND (i.indrelid IS "
+               "DISTINCT FROM u.oid OR EXISTS (SELECT FROM pg_constraint WHERE "
+               "conindid = c.oid)) UNION ALL SELECT NULL LIMIT 1",
+               kName),
+           absl::StrCat("rename what has it: ALTER INDEX ", name,
+                        " RENAME TO ...")},
           {Kind::kConcurrently, drop},
           {Kind::kConcurrently,
            absl::StrFormat("CREATE UNIQUE INDEX CONCURRENTLY %s ON users (%s)",
@@ -249,7 +239,7 @@ class Planner {
           {Kind::kTransaction,
            absl::StrFormat("ALTER TABLE users ADD PRIMARY KEY USING INDEX %s",
                            kName),
-           drop}}});
+           absl::StrCat("DROP INDEX IF EXISTS ", name)}}});
   }
 
   void BuildIndex(const Breach& breach) {
@@ -278,8 +268,15 @@ class Planner {
     } else if (breach.fault == Fault::kIndexElse) {
       step.actions.push_back(
           {Kind::kTransaction,
-           absl::StrFormat("ALTER INDEX %s RENAME TO %s_set_aside",
-                           Qualified(index.name), index.name)});
+           absl::StrFormat(
+               "DO $$ DECLARE name text := '%2$s_set_aside'; n integer := 1; "
+               "BEGIN WHILE EXISTS (SELECT FROM pg_class AS c JOIN pg_class AS "
+               "u ON u.relnamespace = c.relnamespace WHERE u.oid = "
+               "'users'::regclass AND c.relname = name) LOOP n := n + 1; name "
+               ":= '%2$s_set_aside_' || n; END LOOP; EXECUTE 'ALTER INDEX "
+               "%1$s RENAME TO ' || name; END $$",
+               absl::StrReplaceAll(Qualified(index.name), {{"'", "''"}}),
+               index.name)});
     }
     step.actions.push_back(
         {Kind::kConcurrently,

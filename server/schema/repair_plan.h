@@ -21,7 +21,8 @@ struct RepairAction {
 
   // kRequireNone: what a person should do, after the text that was returned.
   // kBatches: a query for how many rows there are to do.
-  // Else: what clears away the remains if it fails, concurrently; or nothing.
+  // Else: what clears away the remains if it fails, run in the same way; or
+  // nothing.
   std::string also = {};
 };
 

@@ -1,5 +1,8 @@
 #include "server/schema/repair.h"
 
+#include <algorithm>
+#include <functional>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -74,6 +77,87 @@ TEST(RepairTest, MendsEveryDamageOrRefusesWithAReason) {
       EXPECT_EQ(outcome.state, State::kRefused) << FormatText(again);
     }
   }
+}
+
+// Without the mark, nobody reads the table from one end to the other while all
+// others wait for it.
+TEST(RepairTest, HoldsTheTableForAScanOnlyWhereThePlanSaysSo) {
+  testing::TestDatabase database;
+  database.Execute(R"sql(
+CREATE SCHEMA watch;
+CREATE TABLE watch.held (statement text);
+CREATE FUNCTION watch.rows_read() RETURNS bigint LANGUAGE sql AS
+  $$ SELECT coalesce(sum(seq_tup_read), 0)::bigint
+     FROM pg_stat_xact_user_tables
+     WHERE relid = to_regclass('public.users') $$;
+CREATE FUNCTION watch.start() RETURNS event_trigger LANGUAGE plpgsql AS
+  $$ BEGIN
+    PERFORM set_config('watch.rows', watch.rows_read()::text, false);
+  END $$;
+CREATE FUNCTION watch.finish() RETURNS event_trigger LANGUAGE plpgsql AS
+  $$ BEGIN
+    IF watch.rows_read() > current_setting('watch.rows')::bigint
+      AND EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid()
+                  AND relation = to_regclass('public.users')
+                  AND mode = 'AccessExclusiveLock') THEN
+      INSERT INTO watch.held VALUES (current_query());
+    END IF;
+  END $$;
+CREATE EVENT TRIGGER start ON ddl_command_start
+  EXECUTE FUNCTION watch.start();
+CREATE EVENT TRIGGER finish ON ddl_command_end
+  EXECUTE FUNCTION watch.finish())sql");
+  int held = 0;
+  for (const Damage& damage : Damages()) {
+    SCOPED_TRACE(damage.sql);
+    CreateUnmigratedTable(database);
+    database.Execute(damage.sql);
+    database.Execute("TRUNCATE watch.held");
+    const RepairResult result = RepairOrDie(database);
+    const bool marked = std::any_of(
+        result.outcomes.begin(), result.outcomes.end(),
+        [](const RepairOutcome& o) { return o.step.rewrites_table; });
+    const auto statements =
+        database.Execute("SELECT string_agg(statement, '; ') FROM watch.held");
+    held += statements.IsNull(0, 0) ? 0 : 1;
+    if (!marked) EXPECT_EQ(statements.Text(0, 0), "");
+  }
+  EXPECT_GT(held, 0);  // it sees them
+}
+
+// Migration, repair and the advice of a check.
+TEST(RepairTest, EverybodySaysTheSameOfWhoWasOnboarded) {
+  testing::TestDatabase database;
+  const auto onboarded_after = [&](const std::function<void()>& mend) {
+    CreateUnmigratedTable(database);
+    database.Execute(
+        "INSERT INTO users (user_id, real_name, nickname)"
+        " SELECT 10 + i, r, repeat(n, i::integer) FROM (SELECT r, n,"
+        "   row_number() OVER () AS i FROM"
+        "   unnest(ARRAY[NULL, '', ' ', E'\\t\\n', U&'\\00a0', 'x']) AS r,"
+        "   unnest(ARRAY[NULL, ' ', E'\\t\\n', U&'\\00a0', 'x']) AS n) AS v;"
+        "INSERT INTO users (user_id, real_name, nickname)"
+        " VALUES (9, 'x', '');"
+        "ALTER TABLE users DROP onboarding_completed");
+    mend();
+    return Dump(database, "user_id, onboarding_completed");
+  };
+  const std::string migrated = onboarded_after(
+      [&] { EXPECT_TRUE(Migrate(database.session_factory()).ok()); });
+  EXPECT_EQ(Count(database,
+                  "SELECT count(*) FROM users WHERE onboarding_completed"
+                  " AND nickname LIKE 'x%' AND real_name = 'x'"),
+            1);
+  EXPECT_EQ(onboarded_after([&] { RepairOrDie(database); }), migrated);
+  EXPECT_EQ(onboarded_after([&] {
+              const Report report = *Inspect(*database.Connect());
+              for (const Breach& breach : report.breaches) {
+                if (breach.object == "users.onboarding_completed") {
+                  database.Execute(breach.remedy);
+                }
+              }
+            }),
+            migrated);
 }
 
 TEST(RepairTest, WidensAColumnThatAnotherOneIsGeneratedFrom) {
@@ -205,7 +289,12 @@ TEST(RepairTest, EndsWhereATriggerPutsNullBack) {
       "CREATE TRIGGER stubborn BEFORE UPDATE ON users FOR EACH ROW"
       " EXECUTE FUNCTION stubborn()");
   const RepairResult result = RepairOrDie(database);
-  EXPECT_THAT(ReasonsOf(result), HasSubstr("contains null values"));
+  EXPECT_THAT(ReasonsOf(result),
+              HasSubstr("violates check constraint \"userprofile_never_null"));
+  EXPECT_EQ(Count(database,
+                  "SELECT count(*) FROM pg_constraint"
+                  " WHERE conname = 'userprofile_never_null'"),
+            0);
   EXPECT_THAT(ReasonsOf(result), HasSubstr("AFTER trigger"));
 }
 
@@ -228,6 +317,16 @@ TEST(RepairTest, SetsAsideAnIndexOfOthersThatHasOurName) {
                 .Text(0, 0),
             "CREATE UNIQUE INDEX idx_users_nickname_set_aside ON public.users "
             "USING btree (lower((nickname)::text))");
+
+  database.Execute(
+      "ALTER INDEX idx_users_nickname RENAME TO mine;"
+      "CREATE INDEX idx_users_nickname ON users (upper(nickname))");
+  RepairOrDie(database);
+  EXPECT_EQ(Count(database,
+                  "SELECT count(*) FROM pg_index WHERE indexrelid IN ("
+                  "'idx_users_nickname_set_aside'::regclass,"
+                  "'idx_users_nickname_set_aside_2'::regclass)"),
+            2);
 }
 
 TEST(RepairTest, MakesAPrimaryKeyThoughAnOlderTableKeepsItsName) {
@@ -243,6 +342,19 @@ TEST(RepairTest, MakesAPrimaryKeyThoughAnOlderTableKeepsItsName) {
                          " WHERE conrelid = 'users'::regclass")
                 .Text(0, 0),
             "PRIMARY KEY (user_id)");
+}
+
+TEST(RepairTest, TakesNoOtherTablesIndexForItsOwn) {
+  testing::TestDatabase database;
+  CreateUnmigratedTable(database);
+  database.Execute(
+      "ALTER TABLE users DROP CONSTRAINT users_pkey;"
+      "CREATE TABLE orders (id bigint);"
+      "CREATE INDEX userprofile_users_pkey ON orders (id)");
+  EXPECT_THAT(ReasonsOf(RepairOrDie(database)),
+              HasSubstr("ALTER INDEX public.userprofile_users_pkey RENAME TO"));
+  database.Execute("ALTER INDEX public.userprofile_users_pkey RENAME TO mine");
+  EXPECT_THAT(RepairOrDie(database).report.breaches, IsEmpty());
 }
 
 TEST(RepairTest, DoesNotBringBackATableThatIsGone) {

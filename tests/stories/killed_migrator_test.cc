@@ -1,7 +1,8 @@
-// `migrate up` is killed while any of its statements is under way. The next run
-// finishes, without anybody's help.
+// `migrate up` and `schema repair` are killed while any of their statements is
+// under way. The next run finishes, without anybody's help.
 
 #include <algorithm>
+#include <functional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -34,15 +35,26 @@ Program::Options MigrateUp(const std::string& conninfo) {
   return {{"userprofile-server", "migrate", "up", "--database", conninfo}};
 }
 
+Program::Options Repair(const std::string& conninfo) {
+  return {{"userprofile-server", "schema", "repair", "--no-backup",
+           "--database", conninfo}};
+}
+
+// Of a run on a database that `prepare` makes.
+int StatementsOf(Program::Options (*command)(const std::string&),
+                 const std::function<void(const TestDatabase&)>& prepare) {
+  TestDatabase database;
+  prepare(database);
+  const PostgresProxy proxy(database.conninfo());
+  const Outcome outcome = RunProgram(command(proxy.conninfo()));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  return proxy.statements();
+}
+
 int StatementsOfARun() {
-  static const int statements = [] {
-    TestDatabase database;
-    database.Execute(kLegacyTable);
-    const PostgresProxy proxy(database.conninfo());
-    const Outcome outcome = RunProgram(MigrateUp(proxy.conninfo()));
-    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
-    return proxy.statements();
-  }();
+  static const int statements = StatementsOf(
+      MigrateUp,
+      [](const TestDatabase& database) { database.Execute(kLegacyTable); });
   return statements;
 }
 
@@ -76,6 +88,41 @@ TEST_P(KilledMigratorTest, LeavesWhatTheNextRunFinishes) {
 
 INSTANTIATE_TEST_SUITE_P(AtStatement, KilledMigratorTest,
                          ::testing::Range(1, kMostStatements + 1));
+
+TEST(KilledRepairTest, LeavesWhatTheNextRunFinishes) {
+  const auto prepare = [](const TestDatabase& database) {
+    EXPECT_EQ(RunProgram(MigrateUp(database.conninfo())).exit_code, 0);
+    database.Execute(
+        "INSERT INTO users (user_id) VALUES (1), (2);"
+        "ALTER TABLE users ALTER is_active DROP NOT NULL;"
+        "UPDATE users SET is_active = NULL WHERE user_id = 1");
+  };
+  const int statements = StatementsOf(Repair, prepare);
+  EXPECT_GT(statements, 20);
+  for (int at = 1; at <= statements; ++at) {
+    SCOPED_TRACE(at);
+    TestDatabase database;
+    prepare(database);
+    {
+      const PostgresProxy proxy(database.conninfo(), at);
+      Program killed(Repair(proxy.conninfo()));
+      ASSERT_TRUE(Eventually([&] { return proxy.frozen(); }))
+          << killed.errors();
+      killed.Kill();
+    }
+    // Nobody who was known before is locked out by what was left.
+    database.Execute("UPDATE users SET last_seen_at = now() WHERE user_id = 2");
+    const Outcome outcome = RunProgram(Repair(database.conninfo()));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.output << outcome.errors;
+    EXPECT_EQ(database
+                  .Execute("SELECT count(*) || ' ' || (SELECT count(*) FROM"
+                           " pg_constraint WHERE contype = 'c'"
+                           "  AND conrelid = 'users'::regclass)"
+                           " FROM users WHERE is_active")
+                  .Text(0, 0),
+              "2 0");
+  }
+}
 
 TEST(KilledMigratorTest, IsKilledAtEveryStatementThatARunHas) {
   EXPECT_LE(StatementsOfARun(), kMostStatements);

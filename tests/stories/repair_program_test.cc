@@ -107,7 +107,7 @@ TEST_F(RepairProgramTest, AKilledRestoreChangesNothing) {
   {
     Program restore({Words({"backup", "restore", "--replace", file})});
     ASSERT_TRUE(AwaitTrue(
-        "EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'LOCK TABLE%'"
+        "EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%LOCK TABLE%'"
         " AND wait_event_type = 'Lock')"))
         << restore.errors();
     restore.Kill();
