@@ -35,6 +35,7 @@ constexpr char kConfigureFormat[] =
     // What the database's own settings could make of our SQL.
     " set_config('standard_conforming_strings', 'on', false),"
     " set_config('array_nulls', 'on', false),"
+    " set_config('default_transaction_isolation', 'read committed', false),"
     " set_config('quote_all_identifiers', 'off', false),"
     " set_config('row_security', 'off', false),"
     " set_config('timezone', 'UTC', false),"

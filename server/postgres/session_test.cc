@@ -206,6 +206,15 @@ TEST_F(SessionTest, IsRefusedByAReadOnlyDatabase) {
             absl::StatusCode::kUnavailable);
 }
 
+TEST_F(SessionTest, IsAtTheIsolationThatItsStatementsAreWrittenFor) {
+  database_.Execute(
+      "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET"
+      " default_transaction_isolation = serializable', current_database());"
+      " END $$");
+  session_ = database_.Connect();
+  EXPECT_EQ(Value("SHOW transaction_isolation"), "read committed");
+}
+
 TEST_F(SessionTest, CommitsSeveralStatementsTogether) {
   const absl::Status status = InTransaction(*session_, [&]() -> absl::Status {
     EXPECT_TRUE(session_->ExecuteScript("CREATE TABLE t (n int)").ok());

@@ -82,9 +82,14 @@ class Migrator {
   // shall begin empty beside others that look like them, there has to be a
   // table first, for 001 makes none then.
   absl::Status Prepare() {
-    USERPROFILE_ASSIGN_OR_RETURN(
-        const std::string obstacles,
-        FindObstacles(*session_, options_.migrations, options_.new_table));
+    std::string obstacles;
+    USERPROFILE_RETURN_IF_ERROR(
+        InDdlTransaction(*session_, options_, "look", [&]() -> absl::Status {
+          USERPROFILE_ASSIGN_OR_RETURN(
+              obstacles, FindObstacles(*session_, options_.migrations,
+                                       options_.new_table));
+          return absl::OkStatus();
+        }));
     if (!obstacles.empty()) {
       return base::MakeError(absl::StatusCode::kFailedPrecondition,
                              absl::StrCat("nothing was changed: ", obstacles),

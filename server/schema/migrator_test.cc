@@ -668,6 +668,12 @@ TEST(MigratorTest, LeavesNoPartOfAnIndexThatCanNotBeUnique) {
 TEST(MigratorTest, SetsNoTimeLimitToWhatTakesLong) {
   testing::TestDatabase database;
   ASSERT_TRUE(Migrate(database).ok());
+  // To look for obstacles takes long as well then.
+  database.Execute(
+      "INSERT INTO users (user_id) VALUES (1);"
+      "CREATE FUNCTION slow() RETURNS boolean LANGUAGE sql VOLATILE AS"
+      " 'SELECT pg_sleep(0.3) IS NOT NULL';"
+      "ALTER TABLE users ADD CHECK (slow()) NOT VALID");
   const auto connect =
       [&]() -> absl::StatusOr<std::unique_ptr<postgres::Session>> {
     auto session = database.Connect();

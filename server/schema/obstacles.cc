@@ -163,7 +163,6 @@ absl::StatusOr<std::string> FindObstacles(
       lines.push_back(LineFor(breach));
     }
   }
-  // Of rows only a table tells that can be read.
   if (lines.empty() && !report.schema.empty()) {
     USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows dependents,
                                  FindDependents(session));
@@ -177,6 +176,7 @@ absl::StatusOr<std::string> FindObstacles(
           dependents.Text(i, 2)));
     }
   }
+  // Of rows only a table tells that can be read.
   bool may_read = true;
   for (const Breach& breach : report.breaches) {
     may_read = may_read && breach.fault != Fault::kRightsMissing &&

@@ -221,8 +221,15 @@ absl::StatusOr<Plan> MakePlan(
       history.begin(), history.end(),
       [](const MigrationStatus& entry) { return IsToDo(entry.state); });
   if (has_work) {
-    USERPROFILE_ASSIGN_OR_RETURN(plan.obstacles,
-                                 FindObstacles(*session, migrations, false));
+    USERPROFILE_RETURN_IF_ERROR(
+        postgres::InTransaction(*session, [&]() -> absl::Status {
+          USERPROFILE_RETURN_IF_ERROR(
+              session->ExecuteScript("SET LOCAL statement_timeout = 0")
+                  .status());
+          USERPROFILE_ASSIGN_OR_RETURN(
+              plan.obstacles, FindObstacles(*session, migrations, false));
+          return absl::OkStatus();
+        }));
   }
   for (const MigrationStatus& entry : history) {
     if (entry.state == MigrationState::kApplied) continue;
