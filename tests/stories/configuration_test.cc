@@ -1,7 +1,12 @@
 // Flags, environment, file: what wins, what is refused, and what is shown.
 
+#include <sys/stat.h>
+
 #include <csignal>
+#include <cstddef>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <string>
@@ -9,10 +14,12 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "httplib.h"
 #include "nlohmann/json.hpp"
 #include "tests/stories/load.h"
 #include "tests/support/program.h"
@@ -156,6 +163,64 @@ TEST(ConfigurationTest, AnEmptyValueIsNotTakenForNone) {
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
 }
 
+TEST(ConfigurationTest, ReadsFilesOnly) {
+  TempDir directory;
+  const std::string fifo = directory / "fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  for (const std::string& path :
+       {directory.path(), fifo, directory / "nothing"}) {
+    for (const std::string flag : {"config", "database-file", "callers",
+                                   "tls-cert", "tls-key", "tls-client-ca"}) {
+      SCOPED_TRACE(absl::StrCat("--", flag, " ", path));
+      std::vector<std::string> words = {"userprofile-server", "serve",
+                                        "--" + flag, path};
+      if (flag != "tls-cert" && absl::StartsWith(flag, "tls-")) {
+        words.insert(words.end(), {"--tls-cert", path});
+      }
+      if (flag != "tls-key" && absl::StartsWith(flag, "tls-")) {
+        words.insert(words.end(), {"--tls-key", path});
+      }
+      const Outcome outcome = RunProgram({words});
+      EXPECT_EQ(outcome.exit_code, 2);
+      EXPECT_THAT(outcome.errors, HasSubstr("can't read " + path));
+    }
+    const Outcome outcome =
+        RunProgram({{"userprofile-server", "config", "print"},
+                    {{"USERPROFILE_CONFIG", path}}});
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_THAT(outcome.errors, HasSubstr("can't read " + path));
+  }
+}
+
+TEST(ConfigurationTest, ALineEndBehindAVariableIsNotPartOfIt) {
+  const Outcome outcome =
+      RunProgram({{"userprofile-server", "config", "print", "--output", "json"},
+                  {{"USERPROFILE_DATABASE", "host=db user=u\n"},
+                   {"USERPROFILE_MAX_BATCH", "7 \r\n"},
+                   {"USERPROFILE_LISTEN", " \n"}}});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.errors, HasSubstr("USERPROFILE_LISTEN: is empty"));
+  const Outcome good =
+      RunProgram({{"userprofile-server", "config", "print", "--output", "json"},
+                  {{"USERPROFILE_DATABASE", "host=db user=u\n"},
+                   {"USERPROFILE_MAX_BATCH", "7 \r\n"}}});
+  EXPECT_EQ(good.exit_code, 0) << good.errors;
+  const auto settings = nlohmann::json::parse(good.output);
+  EXPECT_EQ(settings["database"]["value"], "host='db' user='u'");
+  EXPECT_EQ(settings["max-batch"]["value"], "7");
+}
+
+TEST(ConfigurationTest, SaysWhatIsWrongWithAConnectionString) {
+  const Outcome outcome =
+      RunProgram({{"userprofile-server", "schema", "check", "--database",
+                   "postgresql+asyncpg://u:hush-hush@h/d?schema=app"}});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(
+      outcome.errors,
+      AllOf(HasSubstr("postgresql+asyncpg://"), HasSubstr("--database"),
+            HasSubstr("write postgresql://"), Not(HasSubstr("hush-hush"))));
+}
+
 // A server whose database file may be written anew.
 class DatabaseFileTest : public ::testing::Test {
  protected:
@@ -191,19 +256,68 @@ class DatabaseFileTest : public ::testing::Test {
   Program::Options options_;
 };
 
+// A page of a server's admin port.
+std::string AdminPage(const Program& server, const std::string& path) {
+  const std::string log = server.errors();
+  const std::string start = "http://";
+  const std::size_t at = log.find(start) + start.size();
+  httplib::Client client(start +
+                         log.substr(at, log.find_first_of(" \n", at) - at));
+  const httplib::Result result = client.Get(path.c_str());
+  return result ? result->body : "";
+}
+
 TEST_F(DatabaseFileTest, IsReadAgainOnSighup) {
   Program server(options_);
   const auto stub = NewStub();
   v1::UpsertUserResponse response;
   ASSERT_TRUE(Eventually([&] { return Upsert(*stub, 1, &response).ok(); }));
 
-  // What can't be used changes nothing.
-  Write(file_, "nonsense");
-  server.Signal(SIGHUP);
-  EXPECT_TRUE(Eventually([&] {
-    return server.errors().find("no connection string") != std::string::npos;
-  })) << server.errors();
-  EXPECT_TRUE(Upsert(*stub, 1, &response).ok());
+  // What can't be used, or leads nowhere yet, changes nothing: all connections
+  // go on.
+  v1::GetProfileResponse profile;
+  ASSERT_TRUE(Get(*stub, 1, &profile).ok());
+  const std::string serving(
+      database_
+          .Execute("SELECT string_agg(pid::text, ',') FROM pg_stat_activity"
+                   " WHERE datname = current_database() AND (query LIKE"
+                   " '%unnest($%' OR query LIKE '%user_id = ANY%') AND pid <>"
+                   " pg_backend_pid()")
+          .Text(0, 0));
+  const auto all_serve = [&] {
+    return database_
+        .Execute(absl::StrCat(
+            "SELECT count(p) = count(pid) AND count(p) > 1 FROM unnest(ARRAY[",
+            serving, "]) AS p LEFT JOIN pg_stat_activity ON pid = p"))
+        .Bool(0, 0);
+  };
+  for (const auto& make : std::vector<std::function<void()>>{
+           [&] { Write(file_, "nonsense"); },
+           [&] { Write(file_, ""); },
+           [&] { Write(file_, "host='/tmp"); },  // half of it
+           [&] { Write(file_, "postgresql://bot:hush-hush@127.0.0.1:1/d"); },
+           [&] { Write(file_, "postgresql+asyncpg://u:hush-hush@h/d"); },
+           [&] { std::filesystem::create_directory(file_); },
+           [&] { mkfifo(file_.c_str(), 0600); },
+       }) {
+    std::filesystem::remove(file_);
+    make();
+    const std::size_t logged = server.errors().size();
+    server.Signal(SIGHUP);
+    EXPECT_TRUE(Eventually([&] {
+      return server.errors().find("is read again: ", logged) !=
+             std::string::npos;
+    })) << server.errors();
+    EXPECT_TRUE(Upsert(*stub, 1, &response).ok());
+    EXPECT_TRUE(Get(*stub, 1, &profile).ok());
+    EXPECT_TRUE(all_serve()) << server.errors();
+  }
+  EXPECT_THAT(
+      server.errors(),
+      AllOf(HasSubstr("it is a directory"), HasSubstr("regular file"),
+            HasSubstr("write postgresql://"), Not(HasSubstr("nothing changed")),
+            Not(HasSubstr("hush-hush"))));
+  std::filesystem::remove(file_);
 
   database_.Execute(
       "DROP ROLE IF EXISTS newcomer; CREATE ROLE newcomer SUPERUSER LOGIN");
@@ -213,8 +327,12 @@ TEST_F(DatabaseFileTest, IsReadAgainOnSighup) {
   EXPECT_TRUE(Eventually([&] {
     v1::UpsertUserResponse again;
     EXPECT_TRUE(Upsert(*stub, 1, &again).ok());
+    EXPECT_TRUE(Get(*stub, 1, &profile).ok());
     return OnlyConnectedAs("newcomer");
   })) << server.errors();
+  // Connections that were replaced were not lost.
+  EXPECT_THAT(AdminPage(server, "/metrics"),
+              HasSubstr("userprofile_database_connections_lost_total 0"));
   server.Signal(SIGTERM);
   EXPECT_EQ(server.Wait(), 0);
 }

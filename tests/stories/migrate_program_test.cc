@@ -1,5 +1,6 @@
 // `userprofile-server migrate` as operators and Kubernetes meet it.
 
+#include <csignal>
 #include <filesystem>
 #include <list>
 #include <string>
@@ -33,6 +34,10 @@ constexpr char kLegacyTable[] =
     "INSERT INTO users SELECT i, NULL, now(), 'r' || i"
     " FROM generate_series(1, 3000) AS i";
 
+// The build of an index waits for what sees the table as it was.
+constexpr char kOldTransaction[] =
+    "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM pg_class LIMIT 1";
+
 Program::Options Migrate(const std::string& database,
                          std::vector<std::string> more) {
   std::vector<std::string> words = {"userprofile-server", "migrate"};
@@ -49,6 +54,12 @@ class MigrateProgramTest : public ::testing::Test {
 
   bool Holds(const std::string& condition) const {
     return database_.Execute("SELECT " + condition).Bool(0, 0);
+  }
+
+  bool Builds() const {
+    return Holds(
+        "count(*) > 0 FROM pg_stat_activity WHERE query LIKE"
+        " '%INDEX CONCURRENTLY%' AND pid <> pg_backend_pid()");
   }
 
   // Eight at once, of which each shall succeed; how many migrations they
@@ -116,27 +127,47 @@ TEST_F(MigrateProgramTest, StopsTrafficNoLongerThanTheLockTimeout) {
   EXPECT_EQ(up.Wait(), 0) << up.errors();
 }
 
+TEST_F(MigrateProgramTest, AServerEndsInTimeWhileAnIndexWaits) {
+  database_.Execute(kLegacyTable);
+  const auto old = database_.Connect();
+  ASSERT_TRUE(old->ExecuteScript(kOldTransaction).ok());
+  ServerProgram server(database_.conninfo(),
+                       {"--migrate", "--drain-timeout", "2s"});
+  server.Start();
+  ASSERT_TRUE(Eventually([&] { return Builds(); }))
+      << server.program().errors();
+  const absl::Time begin = absl::Now();
+  server.program().Signal(SIGTERM);
+  EXPECT_EQ(server.program().Wait(absl::Seconds(30)), 0);
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(4));
+  EXPECT_TRUE(Eventually([&] { return !Builds(); }, absl::Seconds(10)));
+  ASSERT_TRUE(old->ExecuteScript("COMMIT").ok());
+  server.StartReady();
+}
+
+TEST_F(MigrateProgramTest, AServerEndsInTimeWhoseDatabaseIsFrozen) {
+  PostgresProxy proxy(database_.conninfo(), 20);
+  ServerProgram server(proxy.conninfo(),
+                       {"--migrate", "--drain-timeout", "1s"});
+  server.Start();
+  ASSERT_TRUE(Eventually([&] { return proxy.frozen(); }));
+  const absl::Time begin = absl::Now();
+  server.program().Signal(SIGTERM);
+  EXPECT_EQ(server.program().Wait(absl::Seconds(30)), 0);
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
+}
+
 TEST_F(MigrateProgramTest, BuildsAnIndexAnewThatAKilledRunLeftInvalid) {
   database_.Execute(kLegacyTable);
-  // A build waits for what sees the table as it was.
   const auto old = database_.Connect();
-  ASSERT_TRUE(old->ExecuteScript("BEGIN ISOLATION LEVEL REPEATABLE READ;"
-                                 "SELECT FROM pg_class LIMIT 1")
-                  .ok());
+  ASSERT_TRUE(old->ExecuteScript(kOldTransaction).ok());
   Program up(Migrate(database_.conninfo(), {"up"}));
   EXPECT_TRUE(Eventually([&] {
     return absl::StrContains(up.errors(), "waiting for old snapshots");
   })) << up.errors();
   up.Kill();
-  // Not to be finished by PostgreSQL alone, either.
-  database_.Execute(
-      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-      " WHERE query LIKE '%INDEX CONCURRENTLY%' AND pid <> pg_backend_pid()");
-  EXPECT_TRUE(Eventually([&] {
-    return Holds(
-        "count(*) = 0 FROM pg_stat_activity WHERE query LIKE"
-        " '%INDEX CONCURRENTLY%' AND pid <> pg_backend_pid()");
-  }));
+  // PostgreSQL alone neither finishes it nor goes on waiting.
+  EXPECT_TRUE(Eventually([&] { return !Builds(); }, absl::Seconds(10)));
   EXPECT_TRUE(
       Holds("NOT indisvalid FROM pg_index"
             " WHERE indexrelid = 'idx_users_nickname'::regclass"));

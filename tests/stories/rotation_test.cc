@@ -2,6 +2,8 @@
 // that are replaced while calls go on, and what the server refuses to start
 // with.
 
+#include <sys/stat.h>
+
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
@@ -297,6 +299,41 @@ TEST_F(RotationTest, FilesThatAreNotRightChangeNothingAndAreNamedInTheLog) {
   EXPECT_TRUE(Eventually([&] {
     return absl::IsUnauthenticated(
         Connect(TokenOptions(first_))->UpsertUser(Contact(2)).status());
+  })) << server_->errors();
+}
+
+TEST_F(RotationTest, WhatIsNoFileIsReadAgainOnceItIsOne) {
+  for (const bool fifo : {true, false}) {
+    SCOPED_TRACE(fifo);
+    std::filesystem::remove(callers_);
+    std::filesystem::remove(certificate_);
+    if (fifo) {
+      ASSERT_EQ(mkfifo(callers_.c_str(), 0600), 0);
+      ASSERT_EQ(mkfifo(certificate_.c_str(), 0600), 0);
+    } else {
+      std::filesystem::create_directory(callers_);
+      std::filesystem::create_directory(certificate_);
+    }
+    const char* is = fifo ? ": it is no regular file" : ": it is a directory";
+    EXPECT_TRUE(Eventually([&] {
+      return CountOf(callers_ + is, server_->errors()) == 1 &&
+             CountOf(certificate_ + is, server_->errors()) == 1;
+    })) << server_->errors();
+    EXPECT_TRUE(Connect(TokenOptions(first_))->UpsertUser(Contact(1)).ok());
+    std::filesystem::remove(callers_);
+    std::filesystem::remove(certificate_);
+    WriteCallers({first_.hash});
+    Install(Certificate({.issuer = &servers_ca_}));
+    EXPECT_TRUE(Eventually([&] {
+      return CountOf("the list of callers is again", server_->errors()) ==
+             (fifo ? 1 : 2);
+    })) << server_->errors();
+  }
+  // A token that is revoked afterwards is refused.
+  WriteCallers({});
+  EXPECT_TRUE(Eventually([&] {
+    return absl::IsUnauthenticated(
+        Connect(TokenOptions(first_))->UpsertUser(Contact(1)).status());
   })) << server_->errors();
 }
 

@@ -161,6 +161,69 @@ TEST(ServerProgramTest, SharesItsEmbeddedDatabaseWithCommandsOnly) {
   EXPECT_EQ(server.Get("/readyz").code, 200);
 }
 
+TEST(ServerProgramTest, ListensWhereNobodyElseDoes) {
+  TempDir directory;
+  ServerProgram first(Embedded(directory));
+  first.StartReady();
+  v1::UpsertUserResponse response;
+  ASSERT_TRUE(Upsert(*first.NewStub(), 1, &response).ok());
+
+  // Another database would make everybody new.
+  const auto second = [&](const std::string& listen, const std::string& admin) {
+    return RunProgram({{"userprofile-server", "serve",
+                        "--database=embedded:" + (directory / "other"),
+                        "--listen", listen, "--admin-listen", admin}});
+  };
+  const std::string socket = first.address().substr(sizeof("unix:") - 1);
+  for (const std::string& address :
+       {first.address(), absl::StrCat("unix://", socket)}) {
+    const Outcome outcome = second(address, "127.0.0.1:0");
+    EXPECT_EQ(outcome.exit_code, 1) << outcome.errors;
+    EXPECT_THAT(outcome.errors, HasSubstr("another process serves there"));
+  }
+  const Outcome outcome = second("127.0.0.1:0", first.admin_address());
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.errors;
+  EXPECT_THAT(outcome.errors, HasSubstr(first.admin_address()));
+  ASSERT_TRUE(Upsert(*first.NewStub(), 1, &response).ok());
+  EXPECT_FALSE(response.created());
+
+  // What a killed one left is in nobody's way; what ended leaves nothing.
+  first.program().Kill();
+  EXPECT_TRUE(std::filesystem::exists(socket));
+  first.StartReady();
+  ASSERT_TRUE(Upsert(*first.NewStub(), 1, &response).ok());
+  EXPECT_FALSE(response.created());
+  first.program().Signal(SIGTERM);
+  EXPECT_EQ(first.program().Wait(), 0);
+  EXPECT_FALSE(std::filesystem::exists(socket));
+  EXPECT_FALSE(std::filesystem::exists(socket + ".lock"));
+}
+
+TEST(ServerProgramTest, ServesOnWhenItsPostgresIsToldToStop) {
+  TempDir directory;
+  ServerProgram server(Embedded(directory));
+  server.StartReady();
+  const auto stub = server.NewStub();
+  v1::UpsertUserResponse response;
+  ASSERT_TRUE(Upsert(*stub, 1, &response).ok());
+  int pid = 0;
+  std::ifstream(directory / "database/data/postmaster.pid") >> pid;
+  ASSERT_GT(pid, 1);
+  ASSERT_EQ(kill(pid, SIGTERM), 0);
+  // A lane that had no connection yet gets one.
+  EXPECT_TRUE(Eventually([&] {
+    grpc::ClientContext context;
+    v1::CompleteOnboardingRequest request;
+    request.set_user_id(1);
+    request.mutable_answers()->set_real_name("Ali");
+    request.mutable_answers()->set_nickname("ali");
+    v1::CompleteOnboardingResponse answer;
+    return stub->CompleteOnboarding(&context, request, &answer).ok();
+  })) << server.program().errors();
+  ASSERT_TRUE(Upsert(*stub, 1, &response).ok());
+  EXPECT_FALSE(response.created());
+}
+
 TEST(ServerProgramTest, GivesThirtyTwoConcurrentFirstContactsOneCreation) {
   TempDir directory;
   ServerProgram server(Embedded(directory));

@@ -18,9 +18,11 @@ constexpr char kAdminAddress[] = "http://127.0.0.1:";
 }  // namespace
 
 ServerProgram::ServerProgram(std::string database,
-                             std::vector<std::string> flags)
+                             std::vector<std::string> flags,
+                             std::map<std::string, std::string> environment)
     : database_(std::move(database)),
       flags_(std::move(flags)),
+      environment_(std::move(environment)),
       address_(absl::StrCat("unix:", directory_ / "grpc")) {}
 
 void ServerProgram::Start() {
@@ -29,6 +31,7 @@ void ServerProgram::Start() {
       "userprofile-server", "serve",  "--database",     database_,
       "--listen",           address_, "--admin-listen", "127.0.0.1:0"};
   options.words.insert(options.words.end(), flags_.begin(), flags_.end());
+  options.environment = environment_;
   program_ = std::make_unique<Program>(std::move(options));
   const bool listens = Eventually(
       [this] {

@@ -1,6 +1,7 @@
 #ifndef USERPROFILE_TESTS_SUPPORT_SERVER_PROGRAM_H_
 #define USERPROFILE_TESTS_SUPPORT_SERVER_PROGRAM_H_
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,10 +17,11 @@ namespace userprofile::testing {
 // started again, with a free admin port. Not thread-safe, but for address().
 class ServerProgram {
  public:
-  // `database` is what --database takes; further flags follow. Does not start
-  // the program.
+  // `database` is what --database takes; further flags follow, and what its
+  // environment has besides. Does not start the program.
   explicit ServerProgram(std::string database,
-                         std::vector<std::string> flags = {});
+                         std::vector<std::string> flags = {},
+                         std::map<std::string, std::string> environment = {});
 
   // Starts it, and waits until it listens.
   void Start();
@@ -53,6 +55,7 @@ class ServerProgram {
  private:
   const std::string database_;
   const std::vector<std::string> flags_;
+  const std::map<std::string, std::string> environment_;
   TempDir directory_;
   const std::string address_;
   int admin_port_ = 0;
