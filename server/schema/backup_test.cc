@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/steady_time.h"
 #include "server/postgres/binaries.h"
 #include "server/postgres/process.h"
 #include "server/schema/archive.h"
@@ -501,13 +502,13 @@ TEST_F(BackupTest, SeesAUserWhoComesAtTheLastMoment) {
 
   absl::Status status;
   std::thread restore([&] { status = Restore(other_, file_).status(); });
-  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  const base::SteadyTime deadline = base::SteadyTime::Now() + absl::Seconds(20);
   while (
       !other_
            .Execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE "
                     "query LIKE '%LOCK TABLE%' AND wait_event_type = 'Lock')")
            .Bool(0, 0) &&
-      absl::Now() < deadline) {
+      base::SteadyTime::Now() < deadline) {
     absl::SleepFor(absl::Milliseconds(5));
   }
   EXPECT_TRUE(bot->ExecuteScript("COMMIT").ok());

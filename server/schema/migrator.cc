@@ -53,7 +53,7 @@ class Migrator {
       spdlog::info("migration {} applied in {}", label,
                    absl::FormatDuration(base::SteadyTime::Now() - start));
     }
-    if (pending.empty()) USERPROFILE_RETURN_IF_ERROR(CheckContract());
+    if (pending.empty()) USERPROFILE_RETURN_IF_ERROR(CheckAlone());
     return std::move(result_);
   }
 
@@ -193,7 +193,7 @@ class Migrator {
     } else {
       USERPROFILE_RETURN_IF_ERROR(BuildIndexIfPossible(migration));
     }
-    if (last) USERPROFILE_RETURN_IF_ERROR(CheckContract());
+    if (last) USERPROFILE_RETURN_IF_ERROR(CheckAlone());
     USERPROFILE_RETURN_IF_ERROR(
         history_->Record(migration, base::SteadyTime::Now() - start).status());
     result_.applied.push_back(migration.version);
@@ -254,6 +254,12 @@ class Migrator {
     USERPROFILE_ASSIGN_OR_RETURN(result_.report,
                                  Inspect(*session_, options_.migrations));
     return result_.report.ToStatus();
+  }
+
+  // Even to look waits for whoever alters the table.
+  absl::Status CheckAlone() {
+    return InDdlTransaction(*session_, options_, "the check",
+                            [&] { return CheckContract(); });
   }
 
   const postgres::SessionFactory& connect_;
