@@ -20,8 +20,8 @@ void FillClosedStreams() {
 }
 
 // Before main() is too late: libraries open things when they are loaded.
-[[gnu::section(".preinit_array"), gnu::used]] void (*fill_closed_streams)() =
-    FillClosedStreams;
+[[gnu::section(".preinit_array"),
+  gnu::used]] void (*fill_closed_streams)() = FillClosedStreams;
 
 }  // namespace
 

@@ -578,13 +578,13 @@ TEST_F(PollTest, APauseOfOneChatIsThatUsersOnly) {
                                  .dump(),
                              "application/json");
       });
-  std::atomic<int> refused = 0;
-  api_.LieBy([&](const std::string& method,
-                 const json& arguments) -> std::optional<BotApi::Raw> {
+  const auto refused = std::make_shared<std::atomic<int>>(0);
+  api_.LieBy([refused](const std::string& method,
+                       const json& arguments) -> std::optional<BotApi::Raw> {
     if (method != "sendMessage") return std::nullopt;
     const int chat = arguments.value("chat_id", 0);
     int pause = 0;
-    if (chat == 1202 && refused++ == 0) pause = 2;
+    if (chat == 1202 && (*refused)++ == 0) pause = 2;
     if (chat == 1203) pause = 3600;
     if (pause == 0) return std::nullopt;
     return BotApi::Raw{429, json({{"ok", false},
@@ -665,10 +665,10 @@ TEST_F(PollTest, WhateverTheBotApiSaysItIsAskedAFewTimesASecond) {
 TEST_F(PollTest, TextThatIsNotUnicodeIsReplacedAndNobodyWaits) {
   api_.AddMessage(1401, "a?");
   api_.AddMessage(1402, "b");
-  std::atomic<int> calls = 0;
-  api_.LieBy([&](const std::string&,
-                 const json&) -> std::optional<BotApi::Raw> {
-    if (calls++ > 0) return std::nullopt;
+  const auto calls = std::make_shared<std::atomic<int>>(0);
+  api_.LieBy([calls](const std::string&,
+                     const json&) -> std::optional<BotApi::Raw> {
+    if ((*calls)++ > 0) return std::nullopt;
     const auto message = [](int id, int user, const std::string& text) {
       return absl::StrCat(R"({"update_id":)", id, R"(,"message":{"date":1,)",
                           R"("chat":{"type":"private"},"from":{"id":)", user,

@@ -70,7 +70,7 @@ class Bot {
   async handle({ update_id: updateId, message }) {
     const user = message && message.from;
     if (!user || user.is_bot || message.sender_chat) return;
-    const contact = await this.recognize(user, message.date).catch((error) => {
+    const contact = await this.recognize(user, message).catch((error) => {
       if (error.code !== grpc.status.INVALID_ARGUMENT) throw error;
       // It would be refused again and again, and hold everybody up.
       console.log('update', updateId, 'is passed over:', error.message);
@@ -86,7 +86,9 @@ class Bot {
     });
   }
 
-  recognize(user, date) {
+  recognize(user, { date, chat }) {
+    // Only their own chat shows that the bot can reach the user.
+    const isPrivate = chat.type === 'private';
     return this.service.upsertUser({
       user_id: user.id,
       identity: {
@@ -98,6 +100,8 @@ class Bot {
         language_code: user.language_code,
       },
       occurred_at: { seconds: date },
+      is_active: isPrivate || undefined,
+      is_active_if_new: isPrivate,
     });
   }
 

@@ -58,7 +58,7 @@ class Bot:
         if not user or user["is_bot"] or "sender_chat" in message:
             return
         try:
-            contact = self._service.UpsertUser(contact_of(user, message["date"]))
+            contact = self._service.UpsertUser(contact_of(user, message))
         except grpc.RpcError as error:
             if error.code() != grpc.StatusCode.INVALID_ARGUMENT:
                 raise
@@ -118,7 +118,9 @@ class Bot:
                 time.sleep(1)
 
 
-def contact_of(user, date):
+def contact_of(user, message):
+    # Only their own chat shows that the bot can reach the user.
+    private = message["chat"]["type"] == "private"
     return api.UpsertUserRequest(
         user_id=user["id"],
         identity=api.Identity(
@@ -129,7 +131,9 @@ def contact_of(user, date):
             username=user.get("username", ""),
             language_code=user.get("language_code"),
         ),
-        occurred_at={"seconds": date},
+        occurred_at={"seconds": message["date"]},
+        is_active=True if private else None,
+        is_active_if_new=private,
     )
 
 
