@@ -7,7 +7,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "server/service/status.h"
 #include "server/service/trace.h"
 
@@ -26,9 +25,10 @@ absl::string_view TraceparentOf(const grpc::CallbackServerContext& context) {
 
 }  // namespace
 
-absl::Time ToTime(gpr_timespec time) {
-  const gpr_timespec real = gpr_convert_clock_type(time, GPR_CLOCK_REALTIME);
-  return absl::FromUnixSeconds(real.tv_sec) + absl::Nanoseconds(real.tv_nsec);
+base::SteadyTime ToSteadyTime(gpr_timespec time) {
+  const gpr_timespec left = gpr_time_sub(time, gpr_now(time.clock_type));
+  return base::SteadyTime::Now() + absl::Seconds(left.tv_sec) +
+         absl::Nanoseconds(left.tv_nsec);
 }
 
 UnaryCallBase::UnaryCallBase(const Method& method,
@@ -37,9 +37,9 @@ UnaryCallBase::UnaryCallBase(const Method& method,
     : method_(method),
       context_(context),
       answer_(answer),
-      start_(absl::Now()),
+      start_(base::SteadyTime::Now()),
       deadline_(std::min(start_ + method.max_timeout,
-                         ToTime(context->raw_deadline()))),
+                         ToSteadyTime(context->raw_deadline()))),
       admission_(method.access.Admit(*context, method.permission, &caller_)) {
   method_.metrics.CountStarted();
 }
@@ -56,7 +56,7 @@ void UnaryCallBase::Answer(const absl::Status& status,
     answer = grpc::SerializationTraits<google::protobuf::Message>::Serialize(
         response, answer_, &own_buffer);
   }
-  const absl::Duration duration = absl::Now() - start_;
+  const absl::Duration duration = base::SteadyTime::Now() - start_;
   const absl::string_view sent = TraceparentOf(*context_);
   if (!sent.empty()) {
     context_->AddTrailingMetadata(kTraceparent, std::string(sent));

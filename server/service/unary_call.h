@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "base/steady_time.h"
 #include "google/protobuf/arena.h"
 #include "google/protobuf/message.h"
 #include "server/ops/metrics.h"
@@ -21,8 +22,8 @@
 
 namespace userprofile::service {
 
-// A time of gRPC's, also one beyond the end of std::chrono's clock.
-absl::Time ToTime(gpr_timespec time);
+// A deadline of gRPC's, by whatever clock, also one beyond its end.
+base::SteadyTime ToSteadyTime(gpr_timespec time);
 
 // What the calls of one method have in common.
 struct Method {
@@ -77,8 +78,8 @@ class UnaryCallBase : public grpc::ServerUnaryReactor {
   const Method& method_;
   grpc::CallbackServerContext* const context_;
   grpc::ByteBuffer* const answer_;
-  const absl::Time start_;
-  const absl::Time deadline_;
+  const base::SteadyTime start_;
+  const base::SteadyTime deadline_;
   std::shared_ptr<const Caller> caller_;
   const absl::Status admission_;
   CallLimits::Bytes bytes_;
