@@ -15,6 +15,11 @@ void ArrayLiteral::AppendInt64(std::int64_t value) {
   absl::StrAppend(&text_, value);
 }
 
+void ArrayLiteral::AppendBool(bool value) {
+  Separate();
+  text_.push_back(value ? 't' : 'f');
+}
+
 void ArrayLiteral::AppendText(absl::string_view value) {
   Separate();
   text_.push_back('"');

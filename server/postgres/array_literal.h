@@ -14,6 +14,7 @@ namespace userprofile::postgres {
 class ArrayLiteral {
  public:
   void AppendInt64(std::int64_t value);
+  void AppendBool(bool value);
   void AppendText(absl::string_view value);
   // A number as it stands, such as "1700000000.25": not quoted.
   void AppendNumber(absl::string_view number);

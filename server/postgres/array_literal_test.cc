@@ -27,11 +27,13 @@ TEST(ArrayLiteralTest, QuotesEveryText) {
   EXPECT_EQ(array.Finish(), R"({"NULL",NULL,"","a\"b\\c"})");
 }
 
-TEST(ArrayLiteralTest, WritesNumbers) {
+TEST(ArrayLiteralTest, WritesNumbersAndBooleans) {
   ArrayLiteral array;
   array.AppendInt64(std::numeric_limits<std::int64_t>::min());
   array.AppendNumber("1700000000.25");
-  EXPECT_EQ(array.Finish(), "{-9223372036854775808,1700000000.25}");
+  array.AppendBool(true);
+  array.AppendBool(false);
+  EXPECT_EQ(array.Finish(), "{-9223372036854775808,1700000000.25,t,f}");
 }
 
 TEST(ArrayLiteralTest, StartsAnewAfterFinish) {

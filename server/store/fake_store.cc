@@ -62,7 +62,7 @@ void FakeStore::UpsertUser(const v1::UpsertUserRequest& request,
       APPLY(last_name)
       APPLY(language_code)
       if (created || request.has_is_active()) {
-        const bool is_active = (WhatContactSays(request) & kIsActive) != 0;
+        const bool is_active = IsActiveIfNew(request);
         changed = changed || profile.is_active() != is_active;
         profile.set_is_active(is_active);
       }

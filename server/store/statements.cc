@@ -34,17 +34,17 @@ namespace userprofile::store {
 // The contacts, in the order in which they were given. A time that is further
 // ahead of the database's clock than clocks differ is none. OFFSET keeps this a
 // subquery: its expressions are evaluated once for each contact.
-#define CONTACTS                                                          \
-  "SELECT r.user_id, r.username, r.first_name, r.last_name,"              \
-  " r.language_code, r.says, t.latest,"                                   \
-  " CASE WHEN to_timestamp(r.occurred_at) <= t.latest"                    \
-  " THEN to_timestamp(r.occurred_at) END AS occurred_at"                  \
-  " FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[],"        \
-  " $5::text[], $6::integer[], $7::double precision[])"                   \
-  " AS r (user_id, username, first_name, last_name, language_code, says," \
-  " occurred_at),"                                                        \
-  " (SELECT statement_timestamp() + interval '5 minutes' AS latest) AS t" \
-  " OFFSET 0"
+#define LATEST "statement_timestamp() + interval '5 minutes'"
+#define CONTACTS                                                               \
+  "SELECT r.user_id, r.username, r.first_name, r.last_name,"                   \
+  " r.language_code, r.is_active, " LATEST                                     \
+  " AS latest,"                                                                \
+  " CASE WHEN to_timestamp(r.occurred_at) <= " LATEST                          \
+  " THEN to_timestamp(r.occurred_at) END AS occurred_at"                       \
+  " FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[],"             \
+  " $5::text[], $6::boolean[], $7::double precision[])"                        \
+  " AS r (user_id, username, first_name, last_name, language_code, is_active," \
+  " occurred_at) OFFSET 0"
 
 // The row of a contact's user. `=` would let PostgreSQL join by reading all of
 // users in the order of an index, which is cheap for the small table that it
@@ -61,46 +61,32 @@ namespace userprofile::store {
   "(u.last_activity > c.occurred_at" \
   " AND u.last_activity <= c.latest) IS NOT TRUE"
 
-// Whether a contact says something about a column: see Says in upsert_user.h.
-#define SAYS(bit) "c.says & " bit " <> 0"
-#define SAYS_ACTIVE SAYS("16")
-#define IS_ACTIVE SAYS("32")
-
 // A column after a contact with a known user.
-#define AFTER(column, bit)                                           \
-  column " = CASE WHEN " SAYS(bit) " AND " IS_NEWS " THEN c." column \
-                                   " ELSE u." column " END"
+#define AFTER(column)                                         \
+  column " = CASE WHEN c." column " IS NOT NULL AND " IS_NEWS \
+         " THEN nullif(c." column ", '') ELSE u." column " END"
 
-// Whether a contact changes a column of a known user.
-#define CHANGES(column, bit) \
-  SAYS(bit) " AND c." column " IS DISTINCT FROM u." column
+// Whether a contact changes a column of a known user; NULL if it says nothing.
+#define CHANGES(column) "c." column " <> coalesce(u." column ", '')"
 
-// Whether it changes what updated_at tells of.
-#define CHANGES_DATA                                                     \
-  "((" CHANGES("username", "1") " OR " CHANGES(                          \
-      "first_name",                                                      \
-      "2") " OR " CHANGES("last_name",                                   \
-                          "4") " OR " CHANGES("language_code",           \
-                                              "8") " OR " SAYS_ACTIVE    \
-                                                   " AND (" IS_ACTIVE    \
-                                                   ") IS DISTINCT FROM " \
-                                                   "u.is_active)"        \
-                                                   " AND " IS_NEWS ")"
+// Whether it changes what updated_at tells of; NULL or false if not.
+#define CHANGES_DATA \
+  "(" CHANGES("username") " OR " CHANGES("first_name")   \
+  " OR " CHANGES("last_name") " OR " CHANGES("language_code") \
+  " OR c.is_active <> u.is_active) AND " IS_NEWS
 
 // What a contact does to a known user. is_active was NULL in legacy tables.
 #define UPDATE_USERS \
-  "UPDATE users AS u SET "                                                 \
-  AFTER("username", "1") ", "                                              \
-  AFTER("first_name", "2") ", "                                            \
-  AFTER("last_name", "4") ", "                                             \
-  AFTER("language_code", "8") ", "                                         \
-  "is_active = CASE WHEN " SAYS_ACTIVE " AND " IS_NEWS " THEN " IS_ACTIVE  \
-  " ELSE coalesce(u.is_active, true) END,"                                 \
-  " updated_at = CASE WHEN " CHANGES_DATA                                  \
-  " THEN $8::timestamptz AT TIME ZONE 'UTC' ELSE u.updated_at END,"        \
+  "UPDATE users AS u SET "                                                   \
+  AFTER("username") ", " AFTER("first_name") ", "                            \
+  AFTER("last_name") ", " AFTER("language_code") ", "                        \
+  "is_active = CASE WHEN c.is_active IS NOT NULL AND " IS_NEWS               \
+  " THEN c.is_active ELSE coalesce(u.is_active, true) END,"                  \
+  " updated_at = CASE WHEN " CHANGES_DATA                                    \
+  " THEN $8::timestamptz AT TIME ZONE 'UTC' ELSE u.updated_at END,"          \
   " last_seen_at = greatest(" CREDIBLE("last_seen_at") ", $8::timestamptz)," \
-  " last_activity = CASE WHEN c.occurred_at IS NULL THEN u.last_activity"  \
-  " ELSE greatest(" CREDIBLE("last_activity") ", c.occurred_at) END,"      \
+  " last_activity = CASE WHEN c.occurred_at IS NOT NULL AND " IS_NEWS \
+  " THEN c.occurred_at ELSE u.last_activity END," \
   " revision = " NEXT_REVISION("u.")
 
 const postgres::Statement kGetProfiles = {
@@ -121,7 +107,7 @@ const postgres::Statement kUpdateChangedUsers = {
     " AND " CREDIBLE("last_seen_at") " > $8::timestamptz - $9::interval"
     " AND (c.occurred_at IS NULL OR "
     CREDIBLE("last_activity") " > c.occurred_at - $9::interval)"
-    " AND NOT " CHANGES_DATA "),"
+    " AND (" CHANGES_DATA ") IS NOT TRUE),"
     " written AS (" UPDATE_USERS " FROM contacts AS c WHERE " OF_CONTACT
     " AND c.user_id NOT IN (SELECT user_id FROM unchanged)"
     " RETURNING " COLUMNS("u.") ")"
@@ -133,9 +119,8 @@ const postgres::Statement kInsertUsers = {
     "INSERT INTO users AS u (user_id, username, first_name, last_name,"
     " language_code, is_active, onboarding_completed, created_at,"
     " last_seen_at, updated_at, last_activity, revision)"
-    " SELECT c.user_id, c.username, c.first_name, c.last_name,"
-    " c.language_code, " IS_ACTIVE
-    ", false,"
+    " SELECT c.user_id, nullif(c.username, ''), nullif(c.first_name, ''),"
+    " nullif(c.last_name, ''), nullif(c.language_code, ''), c.is_active, false,"
     " $8::timestamptz AT TIME ZONE 'UTC', $8::timestamptz,"
     " $8::timestamptz AT TIME ZONE 'UTC', c.occurred_at, 1"
     " FROM (" CONTACTS

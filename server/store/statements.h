@@ -16,8 +16,9 @@ extern const postgres::Statement kGetProfiles;
 // What contacts do to users that are known, and to those that are not. One row
 // per contact, in the order of their users, all different, as arrays of equal
 // length: $1 user ids, $2 usernames, $3 first names, $4 last names, $5 language
-// codes, $6 what the contact says (integers, see upsert_user.h), $7 event times
-// (seconds since 1970, NULL for none); then $8 the time now.
+// codes, $6 is_active, $7 event times (seconds since 1970, NULL for none); then
+// $8 the time now. In $2 to $6, NULL keeps what is stored, and an empty text
+// clears it.
 //
 // Each writes rows in the order of its contacts, and there are two: so no two
 // of them can deadlock, as one could that wrote known users and then new ones,

@@ -17,12 +17,12 @@
 namespace userprofile::store {
 namespace {
 
-// An empty text clears what is stored.
-void AppendText(const std::string& text, postgres::ArrayLiteral& texts) {
-  if (text.empty()) {
-    texts.AppendNull();
-  } else {
+void AppendText(bool present, const std::string& text,
+                postgres::ArrayLiteral& texts) {
+  if (present) {
     texts.AppendText(text);
+  } else {
+    texts.AppendNull();
   }
 }
 
@@ -33,21 +33,27 @@ std::string EpochSeconds(absl::Time time) {
                       absl::Dec(std::abs(micros % 1'000'000), absl::kZeroPad6));
 }
 
-// The statements' parameters $1 to $7.
-postgres::Parameters Contacts(
-    const std::vector<UpsertUserOperation*>& contacts) {
+// The statements' parameters $1 to $7; for users who are to be inserted, or
+// not.
+postgres::Parameters Contacts(const std::vector<UpsertUserOperation*>& contacts,
+                              bool insert) {
   std::array<postgres::ArrayLiteral, 7> arrays;
-  auto& [ids, usernames, first_names, last_names, languages, says, times] =
+  auto& [ids, usernames, first_names, last_names, languages, active, times] =
       arrays;
   for (const UpsertUserOperation* contact : contacts) {
     const v1::UpsertUserRequest& request = contact->request;
     const v1::Identity& identity = request.identity();
     ids.AppendInt64(request.user_id());
-    AppendText(identity.username(), usernames);
-    AppendText(identity.first_name(), first_names);
-    AppendText(identity.last_name(), last_names);
-    AppendText(identity.language_code(), languages);
-    says.AppendInt64(WhatContactSays(request));
+    AppendText(identity.has_username(), identity.username(), usernames);
+    AppendText(identity.has_first_name(), identity.first_name(), first_names);
+    AppendText(identity.has_last_name(), identity.last_name(), last_names);
+    AppendText(identity.has_language_code(), identity.language_code(),
+               languages);
+    if (insert || request.has_is_active()) {
+      active.AppendBool(IsActiveIfNew(request));
+    } else {
+      active.AppendNull();
+    }
     if (request.has_occurred_at()) {
       times.AppendNumber(EpochSeconds(FromTimestamp(request.occurred_at())));
     } else {
@@ -60,20 +66,6 @@ postgres::Parameters Contacts(
 }
 
 }  // namespace
-
-std::uint32_t WhatContactSays(const v1::UpsertUserRequest& request) {
-  const v1::Identity& identity = request.identity();
-  const bool is_active = request.has_is_active() ? request.is_active()
-                         : request.has_is_active_if_new()
-                             ? request.is_active_if_new()
-                             : true;
-  return (identity.has_username() ? kUsername : 0u) |
-         (identity.has_first_name() ? kFirstName : 0u) |
-         (identity.has_last_name() ? kLastName : 0u) |
-         (identity.has_language_code() ? kLanguageCode : 0u) |
-         (request.has_is_active() ? kActive : 0u) |
-         (is_active ? kIsActive : 0u);
-}
 
 UpsertUserExecutor::UpsertUserExecutor(postgres::SessionFactory connect,
                                        base::Clock clock,
@@ -100,7 +92,7 @@ absl::Status UpsertUserExecutor::Execute(absl::Span<Operation* const> batch) {
   const bool insert = std::all_of(contacts.begin(), contacts.end(),
                                   [](const auto* c) { return c->absent; });
 
-  postgres::Parameters parameters = Contacts(contacts);
+  postgres::Parameters parameters = Contacts(contacts, insert);
   parameters.push_back(SqlTime(clock_()));
   const postgres::Statement* statement = insert ? &kInsertUsers : &kUpdateUsers;
   if (!insert && !contact_interval_.empty()) {

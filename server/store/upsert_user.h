@@ -10,6 +10,12 @@
 
 namespace userprofile::store {
 
+// What is_active becomes of a user whom this contact creates.
+inline bool IsActiveIfNew(const v1::UpsertUserRequest& request) {
+  if (request.has_is_active()) return request.is_active();
+  return !request.has_is_active_if_new() || request.is_active_if_new();
+}
+
 // One UpsertUser call.
 struct UpsertUserOperation final : Operation {
   UpsertUserOperation(const v1::UpsertUserRequest& q, v1::UpsertUserResponse* r,
@@ -26,19 +32,6 @@ struct UpsertUserOperation final : Operation {
   bool absent = false;
   int refused = 0;
 };
-
-// What a contact says, in the bits that the statements know: which fields of
-// the identity (absent ones keep what is stored), whether something about
-// is_active, and what is_active shall be if so, or if the user is new.
-enum Says : std::uint32_t {
-  kUsername = 1,
-  kFirstName = 2,
-  kLastName = 4,
-  kLanguageCode = 8,
-  kActive = 16,
-  kIsActive = 32,
-};
-std::uint32_t WhatContactSays(const v1::UpsertUserRequest& request);
 
 // Writes the contacts of a batch, all of different users, for no statement can
 // write a row twice, and every contact is to have its own effect. Updates the
