@@ -8,10 +8,9 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "base/clock.h"
 #include "base/mutex.h"
+#include "base/steady_time.h"
 
 namespace userprofile::access {
 
@@ -22,7 +21,8 @@ class RateLimiter {
  public:
   // Everybody's bucket holds `burst` tokens, at least one, and gains
   // `per_second`, above zero.
-  RateLimiter(double per_second, double burst, base::Clock clock = absl::Now);
+  RateLimiter(double per_second, double burst,
+              base::SteadyClock clock = base::SteadyTime::Now);
 
   // Takes a token and returns zero, or returns how long until there is one.
   absl::Duration Take(absl::string_view name);
@@ -30,15 +30,16 @@ class RateLimiter {
  private:
   static constexpr std::size_t kMostNames = 1000;
 
-  void ForgetTheFull(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ForgetTheFull(base::SteadyTime now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const absl::Duration interval_;  // from one token to the next
   const absl::Duration depth_;     // until an empty bucket is full
-  const base::Clock clock_;
+  const base::SteadyClock clock_;
 
   // When each one's bucket will be full again.
   base::Mutex mutex_;
-  std::map<std::string, absl::Time, std::less<>> full_at_
+  std::map<std::string, base::SteadyTime, std::less<>> full_at_
       ABSL_GUARDED_BY(mutex_);
 };
 

@@ -8,7 +8,7 @@ namespace {
 
 class RateLimiterTest : public ::testing::Test {
  protected:
-  absl::Time now_ = absl::UnixEpoch();
+  base::SteadyTime now_;
   RateLimiter limiter_{10, 5, [this] { return now_; }};
 };
 
@@ -17,15 +17,15 @@ TEST_F(RateLimiterTest, LetsABurstThroughAndThenItsRate) {
     EXPECT_EQ(limiter_.Take("a"), absl::ZeroDuration());
   }
   EXPECT_EQ(limiter_.Take("a"), absl::Milliseconds(100));
-  now_ += absl::Milliseconds(40);
+  now_ = now_ + absl::Milliseconds(40);
   EXPECT_EQ(limiter_.Take("a"), absl::Milliseconds(60));
-  now_ += absl::Milliseconds(60);
+  now_ = now_ + absl::Milliseconds(60);
   EXPECT_EQ(limiter_.Take("a"), absl::ZeroDuration());
   EXPECT_EQ(limiter_.Take("a"), absl::Milliseconds(100));
 }
 
 TEST_F(RateLimiterTest, SavesNoMoreThanABurst) {
-  now_ += absl::Hours(1);
+  now_ = now_ + absl::Hours(1);
   for (int i = 0; i < 5; ++i) {
     EXPECT_EQ(limiter_.Take("a"), absl::ZeroDuration());
   }
@@ -46,7 +46,7 @@ TEST_F(RateLimiterTest, LetsACrowdShareABucketUntilOthersAreFull) {
     if (limiter_.Take(absl::StrCat("b", i)) == absl::ZeroDuration()) ++admitted;
   }
   EXPECT_EQ(admitted, 5);
-  now_ += absl::Seconds(1);
+  now_ = now_ + absl::Seconds(1);
   for (int i = 0; i < 100; ++i) {
     EXPECT_EQ(limiter_.Take(absl::StrCat("c", i)), absl::ZeroDuration());
   }
@@ -65,19 +65,19 @@ class AttemptLimitTest : public ::testing::Test {
     return counted;
   }
 
-  absl::Time now_ = absl::FromUnixSeconds(1800000000);
+  base::SteadyTime now_;
   RateLimiter limiter_{1, 100, [this] { return now_; }};
 };
 
 TEST_F(AttemptLimitTest, AllowsAHundredAtOnceAndOneASecond) {
   EXPECT_EQ(CountUntilRefused("10.0.0.7"), 100);
-  now_ += absl::Milliseconds(500);
+  now_ = now_ + absl::Milliseconds(500);
   EXPECT_EQ(CountUntilRefused("10.0.0.7"), 0);
-  now_ += absl::Milliseconds(500);
+  now_ = now_ + absl::Milliseconds(500);
   EXPECT_EQ(CountUntilRefused("10.0.0.7"), 1);
-  now_ += absl::Seconds(10);
+  now_ = now_ + absl::Seconds(10);
   EXPECT_EQ(CountUntilRefused("10.0.0.7"), 10);
-  now_ += absl::Hours(1);
+  now_ = now_ + absl::Hours(1);
   EXPECT_EQ(CountUntilRefused("10.0.0.7"), 100);
 }
 
@@ -92,7 +92,7 @@ TEST_F(AttemptLimitTest, PeersBeyondAThousandShareOneLimitUntilOthersCalm) {
   }
   EXPECT_EQ(CountUntilRefused("10.1.0.1"), 100);
   EXPECT_EQ(CountUntilRefused("10.1.0.2"), 0);
-  now_ += absl::Seconds(2);
+  now_ = now_ + absl::Seconds(2);
   EXPECT_EQ(CountUntilRefused("10.1.0.2"), 100);
 }
 

@@ -7,7 +7,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "server/api/request_parser.h"
 #include "server/api/status.h"
@@ -28,9 +27,10 @@ absl::string_view TraceparentOf(const grpc::CallbackServerContext& context) {
 
 }  // namespace
 
-absl::Time ToTime(gpr_timespec time) {
-  const gpr_timespec real = gpr_convert_clock_type(time, GPR_CLOCK_REALTIME);
-  return absl::FromUnixSeconds(real.tv_sec) + absl::Nanoseconds(real.tv_nsec);
+base::SteadyTime ToSteadyTime(gpr_timespec time) {
+  const gpr_timespec left = gpr_time_sub(time, gpr_now(time.clock_type));
+  return base::SteadyTime::Now() + absl::Seconds(left.tv_sec) +
+         absl::Nanoseconds(left.tv_nsec);
 }
 
 UnaryCall* UnaryCall::Start(const Method& method, store::ProfileStore& store,
@@ -54,9 +54,9 @@ UnaryCall::UnaryCall(const Method& method, grpc::CallbackServerContext* context,
     : method_(method),
       context_(context),
       answer_(answer),
-      start_(absl::Now()),
+      start_(base::SteadyTime::Now()),
       deadline_(std::min(start_ + method.context.max_timeout,
-                         ToTime(context->raw_deadline()))),
+                         ToSteadyTime(context->raw_deadline()))),
       request_(method.row.request.New(&arena_)),
       response_(method.row.response.New(&arena_)) {
   method_.metrics.CountStarted();
@@ -84,7 +84,7 @@ void UnaryCall::Answer(const absl::Status& status) {
     answer = grpc::SerializationTraits<google::protobuf::Message>::Serialize(
         *response_, answer_, &own_buffer);
   }
-  const absl::Duration duration = absl::Now() - start_;
+  const absl::Duration duration = base::SteadyTime::Now() - start_;
   const absl::string_view sent = TraceparentOf(*context_);
   if (!sent.empty()) {
     context_->AddTrailingMetadata(kTraceparent, std::string(sent));

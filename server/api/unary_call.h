@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "base/steady_time.h"
 #include "google/protobuf/arena.h"
 #include "google/protobuf/message.h"
 #include "server/access/caller.h"
@@ -17,8 +18,8 @@
 
 namespace userprofile::api {
 
-// A time of gRPC's, also one beyond the end of std::chrono's clock.
-absl::Time ToTime(gpr_timespec time);
+// A deadline of gRPC's, by whatever clock, also one beyond its end.
+base::SteadyTime ToSteadyTime(gpr_timespec time);
 
 // One call of a unary method, from its arrival until gRPC is done with it; then
 // it deletes itself. Its messages live on an arena of its own.
@@ -61,8 +62,8 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   const Method& method_;
   grpc::CallbackServerContext* const context_;
   grpc::ByteBuffer* const answer_;
-  const absl::Time start_;
-  const absl::Time deadline_;
+  const base::SteadyTime start_;
+  const base::SteadyTime deadline_;
   std::shared_ptr<const access::Caller> caller_;
   CallLimits::Bytes bytes_;
   store::CallTimes times_;

@@ -1,6 +1,5 @@
 #include "server/api/unary_call.h"
 
-#include "absl/time/clock.h"
 #include "gtest/gtest.h"
 
 namespace userprofile::api {
@@ -10,7 +9,8 @@ TEST(DeadlineTest, IsTheSameTimeOnWhateverClock) {
   const gpr_timespec minute = gpr_time_from_seconds(60, GPR_TIMESPAN);
   for (const gpr_clock_type clock : {GPR_CLOCK_REALTIME, GPR_CLOCK_MONOTONIC}) {
     const absl::Duration left =
-        ToTime(gpr_time_add(gpr_now(clock), minute)) - absl::Now();
+        ToSteadyTime(gpr_time_add(gpr_now(clock), minute)) -
+        base::SteadyTime::Now();
     EXPECT_GT(left, absl::Seconds(55));
     EXPECT_LT(left, absl::Seconds(65));
   }
@@ -20,16 +20,18 @@ TEST(DeadlineTest, IsTheSameTimeOnWhateverClock) {
 // time that their language knows (Go: 292 years) were answered at once that it
 // has passed.
 TEST(DeadlineTest, MayLieBeyondTheEndOfTheSystemsClock) {
-  const absl::Time later = absl::Now() + absl::Hours(24);
+  const base::SteadyTime later = base::SteadyTime::Now() + absl::Hours(24);
   for (const std::int64_t hours : {2562047, 99999999}) {
     const gpr_timespec wait = gpr_time_from_hours(hours, GPR_TIMESPAN);
     for (const gpr_clock_type clock :
          {GPR_CLOCK_REALTIME, GPR_CLOCK_MONOTONIC}) {
-      EXPECT_GT(ToTime(gpr_time_add(gpr_now(clock), wait)), later) << hours;
+      EXPECT_GT(ToSteadyTime(gpr_time_add(gpr_now(clock), wait)), later)
+          << hours;
     }
   }
-  EXPECT_GT(ToTime(gpr_inf_future(GPR_CLOCK_MONOTONIC)), later);
-  EXPECT_LT(ToTime(gpr_inf_past(GPR_CLOCK_MONOTONIC)), absl::Now());
+  EXPECT_GT(ToSteadyTime(gpr_inf_future(GPR_CLOCK_MONOTONIC)), later);
+  EXPECT_LT(ToSteadyTime(gpr_inf_past(GPR_CLOCK_MONOTONIC)),
+            base::SteadyTime::Now());
 }
 
 }  // namespace

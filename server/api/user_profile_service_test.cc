@@ -245,22 +245,22 @@ TEST_F(UserProfileServiceTest, NothingIsTriedOnASchemaThatIsNotReady) {
 }
 
 TEST_F(UserProfileServiceTest, TheStoreGetsTheEarlierOfTwoDeadlines) {
-  absl::Time deadline;
+  base::SteadyTime deadline;
   store_.get_profile = [&](const auto&, auto*, store::CallContext context,
                            auto done) {
     deadline = context.deadline;
     done(absl::OkStatus());
   };
   ASSERT_TRUE(GetProfile(1).ok());
-  EXPECT_GT(deadline, absl::Now() + absl::Seconds(5));
-  EXPECT_LE(deadline, absl::Now() + absl::Seconds(10));
+  EXPECT_GT(deadline, base::SteadyTime::Now() + absl::Seconds(5));
+  EXPECT_LE(deadline, base::SteadyTime::Now() + absl::Seconds(10));
 
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(3)));
   v1::GetProfileRequest request;
   request.set_user_id(1);
   ASSERT_TRUE(stub_->GetProfile(&context, request, &got_).ok());
-  EXPECT_LE(deadline, absl::Now() + absl::Seconds(4));
+  EXPECT_LE(deadline, base::SteadyTime::Now() + absl::Seconds(4));
 }
 
 TEST_F(UserProfileServiceTest, TheStoreSeesThatACallerGaveUp) {
@@ -328,7 +328,7 @@ TEST_F(UserProfileServiceTest, CountsCallsAndRecognitions) {
     done(absl::OkStatus());
   };
   for (const std::int64_t id : {1, 2, 3, 3, 0}) UpsertUser(Contact(id));
-  server_->Shutdown(absl::InfiniteFuture());
+  server_->Shutdown(base::SteadyTime::InfiniteFuture());
   const std::string text = metrics_.Text();
   for (const char* line : {
            "userprofile_recognitions_total{outcome=\"created\"} 1\n",

@@ -227,6 +227,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   store.contact_interval = options.contact_interval;
   store.max_in_flight = options.max_in_flight;
   store.metrics = &parts.metrics;
+  store.health_grace = schema::MonitorOptions().unreachable_grace;
+  store.on_health = [&parts](const char* lane, const absl::Status& status) {
+    parts.readiness.SetLane(lane, status);
+  };
   store.explain_schema_error = [&parts] {
     const absl::Status state = parts.monitor->CheckNow();
     return state.ok() ? store::SchemaChanged() : state;
@@ -306,12 +310,11 @@ void Server::Stop() {
   parts_->readiness.ShutDown();
   if (parts_->migration != nullptr) parts_->migration->GiveUpWaiting();
   if (parts_->grpc != nullptr) absl::SleepFor(drain_delay_);
-  const base::SteadyTime limit = base::SteadyTime::Now() + drain_timeout_;
+  const base::SteadyTime deadline = base::SteadyTime::Now() + drain_timeout_;
   absl::optional<BreakOff> break_off;
   if (parts_->database != nullptr) {
-    break_off.emplace(parts_->database->interruption(), limit);
+    break_off.emplace(parts_->database->interruption(), deadline);
   }
-  const absl::Time deadline = absl::Now() + drain_timeout_;
   if (parts_->health != nullptr) parts_->health->Shutdown();
   if (parts_->reflection != nullptr) parts_->reflection->Shutdown();
   if (parts_->grpc != nullptr) parts_->grpc->Shutdown(deadline);

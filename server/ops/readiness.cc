@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/error_info.h"
 
 namespace userprofile::ops {
@@ -24,23 +25,40 @@ absl::Status ShuttingDown() {
                          "SHUTTING_DOWN");
 }
 
+absl::Status LaneFails(absl::string_view lane, const absl::Status& cause) {
+  return base::MakeError(
+      absl::StatusCode::kUnavailable,
+      absl::StrCat("PostgreSQL carries out no ", lane, ": ", cause.message()),
+      kDatabaseUnavailable);
+}
+
 }  // namespace
 
-Readiness::Readiness() : state_(Starting()) {}
+Readiness::Readiness() : schema_(Starting()), state_(schema_) {}
 
 void Readiness::Set(absl::Status state) {
   base::MutexLock lock(mutex_);
   if (shutting_down_) return;
   // An absent database says nothing about the schema.
   if (base::ErrorReason(state) != kDatabaseUnavailable) admits_ = state.ok();
-  Change(std::move(state));
+  schema_ = std::move(state);
+  Update();
+}
+
+void Readiness::SetLane(const std::string& lane, const absl::Status& status) {
+  base::MutexLock lock(mutex_);
+  if (status.ok()) {
+    failing_lanes_.erase(lane);
+  } else {
+    failing_lanes_[lane] = LaneFails(lane, status);
+  }
+  Update();
 }
 
 void Readiness::ShutDown() {
   base::MutexLock lock(mutex_);
-  if (shutting_down_) return;
   shutting_down_ = true;
-  Change(ShuttingDown());
+  Update();
 }
 
 absl::Status Readiness::state() const {
@@ -60,7 +78,12 @@ void Readiness::Subscribe(std::function<void(const absl::Status&)> listener) {
   listeners_.push_back(std::move(listener));
 }
 
-void Readiness::Change(absl::Status state) {
+void Readiness::Update() {
+  absl::Status state = schema_;
+  if (state.ok() && !failing_lanes_.empty()) {
+    state = failing_lanes_.begin()->second;
+  }
+  if (shutting_down_) state = ShuttingDown();
   if (state == state_) return;
   state_ = std::move(state);
   for (const auto& listener : listeners_) listener(state_);

@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -18,7 +20,8 @@ namespace userprofile::ops {
 // sentence that says what is wrong and what to do, and one of the reasons
 //   STARTING              nothing is known yet (the first state)
 //   SCHEMA_NOT_READY      the schema is not what the service needs
-//   DATABASE_UNAVAILABLE  no database was reached for some seconds
+//   DATABASE_UNAVAILABLE  no database was reached for some seconds, or it has
+//                         carried out no call of some kind
 //   SHUTTING_DOWN         the last state
 class Readiness {
  public:
@@ -27,6 +30,10 @@ class Readiness {
   // Changes the state, unless the process is shutting down. `state` is OK or
   // one of the errors above (base::MakeError).
   void Set(absl::Status state);
+
+  // That the database carries out the calls of this kind, or why not. While all
+  // else is right, one that it does not makes the state DATABASE_UNAVAILABLE.
+  void SetLane(const std::string& lane, const absl::Status& status);
 
   // Changes the state to SHUTTING_DOWN, for good.
   void ShutDown();
@@ -45,14 +52,17 @@ class Readiness {
   void Subscribe(std::function<void(const absl::Status&)> listener);
 
  private:
-  void Change(absl::Status state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells the listeners where the state is another one than before.
+  void Update() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Written under the mutex, read without it: the schema was right when it was
   // last seen.
   std::atomic<bool> admits_{false};
 
   mutable base::Mutex mutex_;
-  absl::Status state_ ABSL_GUARDED_BY(mutex_);
+  absl::Status schema_ ABSL_GUARDED_BY(mutex_);  // what Set said
+  std::map<std::string, absl::Status> failing_lanes_ ABSL_GUARDED_BY(mutex_);
+  absl::Status state_ ABSL_GUARDED_BY(mutex_);  // what comes of it all
   bool shutting_down_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::function<void(const absl::Status&)>> listeners_
       ABSL_GUARDED_BY(mutex_);

@@ -54,6 +54,29 @@ TEST(ReadinessTest, AdmitsNothingWhileTheDatabaseOfABadSchemaIsAway) {
   EXPECT_EQ(readiness.AdmitRequest(), State("DATABASE_UNAVAILABLE"));
 }
 
+TEST(ReadinessTest, FollowsWhetherEachLaneWorks) {
+  Readiness readiness;
+  readiness.Set(absl::OkStatus());
+  std::vector<std::string> reasons;
+  readiness.Subscribe([&](const absl::Status& state) {
+    reasons.push_back(base::ErrorReason(state));
+  });
+  readiness.SetLane("upsert_user", absl::UnavailableError("disk full"));
+  EXPECT_EQ(readiness.state().message(),
+            "PostgreSQL carries out no upsert_user: disk full");
+  EXPECT_TRUE(readiness.AdmitRequest().ok());
+  readiness.SetLane("get_profile", absl::UnavailableError("no connection"));
+  readiness.Set(State("SCHEMA_NOT_READY"));  // goes before
+  readiness.Set(absl::OkStatus());
+  readiness.SetLane("get_profile", absl::OkStatus());
+  EXPECT_FALSE(readiness.state().ok());
+  readiness.SetLane("upsert_user", absl::OkStatus());
+  EXPECT_TRUE(readiness.state().ok());
+  EXPECT_EQ(reasons.front(), "");
+  EXPECT_EQ(reasons[1], "DATABASE_UNAVAILABLE");
+  EXPECT_EQ(reasons.back(), "");
+}
+
 TEST(ReadinessTest, ShutDownIsTheLastState) {
   Readiness readiness;
   readiness.Set(absl::OkStatus());

@@ -24,7 +24,7 @@ struct Rule {
 // The first rule that fits decides.
 constexpr Rule kRules[] = {
     {"08", Code::kUnavailable},         // connection exception
-    {"0A000", Code::kUnavailable},      // cached plan is stale
+    {"0A", Code::kUnimplemented},       // a view, a foreign table, rules
     {"22", Code::kInvalidArgument},     // data exception
     {"23505", Code::kAlreadyExists},    // unique_violation
     {"23", Code::kInvalidArgument},     // constraint violation
@@ -77,6 +77,13 @@ absl::Status ErrorFromSqlState(absl::string_view sqlstate,
 
 absl::Status ConnectionLost(absl::string_view message) {
   return absl::UnavailableError(absl::StripAsciiWhitespace(message));
+}
+
+bool MayHaveTakenEffect(const absl::Status& status) {
+  const std::string sqlstate = SqlState(status);
+  return absl::IsUnavailable(status) &&
+         (sqlstate.empty() || sqlstate == "40003" ||
+          absl::StartsWith(sqlstate, "08") || absl::StartsWith(sqlstate, "57"));
 }
 
 std::string SqlState(const absl::Status& status) {

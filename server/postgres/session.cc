@@ -191,13 +191,15 @@ class PqxxSession final : public Session {
         return absl::InvalidArgumentError("a parameter holds a NUL byte");
       }
     }
-    return Query(statement.name, [&](pqxx::nontransaction& transaction) {
-      if (!prepared_.contains(statement.name)) {
-        connection_.prepare(statement.name, statement.sql);
-        prepared_.insert(statement.name);
-      }
-      return Run(transaction, statement.name, parameters);
-    });
+    const bool first = !prepared_.contains(statement.name);
+    absl::StatusOr<Rows> rows = RunPrepared(statement, parameters);
+    // What worked before is refused once its columns have other types ("cached
+    // plan must not change result type"), and works when prepared anew.
+    if (!first && SqlState(rows.status()) == "0A000" &&
+        Forget(statement.name).ok()) {
+      rows = RunPrepared(statement, parameters);
+    }
+    return rows;
   }
 
   absl::StatusOr<Rows> ExecuteScript(absl::string_view sql) override {
@@ -223,6 +225,27 @@ class PqxxSession final : public Session {
   }
 
  private:
+  absl::StatusOr<Rows> RunPrepared(const Statement& statement,
+                                   const Parameters& parameters) {
+    return Query(statement.name, [&](pqxx::nontransaction& transaction) {
+      if (!prepared_.contains(statement.name)) {
+        connection_.prepare(statement.name, statement.sql);
+        prepared_.insert(statement.name);
+      }
+      return Run(transaction, statement.name, parameters);
+    });
+  }
+
+  // Not in a transaction that failed, and so can't go on.
+  absl::Status Forget(const char* name) {
+    return Guard(
+        [&] {
+          connection_.unprepare(name);
+          prepared_.erase(name);
+        },
+        [&] { return connection_.is_open(); });
+  }
+
   template <typename Body>
   absl::StatusOr<Rows> Query(const char* name, Body body) {
     if (!healthy()) return ConnectionLost("the session is closed");

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/strings/match.h"
+#include "absl/strings/ascii.h"
 #include "base/status_macros.h"
 #include "server/postgres/array_literal.h"
 #include "server/store/errors.h"
@@ -14,10 +14,6 @@
 
 namespace userprofile::store {
 namespace {
-
-// What the names of unique indexes on nickname have in common: a legacy table
-// can have another one beside that of the schema contract.
-constexpr char kNicknameIndex[] = "nickname";
 
 // The columns of kCompleteOnboarding behind those of a profile.
 constexpr std::size_t kCompletedNow = kProfileColumns;
@@ -65,11 +61,25 @@ CompleteOnboardingExecutor::CompleteOnboardingExecutor(
     postgres::SessionFactory connect, base::Clock clock)
     : SessionExecutor(std::move(connect)), clock_(std::move(clock)) {}
 
-bool CompleteOnboardingExecutor::Admit(const Operation& operation) {
-  return users_
-      .insert(static_cast<const CompleteOnboardingOperation&>(operation)
-                  .request.user_id())
-      .second;
+// PostgreSQL names the index, in quotes that go by its language.
+bool CompleteOnboardingExecutor::SaysNicknameTaken(const absl::Status& error) {
+  if (!absl::IsAlreadyExists(error)) return false;
+  const absl::string_view message = error.message();
+  const auto quotes = [&](std::size_t at) {
+    return at < message.size() && message[at] != ' ' && message[at] != '_' &&
+           !absl::ascii_isalnum(static_cast<unsigned char>(message[at]));
+  };
+  const absl::StatusOr<postgres::Rows> indexes = Query(kNicknameIndexes, {});
+  if (!indexes.ok()) return false;
+  for (std::size_t row = 0; row < indexes->size(); ++row) {
+    const absl::string_view name = indexes->Text(row, 0);
+    const std::size_t at = message.find(name);
+    if (at != absl::string_view::npos && quotes(at - 1) &&
+        quotes(at + name.size())) {
+      return true;
+    }
+  }
+  return false;
 }
 
 absl::Status CompleteOnboardingExecutor::Execute(
@@ -95,8 +105,7 @@ absl::Status CompleteOnboardingExecutor::Execute(
 
   const absl::StatusOr<postgres::Rows> rows =
       Query(kCompleteOnboarding, parameters);
-  if (batch.size() == 1 && absl::IsAlreadyExists(rows.status()) &&
-      absl::StrContains(rows.status().message(), kNicknameIndex)) {
+  if (batch.size() == 1 && SaysNicknameTaken(rows.status())) {
     batch[0]->result = NicknameTaken();
     return absl::OkStatus();
   }

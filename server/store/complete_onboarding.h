@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "base/clock.h"
 #include "server/store/session_executor.h"
 
@@ -20,7 +19,7 @@ struct CompleteOnboardingOperation final : Operation {
   CompleteOnboardingOperation(const v1::CompleteOnboardingRequest& q,
                               v1::CompleteOnboardingResponse* r,
                               CallContext context, Done done)
-      : Operation(std::move(context), std::move(done)),
+      : Operation(std::move(context), std::move(done), q.user_id()),
         request(q),
         response(r) {}
 
@@ -28,20 +27,21 @@ struct CompleteOnboardingOperation final : Operation {
   v1::CompleteOnboardingResponse* const response;
 };
 
-// Carries out a batch as one statement, with one operation per user. A nickname
-// that is taken fails the statement: the lane finds whose it is.
+// Carries out a batch, of different users, as one statement. A nickname that is
+// taken fails the statement: the lane finds whose it is.
 class CompleteOnboardingExecutor final : public SessionExecutor {
  public:
   CompleteOnboardingExecutor(postgres::SessionFactory connect,
                              base::Clock clock);
 
-  void BeginBatch() override { users_.clear(); }
-  bool Admit(const Operation& operation) override;
   absl::Status Execute(absl::Span<Operation* const> batch) override;
 
  private:
+  // Whether the error of a statement for one user says that the nickname is
+  // taken.
+  bool SaysNicknameTaken(const absl::Status& error);
+
   const base::Clock clock_;
-  absl::flat_hash_set<std::int64_t> users_;  // of the batch under collection
 };
 
 }  // namespace userprofile::store

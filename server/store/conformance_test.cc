@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
 #include "base/error_info.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/message_differencer.h"
@@ -113,7 +114,7 @@ TEST_P(ProfileStoreTest, StartsANewUserWithDefaults) {
   EXPECT_EQ(FromTimestamp(profile.created_at()), kNow);
   EXPECT_EQ(FromTimestamp(profile.last_seen_at()), kNow);
   EXPECT_EQ(FromTimestamp(profile.updated_at()), kNow);
-  EXPECT_EQ(FromTimestamp(profile.last_activity()), kNow);
+  EXPECT_FALSE(profile.has_last_activity());
 }
 
 TEST_P(ProfileStoreTest, ReturnsWhatWasStored) {
@@ -186,12 +187,43 @@ TEST_P(ProfileStoreTest, AppliesAnEventOfTheSameTime) {
   EXPECT_EQ(store_.Upsert(request)->profile().first_name(), "Later");
 }
 
-TEST_P(ProfileStoreTest, TakesAnEventOfTheFutureForOneOfNow) {
+TEST_P(ProfileStoreTest, TakesTheTimeOfAnEventOfTheFutureForNone) {
   v1::UpsertUserRequest request = Contact();
   SetTimestamp(kNow + absl::Hours(24 * 365 * 70),
                request.mutable_occurred_at());
+  EXPECT_FALSE(store_.Upsert(request)->profile().has_last_activity());
+  SetTimestamp(kNow, request.mutable_occurred_at());
+  request.set_is_active(false);
   const v1::Profile profile = store_.Upsert(request)->profile();
   EXPECT_EQ(FromTimestamp(profile.last_activity()), kNow);
+  EXPECT_FALSE(profile.is_active());
+}
+
+// A backlog after an outage: all of it is older than the contact without time.
+TEST_P(ProfileStoreTest, LetsAContactWithoutATimeMakeNoneThatHasOneLookOld) {
+  const auto dated = [&](int minute) {
+    v1::UpsertUserRequest request = Contact();
+    SetTimestamp(kNow - absl::Minutes(60 - minute),
+                 request.mutable_occurred_at());
+    return request;
+  };
+  ASSERT_TRUE(store_.Upsert(dated(1)).ok());
+  now_ += absl::Seconds(5);
+  v1::UpsertUserRequest press = Contact();
+  press.mutable_identity()->set_first_name("Pressed");
+  v1::Profile profile = store_.Upsert(press)->profile();
+  EXPECT_EQ(profile.first_name(), "Pressed");
+  EXPECT_EQ(FromTimestamp(profile.last_activity()), kNow - absl::Minutes(59));
+  EXPECT_EQ(FromTimestamp(profile.last_seen_at()), kNow + absl::Seconds(5));
+
+  v1::UpsertUserRequest renamed = dated(2);
+  renamed.mutable_identity()->set_first_name("Renamed");
+  EXPECT_EQ(store_.Upsert(renamed)->profile().first_name(), "Renamed");
+  v1::UpsertUserRequest kicked = dated(3);
+  kicked.set_is_active(false);
+  profile = store_.Upsert(kicked)->profile();
+  EXPECT_FALSE(profile.is_active());
+  EXPECT_EQ(FromTimestamp(profile.last_activity()), kNow - absl::Minutes(57));
 }
 
 TEST_P(ProfileStoreTest, StoresTimesBefore1970) {
@@ -216,11 +248,36 @@ TEST_P(ProfileStoreTest, ChangesUpdatedAtOnlyWithTheData) {
   EXPECT_EQ(FromTimestamp(profile.updated_at()), kNow + absl::Seconds(5));
 }
 
-TEST_P(ProfileStoreTest, MakesAUserActiveAgainOnAContactThatSaysNothing) {
-  v1::UpsertUserRequest blocked = Contact();
-  blocked.set_is_active(false);
-  EXPECT_FALSE(store_.Upsert(blocked)->profile().is_active());
-  EXPECT_TRUE(store_.Upsert(Contact())->profile().is_active());
+TEST_P(ProfileStoreTest, KeepsWhetherAUserIsActiveOnAContactThatSaysNothing) {
+  v1::UpsertUserRequest contact = Contact();
+  for (const bool is_active : {false, true}) {
+    contact.set_is_active(is_active);
+    ASSERT_TRUE(store_.Upsert(contact).ok());
+    for (const bool if_new : {false, true}) {
+      v1::UpsertUserRequest says_nothing = Contact();
+      EXPECT_EQ(store_.Upsert(says_nothing)->profile().is_active(), is_active);
+      says_nothing.set_is_active_if_new(if_new);
+      EXPECT_EQ(store_.Upsert(says_nothing)->profile().is_active(), is_active);
+    }
+  }
+}
+
+TEST_P(ProfileStoreTest, StartsANewUserAsActiveAsTheContactSays) {
+  struct Case {
+    absl::optional<bool> is_active, if_new;
+    bool expected;
+  };
+  std::int64_t user = 0;
+  for (const Case& c :
+       {Case{absl::nullopt, absl::nullopt, true},
+        Case{absl::nullopt, false, false}, Case{absl::nullopt, true, true},
+        Case{true, false, true}, Case{false, true, false}}) {
+    v1::UpsertUserRequest request = Contact(++user);
+    if (c.is_active) request.set_is_active(*c.is_active);
+    if (c.if_new) request.set_is_active_if_new(*c.if_new);
+    EXPECT_EQ(store_.Upsert(request)->profile().is_active(), c.expected)
+        << request.DebugString();
+  }
 }
 
 TEST_P(ProfileStoreTest, KeepsTextAsItIs) {
@@ -318,7 +375,7 @@ TEST_P(ProfileStoreTest, CompletesOnboardingOnce) {
   EXPECT_EQ(profile.revision(), 2);
   EXPECT_EQ(FromTimestamp(profile.updated_at()), kNow + absl::Seconds(5));
   EXPECT_EQ(FromTimestamp(profile.last_seen_at()), kNow + absl::Seconds(5));
-  EXPECT_EQ(FromTimestamp(profile.last_activity()), kNow);
+  EXPECT_FALSE(profile.has_last_activity());
 
   auto second = store_.Complete(request);
   ASSERT_TRUE(second.ok()) << second.status();
@@ -437,7 +494,7 @@ TEST_P(ProfileStoreTest, GivesANicknameToOneOfManyWhoWantIt) {
 
 TEST_P(ProfileStoreTest, DoesNothingForACallerWhoseDeadlinePassed) {
   CallContext context;
-  context.deadline = kNow;
+  context.deadline = base::SteadyTime::InfinitePast();
   EXPECT_EQ(base::ErrorReason(store_.Upsert(Contact(), context).status()),
             "DEADLINE_EXCEEDED");
   EXPECT_TRUE(absl::IsNotFound(store_.Get(kUser).status()));

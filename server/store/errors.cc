@@ -91,6 +91,14 @@ absl::Status SchemaChanged() {
       kRetryDelay);
 }
 
+absl::Status StatementRefused() {
+  return MakeError(StatusCode::kInternal,
+                   "PostgreSQL refuses what the service does with users, as it "
+                   "does with a view, a foreign table, or rules; its log says "
+                   "what",
+                   "STATEMENT_REFUSED");
+}
+
 absl::Status Internal() {
   return MakeError(StatusCode::kInternal,
                    "a defect of the service; its log says more", "INTERNAL");

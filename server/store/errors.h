@@ -22,6 +22,7 @@ absl::Status DatabaseUnavailable();
 absl::Status OutcomeUnknown();
 absl::Status RowRejected();
 absl::Status SchemaChanged();
+absl::Status StatementRefused();
 absl::Status Internal();
 
 }  // namespace userprofile::store

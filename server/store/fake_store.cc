@@ -7,6 +7,7 @@
 #include "server/store/complete_onboarding.h"
 #include "server/store/errors.h"
 #include "server/store/profile_rows.h"
+#include "server/store/upsert_user.h"
 
 namespace userprofile::store {
 namespace {
@@ -16,9 +17,10 @@ absl::Time ToMicros(absl::Time time) {
   return absl::FromUnixMicros(absl::ToUnixMicros(time));
 }
 
-absl::Status Verdict(const CallContext& context, absl::Time now) {
+absl::Status Verdict(const CallContext& context) {
   if (context.cancelled && context.cancelled()) return Cancelled();
-  return now < context.deadline ? absl::OkStatus() : DeadlineExceeded();
+  return base::SteadyTime::Now() < context.deadline ? absl::OkStatus()
+                                                    : DeadlineExceeded();
 }
 
 }  // namespace
@@ -40,28 +42,31 @@ void FakeStore::UpsertUser(const v1::UpsertUserRequest& request,
                            v1::UpsertUserResponse* response,
                            CallContext context, Done done) {
   const absl::Time now = ToMicros(clock_());
-  if (absl::Status dead = Verdict(context, now); !dead.ok()) {
+  if (absl::Status dead = Verdict(context); !dead.ok()) {
     return done(std::move(dead));
   }
   {
     base::MutexLock lock(mutex_);
     v1::Profile& profile = users_[request.user_id()];
     const bool created = profile.revision() == 0;
-    const bool is_active = !request.has_is_active() || request.is_active();
     const absl::Time occurred_at =
-        ToMicros(request.has_occurred_at()
-                     ? std::min(FromTimestamp(request.occurred_at()), now)
-                     : now);
+        ToMicros(FromTimestamp(request.occurred_at()));
+    const bool dated =
+        request.has_occurred_at() && occurred_at <= now + absl::Minutes(5);
     bool changed = created;
-    if (created || occurred_at >= FromTimestamp(profile.last_activity())) {
+    if (!dated || !profile.has_last_activity() ||
+        occurred_at >= FromTimestamp(profile.last_activity())) {
       const v1::Identity& identity = request.identity();
       APPLY(username)
       APPLY(first_name)
       APPLY(last_name)
       APPLY(language_code)
-      changed = changed || profile.is_active() != is_active;
-      profile.set_is_active(is_active);
-      SetTimestamp(occurred_at, profile.mutable_last_activity());
+      if (created || request.has_is_active()) {
+        const bool is_active = IsActiveIfNew(request);
+        changed = changed || profile.is_active() != is_active;
+        profile.set_is_active(is_active);
+      }
+      if (dated) SetTimestamp(occurred_at, profile.mutable_last_activity());
     }
     if (created) {
       profile.set_user_id(request.user_id());
@@ -79,7 +84,7 @@ void FakeStore::UpsertUser(const v1::UpsertUserRequest& request,
 void FakeStore::GetProfile(const v1::GetProfileRequest& request,
                            v1::GetProfileResponse* response,
                            CallContext context, Done done) {
-  absl::Status status = Verdict(context, clock_());
+  absl::Status status = Verdict(context);
   if (status.ok()) {
     base::MutexLock lock(mutex_);
     const auto user = users_.find(request.user_id());
@@ -95,7 +100,7 @@ void FakeStore::GetProfile(const v1::GetProfileRequest& request,
 void FakeStore::CompleteOnboarding(const v1::CompleteOnboardingRequest& request,
                                    v1::CompleteOnboardingResponse* response,
                                    CallContext context, Done done) {
-  absl::Status status = Verdict(context, clock_());
+  absl::Status status = Verdict(context);
   if (status.ok()) {
     base::MutexLock lock(mutex_);
     status = Complete(request, response);

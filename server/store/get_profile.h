@@ -25,8 +25,6 @@ class GetProfileExecutor final : public SessionExecutor {
  public:
   using SessionExecutor::SessionExecutor;
 
-  void BeginBatch() override {}
-  bool Admit(const Operation& operation) override { return true; }
   absl::Status Execute(absl::Span<Operation* const> batch) override;
 };
 

@@ -5,14 +5,19 @@
 #include <utility>
 
 #include "absl/random/random.h"
-#include "absl/time/clock.h"
 #include "base/batch_scheduling.h"
 #include "server/ops/metrics.h"
+#include "server/postgres/errors.h"
 #include "server/store/errors.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::store {
 namespace {
+
+// A lane without calls in which statements fail looks this often whether there
+// is a connection, and believes this long that writes fail.
+constexpr absl::Duration kProbeInterval = absl::Milliseconds(500);
+constexpr absl::Duration kDoubtInterval = absl::Seconds(10);
 
 std::vector<Operation*> Pointers(
     const std::vector<std::unique_ptr<Operation>>& operations) {
@@ -23,7 +28,7 @@ std::vector<Operation*> Pointers(
 }
 
 // Writes down that the operation has waited until now.
-void CountQueued(const Operation& operation, absl::Time now) {
+void CountQueued(const Operation& operation, base::SteadyTime now) {
   if (CallTimes* times = operation.context.times; times != nullptr) {
     times->queue = now - operation.submitted - times->database;
   }
@@ -56,7 +61,7 @@ Lane::Lane(Options options, const ExecutorFactory& make_executor)
   }
 }
 
-Lane::~Lane() { Shutdown(absl::InfinitePast()); }
+Lane::~Lane() { Shutdown(base::SteadyTime::InfinitePast()); }
 
 void Lane::Submit(std::unique_ptr<Operation> operation) {
   operation->submitted = options_.clock();
@@ -65,7 +70,17 @@ void Lane::Submit(std::unique_ptr<Operation> operation) {
   if (accepted) {
     base::MutexLock lock(mutex_);
     shutting_down = stopping_;
-    if (!shutting_down) queue_.push_back(std::move(operation));
+    if (!shutting_down) {
+      const auto& key = operation->key;
+      const auto [behind, idle] =
+          key ? parked_.try_emplace(*key) : std::pair(parked_.end(), true);
+      if (idle) {
+        queue_.push_back(std::move(operation));
+      } else {
+        behind->second.push_back(std::move(operation));
+        ++parked_count_;
+      }
+    }
   }
   if (accepted && !shutting_down) {
     work_available_.SignalOne();
@@ -78,7 +93,7 @@ void Lane::Submit(std::unique_ptr<Operation> operation) {
   Answer(*operation, shutting_down ? ShuttingDown() : Overloaded());
 }
 
-void Lane::Shutdown(absl::Time deadline) {
+void Lane::Shutdown(base::SteadyTime deadline) {
   Operations abandoned;
   {
     base::MutexLock lock(mutex_);
@@ -86,12 +101,17 @@ void Lane::Shutdown(absl::Time deadline) {
     stop_deadline_ = std::min(stop_deadline_, deadline);
     work_available_.SignalAll();
     changed_.SignalAll();
-    while (running_workers_ > 0 && absl::Now() < stop_deadline_) {
-      changed_.WaitFor(mutex_, stop_deadline_ - absl::Now());
+    while (running_workers_ > 0 && base::SteadyTime::Now() < stop_deadline_) {
+      changed_.WaitUntil(mutex_, stop_deadline_);
     }
     abandon_queue_ = true;
     std::move(queue_.begin(), queue_.end(), std::back_inserter(abandoned));
     queue_.clear();
+    for (auto& [key, parked] : parked_) {
+      std::move(parked.begin(), parked.end(), std::back_inserter(abandoned));
+    }
+    parked_.clear();
+    parked_count_ = 0;
     work_available_.SignalAll();
     changed_.SignalAll();
   }
@@ -107,7 +127,8 @@ void Lane::Work(BatchExecutor& executor) {
   int failures_in_a_row = 0;
   Operations batch;
   Operations dropped;
-  while (Collect(executor, batch, dropped)) {
+  while (Collect(batch, dropped)) {
+    if (batch.empty() && dropped.empty()) Probe(executor);
     for (const auto& operation : dropped) {
       Drop(*operation, std::move(operation->result));
     }
@@ -124,26 +145,31 @@ void Lane::Work(BatchExecutor& executor) {
   changed_.SignalAll();
 }
 
-bool Lane::Collect(BatchExecutor& executor, Operations& batch,
-                   Operations& dropped) {
+bool Lane::Collect(Operations& batch, Operations& dropped) {
   base::MutexLock lock(mutex_);
+  const base::SteadyTime probe = base::SteadyTime::Now() + kProbeInterval;
   while (queue_.empty()) {
     if (stopping_) return false;
-    work_available_.Wait(mutex_);
+    if (!failing_) {
+      work_available_.Wait(mutex_);
+    } else if (base::SteadyTime::Now() < probe) {
+      work_available_.WaitUntil(mutex_, probe);
+    } else {
+      return true;
+    }
   }
-  const absl::Time now = options_.clock();
+  const base::SteadyTime now = options_.clock();
   Operations waiting;  // for the next batch
   std::size_t max_batch = options_.max_batch;
-  executor.BeginBatch();
   while (!queue_.empty() && batch.size() < max_batch) {
     std::unique_ptr<Operation> operation = std::move(queue_.front());
     queue_.pop_front();
     operation->result = Verdict(*operation, now);
     CountQueued(*operation, now);
     if (!operation->result.ok()) {
+      if (operation->key) Next(*operation->key, true, dropped);
       dropped.push_back(std::move(operation));
-    } else if (batch.size() >= operation->max_batch ||
-               !executor.Admit(*operation)) {
+    } else if (batch.size() >= operation->max_batch) {
       waiting.push_back(std::move(operation));
     } else {
       max_batch = std::min(max_batch, operation->max_batch);
@@ -152,34 +178,59 @@ bool Lane::Collect(BatchExecutor& executor, Operations& batch,
   }
   std::move(waiting.rbegin(), waiting.rend(), std::front_inserter(queue_));
   if (!queue_.empty()) work_available_.SignalOne();
-  if (options_.metrics != nullptr) options_.metrics->SetDepth(queue_.size());
+  if (options_.metrics != nullptr) {
+    options_.metrics->SetDepth(queue_.size() + parked_count_);
+  }
   return true;
+}
+
+void Lane::Next(std::int64_t key, bool answered, Operations& dropped) {
+  const auto found = parked_.find(key);
+  if (found == parked_.end()) return;  // abandoned
+  auto& parked = found->second;
+  const base::SteadyTime now = options_.clock();
+  while (!parked.empty()) {
+    Operation& next = *parked.front();
+    next.result = Verdict(next, now);
+    if (next.result.ok() && !answered) return;
+    CountQueued(next, now);
+    const bool runs = next.result.ok();
+    if (runs) {
+      queue_.push_front(std::move(parked.front()));
+    } else {
+      dropped.push_back(std::move(parked.front()));
+    }
+    parked.pop_front();
+    --parked_count_;
+    if (runs) return;
+  }
+  if (answered) parked_.erase(found);
 }
 
 bool Lane::Run(BatchExecutor& executor, Operations batch) {
   if (options_.metrics != nullptr) {
-    const absl::Time now = options_.clock();
+    const base::SteadyTime now = options_.clock();
     options_.metrics->ObserveBatch(batch.size());
     for (const auto& operation : batch) {
       options_.metrics->ObserveQueueWait(now - operation->submitted);
     }
   }
-  if (absl::Status connected = executor.Connect(); connected.ok()) {
-    RunPart(executor, Pointers(batch));
-  } else {
-    Log("finds no connection", batch.size(), connected);
-    for (const auto& operation : batch) operation->met_outage = true;
-  }
-  const std::size_t size = batch.size();
-  batch.erase(std::remove_if(batch.begin(), batch.end(), Answered),
-              batch.end());
-  if (batch.empty()) return true;
-  const bool any_decided = batch.size() < size;
+  RunPart(executor, Pointers(batch));
+  const bool all_decided = std::all_of(batch.begin(), batch.end(), Answered);
+  const bool any_decided = std::any_of(batch.begin(), batch.end(), Answered);
 
+  Operations dropped;
   {
     base::MutexLock lock(mutex_);
+    for (auto each = batch.rbegin(); each != batch.rend(); ++each) {
+      if ((*each)->key) Next(*(*each)->key, Answered(*each), dropped);
+    }
+    batch.erase(std::remove_if(batch.begin(), batch.end(), Answered),
+                batch.end());
     if (!abandon_queue_) {
-      if (options_.metrics != nullptr) options_.metrics->CountRetry();
+      if (!all_decided && options_.metrics != nullptr) {
+        options_.metrics->CountRetry();
+      }
       const auto late = std::stable_partition(
           batch.begin(), batch.end(),
           [](const auto& operation) { return !operation->waits_behind; });
@@ -190,11 +241,20 @@ bool Lane::Run(BatchExecutor& executor, Operations batch) {
     }
   }
   for (const auto& operation : batch) Answer(*operation, ShuttingDown());
+  for (const auto& operation : dropped) {
+    Drop(*operation, std::move(operation->result));
+  }
   return any_decided;
 }
 
-void Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
-  const absl::Time start = options_.clock();
+bool Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
+  if (absl::Status connected = executor.Connect(); !connected.ok()) {
+    Log("finds no connection", part.size(), connected);
+    NoteHealth(connected, false);
+    for (Operation* operation : part) operation->met_outage = true;
+    return false;
+  }
+  const base::SteadyTime start = options_.clock();
   // Making the connection, or running another part, can have taken seconds.
   part.erase(std::remove_if(part.begin(), part.end(),
                             [&](Operation* operation) {
@@ -205,29 +265,38 @@ void Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
                               return true;
                             }),
              part.end());
-  if (part.empty()) return;
+  if (part.empty()) return true;
+  for (Operation* operation : part) operation->again = false;
   const absl::Status status = executor.Execute(part);
   const absl::Duration duration = options_.clock() - start;
   CountStatement(part, duration);
   if (options_.metrics != nullptr) options_.metrics->ObserveStatement(duration);
   if (status.ok()) {
+    NoteHealth(status, true);
+    std::vector<Operation*> rest;
     for (Operation* operation : part) {
-      Answer(*operation, std::move(operation->result));
+      if (operation->again) {
+        rest.push_back(operation);
+      } else {
+        Answer(*operation, std::move(operation->result));
+      }
     }
-    return;
+    return rest.empty() || RunPart(executor, std::move(rest));
   }
   if (absl::IsUnavailable(status)) {
+    const bool outcome_unknown = postgres::MayHaveTakenEffect(status);
     Log("met an outage", part.size(), status);
+    NoteHealth(status, !outcome_unknown);
     for (Operation* operation : part) {
       operation->met_outage = true;
-      if (!options_.idempotent) {
+      if (outcome_unknown && !options_.idempotent) {
         Answer(*operation, OutcomeUnknown());
       } else if (++operation->lost > 1) {
         operation->max_batch = (part.size() + 1) / 2;
         operation->waits_behind = part.size() == 1;
       }
     }
-    return;
+    return false;
   }
   const bool may_be_one_culprit = absl::IsInvalidArgument(status) ||
                                   absl::IsAlreadyExists(status) ||
@@ -235,19 +304,63 @@ void Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
   if (may_be_one_culprit && part.size() > 1) {
     const auto middle =
         part.begin() + static_cast<std::ptrdiff_t>(part.size() / 2);
-    RunPart(executor, {part.begin(), middle});
-    RunPart(executor, {middle, part.end()});
-    return;
+    return RunPart(executor, {part.begin(), middle}) &&
+           RunPart(executor, {middle, part.end()});
   }
   if (absl::IsAborted(status)) {
     Log("gave way, and is tried again", part.size(), status);
     part.front()->max_batch = 1;
     part.front()->waits_behind = true;
-    return;
+    return true;
   }
-  Log("failed", part.size(), status);
+  if (absl::IsUnimplemented(status)) {
+    NoteHealth(status, true);
+  } else {
+    if (may_be_one_culprit) NoteHealth(absl::OkStatus(), true);
+    Log("failed", part.size(), status);
+  }
   const absl::Status answer = Translate(status);
   for (Operation* operation : part) Answer(*operation, answer);
+  return true;
+}
+
+void Lane::NoteHealth(const absl::Status& status, bool connected) {
+  if (status.ok() && !failing_) return;  // as nearly always
+  base::MutexLock lock(health_mutex_);
+  if (status.ok()) {
+    failing_ = false;
+    if (std::exchange(reported_, false)) options_.on_health(status);
+    return;
+  }
+  // It comes with each statement, and not one of them is at fault.
+  if (absl::IsUnimplemented(status) && refusal_ != status.message()) {
+    refusal_ = std::string(status.message());
+    spdlog::error("PostgreSQL refuses the service's statements: {}", refusal_);
+  }
+  last_failure_ = options_.clock();
+  connected_ = connected;
+  if (!failing_.exchange(true)) failing_since_ = last_failure_;
+  if (!reported_ && options_.on_health &&
+      last_failure_ - failing_since_ >= options_.grace) {
+    reported_ = true;
+    options_.on_health(status);
+  }
+}
+
+// A lane that is reported gets no calls any more that would tell. That there is
+// no connection can be found out without; but not that a write fails, on a full
+// disk say, without a write like those of the calls. So they are let through
+// again after a while: better some that fail than none for ever.
+void Lane::Probe(BatchExecutor& executor) {
+  if (absl::Status connected = executor.Connect(); !connected.ok()) {
+    NoteHealth(connected, false);
+    return;
+  }
+  {
+    base::MutexLock lock(health_mutex_);
+    if (connected_ && options_.clock() - last_failure_ < kDoubtInterval) return;
+  }
+  NoteHealth(absl::OkStatus(), true);
 }
 
 void Lane::Log(const char* outcome, std::size_t size,
@@ -259,7 +372,8 @@ void Lane::Log(const char* outcome, std::size_t size,
                std::string(failure.message()));
 }
 
-absl::Status Lane::Verdict(const Operation& operation, absl::Time now) const {
+absl::Status Lane::Verdict(const Operation& operation,
+                           base::SteadyTime now) const {
   const CallContext& context = operation.context;
   if (context.cancelled && context.cancelled()) return Cancelled();
   if (now < context.deadline) return absl::OkStatus();
@@ -274,6 +388,8 @@ absl::Status Lane::Translate(const absl::Status& failure) const {
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kAlreadyExists:
       return RowRejected();
+    case absl::StatusCode::kUnimplemented:
+      return StatementRefused();
     default:
       return Internal();
   }
@@ -296,10 +412,10 @@ void Lane::PauseAfterFailure(int failures_in_a_row) {
           options_.max_backoff,
           options_.min_backoff * (1 << std::min(failures_in_a_row - 1, 16))) *
       absl::Uniform(random, 0.5, 1.0);
-  const absl::Time end = absl::Now() + pause;
+  const base::SteadyTime end = base::SteadyTime::Now() + pause;
   base::MutexLock lock(mutex_);
-  while (!abandon_queue_ && absl::Now() < end) {
-    changed_.WaitFor(mutex_, end - absl::Now());
+  while (!abandon_queue_ && base::SteadyTime::Now() < end) {
+    changed_.WaitUntil(mutex_, end);
   }
 }
 

@@ -3,19 +3,21 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "base/clock.h"
 #include "base/mutex.h"
+#include "base/steady_time.h"
 #include "server/ops/log_limiter.h"
 #include "server/store/batch_executor.h"
 
@@ -33,8 +35,8 @@ namespace userprofile::store {
 // What the lane promises, whatever fails:
 //  - Every operation is answered exactly once: Done is called with OK after it
 //    took effect, or with one of the errors of errors.h.
-//  - Operations that the executor will not put in one batch (two writes to one
-//    user) go in different ones.
+//  - Operations of one key (writes to one user) run one at a time, in the order
+//    in which they came.
 //  - One operation can't harm its batch: where a statement fails on data, or
 //    has to give way, its halves are run apart until the culprit fails alone;
 //    where it loses the connection twice in a row, as one does that crashes
@@ -77,7 +79,15 @@ class Lane {
     // Not owned, may be null.
     ops::LaneMetrics* metrics = nullptr;
 
-    base::Clock clock = absl::Now;
+    // For deadlines and durations; pauses and Shutdown go by the real one.
+    base::SteadyClock clock = base::SteadyTime::Now;
+
+    // Called with an error once no statement has got through for `grace`, for
+    // reasons that are the database's and not those of the data: no connection,
+    // a full disk, a refused feature. Called with OK once one gets through
+    // again. By one thread at a time; must not block.
+    std::function<void(const absl::Status&)> on_health;
+    absl::Duration grace = absl::Seconds(5);
   };
 
   using ExecutorFactory = std::function<std::unique_ptr<BatchExecutor>()>;
@@ -94,10 +104,10 @@ class Lane {
   void Submit(std::unique_ptr<Operation> operation);
 
   // Refuses further operations, carries out those that wait, and returns when
-  // all are answered; those that still wait at `deadline` (of the system's
-  // clock) are answered with ShuttingDown. Repeated calls are harmless; a
-  // concurrent one with an earlier deadline shortens the wait.
-  void Shutdown(absl::Time deadline);
+  // all are answered; those that still wait at `deadline` are answered
+  // with ShuttingDown. Repeated calls are harmless; a concurrent one with an
+  // earlier deadline shortens the wait.
+  void Shutdown(base::SteadyTime deadline);
 
  private:
   using Operations = std::vector<std::unique_ptr<Operation>>;
@@ -106,16 +116,29 @@ class Lane {
   void Work(BatchExecutor& executor);
 
   // Waits for operations and takes a batch of them; false once the lane has
-  // shut down. Those that are of no use any more go to `dropped`.
-  bool Collect(BatchExecutor& executor, Operations& batch, Operations& dropped);
+  // shut down. Those that are of no use any more go to `dropped`. Both stay
+  // empty when it is time to see whether statements get through again.
+  bool Collect(Operations& batch, Operations& dropped);
+
+  // Lets the operation run that comes after one of this key which is answered;
+  // after one that is not, only drops what is of no use any more.
+  void Next(std::int64_t key, bool answered, Operations& dropped)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Runs the batch, answers what is decided, and puts the rest back into the
   // queue; whether anything was decided.
   bool Run(BatchExecutor& executor, Operations batch);
-  void RunPart(BatchExecutor& executor, std::vector<Operation*> part);
+
+  // Runs a part of it; false if the connection was lost, or could not be made.
+  bool RunPart(BatchExecutor& executor, std::vector<Operation*> part);
+
+  // Takes down that a statement got through, or why none did; and finds out
+  // when there is none to tell.
+  void NoteHealth(const absl::Status& status, bool connected);
+  void Probe(BatchExecutor& executor);
 
   // Why the operation should not be run any more; OK if it should.
-  absl::Status Verdict(const Operation& operation, absl::Time now) const;
+  absl::Status Verdict(const Operation& operation, base::SteadyTime now) const;
 
   // Logs what became of a statement over `size` requests, but does not let a
   // failure that happens to everybody flood the log.
@@ -136,10 +159,24 @@ class Lane {
   base::CondVar work_available_;  // or shutting down
   base::CondVar changed_;         // a worker ended, or the shutdown went on
   std::deque<std::unique_ptr<Operation>> queue_ ABSL_GUARDED_BY(mutex_);
+  // For each key of which one is queued or under way, those that come after it.
+  absl::flat_hash_map<std::int64_t, std::list<std::unique_ptr<Operation>>>
+      parked_ ABSL_GUARDED_BY(mutex_);
+  std::size_t parked_count_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool abandon_queue_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Time stop_deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+  base::SteadyTime stop_deadline_ ABSL_GUARDED_BY(mutex_) =
+      base::SteadyTime::InfiniteFuture();
   int running_workers_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  base::Mutex health_mutex_;
+  std::atomic<bool> failing_ = false;  // written under it
+  base::SteadyTime failing_since_ ABSL_GUARDED_BY(health_mutex_);
+  base::SteadyTime last_failure_ ABSL_GUARDED_BY(health_mutex_);
+  bool connected_ ABSL_GUARDED_BY(health_mutex_) =
+      false;  // at the last failure
+  bool reported_ ABSL_GUARDED_BY(health_mutex_) = false;
+  std::string refusal_ ABSL_GUARDED_BY(health_mutex_);  // that was logged last
 
   base::Mutex join_mutex_;
   std::vector<std::thread> workers_ ABSL_GUARDED_BY(join_mutex_);

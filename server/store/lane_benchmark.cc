@@ -14,8 +14,6 @@ namespace {
 // Does nothing, at once.
 class IdleExecutor final : public BatchExecutor {
  public:
-  void BeginBatch() override {}
-  bool Admit(const Operation&) override { return true; }
   absl::Status Connect() override { return absl::OkStatus(); }
   absl::Status Execute(absl::Span<Operation* const>) override {
     return absl::OkStatus();

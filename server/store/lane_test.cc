@@ -13,9 +13,11 @@
 #include "absl/time/clock.h"
 #include "base/error_info.h"
 #include "base/mutex.h"
+#include "base/steady_time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/ops/metrics.h"
+#include "server/postgres/errors.h"
 
 namespace userprofile::store {
 namespace {
@@ -27,10 +29,14 @@ using ::testing::SizeIs;
 
 constexpr absl::Duration kPatience = absl::Seconds(20);
 
+// By a clock of the test's.
+base::SteadyTime Seconds(int seconds) {
+  return base::SteadyTime() + absl::Seconds(seconds);
+}
+
 struct KeyedOperation final : Operation {
   KeyedOperation(int k, CallContext context, Done done)
-      : Operation(std::move(context), std::move(done)), key(k) {}
-  const int key;
+      : Operation(std::move(context), std::move(done), k) {}
 };
 
 using Keys = std::vector<int>;
@@ -41,6 +47,9 @@ class Database {
   // Decides what a statement over these keys returns; OK if empty.
   std::function<absl::Status(const Keys&)> on_execute;
   std::function<absl::Status()> on_connect;
+
+  // Whose operations have to be executed twice.
+  std::set<int> again;
 
   // While closed, statements that begin stay under way.
   void Close() {
@@ -54,10 +63,10 @@ class Database {
   }
   void AwaitStatements(std::size_t count) {
     base::MutexLock lock(mutex_);
-    const absl::Time limit = absl::Now() + kPatience;
+    const auto limit = base::SteadyTime::Now() + kPatience;
     while (statements_.size() < count) {
-      ASSERT_LT(absl::Now(), limit) << "no statement came";
-      changed_.WaitFor(mutex_, limit - absl::Now());
+      ASSERT_TRUE(base::SteadyTime::Now() < limit) << "no statement came";
+      changed_.WaitUntil(mutex_, limit);
     }
   }
   std::vector<Keys> statements() {
@@ -82,31 +91,24 @@ class Database {
   std::vector<Keys> statements_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Admits every key once to a batch, as for writes.
 class FakeExecutor final : public BatchExecutor {
  public:
   explicit FakeExecutor(Database& database) : database_(database) {}
 
-  void BeginBatch() override { keys_.clear(); }
-  bool Admit(const Operation& operation) override {
-    return keys_.insert(Key(operation)).second;
-  }
   absl::Status Connect() override {
     return database_.on_connect ? database_.on_connect() : absl::OkStatus();
   }
   absl::Status Execute(absl::Span<Operation* const> batch) override {
     Keys keys;
-    for (const Operation* operation : batch) keys.push_back(Key(*operation));
+    for (Operation* operation : batch) {
+      keys.push_back(static_cast<int>(*operation->key));
+      operation->again = database_.again.erase(keys.back()) > 0;
+    }
     return database_.Execute(keys);
   }
 
  private:
-  static int Key(const Operation& operation) {
-    return static_cast<const KeyedOperation&>(operation).key;
-  }
-
   Database& database_;
-  std::set<int> keys_;
 };
 
 // Collects the answers to operations.
@@ -134,13 +136,13 @@ class Answers {
   // Waits until all are answered; their reasons, "" for OK.
   std::vector<std::string> Await() {
     base::MutexLock lock(mutex_);
-    const absl::Time limit = absl::Now() + kPatience;
+    const auto limit = base::SteadyTime::Now() + kPatience;
     while (answered_ < statuses_.size()) {
-      if (absl::Now() > limit) {
+      if (base::SteadyTime::Now() > limit) {
         ADD_FAILURE() << "only " << answered_ << " were answered";
         break;
       }
-      changed_.WaitFor(mutex_, limit - absl::Now());
+      changed_.WaitUntil(mutex_, limit);
     }
     EXPECT_THAT(counts_, Each(1)) << "not exactly one answer each";
     std::vector<std::string> reasons;
@@ -240,7 +242,7 @@ TEST_F(LaneTest, LetsOnlyTheCulpritOfABatchFail) {
 
 TEST_F(LaneTest, SaysWhereTheTimeOfEachOperationWent) {
   std::atomic<int> seconds = 100;
-  options_.clock = [&] { return absl::FromUnixSeconds(seconds); };
+  options_.clock = [&] { return Seconds(seconds); };
   int tries = 0;
   database_.on_execute = [&](const Keys& keys) {
     if (keys != Keys{1}) return absl::OkStatus();
@@ -265,10 +267,10 @@ TEST_F(LaneTest, SaysWhereTheTimeOfEachOperationWent) {
 
 TEST_F(LaneTest, SaysHowLongADroppedOperationWaited) {
   std::atomic<int> seconds = 100;
-  options_.clock = [&] { return absl::FromUnixSeconds(seconds); };
+  options_.clock = [&] { return Seconds(seconds); };
   StartBusy();
   CallTimes times;
-  Submit(1, {.deadline = absl::FromUnixSeconds(102), .times = &times});
+  Submit(1, {.deadline = Seconds(102), .times = &times});
   seconds += 3;
   database_.Open();
   EXPECT_THAT(answers_.Await(), ElementsAre("", "DEADLINE_EXCEEDED"));
@@ -333,10 +335,10 @@ TEST_F(LaneTest, TriesInHalvesWhatLostItsConnectionTwice) {
 
 TEST_F(LaneTest, DropsWhatIsPastItsDeadlineBeforeItCostsAStatement) {
   std::atomic<int> seconds = 0;
-  options_.clock = [&] { return absl::FromUnixSeconds(seconds); };
+  options_.clock = [&] { return Seconds(seconds); };
   StartBusy();
   CallContext context;
-  context.deadline = absl::FromUnixSeconds(10);
+  context.deadline = Seconds(10);
   Submit(1, context);
   Submit(2);
   seconds = 10;
@@ -347,7 +349,7 @@ TEST_F(LaneTest, DropsWhatIsPastItsDeadlineBeforeItCostsAStatement) {
 
 TEST_F(LaneTest, DropsWhatIsPastItsDeadlineWhenABatchIsRunInHalves) {
   std::atomic<int> seconds = 0;
-  options_.clock = [&] { return absl::FromUnixSeconds(seconds); };
+  options_.clock = [&] { return Seconds(seconds); };
   database_.on_execute = [&](const Keys& keys) {
     seconds += 5;
     return keys.size() > 1 ? absl::AbortedError("timed out") : absl::OkStatus();
@@ -355,7 +357,7 @@ TEST_F(LaneTest, DropsWhatIsPastItsDeadlineWhenABatchIsRunInHalves) {
   database_.Close();
   Start();
   CallContext context;
-  context.deadline = absl::FromUnixSeconds(18);
+  context.deadline = Seconds(18);
   Submit(0, context);
   database_.AwaitStatements(1);
   for (int key = 1; key <= 4; ++key) Submit(key, context);
@@ -436,7 +438,7 @@ TEST_F(LaneTest, SaysThatTheDatabaseIsAwayWhenTimeRunsOut) {
   database_.on_connect = [] { return absl::UnavailableError("refused"); };
   Start();
   CallContext context;
-  context.deadline = absl::Now() + absl::Milliseconds(30);
+  context.deadline = base::SteadyTime::Now() + absl::Milliseconds(30);
   Submit(1, context);
   EXPECT_THAT(answers_.Await(), ElementsAre("DATABASE_UNAVAILABLE"));
   EXPECT_THAT(database_.statements(), IsEmpty());
@@ -481,7 +483,7 @@ TEST_F(LaneTest, CarriesOutWhatWaitsWhenItShutsDown) {
   StartBusy();
   for (int key = 1; key <= 3; ++key) Submit(key);
   std::thread opener([this] { database_.Open(); });
-  lane_->Shutdown(absl::Now() + kPatience);
+  lane_->Shutdown(base::SteadyTime::Now() + kPatience);
   opener.join();
   Submit(4);
   EXPECT_THAT(answers_.Await(), ElementsAre("", "", "", "", "SHUTTING_DOWN"));
@@ -490,7 +492,8 @@ TEST_F(LaneTest, CarriesOutWhatWaitsWhenItShutsDown) {
 TEST_F(LaneTest, AnswersWhatStillWaitsWhenTheTimeForShutdownIsOver) {
   StartBusy();
   Submit(1);
-  std::thread stopper([this] { lane_->Shutdown(absl::InfinitePast()); });
+  std::thread stopper(
+      [this] { lane_->Shutdown(base::SteadyTime::InfinitePast()); });
   while (answers_.Answered() < 1) std::this_thread::yield();
   database_.Open();
   stopper.join();
@@ -501,7 +504,7 @@ TEST_F(LaneTest, ShutsDownWhileTheDatabaseIsAway) {
   database_.on_connect = [] { return absl::UnavailableError("refused"); };
   Start();
   for (int key = 0; key < 3; ++key) Submit(key);
-  lane_->Shutdown(absl::Now() + absl::Milliseconds(20));
+  lane_->Shutdown(base::SteadyTime::Now() + absl::Milliseconds(20));
   EXPECT_THAT(answers_.Await(), Each("SHUTTING_DOWN"));
 }
 
@@ -516,8 +519,188 @@ TEST_F(LaneTest, DoesNotSitOutAPauseWhenTheTimeForShutdownIsOver) {
   Submit(1);
   while (!failed) std::this_thread::yield();
   absl::SleepFor(absl::Milliseconds(20));  // the pause has begun
-  lane_->Shutdown(absl::InfinitePast());
+  lane_->Shutdown(base::SteadyTime::InfinitePast());
   EXPECT_THAT(answers_.Await(), Each("SHUTTING_DOWN"));
+}
+
+TEST_F(LaneTest, RunsWhatIsNotDoneYetOnceMoreAndAnswersTheRest) {
+  database_.again = {2, 3};
+  StartBusy();
+  for (int key = 1; key <= 4; ++key) Submit(key);
+  database_.on_execute = [this](const Keys& keys) {
+    if (keys == Keys{2, 3}) EXPECT_EQ(answers_.Answered(), 3u);
+    return absl::OkStatus();
+  };
+  database_.Open();
+  EXPECT_THAT(answers_.Await(), Each(""));
+  EXPECT_THAT(database_.statements(),
+              ElementsAre(Keys{0}, Keys{1, 2, 3, 4}, Keys{2, 3}));
+}
+
+// The halves that come after it were never sent.
+TEST_F(LaneTest, KeepsALostConnectionFromTheOtherHalvesOfItsBatch) {
+  options_.idempotent = false;
+  std::atomic<int> losses = 1;
+  database_.on_execute = [&](const Keys& keys) {
+    if (keys.size() == 4) return absl::InvalidArgumentError("one is refused");
+    if (keys == Keys{1, 2} && losses-- > 0) {
+      return absl::UnavailableError("lost");
+    }
+    return absl::OkStatus();
+  };
+  StartBusy();
+  for (int key = 1; key <= 4; ++key) Submit(key);
+  database_.Open();
+  EXPECT_THAT(answers_.Await(),
+              ElementsAre("", "OUTCOME_UNKNOWN", "OUTCOME_UNKNOWN", "", ""));
+  EXPECT_THAT(database_.statements(),
+              ElementsAre(Keys{0}, Keys{1, 2, 3, 4}, Keys{1, 2}, Keys{3, 4}));
+}
+
+TEST_F(LaneTest, TriesWhateverPostgresUndidAgain) {
+  options_.idempotent = false;
+  std::atomic<int> failures = 2;
+  database_.on_execute = [&](const Keys&) {
+    return failures-- > 0 ? postgres::ErrorFromSqlState("53100", "disk full")
+                          : absl::OkStatus();
+  };
+  Start();
+  Submit(1);
+  EXPECT_THAT(answers_.Await(), ElementsAre(""));
+}
+
+TEST_F(LaneTest, AnswersAtOnceWhatPostgresCannotDo) {
+  database_.on_execute = [](const Keys&) {
+    return postgres::ErrorFromSqlState("0A000", "cannot do that to a view");
+  };
+  StartBusy();
+  Submit(1);
+  Submit(2);
+  database_.Open();
+  EXPECT_THAT(answers_.Await(), Each("STATEMENT_REFUSED"));
+  EXPECT_THAT(database_.statements(), SizeIs(2));
+}
+
+// Each batch looks at its own operations, and not at all that wait.
+TEST_F(LaneTest, LooksAtEachOperationOnceThoughOneUserFillsTheQueue) {
+  constexpr int kOperations = 2000;
+  StartBusy();
+  std::atomic<int> looks = 0;
+  CallContext context;
+  context.cancelled = [&] {
+    ++looks;
+    return false;
+  };
+  for (int i = 0; i < kOperations; ++i) Submit(1, context);
+  database_.Open();
+  EXPECT_THAT(answers_.Await(), Each(""));
+  // As it leaves the others of its key, the queue, and for its statement.
+  EXPECT_LE(looks, 3 * kOperations);
+}
+
+TEST_F(LaneTest, DropsWhatIsPastItsDeadlineThoughOneOfItsKeyIsHeldUp) {
+  std::atomic<int> seconds = 0;
+  options_.clock = [&] { return Seconds(seconds); };
+  std::atomic<bool> locked = true;
+  database_.on_execute = [&](const Keys&) {
+    return locked ? absl::AbortedError("locked") : absl::OkStatus();
+  };
+  StartBusy();
+  CallContext context;
+  context.deadline = Seconds(10);
+  for (int i = 0; i < 3; ++i) Submit(0, context);
+  seconds = 10;
+  database_.Open();
+  while (answers_.Answered() < 3) std::this_thread::yield();
+  locked = false;
+  EXPECT_THAT(answers_.Await(),
+              ElementsAre("", "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED",
+                          "DEADLINE_EXCEEDED"));
+}
+
+// What a lane says of itself: "" for well, else why not.
+class LaneHealthTest : public LaneTest {
+ protected:
+  LaneHealthTest() {
+    options_.grace = absl::Seconds(5);
+    options_.clock = [this] { return Seconds(seconds_); };
+    options_.on_health = [this](const absl::Status& status) {
+      base::MutexLock lock(mutex_);
+      said_.emplace_back(status.message());
+      changed_.SignalAll();
+    };
+  }
+  ~LaneHealthTest() override { lane_.reset(); }
+
+  std::vector<std::string> AwaitSaid(std::size_t count) {
+    base::MutexLock lock(mutex_);
+    const auto limit = base::SteadyTime::Now() + kPatience;
+    while (said_.size() < count && base::SteadyTime::Now() < limit) {
+      changed_.WaitUntil(mutex_, limit);
+    }
+    return said_;
+  }
+
+  std::atomic<int> seconds_ = 100;
+
+ private:
+  base::Mutex mutex_;
+  base::CondVar changed_;
+  std::vector<std::string> said_ ABSL_GUARDED_BY(mutex_);
+};
+
+TEST_F(LaneHealthTest, FindsOutWithoutCallsThatThereIsAConnectionAgain) {
+  std::atomic<bool> away = true;
+  std::atomic<int> tries = 0;
+  database_.on_connect = [&] {
+    ++tries;
+    return away ? absl::UnavailableError("no slots") : absl::OkStatus();
+  };
+  Start();
+  CallContext context;
+  context.deadline = Seconds(101);
+  Submit(1, context);
+  while (tries < 2) std::this_thread::yield();  // the first has failed
+  seconds_ = 104;
+  EXPECT_THAT(answers_.Await(), ElementsAre("DATABASE_UNAVAILABLE"));
+  EXPECT_THAT(AwaitSaid(0), IsEmpty());  // not within the grace
+  seconds_ = 106;
+  EXPECT_THAT(AwaitSaid(1), ElementsAre("no slots"));
+  away = false;
+  EXPECT_THAT(AwaitSaid(2), ElementsAre("no slots", ""));
+}
+
+TEST_F(LaneHealthTest, IsRightAgainOnceAStatementGetsThroughWhateverOfIt) {
+  absl::Status outcome = postgres::ErrorFromSqlState("0A000", "a view");
+  database_.on_execute = [&](const Keys&) { return outcome; };
+  Start();
+  Submit(1);
+  answers_.Await();
+  seconds_ = 106;
+  Submit(2);
+  answers_.Await();
+  EXPECT_THAT(AwaitSaid(1), ElementsAre("SQLSTATE 0A000: a view"));
+  outcome = absl::InvalidArgumentError("refused");
+  Submit(3);
+  answers_.Await();
+  EXPECT_THAT(AwaitSaid(2), ElementsAre("SQLSTATE 0A000: a view", ""));
+}
+
+TEST_F(LaneHealthTest, LetsCallsThroughAgainAfterAWhileToFindOut) {
+  database_.on_execute = [](const Keys&) {
+    return postgres::ErrorFromSqlState("53100", "disk full");
+  };
+  Start();
+  CallContext context;
+  context.deadline = Seconds(106);
+  Submit(1, context);
+  database_.AwaitStatements(2);
+  seconds_ = 105;
+  EXPECT_THAT(AwaitSaid(1), SizeIs(1));
+  seconds_ = 106;
+  answers_.Await();
+  seconds_ = 120;
+  EXPECT_THAT(AwaitSaid(2), ElementsAre("SQLSTATE 53100: disk full", ""));
 }
 
 TEST_F(LaneTest, AnswersEachOfManyExactlyOnceWhateverFails) {

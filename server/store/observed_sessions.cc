@@ -3,8 +3,8 @@
 #include <memory>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "base/status_macros.h"
+#include "base/steady_time.h"
 
 namespace userprofile::store {
 namespace {
@@ -21,9 +21,9 @@ class ObservedSession final : public postgres::Session {
   absl::StatusOr<postgres::Rows> Execute(
       const postgres::Statement& statement,
       const postgres::Parameters& parameters) override {
-    const absl::Time start = absl::Now();
+    const base::SteadyTime start = base::SteadyTime::Now();
     auto rows = session_->Execute(statement, parameters);
-    metrics_.ObserveStatement(statement.name, absl::Now() - start,
+    metrics_.ObserveStatement(statement.name, base::SteadyTime::Now() - start,
                               rows.status().code());
     return rows;
   }

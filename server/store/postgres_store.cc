@@ -18,7 +18,12 @@ Lane::Options LaneOptions(const PostgresStoreOptions& options, const char* name,
   lane.max_batch = options.max_batch;
   lane.max_in_flight = options.max_in_flight;
   lane.explain_schema_error = options.explain_schema_error;
-  lane.clock = options.clock;
+  if (options.on_health) {
+    lane.on_health = [report = options.on_health, name](const auto& status) {
+      report(name, status);
+    };
+  }
+  lane.grace = options.health_grace;
   if (options.metrics != nullptr) lane.metrics = &options.metrics->Lane(name);
   return lane;
 }
@@ -33,8 +38,7 @@ Lane::Options OnboardingLaneOptions(const PostgresStoreOptions& options) {
 }  // namespace
 
 PostgresStore::PostgresStore(PostgresStoreOptions options)
-    : clock_(options.clock),
-      reads_(LaneOptions(options, "get_profile", options.read_workers),
+    : reads_(LaneOptions(options, "get_profile", options.read_workers),
              [&] {
                return std::make_unique<GetProfileExecutor>(options.connect);
              }),
@@ -52,7 +56,7 @@ void PostgresStore::UpsertUser(const v1::UpsertUserRequest& request,
                                v1::UpsertUserResponse* response,
                                CallContext context, Done done) {
   upserts_.Submit(std::make_unique<UpsertUserOperation>(
-      request, response, clock_(), std::move(context), std::move(done)));
+      request, response, std::move(context), std::move(done)));
 }
 
 void PostgresStore::GetProfile(const v1::GetProfileRequest& request,
@@ -69,7 +73,7 @@ void PostgresStore::CompleteOnboarding(
       request, response, std::move(context), std::move(done)));
 }
 
-void PostgresStore::Shutdown(absl::Time deadline) {
+void PostgresStore::Shutdown(base::SteadyTime deadline) {
   reads_.Shutdown(deadline);
   upserts_.Shutdown(deadline);
   onboarding_.Shutdown(deadline);

@@ -44,9 +44,14 @@ struct PostgresStoreOptions {
   // See Lane::Options.
   std::function<absl::Status()> explain_schema_error;
 
+  // For each lane, by name; see Lane::Options.
+  std::function<void(const char* lane, const absl::Status&)> on_health;
+  absl::Duration health_grace = Lane::Options().grace;
+
   // Not owned, may be null.
   ops::Metrics* metrics = nullptr;
 
+  // Tells the times that are stored.
   base::Clock clock = absl::Now;
 };
 
@@ -69,10 +74,9 @@ class PostgresStore final : public ProfileStore {
 
   // Refuses further calls and returns when all are answered, by `deadline` or
   // little later. See Lane::Shutdown.
-  void Shutdown(absl::Time deadline);
+  void Shutdown(base::SteadyTime deadline);
 
  private:
-  const base::Clock clock_;
   Lane reads_;
   Lane upserts_;
   Lane onboarding_;

@@ -6,6 +6,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "base/steady_time.h"
 #include "userprofile/v1/user_profile_service.pb.h"
 
 namespace userprofile::store {
@@ -27,7 +28,7 @@ struct CallTimes {
 // What a call knows of its caller.
 struct CallContext {
   // The answer is of no use after this time.
-  absl::Time deadline = absl::InfiniteFuture();
+  base::SteadyTime deadline = base::SteadyTime::InfiniteFuture();
 
   // Whether the caller gave up; called from any thread, until Done is. Empty
   // means never.

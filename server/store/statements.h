@@ -5,29 +5,41 @@
 
 namespace userprofile::store {
 
-// Every statement of the store. All return the columns of profile_rows.h, are
-// keyed by user_id, and take times as parameters: distributed PostgreSQLs
-// refuse now() inside DO UPDATE.
+// Every statement of the store. But for the last, all return the columns of
+// profile_rows.h, are keyed by user_id, and take the times that they store as
+// parameters.
 
 // $1 user ids (bigint[]). Unknown ones are missing from the result, which has
 // no order.
 extern const postgres::Statement kGetProfiles;
 
-// One row per contact, all of different users, as arrays of equal length:
-// $1 user ids, $2 usernames, $3 first names, $4 last names, $5 language codes,
-// $6 is_active, $7 event times (seconds since 1970); then $8 the time now, and
-// $9 to $12 what a NULL in $2 to $5 means for a known user: true clears the
-// column, false keeps it. Rows are written in key order, so that two batches
-// can't deadlock. The result has no order.
-extern const postgres::Statement kUpsertUsers;
+// What contacts do to users that are known, and to those that are not. One row
+// per contact, in the order of their users, all different, as arrays of equal
+// length: $1 user ids, $2 usernames, $3 first names, $4 last names, $5 language
+// codes, $6 is_active, $7 event times (seconds since 1970, NULL for none); then
+// $8 the time now. In $2 to $6, NULL keeps what is stored, and an empty text
+// clears it.
+//
+// Each writes rows in the order of its contacts, and there are two: so no two
+// of them can deadlock, as one could that wrote known users and then new ones,
+// and what others do as a row is inserted (triggers, sequences, constraints) is
+// done for new users only. The results hold the rows that were written, in any
+// order. kInsertUsers leaves those alone that there are, and so each row that
+// it returns is a user that it created.
+//
+// An event time is bounded by the database's clock (statement_timestamp): one
+// that is more than five minutes ahead of it is taken for none, and one so
+// stored by mistake is replaced.
+extern const postgres::Statement kUpdateUsers;
+extern const postgres::Statement kInsertUsers;
 
-// The same, but leaves a row as it is, and returns it so, if neither identity
-// nor is_active would change, and both its times are less than $13 (interval)
-// behind the contact's. A row that is at its first revision is written: only
-// the contact that created it gets to see that one. What somebody else commits
-// meanwhile does no harm: a row that was not seen is written, whatever it has
-// become, and one that was seen is an answer as a read gives it.
-extern const postgres::Statement kUpsertChangedUsers;
+// As kUpdateUsers, but leaves a row as it is, and returns it so, if neither
+// identity nor is_active would change, and both its times are less than $9
+// (interval) behind the contact's. A row that is at its first revision is
+// written: only the contact that created it gets to see that one. What somebody
+// else commits meanwhile does no harm: one that was seen is an answer as a read
+// gives it.
+extern const postgres::Statement kUpdateChangedUsers;
 
 // One row of answers per user, all different, as arrays of equal length: $1
 // user ids, $2 real names, $3 nicknames, $4 study tracks, $5 grade bands, $6
@@ -36,6 +48,9 @@ extern const postgres::Statement kUpsertChangedUsers;
 // of contacts can deadlock. Returns each user that is known, one more column
 // says whether this statement has completed the onboarding, and has no order.
 extern const postgres::Statement kCompleteOnboarding;
+
+// The names of the unique indexes on nickname alone, be it in an expression.
+extern const postgres::Statement kNicknameIndexes;
 
 }  // namespace userprofile::store
 

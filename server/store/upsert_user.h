@@ -1,71 +1,56 @@
 #ifndef USERPROFILE_SERVER_STORE_UPSERT_USER_H_
 #define USERPROFILE_SERVER_STORE_UPSERT_USER_H_
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
 #include <string>
 
-#include "absl/container/flat_hash_set.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "server/store/session_executor.h"
 
 namespace userprofile::store {
 
-// The identity columns, in the order of kUpsertUsers.
-inline constexpr std::size_t kIdentityFields = 4;
-
-// What a contact says about an identity column.
-struct FieldUpdate {
-  enum class Kind { kKeep, kClear, kSet };
-  Kind kind = Kind::kKeep;
-  absl::string_view value;  // of the request; not empty for kSet, else empty
-};
+// What is_active becomes of a user whom this contact creates.
+inline bool IsActiveIfNew(const v1::UpsertUserRequest& request) {
+  if (request.has_is_active()) return request.is_active();
+  return !request.has_is_active_if_new() || request.is_active_if_new();
+}
 
 // One UpsertUser call.
 struct UpsertUserOperation final : Operation {
-  // `now` is when the service heard of the user.
-  UpsertUserOperation(const v1::UpsertUserRequest& request,
-                      v1::UpsertUserResponse* response, absl::Time now,
-                      CallContext context, Done done);
+  UpsertUserOperation(const v1::UpsertUserRequest& q, v1::UpsertUserResponse* r,
+                      CallContext context, Done done)
+      : Operation(std::move(context), std::move(done), q.user_id()),
+        request(q),
+        response(r) {}
 
-  const std::int64_t user_id;
-  const std::array<FieldUpdate, kIdentityFields> identity;
-  const bool is_active;
-  const absl::Time occurred_at;  // never after `now`
+  const v1::UpsertUserRequest& request;
   v1::UpsertUserResponse* const response;
+
+  // Whether the user was not there when last looked for, and how often one who
+  // was not there could not be inserted either.
+  bool absent = false;
+  int refused = 0;
 };
 
-// Writes the contacts of a batch by one statement. All contacts of a batch are
-// of different users, for no statement can write a row twice, and every contact
-// is to have its own effect. They also agree on what NULL means in each column:
-// none clears a column that another one keeps (see kUpsertUsers).
+// Writes the contacts of a batch, all of different users, for no statement can
+// write a row twice, and every contact is to have its own effect. Updates the
+// users that are known; those that were not there are to be executed again, and
+// then inserted. Whoever is there by then, for somebody else was faster, starts
+// over. Who is missing twice is so because the database refuses them.
 class UpsertUserExecutor final : public SessionExecutor {
  public:
   // For `contact_interval` see PostgresStoreOptions.
   UpsertUserExecutor(postgres::SessionFactory connect, base::Clock clock,
                      absl::Duration contact_interval);
 
-  void BeginBatch() override;
-  bool Admit(const Operation& operation) override;
   absl::Status Execute(absl::Span<Operation* const> batch) override;
 
  private:
-  // What NULL means in each column of a batch, as far as a contact decided it.
-  enum class NullMeaning { kUndecided, kKeeps, kClears };
-  using NullMeanings = std::array<NullMeaning, kIdentityFields>;
-
-  // Decides by what `contact` says; false, and no change, if it disagrees.
-  static bool Agree(const UpsertUserOperation& contact, NullMeanings& meanings);
-
   const base::Clock clock_;
-  const absl::Duration contact_interval_;
 
-  // Of the batch under collection.
-  absl::flat_hash_set<std::int64_t> users_;
-  NullMeanings meanings_{};
+  // What kUpdateChangedUsers takes; empty for kUpdateUsers.
+  const std::string contact_interval_;
 };
 
 }  // namespace userprofile::store

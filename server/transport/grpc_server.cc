@@ -109,10 +109,12 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
       new GrpcServer(std::move(server), std::move(address)));
 }
 
-GrpcServer::~GrpcServer() { Shutdown(absl::Now()); }
+GrpcServer::~GrpcServer() { Shutdown(base::SteadyTime::InfinitePast()); }
 
-void GrpcServer::Shutdown(absl::Time deadline) {
-  server_->Shutdown(absl::ToChronoTime(deadline));
+void GrpcServer::Shutdown(base::SteadyTime deadline) {
+  // gRPC counts by a steady clock, from now on.
+  server_->Shutdown(
+      absl::ToChronoTime(absl::Now() + (deadline - base::SteadyTime::Now())));
 }
 
 }  // namespace userprofile::transport

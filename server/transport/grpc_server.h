@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/steady_time.h"
 
 namespace userprofile::transport {
 
@@ -62,7 +63,7 @@ class GrpcServer {
   // what is left of them. Returns only when each has been answered, so streams
   // that end by themselves never must be ended first (HealthService::Shutdown,
   // ReflectionService::Shutdown).
-  void Shutdown(absl::Time deadline);
+  void Shutdown(base::SteadyTime deadline);
 
  private:
   GrpcServer(std::unique_ptr<grpc::Server> server, std::string address);

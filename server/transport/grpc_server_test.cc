@@ -103,7 +103,7 @@ TEST_F(GrpcServerTest, ShutdownWaitsForWhatIsInFlight) {
       std::async(std::launch::async, [&] { return Get((*server)->address()); });
   store::Done done = arrived.get_future().get();
   auto shutdown = std::async(std::launch::async, [&] {
-    (*server)->Shutdown(absl::Now() + absl::Seconds(60));
+    (*server)->Shutdown(base::SteadyTime::Now() + absl::Seconds(60));
   });
   // The port refuses new callers while the old one still waits.
   const absl::Time end = absl::Now() + absl::Seconds(20);
@@ -133,7 +133,7 @@ TEST_F(GrpcServerTest, ShutdownCancelsAtItsDeadline) {
   auto call =
       std::async(std::launch::async, [&] { return Get((*server)->address()); });
   arrived.get_future().wait();
-  (*server)->Shutdown(absl::Now());
+  (*server)->Shutdown(base::SteadyTime::Now());
   EXPECT_FALSE(call.get().ok());
   worker.join();
 }

@@ -135,7 +135,7 @@ TEST_F(HealthServiceTest, ShutdownTellsTheLastStateAndEndsEveryWatch) {
               grpc::StatusCode::UNAVAILABLE);
   }
   // Would wait for ever for a watch that is left.
-  server_->Shutdown(absl::InfiniteFuture());
+  server_->Shutdown(base::SteadyTime::InfiniteFuture());
 }
 
 TEST_F(HealthServiceTest, AWatchThatComesAfterShutdownEndsToo) {
@@ -152,7 +152,7 @@ TEST_F(HealthServiceTest, AWatcherThatNeverReadsKeepsNoServerAlive) {
     SetBroken();
   }
   health_.Shutdown();
-  server_->Shutdown(absl::Now());
+  server_->Shutdown(base::SteadyTime::Now());
 }
 
 TEST_F(HealthServiceTest, SurvivesWatchersComingAndGoingDuringChanges) {

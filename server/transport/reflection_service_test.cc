@@ -144,7 +144,7 @@ TEST_F(ReflectionServiceTest, SaysWhatItDoesNotHaveAndGoesOn) {
 TEST_F(ReflectionServiceTest, AStreamThatIsLeftOpenDoesNotHoldUpTheServer) {
   Ask([](auto& ask) { ask.set_list_services(""); });
   service_.Shutdown();
-  server_->Shutdown(absl::InfiniteFuture());
+  server_->Shutdown(base::SteadyTime::InfiniteFuture());
   const grpc::Status status = stream_->Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(api::ReasonOf(status), "SHUTTING_DOWN");
@@ -176,12 +176,12 @@ TEST_F(ReflectionServiceTest, StreamsThatAreBusyEndToo) {
   while (answers < 100) std::this_thread::yield();
   service_.Shutdown();
   for (std::thread& client : clients) client.join();
-  server_->Shutdown(absl::InfiniteFuture());
+  server_->Shutdown(base::SteadyTime::InfiniteFuture());
 }
 
 TEST_F(ReflectionServiceTest, AStreamIsCancelledWhenTheServerHasNoTime) {
   Ask([](auto& ask) { ask.set_list_services(""); });
-  server_->Shutdown(absl::Now());
+  server_->Shutdown(base::SteadyTime::Now());
   EXPECT_FALSE(stream_->Finish().ok());
 }
 

@@ -148,10 +148,10 @@ TEST_F(MetricsTest, APrometheusScrapesThem) {
       {"userprofile_recognitions_total{outcome=\"returning\"}", 2},
       {"userprofile_lane_batch_size_sum{lane=\"upsert_user\"}", 3},
       {"userprofile_database_statement_duration_seconds_count{statement="
-       "\"upsert_users\"}",
+       "\"update_users\"}",
        3},
       {"userprofile_database_statement_failures_total{statement="
-       "\"upsert_users\"}",
+       "\"update_users\"}",
        0},
       {"sum(userprofile_schema_breaches)", 0},
       {"userprofile_state == 1", 1},

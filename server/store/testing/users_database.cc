@@ -1,7 +1,7 @@
 #include "server/store/testing/users_database.h"
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "base/steady_time.h"
 #include "migrations/embedded.h"
 
 namespace userprofile::store {
@@ -26,13 +26,13 @@ postgres::SessionFactory UsersDatabase::EmptySessions() {
 
 std::int64_t UsersDatabase::AwaitStatistic(const std::string& column,
                                            std::int64_t least) {
-  const absl::Time limit = absl::Now() + absl::Seconds(20);
+  const base::SteadyTime limit = base::SteadyTime::Now() + absl::Seconds(20);
   while (true) {
     const std::int64_t value = Execute(absl::StrCat("SELECT ", column,
                                                     " FROM pg_stat_user_tables"
                                                     " WHERE relname = 'users'"))
                                    .Int64(0, 0);
-    if (value >= least || absl::Now() > limit) return value;
+    if (value >= least || base::SteadyTime::Now() > limit) return value;
   }
 }
 
