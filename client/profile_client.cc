@@ -4,13 +4,13 @@
 #include <mutex>
 #include <utility>
 
+#include <grpc/support/time.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "base/read_file.h"
 #include "userprofile/client/errors.h"
 #include "userprofile/v1/user_profile_service.grpc.pb.h"
@@ -146,7 +146,8 @@ class GrpcProfileClient final : public ProfileClient {
  private:
   void Prepare(grpc::ClientContext& context) const {
     context.set_wait_for_ready(true);
-    context.set_deadline(absl::ToChronoTime(absl::Now() + timeout_));
+    context.set_deadline(
+        gpr_time_from_nanos(absl::ToInt64Nanoseconds(timeout_), GPR_TIMESPAN));
   }
 
   absl::Status ToStatus(const grpc::Status& status) const {

@@ -2,13 +2,15 @@
 
 #include <grpc/grpc.h>
 #include <grpc/support/log.h>
+#include <grpc/support/time.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "server/ops/log_limiter.h"
 #include "spdlog/spdlog.h"
 
@@ -112,9 +114,10 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
 GrpcServer::~GrpcServer() { Shutdown(base::SteadyTime::InfinitePast()); }
 
 void GrpcServer::Shutdown(base::SteadyTime deadline) {
-  // gRPC counts by a steady clock, from now on.
+  const absl::Duration left =
+      std::max(deadline - base::SteadyTime::Now(), absl::ZeroDuration());
   server_->Shutdown(
-      absl::ToChronoTime(absl::Now() + (deadline - base::SteadyTime::Now())));
+      gpr_time_from_nanos(absl::ToInt64Nanoseconds(left), GPR_TIMESPAN));
 }
 
 }  // namespace userprofile::transport

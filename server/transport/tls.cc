@@ -129,8 +129,8 @@ absl::StatusOr<Tls::Content> Tls::Read(const TlsFiles& files) {
       const std::vector<Certificate> chain,
       ParseCertificates(files.certificate, content.certificate));
   const Certificate& certificate = chain.front();
-  const Key key(PEM_read_bio_PrivateKey(Open(content.key).get(),
-                                        nullptr, NoPassword, nullptr));
+  const Key key(PEM_read_bio_PrivateKey(Open(content.key).get(), nullptr,
+                                        NoPassword, nullptr));
   if (key == nullptr) {
     return Refuse(files.key,
                   " holds no private key in PEM form, or one with a password");
