@@ -96,19 +96,24 @@ class FakeExecutor final : public BatchExecutor {
   explicit FakeExecutor(Database& database) : database_(database) {}
 
   absl::Status Connect() override {
+    lost_ = false;
     return database_.on_connect ? database_.on_connect() : absl::OkStatus();
   }
   absl::Status Execute(absl::Span<Operation* const> batch) override {
+    if (lost_) return absl::UnavailableError("the session is closed");
     Keys keys;
     for (Operation* operation : batch) {
       keys.push_back(static_cast<int>(*operation->key));
       operation->again = database_.again.erase(keys.back()) > 0;
     }
-    return database_.Execute(keys);
+    const absl::Status status = database_.Execute(keys);
+    lost_ = absl::IsUnavailable(status);
+    return status;
   }
 
  private:
   Database& database_;
+  bool lost_ = false;
 };
 
 // Collects the answers to operations.
