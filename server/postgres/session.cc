@@ -112,7 +112,8 @@ class NoticeWatch {
 
 #endif
 
-// What a statement is told that was prepared before the schema changed.
+// What a statement is told whose columns have other types than when it was
+// prepared: "cached plan must not change result type".
 constexpr char kStalePlan[] = "0A000";
 
 // Runs `body`, which calls the driver, and turns what it throws into a status.
@@ -193,9 +194,7 @@ class PqxxSession final : public Session {
     }
     const bool first = !prepared_.contains(statement.name);
     absl::StatusOr<Rows> rows = RunPrepared(statement, parameters);
-    // What worked before is refused once its columns have other types ("cached
-    // plan must not change result type"), and works when prepared anew.
-    if (!first && SqlState(rows.status()) == "0A000" &&
+    if (!first && SqlState(rows.status()) == kStalePlan &&
         Forget(statement.name).ok()) {
       rows = RunPrepared(statement, parameters);
     }
@@ -214,14 +213,8 @@ class PqxxSession final : public Session {
   bool healthy() override {
     if (healthy_ && (!connection_.is_open() || LostWhileIdle())) {
       healthy_ = false;
-      lost_ = true;
     }
     return healthy_;
-  }
-
-  bool lost() override {
-    healthy();
-    return lost_;
   }
 
  private:
@@ -260,10 +253,7 @@ class PqxxSession final : public Session {
     if (status.ok()) return rows;
     // Also where the server is alive but can't be used any more, as a primary
     // that became a standby: a fresh connection may find a better one.
-    if (absl::IsUnavailable(status)) {
-      healthy_ = false;
-      lost_ = !connection_.is_open() || SqlState(status) != kStalePlan;
-    }
+    if (absl::IsUnavailable(status)) healthy_ = false;
     return base::Annotate(status, absl::StrCat(name, ": "));
   }
 
@@ -291,7 +281,6 @@ class PqxxSession final : public Session {
   const NoticeWatch notice_watch_{connection_, &noticed_};
   std::set<std::string> prepared_;
   bool healthy_ = true;
-  bool lost_ = false;
 };
 
 // What bounds the time that a dead network can cost, and who we are.
