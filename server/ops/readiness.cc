@@ -9,27 +9,25 @@
 namespace userprofile::ops {
 namespace {
 
-constexpr char kDatabaseUnavailable[] = "DATABASE_UNAVAILABLE";
-
 absl::Status Starting() {
   return base::MakeError(absl::StatusCode::kUnavailable,
                          "the service starts and has not seen its database "
                          "yet; try again",
-                         "STARTING");
+                         v1::ERROR_REASON_STARTING);
 }
 
 absl::Status ShuttingDown() {
   return base::MakeError(absl::StatusCode::kUnavailable,
                          "this server shuts down; try again, another one will "
                          "answer",
-                         "SHUTTING_DOWN");
+                         v1::ERROR_REASON_SHUTTING_DOWN);
 }
 
 absl::Status LaneFails(absl::string_view lane, const absl::Status& cause) {
   return base::MakeError(
       absl::StatusCode::kUnavailable,
       absl::StrCat("PostgreSQL carries out no ", lane, ": ", cause.message()),
-      kDatabaseUnavailable);
+      v1::ERROR_REASON_DATABASE_UNAVAILABLE);
 }
 
 }  // namespace
@@ -40,7 +38,10 @@ void Readiness::Set(absl::Status state) {
   base::MutexLock lock(mutex_);
   if (shutting_down_) return;
   // An absent database says nothing about the schema.
-  if (base::ErrorReason(state) != kDatabaseUnavailable) admits_ = state.ok();
+  if (base::ErrorReason(state) !=
+      base::ReasonName(v1::ERROR_REASON_DATABASE_UNAVAILABLE)) {
+    admits_ = state.ok();
+  }
   schema_ = std::move(state);
   Update();
 }

@@ -13,9 +13,9 @@ using base::MakeError;
 constexpr absl::Duration kRetryDelay = absl::Milliseconds(100);
 
 absl::Status UserNotFound(std::int64_t user_id) {
-  return MakeError(StatusCode::kNotFound,
-                   absl::StrCat("user ", user_id, " is not known"),
-                   "USER_NOT_FOUND", {{"user_id", absl::StrCat(user_id)}});
+  return MakeError(
+      StatusCode::kNotFound, absl::StrCat("user ", user_id, " is not known"),
+      v1::ERROR_REASON_USER_NOT_FOUND, {{"user_id", absl::StrCat(user_id)}});
 }
 
 absl::Status AlreadyOnboarded(std::int64_t user_id) {
@@ -23,32 +23,33 @@ absl::Status AlreadyOnboarded(std::int64_t user_id) {
       StatusCode::kFailedPrecondition,
       absl::StrCat("user ", user_id,
                    " completed onboarding before, with different answers"),
-      "ALREADY_ONBOARDED", {{"user_id", absl::StrCat(user_id)}});
+      v1::ERROR_REASON_ALREADY_ONBOARDED, {{"user_id", absl::StrCat(user_id)}});
 }
 
 absl::Status NicknameTaken() {
   return MakeError(StatusCode::kAlreadyExists,
                    "another user has this nickname; ask for a different one",
-                   "NICKNAME_TAKEN", {{"field", "answers.nickname"}});
+                   v1::ERROR_REASON_NICKNAME_TAKEN,
+                   {{"field", "answers.nickname"}});
 }
 
 absl::Status DeadlineExceeded() {
   return MakeError(StatusCode::kDeadlineExceeded,
                    "the deadline passed before the request was carried out",
-                   "DEADLINE_EXCEEDED");
+                   v1::ERROR_REASON_DEADLINE_EXCEEDED);
 }
 
 absl::Status Cancelled() {
   return MakeError(StatusCode::kCancelled,
                    "the caller cancelled the request before it was carried out",
-                   "CANCELLED");
+                   v1::ERROR_REASON_CANCELLED);
 }
 
 absl::Status Overloaded() {
   return base::WithRetryDelay(
       MakeError(StatusCode::kResourceExhausted,
                 "too many requests are in flight; try again a little later",
-                "OVERLOADED"),
+                v1::ERROR_REASON_OVERLOADED),
       kRetryDelay);
 }
 
@@ -56,7 +57,7 @@ absl::Status ShuttingDown() {
   return base::WithRetryDelay(
       MakeError(StatusCode::kUnavailable,
                 "this server is shutting down; try again, another one answers",
-                "SHUTTING_DOWN"),
+                v1::ERROR_REASON_SHUTTING_DOWN),
       kRetryDelay);
 }
 
@@ -64,7 +65,7 @@ absl::Status DatabaseUnavailable() {
   return base::WithRetryDelay(
       MakeError(StatusCode::kUnavailable,
                 "the database can't be reached; send the request again",
-                "DATABASE_UNAVAILABLE"),
+                v1::ERROR_REASON_DATABASE_UNAVAILABLE),
       kRetryDelay);
 }
 
@@ -73,21 +74,21 @@ absl::Status OutcomeUnknown() {
                    "the database connection was lost during the write, which "
                    "may or may not have happened; ask with GetProfile, or send "
                    "the same request again",
-                   "OUTCOME_UNKNOWN");
+                   v1::ERROR_REASON_OUTCOME_UNKNOWN);
 }
 
 absl::Status RowRejected() {
   return MakeError(StatusCode::kInternal,
                    "the database refuses this user's row, perhaps by a "
                    "constraint that is not the service's; its log says which",
-                   "ROW_REJECTED");
+                   v1::ERROR_REASON_ROW_REJECTED);
 }
 
 absl::Status SchemaChanged() {
   return base::WithRetryDelay(
       MakeError(StatusCode::kUnavailable,
                 "the schema was changed while the request ran; try again",
-                "SCHEMA_NOT_READY"),
+                v1::ERROR_REASON_SCHEMA_NOT_READY),
       kRetryDelay);
 }
 
@@ -96,12 +97,13 @@ absl::Status StatementRefused() {
                    "PostgreSQL refuses what the service does with users, as it "
                    "does with a view, a foreign table, or rules; its log says "
                    "what",
-                   "STATEMENT_REFUSED");
+                   v1::ERROR_REASON_STATEMENT_REFUSED);
 }
 
 absl::Status Internal() {
   return MakeError(StatusCode::kInternal,
-                   "a defect of the service; its log says more", "INTERNAL");
+                   "a defect of the service; its log says more",
+                   v1::ERROR_REASON_INTERNAL);
 }
 
 }  // namespace userprofile::store
