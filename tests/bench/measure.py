@@ -23,7 +23,8 @@ import tempfile
 import time
 import urllib.request
 
-# The same writes and reads as the service's, one row at a time.
+# What a bot that has the table for itself would run: the same effect as the
+# service's statements, one row at a time.
 UPSERT = r"""\set id random(1, {users})
 INSERT INTO users AS u (user_id, username, first_name, last_name,
   language_code, is_active, onboarding_completed, created_at, last_seen_at,
