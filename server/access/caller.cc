@@ -31,7 +31,7 @@ std::string NamesOf(Roles roles) {
 }
 
 absl::optional<v1::Role> ParseRole(absl::string_view name) {
-  v1::Role role;
+  v1::Role role = v1::ROLE_UNSPECIFIED;
   if (name != absl::AsciiStrToLower(name) ||
       !v1::Role_Parse(absl::StrCat(kPrefix, absl::AsciiStrToUpper(name)),
                       &role) ||

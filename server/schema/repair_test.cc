@@ -120,7 +120,9 @@ CREATE EVENT TRIGGER finish ON ddl_command_end
     const auto statements =
         database.Execute("SELECT string_agg(statement, '; ') FROM watch.held");
     held += statements.IsNull(0, 0) ? 0 : 1;
-    if (!marked) EXPECT_EQ(statements.Text(0, 0), "");
+    if (!marked) {
+      EXPECT_EQ(statements.Text(0, 0), "");
+    }
   }
   EXPECT_GT(held, 0);  // it sees them
 }

@@ -533,7 +533,9 @@ TEST_F(LaneTest, RunsWhatIsNotDoneYetOnceMoreAndAnswersTheRest) {
   StartBusy();
   for (int key = 1; key <= 4; ++key) Submit(key);
   database_.on_execute = [this](const Keys& keys) {
-    if (keys == Keys{2, 3}) EXPECT_EQ(answers_.Answered(), 3u);
+    if (keys == Keys{2, 3}) {
+      EXPECT_EQ(answers_.Answered(), 3u);
+    }
     return absl::OkStatus();
   };
   database_.Open();
