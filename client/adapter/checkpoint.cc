@@ -64,7 +64,7 @@ absl::Status SaveCheckpoint(const std::string& file,
   if (fd < 0) return Failed("write", part);
   if (!WriteToDisk(fd, json.dump() + "\n") ||
       ::rename(part.c_str(), file.c_str()) != 0) {
-    const absl::Status failed = Failed("write", part);
+    absl::Status failed = Failed("write", part);
     ::unlink(part.c_str());
     return failed;
   }
