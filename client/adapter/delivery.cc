@@ -10,8 +10,20 @@
 namespace userprofile::adapter {
 namespace {
 
-bool SaysItIsAway(const BotAnswer& answer) {
-  return answer.status == 429 || (answer.status >= 502 && answer.status <= 504);
+// What the bot, or what stands before it, says of itself and not of the update.
+absl::Status SaidOfItself(const BotAnswer& answer) {
+  const std::string text =
+      absl::StrCat("the bot answers with status ", answer.status);
+  switch (answer.status) {
+    case 429:
+    case 503:
+      return absl::ResourceExhaustedError(text);
+    case 502:
+    case 504:
+      return absl::UnavailableError(text);
+    default:
+      return absl::OkStatus();
+  }
 }
 
 }  // namespace
@@ -40,9 +52,9 @@ absl::StatusOr<BotAnswer> Delivery::Deliver(
   }
   headers[kRecognizedHeader] = recognized;
   absl::StatusOr<BotAnswer> answer = bot_.Post(update.text, headers);
-  if (answer.ok() && SaysItIsAway(*answer)) {
-    answer = absl::UnavailableError(
-        absl::StrCat("the bot answers with status ", answer->status));
+  if (answer.ok()) {
+    const absl::Status said = SaidOfItself(*answer);
+    if (!said.ok()) answer = said;
   }
   metrics_.SetPeer(Peer::kBot, answer.status());
   if (!answer.ok() && failed != nullptr) *failed = Peer::kBot;

@@ -36,7 +36,8 @@ class Delivery {
   // it, with 502. Errors, with `failed` saying whose, and the update is to be
   // given again: the service's if it can't store the contact now, or the bot's,
   // as Bot::Post() returns them; UNAVAILABLE also if it says that it is away,
-  // by 429, 502, 503 or 504.
+  // by 502 or 504, and RESOURCE_EXHAUSTED that it has too much to do, by 429 or
+  // 503.
   absl::StatusOr<BotAnswer> Deliver(
       const UpdateLine& update, std::map<std::string, std::string> headers = {},
       Peer* failed = nullptr);

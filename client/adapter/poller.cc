@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -13,9 +14,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/types/optional.h"
+#include "base/mutex.h"
 #include "base/steady_time.h"
 #include "client/adapter/backoff.h"
 #include "client/adapter/json_text.h"
@@ -76,6 +79,8 @@ struct Job {
   json call;         // what the bot answered, if Telegram is to be called
   int failures = 0;  // that are its own
   std::array<std::uint64_t, 3> away_since = {};  // by peer; 0: never
+  // What the bot had taken more than turned away as it first turned this away.
+  absl::optional<std::int64_t> overloaded_since;
   Backoff backoff;
 };
 
@@ -123,7 +128,6 @@ class Poller {
     Backoff backoff;
     while (!stop_.IsSet()) {
       const SteadyTime begin = SteadyTime::Now();
-      const std::uint64_t moment = outages_.Now();
       const auto updates = telegram_.GetUpdates(offset_, options_.poll_timeout);
       if (stop_.IsSet()) break;
       metrics_.SetPeer(Peer::kTelegram, updates.status());
@@ -133,7 +137,6 @@ class Poller {
         continue;
       }
       backoff = Backoff();
-      outages_.GotThrough(Peer::kTelegram, moment);
       const bool news = Add(*updates);
       // All is confirmed. Telegram may start anew at a lower id after a week.
       if (updates->empty() && window_.size() == 0) {
@@ -161,16 +164,16 @@ class Poller {
     return news;
   }
 
-  // Moves the offset past what is done, until then, or until all is done and
-  // Telegram has not yet been told.
+  // Moves the offset past what is done: once at least, however long the poll
+  // took; until then, or until all is done and Telegram has not yet been told.
   void MoveOn(SteadyTime until, bool news) {
     const auto told = offset_;
-    while (!stop_.IsSet() && SteadyTime::Now() < until) {
-      if (window_.size() == 0 && (news || offset_ != told)) return;
+    do {
       for (const Outcome& outcome : window_.Take(until)) {
         offset_ = *outcome.update_id + 1;
       }
-    }
+      if (window_.size() == 0 && (news || offset_ != told)) return;
+    } while (!stop_.IsSet() && SteadyTime::Now() < until);
   }
 
   // Once polling has ended: waits for what is under way. The offset stays
@@ -222,13 +225,18 @@ class Poller {
     if (job.update.contact && (answer.ok() || peer != Peer::kService)) {
       outages_.GotThrough(Peer::kService, begin);
     }
-    if (!answer.ok()) return answer.status();
+    if (!answer.ok()) {
+      if (IsOverload(peer, answer.status())) ++bot_overloaded_;
+      return answer.status();
+    }
     outages_.GotThrough(Peer::kBot, begin);
     if (!answer->taken()) {
       peer = Peer::kBot;
       return absl::AbortedError(
           absl::StrCat("the bot answers with status ", answer->status));
     }
+    ++bot_took_;
+    SetFailing(job, false);
     std::string body = answer->body;
     json call = ParseJson(body);
     if (!call.is_object() || !call.contains("method")) return absl::OkStatus();
@@ -258,7 +266,7 @@ class Poller {
       return true;
     }
     if (!IsOwn(job, peer, status)) return false;
-    if (++job.failures < options_.attempts &&
+    if (++job.failures < (IsFailing(job) ? 1 : options_.attempts) &&
         RetryAfter(status).value_or(absl::ZeroDuration()) <= kLongestPause) {
       return false;
     }
@@ -266,17 +274,48 @@ class Poller {
                   IdOf(job), job.call.is_null() ? "it is" : "its answer is",
                   job.failures, why);
     metrics_.CountPassedOver();
+    if (job.call.is_null()) SetFailing(job, true);
     return true;
+  }
+
+  // Users of whom an update was passed over: until the bot takes one of theirs
+  // again, each has one attempt, or a hundred of them, which are all that
+  // Telegram gives, would hold up everybody else for their attempts' time.
+  void SetFailing(const Job& job, bool failing) {
+    const auto user = job.update.outcome.user_id;
+    if (!user) return;
+    base::MutexLock lock(mutex_);
+    if (!failing) {
+      failing_users_.erase(*user);
+    } else if (failing_users_.size() < kWindow) {
+      failing_users_.insert(*user);
+    }
+  }
+  bool IsFailing(const Job& job) {
+    const auto user = job.update.outcome.user_id;
+    base::MutexLock lock(mutex_);
+    return user && failing_users_.count(*user) > 0;
   }
 
   // Whether the update fails by itself, and not because somebody is away.
   bool IsOwn(Job& job, Peer peer, const absl::Status& status) {
+    // Of an overload, a part gets through: it is the update's only where, since
+    // it failed first, the bot took more than it turned away.
+    if (IsOverload(peer, status)) {
+      if (peer == Peer::kService) return false;
+      const std::int64_t balance = bot_took_ - bot_overloaded_;
+      if (!job.overloaded_since) job.overloaded_since = balance;
+      return balance > *job.overloaded_since;
+    }
     if (peer != Peer::kService && !absl::IsUnavailable(status)) return true;
-    // Of an overload, a part gets through.
-    if (absl::IsResourceExhausted(status)) return false;
     std::uint64_t& since = job.away_since[Outages::Index(peer)];
     if (since == 0) since = outages_.Now();
     return outages_.IsOver(peer, since);
+  }
+
+  // A pause that Telegram wants is that of one chat.
+  static bool IsOverload(Peer peer, const absl::Status& status) {
+    return peer != Peer::kTelegram && absl::IsResourceExhausted(status);
   }
 
   static std::int64_t IdOf(const Job& job) {
@@ -299,6 +338,10 @@ class Poller {
   absl::optional<std::int64_t> offset_;  // of the first that is not done
   std::int64_t newest_ = -1;             // that was added
   Outages outages_;
+  std::atomic<std::int64_t> bot_took_ = 0;
+  std::atomic<std::int64_t> bot_overloaded_ = 0;
+  base::Mutex mutex_;
+  std::set<std::int64_t> failing_users_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> ended_ = false;
   UpdateWindow window_;
   WorkQueue queue_;

@@ -78,8 +78,8 @@ void ReadIdentity(const ObjectReader& author, v1::Identity& identity) {
     if (!text && (name == "last_name" || name == "username")) text = "";
     if (!text) continue;
     if (auto fit = AcceptableText(name.c_str(), *text)) {
-      identity.GetReflection()->SetString(&identity, type->field(i),
-                                          *std::move(fit));
+      v1::Identity::GetReflection()->SetString(&identity, type->field(i),
+                                               *std::move(fit));
     }
   }
 }

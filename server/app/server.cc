@@ -26,6 +26,7 @@
 #include "server/ops/recent_failures.h"
 #include "server/ops/reloader.h"
 #include "server/ops/status_page.h"
+#include "server/postgres/errors.h"
 #include "server/schema/monitor.h"
 #include "server/schema/report_format.h"
 #include "server/store/errors.h"
@@ -229,7 +230,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   store.metrics = &parts.metrics;
   store.health_grace = schema::MonitorOptions().unreachable_grace;
   store.on_health = [&parts](const char* lane, const absl::Status& status) {
-    parts.readiness.SetLane(lane, status);
+    const std::string state = postgres::SqlState(status);
+    parts.readiness.SetLane(lane, status.ok()     ? ""
+                                  : state.empty() ? "no connection"
+                                                  : "SQLSTATE " + state);
   };
   store.explain_schema_error = [&parts] {
     const absl::Status state = parts.monitor->CheckNow();

@@ -23,11 +23,13 @@ absl::Status ShuttingDown() {
                          v1::ERROR_REASON_SHUTTING_DOWN);
 }
 
-absl::Status LaneFails(absl::string_view lane, const absl::Status& cause) {
-  return base::MakeError(
-      absl::StatusCode::kUnavailable,
-      absl::StrCat("PostgreSQL carries out no ", lane, ": ", cause.message()),
-      v1::ERROR_REASON_DATABASE_UNAVAILABLE);
+// The code is all of the cause that may be shown: the driver's words name
+// hosts, roles and paths.
+absl::Status LaneFails(absl::string_view lane, absl::string_view code) {
+  return base::MakeError(absl::StatusCode::kUnavailable,
+                         absl::StrCat("PostgreSQL carries out no ", lane, " (",
+                                      code, "); the log says more"),
+                         v1::ERROR_REASON_DATABASE_UNAVAILABLE);
 }
 
 }  // namespace
@@ -46,12 +48,12 @@ void Readiness::Set(absl::Status state) {
   Update();
 }
 
-void Readiness::SetLane(const std::string& lane, const absl::Status& status) {
+void Readiness::SetLane(const std::string& lane, absl::string_view failure) {
   base::MutexLock lock(mutex_);
-  if (status.ok()) {
+  if (failure.empty()) {
     failing_lanes_.erase(lane);
   } else {
-    failing_lanes_[lane] = LaneFails(lane, status);
+    failing_lanes_[lane] = LaneFails(lane, failure);
   }
   Update();
 }

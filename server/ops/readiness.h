@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "base/mutex.h"
 
 namespace userprofile::ops {
@@ -31,9 +32,10 @@ class Readiness {
   // one of the errors above (base::MakeError).
   void Set(absl::Status state);
 
-  // That the database carries out the calls of this kind, or why not. While all
-  // else is right, one that it does not makes the state DATABASE_UNAVAILABLE.
-  void SetLane(const std::string& lane, const absl::Status& status);
+  // That the database carries out the calls of this kind, or why not: a short
+  // code, fit to be shown; empty if it does. While all else is right, one that
+  // it does not makes the state DATABASE_UNAVAILABLE.
+  void SetLane(const std::string& lane, absl::string_view failure);
 
   // Changes the state to SHUTTING_DOWN, for good.
   void ShutDown();

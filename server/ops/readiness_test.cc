@@ -61,16 +61,18 @@ TEST(ReadinessTest, FollowsWhetherEachLaneWorks) {
   readiness.Subscribe([&](const absl::Status& state) {
     reasons.push_back(base::ErrorReason(state));
   });
-  readiness.SetLane("upsert_user", absl::UnavailableError("disk full"));
-  EXPECT_EQ(readiness.state().message(),
-            "PostgreSQL carries out no upsert_user: disk full");
+  readiness.SetLane("upsert_user", "SQLSTATE 53100");
+  EXPECT_EQ(
+      readiness.state().message(),
+      "PostgreSQL carries out no upsert_user (SQLSTATE 53100); the log says "
+      "more");
   EXPECT_TRUE(readiness.AdmitRequest().ok());
-  readiness.SetLane("get_profile", absl::UnavailableError("no connection"));
+  readiness.SetLane("get_profile", "no connection");
   readiness.Set(State("SCHEMA_NOT_READY"));  // goes before
   readiness.Set(absl::OkStatus());
-  readiness.SetLane("get_profile", absl::OkStatus());
+  readiness.SetLane("get_profile", "");
   EXPECT_FALSE(readiness.state().ok());
-  readiness.SetLane("upsert_user", absl::OkStatus());
+  readiness.SetLane("upsert_user", "");
   EXPECT_TRUE(readiness.state().ok());
   EXPECT_EQ(reasons.front(), "");
   EXPECT_EQ(reasons[1], "DATABASE_UNAVAILABLE");

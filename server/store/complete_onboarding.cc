@@ -73,10 +73,10 @@ bool CompleteOnboardingExecutor::SaysNicknameTaken(const absl::Status& error) {
   if (!indexes.ok()) return false;
   for (std::size_t row = 0; row < indexes->size(); ++row) {
     const absl::string_view name = indexes->Text(row, 0);
-    const std::size_t at = message.find(name);
-    if (at != absl::string_view::npos && quotes(at - 1) &&
-        quotes(at + name.size())) {
-      return true;
+    // Other words of the message may hold the name, too.
+    for (std::size_t at = message.find(name); at != absl::string_view::npos;
+         at = message.find(name, at + 1)) {
+      if (quotes(at - 1) && quotes(at + name.size())) return true;
     }
   }
   return false;

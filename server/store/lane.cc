@@ -298,9 +298,9 @@ bool Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
     }
     return false;
   }
-  const bool may_be_one_culprit = absl::IsInvalidArgument(status) ||
-                                  absl::IsAlreadyExists(status) ||
-                                  absl::IsAborted(status);
+  const bool may_be_one_culprit =
+      absl::IsInvalidArgument(status) || absl::IsAlreadyExists(status) ||
+      absl::IsAborted(status) || absl::IsUnimplemented(status);
   if (may_be_one_culprit && part.size() > 1) {
     const auto middle =
         part.begin() + static_cast<std::ptrdiff_t>(part.size() / 2);

@@ -516,6 +516,9 @@ TEST_F(PostgresStoreTest, KnowsATakenNicknameByWhateverIndexThatSaysSo) {
            Case{"ALTER TABLE users ADD CONSTRAINT \"UQ_ab12\" UNIQUE"
                 " (nickname)",
                 "NICKNAME_TAKEN"},
+           // Inside the message's "unique constraint", too.
+           Case{"ALTER TABLE users ADD CONSTRAINT uniq UNIQUE (nickname)",
+                "NICKNAME_TAKEN"},
            Case{"CREATE UNIQUE INDEX one ON users (lower(nickname))",
                 "NICKNAME_TAKEN"},
            Case{"CREATE UNIQUE INDEX one ON users (nickname) INCLUDE (phone)"

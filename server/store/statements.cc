@@ -73,7 +73,7 @@ namespace userprofile::store {
 #define CHANGES_DATA \
   "(" CHANGES("username") " OR " CHANGES("first_name")   \
   " OR " CHANGES("last_name") " OR " CHANGES("language_code") \
-  " OR c.is_active <> u.is_active) AND " IS_NEWS
+  " OR c.is_active <> coalesce(u.is_active, true)) AND " IS_NEWS
 
 // What a contact does to a known user. is_active was NULL in legacy tables.
 #define UPDATE_USERS \

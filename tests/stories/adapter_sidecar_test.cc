@@ -605,6 +605,52 @@ TEST_F(PollTest, APauseOfOneChatIsThatUsersOnly) {
   EXPECT_EQ(bot_.seen().size(), 4u) << "the bot has taken them";
 }
 
+TEST_F(PollTest, ABotApiFarAwayIsMovedOnToo) {
+  bot_.AnswerBy([](const RecordingBot::Seen&, httplib::Response&) {
+    absl::SleepFor(absl::Milliseconds(200));
+  });
+  api_.LieBy(
+      [](const std::string& method, const json&) -> std::optional<BotApi::Raw> {
+        if (method == "getUpdates") absl::SleepFor(absl::Milliseconds(350));
+        return std::nullopt;
+      });
+  Poll();
+  // More than Telegram gives at once.
+  for (int user = 1301; user <= 1450; ++user) api_.AddMessage(user, "x");
+  AwaitAllConfirmed();
+  EXPECT_EQ(bot_.seen().size(), 150u);
+}
+
+TEST_F(PollTest, AnAnswerIsKeptWhileTheBotApiTakesNone) {
+  bot_.AnswerBy([](const RecordingBot::Seen&, httplib::Response& response) {
+    response.set_content(
+        R"({"method": "sendMessage", "chat_id": 1501, "text": "yes"})",
+        "application/json");
+  });
+  const auto refused = std::make_shared<std::atomic<int>>(0);
+  api_.LieBy([refused](const std::string& method,
+                       const json&) -> std::optional<BotApi::Raw> {
+    if (method != "sendMessage" || (*refused)++ == 6) return std::nullopt;
+    return BotApi::Raw{502, "<html>"};
+  });
+  Poll({"--attempts", "3"});
+  api_.AddMessage(1501, "x");
+  AwaitAllConfirmed();
+  EXPECT_EQ(api_.sent().size(), 1u);
+}
+
+TEST_F(PollTest, AUserWhomTheBotNeverTakesCostsTheAttemptsOfOneUpdate) {
+  bot_.AnswerBy(
+      [](const RecordingBot::Seen& seen, httplib::Response& response) {
+        if (seen.text == "bad") response.status = 500;
+      });
+  Poll({"--attempts", "3"});
+  for (int i = 0; i < 105; ++i) api_.AddMessage(1601, "bad");
+  api_.AddMessage(1602, "good");
+  AwaitAllConfirmed();
+  EXPECT_EQ(bot_.seen().size(), 3u + 104u + 1u);
+}
+
 TEST_F(PollTest, WhateverTheBotApiSaysItIsAskedAFewTimesASecond) {
   const auto update = [](const std::string& id) {
     return absl::StrCat(R"({"ok":true,"result":[{)", id, R"("poll":{}}]})");
