@@ -184,6 +184,17 @@ TEST(EmbeddedClusterTest, TellsHowToConnectWhileItRuns) {
   EXPECT_EQ(EmbeddedCluster::ConninfoIfRunning(folder / "db"), absl::nullopt);
 }
 
+void KillAndAwaitAnother(const EmbeddedCluster& cluster, int signal) {
+  const pid_t pid = cluster.pid();
+  ASSERT_EQ(kill(pid, signal), 0);
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  while (cluster.pid() == pid && absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_EQ(Value(cluster, "SELECT 1"), "1");
+  EXPECT_NE(cluster.pid(), pid);
+}
+
 TEST(EmbeddedClusterTest, StartsPostgresAgainWhoeverEndsIt) {
   TempDir folder;
   const Cluster cluster = StartIn(folder / "db");
@@ -193,14 +204,8 @@ TEST(EmbeddedClusterTest, StartsPostgresAgainWhoeverEndsIt) {
   for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGKILL, SIGKILL}) {
     SCOPED_TRACE(signal);
     const auto connected = ConnectTo(**cluster);
-    const pid_t pid = (*cluster)->pid();
-    ASSERT_EQ(kill(pid, signal), 0);
-    const absl::Time deadline = absl::Now() + absl::Seconds(30);
-    while ((*cluster)->pid() == pid && absl::Now() < deadline) {
-      absl::SleepFor(absl::Milliseconds(1));
-    }
+    KillAndAwaitAnother(**cluster, signal);
     EXPECT_EQ(Value(**cluster, "SELECT n FROM t"), "42");
-    EXPECT_NE((*cluster)->pid(), pid);
   }
 }
 
@@ -420,6 +425,17 @@ TEST(EmbeddedClusterTest, RunsPostgresAsTheOwnerOfTheDirectory) {
   ASSERT_EQ(stat(absl::StrCat("/proc/", (*cluster)->pid()).c_str(), &process),
             0);
   EXPECT_EQ(process.st_uid, nobody->pw_uid);
+}
+
+TEST(EmbeddedClusterTest, StartsAgainInADirectoryThatStaysRoots) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  TempDir folder;
+  fs::create_directory(folder / "db");
+  for (int i = 0; i < 2; ++i) {
+    const Cluster cluster = StartIn(folder / "db");
+    ASSERT_TRUE(cluster.ok()) << cluster.status();
+    KillAndAwaitAnother(**cluster, SIGKILL);
+  }
 }
 
 TEST(EmbeddedClusterTest, SaysThatItsUserCannotReachTheDirectory) {
