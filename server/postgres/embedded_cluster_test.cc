@@ -354,6 +354,44 @@ TEST(EmbeddedClusterTest, PutsItsSocketIntoTheRuntimeDirectoryOfItsAccount) {
   unsetenv("XDG_RUNTIME_DIR");
 }
 
+// The socket's path has 107 bytes at most, also where its folder's usual name
+// is taken.
+TEST(EmbeddedClusterTest, PutsItsSocketElsewhereOnlyIfItsPathWouldBeTooLong) {
+  TempDir folder;
+  std::size_t name = 0;  // the length of the folder's, and of what follows
+  uid_t account = 0;
+  {
+    const Cluster cluster = StartIn(folder / "db");
+    ASSERT_TRUE(cluster.ok()) << cluster.status();
+    const std::string usual = SocketFolderOf(**cluster);
+    name = usual.size() - usual.rfind('/') +
+           std::string("-01234567/.s.PGSQL.5432").size();
+    account = AccountOf(**cluster)->pw_uid;
+  }
+  for (const std::size_t length : {107, 108}) {
+    SCOPED_TRACE(length);
+    std::string runtime = folder / "";
+    runtime.resize(length - name, 'r');
+    fs::create_directory(runtime);
+    ASSERT_EQ(chmod(runtime.c_str(), 0700), 0);
+    ASSERT_EQ(chown(runtime.c_str(), account, static_cast<gid_t>(-1)), 0);
+    setenv("XDG_RUNTIME_DIR", runtime.c_str(), 1);
+    const auto start = [&] {
+      const Cluster cluster = StartIn(folder / "db");
+      EXPECT_TRUE(cluster.ok()) << cluster.status();
+      if (!cluster.ok()) return std::string();
+      EXPECT_EQ(Value(**cluster, "SELECT 1"), "1");
+      return SocketFolderOf(**cluster);
+    };
+    const std::string usual = start();
+    EXPECT_EQ(absl::StartsWith(usual, runtime), length == 107) << usual;
+    std::ofstream(usual) << "taken";
+    EXPECT_NE(start(), usual);
+    fs::remove(usual);
+  }
+  unsetenv("XDG_RUNTIME_DIR");
+}
+
 TEST(EmbeddedClusterTest, WritesIntoNoFileThatSomebodyPutThere) {
   for (const char* name : {"lock", "postgres.log"}) {
     SCOPED_TRACE(name);
