@@ -244,6 +244,37 @@ TEST_F(ServerErrorsTest, DoNotComeOfAnAlteredColumn) {
 
 // Each time, and not as an outage: the next statement goes by the same session.
 TEST_F(ServerErrorsTest, OfARefusedFeatureSayThatItIsNone) {
+  // Also of a statement that never succeeded.
+  const char* const fails = "SELECT word, 1 / (n - n) FROM t WHERE n = 1";
+  database_.Execute("UPDATE t SET n = 1");
+  EXPECT_EQ(SqlState(Execute(fails)), "22012");
+  database_.Execute(
+      "UPDATE t SET n = 2; ALTER TABLE t ALTER word TYPE varchar");
+  EXPECT_EQ(SqlState(Execute(fails)), "");
+}
+
+// A plan that is new was not stale.
+TEST_F(ServerErrorsTest, OfARefusedFeatureCostOneMorePreparationOnly) {
+  const auto define = [&](const char* end) {
+    database_.Execute(
+        absl::StrCat("CREATE OR REPLACE FUNCTION f() RETURNS int AS $$ BEGIN"
+                     " PERFORM nextval('runs'); ",
+                     end, "; END $$ LANGUAGE plpgsql"));
+  };
+  const auto run = [&] {
+    for (int i = 0; i < 4; ++i)
+      EXPECT_EQ(SqlState(Execute("SELECT f()")), "0A000");
+    const Rows runs = database_.Execute("SELECT last_value FROM runs");
+    return runs.Int64(0, 0);
+  };
+  database_.Execute("CREATE SEQUENCE runs");
+  const char* const refuse = "RAISE EXCEPTION USING ERRCODE = '0A000'";
+  define(refuse);
+  EXPECT_EQ(run(), 5);
+  define("RETURN 1");
+  EXPECT_TRUE(Execute("SELECT f()").ok());
+  define(refuse);
+  EXPECT_EQ(run(), 11);
   database_.Execute(
       "CREATE RULE quiet AS ON UPDATE TO t WHERE NEW.id < 0 DO INSTEAD "
       "NOTHING");
