@@ -193,7 +193,11 @@ TEST_F(ServerErrorsTest, OfACutConnectionEndTheSession) {
   database_.CutConnections();
   EXPECT_EQ(Execute("SELECT 1").code(), absl::StatusCode::kUnavailable);
   EXPECT_FALSE(session_->healthy());
-  EXPECT_EQ(Execute("SELECT 1").code(), absl::StatusCode::kUnavailable);
+  for (const absl::Status& status :
+       {Execute("SELECT 1"), session_->ExecuteScript("SELECT 1").status()}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+    EXPECT_FALSE(MayHaveTakenEffect(status)) << status;  // it was not sent
+  }
   session_ = database_.Connect();
   EXPECT_TRUE(Execute("SELECT 1").ok());
 }
@@ -240,10 +244,6 @@ TEST_F(ServerErrorsTest, DoNotComeOfAnAlteredColumn) {
     const absl::Status status = Execute("SELECT word FROM t");
     EXPECT_TRUE(status.ok()) << status;
   }
-}
-
-// Each time, and not as an outage: the next statement goes by the same session.
-TEST_F(ServerErrorsTest, OfARefusedFeatureSayThatItIsNone) {
   // Also of a statement that never succeeded.
   const char* const fails = "SELECT word, 1 / (n - n) FROM t WHERE n = 1";
   database_.Execute("UPDATE t SET n = 1");
@@ -275,6 +275,10 @@ TEST_F(ServerErrorsTest, OfARefusedFeatureCostOneMorePreparationOnly) {
   EXPECT_TRUE(Execute("SELECT f()").ok());
   define(refuse);
   EXPECT_EQ(run(), 11);
+}
+
+// Each time, and not as an outage: the next statement goes by the same session.
+TEST_F(ServerErrorsTest, OfARefusedFeatureSayThatItIsNone) {
   database_.Execute(
       "CREATE RULE quiet AS ON UPDATE TO t WHERE NEW.id < 0 DO INSTEAD "
       "NOTHING");
@@ -292,6 +296,7 @@ TEST(ErrorsTest, SayWhetherAStatementMayHaveTakenEffect) {
     EXPECT_TRUE(MayHaveTakenEffect(ErrorFromSqlState(sqlstate, "")));
   }
   EXPECT_TRUE(MayHaveTakenEffect(ConnectionLost("gone")));
+  EXPECT_FALSE(MayHaveTakenEffect(NotSent("gone")));
   for (const char* sqlstate : {"53100", "53300", "25006", "26000", "58030",
                                "0A000", "23505", "40001"}) {
     EXPECT_FALSE(MayHaveTakenEffect(ErrorFromSqlState(sqlstate, "")));

@@ -249,7 +249,7 @@ class PqxxSession final : public Session {
 
   template <typename Body>
   absl::StatusOr<Rows> Query(const char* name, Body body) {
-    if (!healthy()) return ConnectionLost("the session is closed");
+    if (!healthy()) return NotSent("the session is closed");
     Rows rows;
     absl::Status status = Guard(
         [&] {

@@ -36,8 +36,8 @@ using Parameters = std::vector<absl::optional<std::string>>;
 // Errors, here and in everything that runs SQL (see errors.h for the SQLSTATEs
 // behind them):
 //   UNAVAILABLE          the connection is lost, or was never made; healthy()
-//                        is false. Whether a statement that was under way took
-//                        effect is unknown.
+//                        is false. See MayHaveTakenEffect for a statement that
+//                        was under way.
 //   ABORTED              the statement was rolled back for the sake of others
 //                        (deadlock, serialization, lock or statement time-out);
 //                        it may succeed if it is tried again.
