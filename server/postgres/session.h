@@ -44,8 +44,8 @@ using Parameters = std::vector<absl::optional<std::string>>;
 //   FAILED_PRECONDITION  the schema is not what the statement needs.
 //   INVALID_ARGUMENT     the data was refused, by a type or by a constraint.
 //   ALREADY_EXISTS       the data was refused by a unique index.
-//   UNIMPLEMENTED        PostgreSQL can't do this with the table, as with a
-//   view. INTERNAL             anything else.
+//   UNIMPLEMENTED        PostgreSQL can't do this, with a view say.
+//   INTERNAL             anything else.
 // Their messages are for logs: they hold the server's words, but no values.
 class Session {
  public:
