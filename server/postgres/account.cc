@@ -70,7 +70,8 @@ absl::Status MakeFolder(const std::string& path, mode_t mode,
   return absl::OkStatus();
 }
 
-absl::StatusOr<int> OpenOwnFile(const std::string& path, int flags) {
+absl::StatusOr<int> OpenOwnFile(const std::string& path, int flags,
+                                const Account* account) {
   // A FIFO must not hold us up.
   const int fd = open(
       path.c_str(),
@@ -90,7 +91,8 @@ absl::StatusOr<int> OpenOwnFile(const std::string& path, int flags) {
   // One that was removed meanwhile has no name at all.
   if (fstat(fd, &file) == 0 && stat(folder.c_str(), &parent) == 0 &&
       S_ISREG(file.st_mode) && file.st_nlink <= 1 &&
-      (file.st_uid == geteuid() || file.st_uid == parent.st_uid)) {
+      (file.st_uid == geteuid() || file.st_uid == parent.st_uid ||
+       (account != nullptr && file.st_uid == account->uid))) {
     return fd;
   }
   close(fd);

@@ -33,9 +33,10 @@ absl::Status MakeFolder(const std::string& path, mode_t mode,
 // Opens a file that a folder of ours keeps, to read and write, with the `flags`
 // of open(2) besides; makes it, for us alone, if it is missing. Never what
 // somebody else may have put there: FAILED_PRECONDITION for a link, also a hard
-// one, for what is no regular file, and for a file of another user than us or
-// the folder's owner.
-absl::StatusOr<int> OpenOwnFile(const std::string& path, int flags = 0);
+// one, for what is no regular file, and for a file of another user than us, the
+// folder's owner, or `account`, to whom we may have given it.
+absl::StatusOr<int> OpenOwnFile(const std::string& path, int flags = 0,
+                                const Account* account = nullptr);
 
 }  // namespace userprofile::postgres
 

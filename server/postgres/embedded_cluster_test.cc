@@ -184,6 +184,17 @@ TEST(EmbeddedClusterTest, TellsHowToConnectWhileItRuns) {
   EXPECT_EQ(EmbeddedCluster::ConninfoIfRunning(folder / "db"), absl::nullopt);
 }
 
+void KillAndAwaitAnother(const EmbeddedCluster& cluster, int signal) {
+  const pid_t pid = cluster.pid();
+  ASSERT_EQ(kill(pid, signal), 0);
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  while (cluster.pid() == pid && absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_EQ(Value(cluster, "SELECT 1"), "1");
+  EXPECT_NE(cluster.pid(), pid);
+}
+
 TEST(EmbeddedClusterTest, StartsPostgresAgainWhoeverEndsIt) {
   TempDir folder;
   const Cluster cluster = StartIn(folder / "db");
@@ -193,14 +204,8 @@ TEST(EmbeddedClusterTest, StartsPostgresAgainWhoeverEndsIt) {
   for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGKILL, SIGKILL}) {
     SCOPED_TRACE(signal);
     const auto connected = ConnectTo(**cluster);
-    const pid_t pid = (*cluster)->pid();
-    ASSERT_EQ(kill(pid, signal), 0);
-    const absl::Time deadline = absl::Now() + absl::Seconds(30);
-    while ((*cluster)->pid() == pid && absl::Now() < deadline) {
-      absl::SleepFor(absl::Milliseconds(1));
-    }
+    KillAndAwaitAnother(**cluster, signal);
     EXPECT_EQ(Value(**cluster, "SELECT n FROM t"), "42");
-    EXPECT_NE((*cluster)->pid(), pid);
   }
 }
 
@@ -349,6 +354,44 @@ TEST(EmbeddedClusterTest, PutsItsSocketIntoTheRuntimeDirectoryOfItsAccount) {
   unsetenv("XDG_RUNTIME_DIR");
 }
 
+// The socket's path has 107 bytes at most, also where its folder's usual name
+// is taken.
+TEST(EmbeddedClusterTest, PutsItsSocketElsewhereOnlyIfItsPathWouldBeTooLong) {
+  TempDir folder;
+  std::size_t name = 0;  // the length of the folder's, and of what follows
+  uid_t account = 0;
+  {
+    const Cluster cluster = StartIn(folder / "db");
+    ASSERT_TRUE(cluster.ok()) << cluster.status();
+    const std::string usual = SocketFolderOf(**cluster);
+    name = usual.size() - usual.rfind('/') +
+           std::string("-01234567/.s.PGSQL.5432").size();
+    account = AccountOf(**cluster)->pw_uid;
+  }
+  for (const std::size_t length : {107, 108}) {
+    SCOPED_TRACE(length);
+    std::string runtime = folder / "";
+    runtime.resize(length - name, 'r');
+    fs::create_directory(runtime);
+    ASSERT_EQ(chmod(runtime.c_str(), 0700), 0);
+    ASSERT_EQ(chown(runtime.c_str(), account, static_cast<gid_t>(-1)), 0);
+    setenv("XDG_RUNTIME_DIR", runtime.c_str(), 1);
+    const auto start = [&] {
+      const Cluster cluster = StartIn(folder / "db");
+      EXPECT_TRUE(cluster.ok()) << cluster.status();
+      if (!cluster.ok()) return std::string();
+      EXPECT_EQ(Value(**cluster, "SELECT 1"), "1");
+      return SocketFolderOf(**cluster);
+    };
+    const std::string usual = start();
+    EXPECT_EQ(absl::StartsWith(usual, runtime), length == 107) << usual;
+    std::ofstream(usual) << "taken";
+    EXPECT_NE(start(), usual);
+    fs::remove(usual);
+  }
+  unsetenv("XDG_RUNTIME_DIR");
+}
+
 TEST(EmbeddedClusterTest, WritesIntoNoFileThatSomebodyPutThere) {
   for (const char* name : {"lock", "postgres.log"}) {
     SCOPED_TRACE(name);
@@ -420,6 +463,17 @@ TEST(EmbeddedClusterTest, RunsPostgresAsTheOwnerOfTheDirectory) {
   ASSERT_EQ(stat(absl::StrCat("/proc/", (*cluster)->pid()).c_str(), &process),
             0);
   EXPECT_EQ(process.st_uid, nobody->pw_uid);
+}
+
+TEST(EmbeddedClusterTest, StartsAgainInADirectoryThatStaysRoots) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  TempDir folder;
+  fs::create_directory(folder / "db");
+  for (int i = 0; i < 2; ++i) {
+    const Cluster cluster = StartIn(folder / "db");
+    ASSERT_TRUE(cluster.ok()) << cluster.status();
+    KillAndAwaitAnother(**cluster, SIGKILL);
+  }
 }
 
 TEST(EmbeddedClusterTest, SaysThatItsUserCannotReachTheDirectory) {

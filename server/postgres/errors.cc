@@ -13,6 +13,7 @@ namespace userprofile::postgres {
 namespace {
 
 constexpr char kSqlStateUrl[] = "userprofile.postgres/sqlstate";
+constexpr char kNotSentUrl[] = "userprofile.postgres/not-sent";
 
 using Code = absl::StatusCode;
 
@@ -79,9 +80,15 @@ absl::Status ConnectionLost(absl::string_view message) {
   return absl::UnavailableError(absl::StripAsciiWhitespace(message));
 }
 
+absl::Status NotSent(absl::string_view message) {
+  absl::Status status = ConnectionLost(message);
+  status.SetPayload(kNotSentUrl, absl::Cord());
+  return status;
+}
+
 bool MayHaveTakenEffect(const absl::Status& status) {
   const std::string sqlstate = SqlState(status);
-  return absl::IsUnavailable(status) &&
+  return absl::IsUnavailable(status) && !status.GetPayload(kNotSentUrl) &&
          (sqlstate.empty() || sqlstate == "40003" ||
           absl::StartsWith(sqlstate, "08") || absl::StartsWith(sqlstate, "57"));
 }

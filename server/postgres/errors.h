@@ -17,8 +17,12 @@ absl::Status ErrorFromSqlState(absl::string_view sqlstate,
 // The status for a connection that is lost or can't be made.
 absl::Status ConnectionLost(absl::string_view message);
 
+// The same for a statement whose connection was lost before it was sent.
+absl::Status NotSent(absl::string_view message);
+
 // Whether a statement with this outcome may have taken effect: its connection
-// was lost. A PostgreSQL that still says what is wrong has undone it.
+// was lost after it was sent. A PostgreSQL that still says what is wrong has
+// undone it.
 bool MayHaveTakenEffect(const absl::Status& status);
 
 // The SQLSTATE behind a status; empty if it has none.

@@ -193,7 +193,11 @@ TEST_F(ServerErrorsTest, OfACutConnectionEndTheSession) {
   database_.CutConnections();
   EXPECT_EQ(Execute("SELECT 1").code(), absl::StatusCode::kUnavailable);
   EXPECT_FALSE(session_->healthy());
-  EXPECT_EQ(Execute("SELECT 1").code(), absl::StatusCode::kUnavailable);
+  for (const absl::Status& status :
+       {Execute("SELECT 1"), session_->ExecuteScript("SELECT 1").status()}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+    EXPECT_FALSE(MayHaveTakenEffect(status)) << status;  // it was not sent
+  }
   session_ = database_.Connect();
   EXPECT_TRUE(Execute("SELECT 1").ok());
 }
@@ -240,6 +244,37 @@ TEST_F(ServerErrorsTest, DoNotComeOfAnAlteredColumn) {
     const absl::Status status = Execute("SELECT word FROM t");
     EXPECT_TRUE(status.ok()) << status;
   }
+  // Also of a statement that never succeeded.
+  const char* const fails = "SELECT word, 1 / (n - n) FROM t WHERE n = 1";
+  database_.Execute("UPDATE t SET n = 1");
+  EXPECT_EQ(SqlState(Execute(fails)), "22012");
+  database_.Execute(
+      "UPDATE t SET n = 2; ALTER TABLE t ALTER word TYPE varchar");
+  EXPECT_EQ(SqlState(Execute(fails)), "");
+}
+
+// A plan that is new was not stale.
+TEST_F(ServerErrorsTest, OfARefusedFeatureCostOneMorePreparationOnly) {
+  const auto define = [&](const char* end) {
+    database_.Execute(
+        absl::StrCat("CREATE OR REPLACE FUNCTION f() RETURNS int AS $$ BEGIN"
+                     " PERFORM nextval('runs'); ",
+                     end, "; END $$ LANGUAGE plpgsql"));
+  };
+  const auto run = [&] {
+    for (int i = 0; i < 4; ++i)
+      EXPECT_EQ(SqlState(Execute("SELECT f()")), "0A000");
+    const Rows runs = database_.Execute("SELECT last_value FROM runs");
+    return runs.Int64(0, 0);
+  };
+  database_.Execute("CREATE SEQUENCE runs");
+  const char* const refuse = "RAISE EXCEPTION USING ERRCODE = '0A000'";
+  define(refuse);
+  EXPECT_EQ(run(), 5);
+  define("RETURN 1");
+  EXPECT_TRUE(Execute("SELECT f()").ok());
+  define(refuse);
+  EXPECT_EQ(run(), 11);
 }
 
 // Each time, and not as an outage: the next statement goes by the same session.
@@ -261,6 +296,7 @@ TEST(ErrorsTest, SayWhetherAStatementMayHaveTakenEffect) {
     EXPECT_TRUE(MayHaveTakenEffect(ErrorFromSqlState(sqlstate, "")));
   }
   EXPECT_TRUE(MayHaveTakenEffect(ConnectionLost("gone")));
+  EXPECT_FALSE(MayHaveTakenEffect(NotSent("gone")));
   for (const char* sqlstate : {"53100", "53300", "25006", "26000", "58030",
                                "0A000", "23505", "40001"}) {
     EXPECT_FALSE(MayHaveTakenEffect(ErrorFromSqlState(sqlstate, "")));

@@ -49,7 +49,8 @@ absl::StatusOr<int> OpenLog(const std::string& path, const Account& account) {
   if (lstat(path.c_str(), &info) == 0 && info.st_size > kLargestLog) {
     rename(path.c_str(), absl::StrCat(path, ".old").c_str());
   }
-  USERPROFILE_ASSIGN_OR_RETURN(const int fd, OpenOwnFile(path, O_APPEND));
+  USERPROFILE_ASSIGN_OR_RETURN(const int fd,
+                               OpenOwnFile(path, O_APPEND, &account));
   if (account.foreign && fchown(fd, account.uid, account.gid) != 0) {
     const int error = errno;
     close(fd);

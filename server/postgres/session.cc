@@ -113,7 +113,8 @@ class NoticeWatch {
 #endif
 
 // What a statement is told whose columns have other types than when it was
-// prepared: "cached plan must not change result type".
+// prepared, "cached plan must not change result type"; but also one that needs
+// what PostgreSQL can't do.
 constexpr char kStalePlan[] = "0A000";
 
 // Runs `body`, which calls the driver, and turns what it throws into a status.
@@ -194,9 +195,16 @@ class PqxxSession final : public Session {
     }
     const bool first = !prepared_.contains(statement.name);
     absl::StatusOr<Rows> rows = RunPrepared(statement, parameters);
-    if (!first && SqlState(rows.status()) == kStalePlan &&
-        Forget(statement.name).ok()) {
+    if (rows.ok()) {
+      refused_.erase(statement.name);
+    } else if (!first && SqlState(rows.status()) == kStalePlan &&
+               !refused_.contains(statement.name) &&
+               Forget(statement.name).ok()) {
       rows = RunPrepared(statement, parameters);
+      // The plan is new: it is the statement itself that is refused.
+      if (SqlState(rows.status()) == kStalePlan) {
+        refused_.insert(statement.name);
+      }
     }
     return rows;
   }
@@ -241,7 +249,7 @@ class PqxxSession final : public Session {
 
   template <typename Body>
   absl::StatusOr<Rows> Query(const char* name, Body body) {
-    if (!healthy()) return ConnectionLost("the session is closed");
+    if (!healthy()) return NotSent("the session is closed");
     Rows rows;
     absl::Status status = Guard(
         [&] {
@@ -280,6 +288,7 @@ class PqxxSession final : public Session {
   bool noticed_ = false;
   const NoticeWatch notice_watch_{connection_, &noticed_};
   std::set<std::string> prepared_;
+  std::set<std::string> refused_;  // of these, and not for a stale plan
   bool healthy_ = true;
 };
 

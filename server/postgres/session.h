@@ -36,16 +36,16 @@ using Parameters = std::vector<absl::optional<std::string>>;
 // Errors, here and in everything that runs SQL (see errors.h for the SQLSTATEs
 // behind them):
 //   UNAVAILABLE          the connection is lost, or was never made; healthy()
-//                        is false. Whether a statement that was under way took
-//                        effect is unknown.
+//                        is false. See MayHaveTakenEffect for a statement that
+//                        was under way.
 //   ABORTED              the statement was rolled back for the sake of others
 //                        (deadlock, serialization, lock or statement time-out);
 //                        it may succeed if it is tried again.
 //   FAILED_PRECONDITION  the schema is not what the statement needs.
 //   INVALID_ARGUMENT     the data was refused, by a type or by a constraint.
 //   ALREADY_EXISTS       the data was refused by a unique index.
-//   UNIMPLEMENTED        PostgreSQL can't do this with the table, as with a
-//   view. INTERNAL             anything else.
+//   UNIMPLEMENTED        PostgreSQL can't do this, with a view say.
+//   INTERNAL             anything else.
 // Their messages are for logs: they hold the server's words, but no values.
 class Session {
  public:

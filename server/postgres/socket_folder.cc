@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -20,8 +22,9 @@ namespace userprofile::postgres {
 namespace {
 
 constexpr char kTemporary[] = "/tmp";
-constexpr std::size_t kLongestPlace = 50;
 constexpr int kNames = 10;
+// What can follow the usual name of a folder in the path of its socket.
+constexpr char kLongestRest[] = "-01234567/.s.PGSQL.5432";
 
 // Whether nobody but the account and root can have a hand in it.
 bool IsPrivate(const struct stat& info, const Account& account) {
@@ -29,13 +32,15 @@ bool IsPrivate(const struct stat& info, const Account& account) {
          (info.st_mode & 077) == 0;
 }
 
-// Where the account's socket folders are.
-std::string PlaceFor(const Account& account) {
+// Where the account's socket folder of this name (with a slash) can be.
+std::string PlaceFor(const Account& account, const std::string& name) {
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   for (const std::string place :
        {runtime == nullptr ? "" : runtime, "/run/userprofile"}) {
     struct stat info;
-    if (absl::StartsWith(place, "/") && place.size() <= kLongestPlace &&
+    if (absl::StartsWith(place, "/") &&
+        place.size() + name.size() + sizeof(kLongestRest) <=
+            sizeof(sockaddr_un::sun_path) &&
         lstat(place.c_str(), &info) == 0 && IsPrivate(info, account)) {
       return place;
     }
@@ -78,18 +83,18 @@ absl::StatusOr<std::unique_ptr<SocketFolder>> SocketFolder::Create(
   if (stat(directory.c_str(), &info) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("can't find ", directory));
   }
-  const std::string place = PlaceFor(account);
   const std::string start =
       absl::StrCat(kSocketFolderMark, "pg-", account.uid, "-");
-  for (const std::string& name : base::ListFolder(place)) {
-    if (!absl::StartsWith(absl::StrCat("/", name), start)) continue;
-    const std::string stale = absl::StrCat(place, "/", name);
+  // Device and inode name a directory, however its path is spelled.
+  const std::string name = absl::StrFormat(
+      "%s%x-%x", start, std::uint64_t{info.st_dev}, std::uint64_t{info.st_ino});
+  const std::string place = PlaceFor(account, name);
+  for (const std::string& found : base::ListFolder(place)) {
+    if (!absl::StartsWith(absl::StrCat("/", found), start)) continue;
+    const std::string stale = absl::StrCat(place, "/", found);
     if (const int fd = Take(stale, account); fd >= 0) Remove(stale, fd);
   }
-  // Device and inode name a directory, however its path is spelled.
-  const std::string usual =
-      absl::StrFormat("%s%s%x-%x", place == "/" ? "" : place, start,
-                      std::uint64_t{info.st_dev}, std::uint64_t{info.st_ino});
+  const std::string usual = absl::StrCat(place == "/" ? "" : place, name);
   absl::BitGen random;
   std::string path = usual;
   for (int i = 0; i < kNames; ++i) {

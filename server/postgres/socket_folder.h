@@ -15,10 +15,10 @@ inline constexpr char kSocketFolderMark[] = "/userprofile-";
 
 // The private folder of a server's Unix socket. It is not in the data
 // directory, for the path of a socket can't be longer than 107 bytes: it is in
-// $XDG_RUNTIME_DIR or /run/userprofile, where that is the account's alone, else
-// in /tmp. Only `account` and root can enter it, which is all the
-// authentication that the server needs. Locked while it is in use; removed,
-// with what is in it, when destroyed.
+// $XDG_RUNTIME_DIR or /run/userprofile, where that is the account's alone and
+// the path not too long, else in /tmp. Only `account` and root can enter it,
+// which is all the authentication that the server needs. Locked while it is in
+// use; removed, with what is in it, when destroyed.
 class SocketFolder {
  public:
   // Makes the folder for `directory`, which exists and which the caller holds:

@@ -286,7 +286,8 @@ bool Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
   if (absl::IsUnavailable(status)) {
     const bool outcome_unknown = postgres::MayHaveTakenEffect(status);
     Log("met an outage", part.size(), status);
-    NoteHealth(status, !outcome_unknown);
+    // What PostgreSQL itself says it says to whoever is connected.
+    NoteHealth(status, !outcome_unknown && !postgres::SqlState(status).empty());
     for (Operation* operation : part) {
       operation->met_outage = true;
       if (outcome_unknown && !options_.idempotent) {

@@ -564,12 +564,18 @@ TEST_F(LaneTest, KeepsALostConnectionFromTheOtherHalvesOfItsBatch) {
               ElementsAre(Keys{0}, Keys{1, 2, 3, 4}, Keys{1, 2}, Keys{3, 4}));
 }
 
-TEST_F(LaneTest, TriesWhateverPostgresUndidAgain) {
+TEST_F(LaneTest, TriesWhateverPostgresUndidOrNeverGotAgain) {
   options_.idempotent = false;
-  std::atomic<int> failures = 2;
+  std::atomic<int> tries = 0;
   database_.on_execute = [&](const Keys&) {
-    return failures-- > 0 ? postgres::ErrorFromSqlState("53100", "disk full")
-                          : absl::OkStatus();
+    switch (++tries) {
+      case 1:
+        return postgres::ErrorFromSqlState("53100", "disk full");
+      case 2:
+        return postgres::NotSent("closed");
+      default:
+        return absl::OkStatus();
+    }
   };
   Start();
   Submit(1);
