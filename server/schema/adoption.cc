@@ -8,30 +8,40 @@ namespace {
 
 // How likely a column's name ($1 alone is not enough) makes it a Telegram id: 0
 // means not at all, 1 only if others say so too. Case and _ do not count.
-#define LIKENESS(name)                                                  \
-  "CASE WHEN replace(lower(" name                                       \
-  "::text), '_', '') ~"                                                 \
-  "  '^(user|chat|bot)?(telegram|tg)(user|chat|account)?(id)?$' THEN 3" \
-  " WHEN replace(lower(" name                                           \
-  "::text), '_', '') = 'userid' THEN 2"                                 \
-  " WHEN replace(lower(" name                                           \
-  "::text), '_', '') = 'chatid' THEN 1"                                 \
+#define LIKENESS(name)                                                         \
+  "CASE WHEN replace(lower(" name                                              \
+  "::text), '_', '') ~"                                                        \
+  "  '^(id)?(user|chat|bot)?(telegram|tg)(user|chat|account)?(u?id)?$' THEN 3" \
+  " WHEN replace(lower(" name                                                  \
+  "::text), '_', '') = 'userid' THEN 2"                                        \
+  " WHEN replace(lower(" name                                                  \
+  "::text), '_', '') = 'chatid' THEN 1"                                        \
   " ELSE 0 END"
 
 // Whether a column's type can hold one.
 #define CAN_HOLD_ID(type) \
   type " = ANY ('{int4,int8,numeric,text,varchar,bpchar}'::regtype[])"
 
-// Whether no other row has its value; whether it refers to other tables.
-#define IS_UNIQUE(a)                                         \
-  "EXISTS (SELECT FROM pg_index WHERE indrelid = " a         \
-  ".attrelid"                                                \
-  " AND indisunique AND indnkeyatts = 1 AND indpred IS NULL" \
-  " AND indkey[0] = " a ".attnum)"
+// Whether no other row has its value, perhaps of some rows only; of any;
+// whether it refers to other tables.
+#define IS_UNIQUE_WHERE(a, which)                                    \
+  "EXISTS (SELECT FROM pg_index WHERE indrelid = " a                 \
+  ".attrelid"                                                        \
+  " AND indisunique AND indnkeyatts = 1" which " AND indkey[0] = " a \
+  ".attnum)"
+#define IS_UNIQUE(a) IS_UNIQUE_WHERE(a, " AND indpred IS NULL")
 #define REFERS(a)                                         \
   "EXISTS (SELECT FROM pg_constraint WHERE conrelid = " a \
   ".attrelid"                                             \
   " AND contype = 'f' AND " a ".attnum = ANY (conkey))"
+
+// Whether PostgreSQL counts it up, or did, before its default was dropped.
+#define IS_COUNTED(a)                                                   \
+  "(pg_get_serial_sequence(" a ".attrelid::regclass::text, " a          \
+  ".attname::text) IS NOT NULL OR EXISTS (SELECT FROM pg_attrdef WHERE" \
+  " adrelid = " a ".attrelid AND adnum = " a                            \
+  ".attnum"                                                             \
+  " AND pg_get_expr(adbin, adrelid) ~ 'nextval\"?\\('))"
 
 // Tables by whose name one expects users, those that hold the service's own
 // columns, and those with a key that looks like a Telegram id. Not an empty
@@ -106,7 +116,11 @@ constexpr postgres::Statement kFindKey = {
     "  AND " CAN_HOLD_ID("atttypid")
     " ORDER BY " LIKENESS("attname") " DESC, " IS_UNIQUE("a") " DESC, attnum"};
 
-// A chat may be that of somebody else, unless each user has one.
+// A chat may be that of somebody else, unless each user has one. Beside a
+// user_id that is counted up, whatever identifies people may be the Telegram
+// id, by any name; but neither what is counted itself, nor telephone numbers
+// and nicknames: these are unique numbers beside true ids too, and to rename
+// one of them to user_id would never be right.
 constexpr postgres::Statement kFindKeysBeside = {
     "find_keys_beside",
     "SELECT a.attname, quote_ident(a.attname::text), pg_catalog.format("
@@ -114,13 +128,16 @@ constexpr postgres::Statement kFindKeysBeside = {
     " ALTER TABLE users RENAME COLUMN %I TO user_id',"
     "  CASE WHEN EXISTS (SELECT FROM pg_attribute WHERE attrelid = $1::oid"
     "   AND attname = 'internal_id') THEN 'internal_user_id'"
-    "   ELSE 'internal_id' END, a.attname)"
+    "   ELSE 'internal_id' END, a.attname), " LIKENESS("a.attname") " > 0"
     " FROM pg_attribute AS a JOIN pg_attribute AS ours"
     "  ON ours.attrelid = a.attrelid AND ours.attname = 'user_id'"
     " WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped"
     "  AND a.attname <> 'user_id' AND (" LIKENESS("a.attname") " = 3"
     "   OR " LIKENESS("a.attname") " > 0"
-    "    AND (a.attnotnull OR " IS_UNIQUE("a") "))"
+    "    AND (a.attnotnull OR " IS_UNIQUE("a") ")"
+    "   OR " IS_UNIQUE_WHERE("a", "") " AND " IS_COUNTED("ours")
+    "    AND NOT " IS_COUNTED("a") " AND lower(a.attname::text) !~"
+    "     'phone|mobile|msisdn|whatsapp|^tel_?(no|num|number)?$|^nickname$')"
     "  AND " CAN_HOLD_ID("a.atttypid")
     "  AND has_table_privilege($1::oid, 'SELECT')"
     "  AND NOT row_security_active($1::oid)"
@@ -128,11 +145,17 @@ constexpr postgres::Statement kFindKeysBeside = {
     "   !~* 'telegram'"
     " ORDER BY " LIKENESS("a.attname") " DESC, a.attnum"};
 
-// Of some users, whether a column ($1) of most has another number.
+// Of some users, whether a column ($1) of most has another number. Unless its
+// name says what that is ($2), user_id has to look counted as well: a default
+// that nobody draws from (SQLAlchemy makes one for each whole number that is
+// the key) stands beside true ids, and nearly all of these have nine digits or
+// more.
 constexpr postgres::Statement kCompareKeys = {
     "compare_keys",
     "SELECT 2 * count(*) FILTER (WHERE theirs <> ours) > count(theirs)"
-    "  AND 10 * count(theirs) >= count(*) AND count(theirs) > 0 FROM ("
+    "  AND 10 * count(theirs) >= count(*) AND count(theirs) > 0"
+    "  AND ($2::boolean OR"
+    "   2 * count(*) FILTER (WHERE length(ours) < 9) > count(*)) FROM ("
     "  SELECT substring(btrim(pg_catalog.to_jsonb(u) ->> $1), "
     "'^0*([1-9][0-9]{0,18})$')"
     "   AS theirs, coalesce(pg_catalog.to_jsonb(u) ->> 'user_id', '') AS ours"
@@ -243,7 +266,8 @@ absl::StatusOr<absl::optional<KeyBeside>> FindKeyBeside(
   for (std::size_t i = 0; i < columns.size(); ++i) {
     USERPROFILE_ASSIGN_OR_RETURN(
         const postgres::Rows differs,
-        session.Execute(kCompareKeys, {std::string(columns.Text(i, 0))}));
+        session.Execute(kCompareKeys, {std::string(columns.Text(i, 0)),
+                                       std::string(columns.Text(i, 3))}));
     if (differs.Bool(0, 0)) {
       return absl::optional<KeyBeside>(
           {std::string(columns.Text(i, 1)), std::string(columns.Text(i, 2))});

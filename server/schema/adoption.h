@@ -37,7 +37,8 @@ struct KeyBeside {
 absl::StatusOr<absl::optional<KeyBeside>> FindKey(postgres::Session& session,
                                                   const std::string& oid);
 
-// Of users with one: a column that by its name holds Telegram ids, if these
+// Of users with one: a column that by its name holds Telegram ids, or any
+// unique one of numbers beside a user_id that PostgreSQL counts up, if these
 // differ from user_id in most of the rows: user_id is an internal number then,
 // and everybody would look new. Reads some rows, if there is such a column and
 // the session may read it. A comment on user_id that says "Telegram" means that

@@ -51,8 +51,10 @@ class IndexBuild {
       status = TryOnce();
       if (!absl::IsAborted(status)) break;
     }
-    if (postgres::SqlState(status) != "23505") return status;
+    const std::string state = postgres::SqlState(status);
+    if (state != "23505" && state != kRowTooLarge) return status;
     USERPROFILE_RETURN_IF_ERROR(DropUnlessRight());
+    if (state == kRowTooLarge) return status;
     return Refuse(absl::StrCat(
         "the index ", name_,
         " can't be built, for several users have what only one may have; find "

@@ -200,10 +200,11 @@ class Inspection {
 
   // A blocking breach that a person must do something about.
   void Refer(absl::string_view object, absl::string_view expected,
-             absl::string_view found, absl::string_view remedy) {
+             absl::string_view found, absl::string_view remedy,
+             const Column* column = nullptr) {
     Break({Severity::kBlocking, Fault::kForPerson, std::string(object),
            std::string(expected), std::string(found),
-           absl::StrCat(kByPerson, remedy)});
+           absl::StrCat(kByPerson, remedy), column});
   }
 
   // Never by creating an empty table where there was one: all its users would
@@ -288,7 +289,9 @@ class Inspection {
               absl::StrCat("if users.", key->column,
                            " holds the Telegram ids, ", key->sql,
                            "; or, if user_id does, COMMENT ON COLUMN "
-                           "users.user_id IS 'Telegram user id'"));
+                           "users.user_id IS 'Telegram user id'"),
+              // A repair leaves it alone until then.
+              &contract_.columns[0]);
       }
       return absl::OkStatus();
     }

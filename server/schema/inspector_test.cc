@@ -371,6 +371,29 @@ TEST(InspectorTest, SeesTelegramIdsInAnotherColumnAndNoneWhereThereAreNone) {
             true},
            {"ADD chat_id bigint UNIQUE; UPDATE users SET chat_id = 7 + user_id",
             true},
+           {"ADD id_tg text; UPDATE users SET id_tg = 700 + user_id", true},
+           {"ADD tguid text; UPDATE users SET tguid = 700 + user_id", true},
+           {"ALTER user_id ADD GENERATED ALWAYS AS IDENTITY, ADD uid text;"
+            "UPDATE users SET uid = 70 + user_id;"
+            "CREATE UNIQUE INDEX ON users (uid) WHERE uid IS NOT NULL",
+            true},
+           // Once counted up, and its default dropped.
+           {"ADD uid bigint UNIQUE; UPDATE users SET uid = 70 + user_id;"
+            "CREATE SEQUENCE s OWNED BY users.user_id",
+            true},
+           {"ADD uid bigint UNIQUE; UPDATE users SET uid = 70 + user_id",
+            false},
+           {"ALTER user_id ADD GENERATED ALWAYS AS IDENTITY, ADD uid bigint;"
+            "UPDATE users SET uid = 70 + user_id",
+            false},
+           {"ALTER user_id ADD GENERATED ALWAYS AS IDENTITY,"
+            " ADD phone_number text UNIQUE, ADD no serial UNIQUE;"
+            "UPDATE users SET phone_number = 70 + user_id, no = 9 + user_id",
+            false},
+           {"ALTER user_id ADD GENERATED ALWAYS AS IDENTITY, ADD uid bigint"
+            " UNIQUE; UPDATE users SET uid = 7 + user_id; COMMENT ON COLUMN"
+            " users.user_id IS 'Telegram user id'",
+            false},
            {"ADD tg_id bigint; UPDATE users SET tg_id = 700 + user_id; COMMENT"
             " ON COLUMN users.user_id IS 'Telegram user id'",
             false},

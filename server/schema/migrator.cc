@@ -29,10 +29,6 @@ absl::Status Refused(const std::string& label, absl::string_view why) {
       kMigrationRefused, {{"migration", label}});
 }
 
-// Of an index that only speed asks for: no row of the table may keep the rest
-// from being done.
-constexpr char kRowTooLarge[] = "54000";
-
 class Migrator {
  public:
   Migrator(const postgres::SessionFactory& connect,
@@ -200,6 +196,8 @@ class Migrator {
     return absl::OkStatus();
   }
 
+  // One that only speed asks for is done without where a row is too large for
+  // it: no row may keep the rest from being done.
   absl::Status BuildIndexIfPossible(const migrations::Migration& migration) {
     const absl::Status status = BuildIndex(*session_, connect_, options_,
                                            migration.index, migration.sql);
@@ -209,13 +207,8 @@ class Migrator {
         std::find_if(indexes.begin(), indexes.end(),
                      [&](const Index& i) { return migration.index == i.name; });
     if (index == indexes.end()) return status;
-    const std::string label = absl::StrCat("index ", index->name);
-    USERPROFILE_RETURN_IF_ERROR(RunConcurrently(
-        *session_, connect_, options_,
-        absl::StrCat("DROP INDEX CONCURRENTLY IF EXISTS ", index->name),
-        label));
     const std::string words = absl::StrCat(
-        label, " can't be built, for a ", index->column,
+        "index ", index->name, " can't be built, for a ", index->column,
         " is too long; shorten it, then run 'userprofile-server schema "
         "repair': SELECT user_id FROM users WHERE octet_length(",
         index->column, ") > 2000");

@@ -349,6 +349,12 @@ TEST(MigratorTest, DoesWithoutAnIndexThatOnlySpeedAsksForAndARowForbids) {
       "ALTER TABLE users ADD study_track text, ADD nickname varchar;"
       "UPDATE users SET study_track = ",
       kLong, " WHERE user_id = 101"));
+  // Another's index of that name, before ours in the search path, stays.
+  database.Execute(
+      "CREATE SCHEMA bot; CREATE TABLE bot.tracks (t text);"
+      "CREATE INDEX idx_users_study_track ON bot.tracks (t);"
+      "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = bot, "
+      "public', current_database()); END $$");
   const auto result = Migrate(database);
   ASSERT_TRUE(result.ok()) << result.status();
   ASSERT_EQ(result->report.breaches.size(), 1u);
@@ -356,6 +362,11 @@ TEST(MigratorTest, DoesWithoutAnIndexThatOnlySpeedAsksForAndARowForbids) {
   EXPECT_EQ(result->report.breaches[0].severity, Severity::kAdvisory);
   EXPECT_EQ(result->report.breaches[0].found, kMissing);
   EXPECT_THAT(Migrate(database)->applied, IsEmpty());
+  EXPECT_EQ(database
+                .Execute("SELECT string_agg(schemaname, ',') FROM pg_indexes"
+                         " WHERE indexname = 'idx_users_study_track'")
+                .Text(0, 0),
+            "bot");
 
   // A unique one is needed.
   testing::TestDatabase strict;
