@@ -550,9 +550,10 @@ TEST_F(PollTest, AnUpdateThatAlwaysFailsStopsNobodyAndIsPassedOver) {
   AwaitAllConfirmed();
   EXPECT_EQ(times("other"), 150);
   for (const std::string& kind : kinds) {
-    // What may be an outage counts from when it worked for others.
+    // What may be an outage, be it no connection on a busy machine, counts from
+    // when it worked for others.
     EXPECT_GE(times(kind), kAttempts) << kind;
-    EXPECT_LE(times(kind), kind == "503" ? 50 : kAttempts) << kind;
+    EXPECT_LE(times(kind), 50) << kind;
     EXPECT_EQ(times("after " + kind), 1) << kind;
   }
   EXPECT_THAT(Admin("/metrics")->body,
@@ -616,7 +617,7 @@ TEST_F(PollTest, ABotApiFarAwayIsMovedOnToo) {
       });
   Poll();
   // More than Telegram gives at once.
-  for (int user = 1301; user <= 1450; ++user) api_.AddMessage(user, "x");
+  for (int user = 4001; user <= 4150; ++user) api_.AddMessage(user, "x");
   AwaitAllConfirmed();
   EXPECT_EQ(bot_.seen().size(), 150u);
 }
