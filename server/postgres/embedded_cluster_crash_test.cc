@@ -149,9 +149,10 @@ TEST(EmbeddedClusterCrashTest, KeepsEveryCommitWhenItsOwnerIsKilled) {
 
 TEST(EmbeddedClusterCrashTest, RemovesTheSocketFoldersOfKilledServers) {
   std::string stale;
+  // Stays, for its inode names the folder, and a new directory could get that.
+  TempDir killed;
   {
-    TempDir folder;
-    Owner owner(folder / "db", /*tidy=*/false);
+    Owner owner(killed / "db", /*tidy=*/false);
     stale = owner.socket_folder();
   }
   EXPECT_TRUE(std::filesystem::exists(stale));

@@ -35,8 +35,8 @@ bool IsPrivate(const struct stat& info, const Account& account) {
 // Where the account's socket folder of this name (with a slash) can be.
 std::string PlaceFor(const Account& account, const std::string& name) {
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  for (const std::string place :
-       {runtime == nullptr ? "" : runtime, "/run/userprofile"}) {
+  for (std::string place : {std::string(runtime == nullptr ? "" : runtime),
+                            std::string("/run/userprofile")}) {
     struct stat info;
     if (absl::StartsWith(place, "/") &&
         place.size() + name.size() + sizeof(kLongestRest) <=

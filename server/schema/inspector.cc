@@ -291,7 +291,7 @@ class Inspection {
                            "; or, if user_id does, COMMENT ON COLUMN "
                            "users.user_id IS 'Telegram user id'"),
               // A repair leaves it alone until then.
-              &contract_.columns[0]);
+              contract_.columns.data());
       }
       return absl::OkStatus();
     }

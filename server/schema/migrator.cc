@@ -199,8 +199,8 @@ class Migrator {
   // One that only speed asks for is done without where a row is too large for
   // it: no row may keep the rest from being done.
   absl::Status BuildIndexIfPossible(const migrations::Migration& migration) {
-    const absl::Status status = BuildIndex(*session_, connect_, options_,
-                                           migration.index, migration.sql);
+    absl::Status status = BuildIndex(*session_, connect_, options_,
+                                     migration.index, migration.sql);
     if (postgres::SqlState(status) != kRowTooLarge) return status;
     const auto& indexes = UsersContract().indexes;
     const auto index =
