@@ -222,8 +222,9 @@ bool Lane::Run(BatchExecutor& executor, Operations batch) {
   Operations dropped;
   {
     base::MutexLock lock(mutex_);
-    for (auto each = batch.rbegin(); each != batch.rend(); ++each) {
-      if ((*each)->key) Next(*(*each)->key, Answered(*each), dropped);
+    // From the last on, for each is put before the others.
+    for (std::size_t i = batch.size(); i-- > 0;) {
+      if (batch[i]->key) Next(*batch[i]->key, Answered(batch[i]), dropped);
     }
     batch.erase(std::remove_if(batch.begin(), batch.end(), Answered),
                 batch.end());
