@@ -294,7 +294,7 @@ class Poller {
   bool IsFailing(const Job& job) {
     const auto user = job.update.outcome.user_id;
     base::MutexLock lock(mutex_);
-    return user && failing_users_.count(*user) > 0;
+    return user && failing_users_.contains(*user);
   }
 
   // Whether the update fails by itself, and not because somebody is away.
