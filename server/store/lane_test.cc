@@ -49,7 +49,14 @@ class Database {
   std::function<absl::Status()> on_connect;
 
   // Whose operations have to be executed twice.
-  std::set<int> again;
+  void ExecuteTwice(std::set<int> keys) {
+    base::MutexLock lock(mutex_);
+    twice_ = std::move(keys);
+  }
+  bool TakeTwice(int key) {
+    base::MutexLock lock(mutex_);
+    return twice_.erase(key) > 0;
+  }
 
   // While closed, statements that begin stay under way.
   void Close() {
@@ -89,6 +96,7 @@ class Database {
   base::CondVar changed_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<Keys> statements_ ABSL_GUARDED_BY(mutex_);
+  std::set<int> twice_ ABSL_GUARDED_BY(mutex_);
 };
 
 class FakeExecutor final : public BatchExecutor {
@@ -104,7 +112,7 @@ class FakeExecutor final : public BatchExecutor {
     Keys keys;
     for (Operation* operation : batch) {
       keys.push_back(static_cast<int>(*operation->key));
-      operation->again = database_.again.erase(keys.back()) > 0;
+      operation->again = database_.TakeTwice(keys.back());
     }
     const absl::Status status = database_.Execute(keys);
     lost_ = absl::IsUnavailable(status);
@@ -529,7 +537,7 @@ TEST_F(LaneTest, DoesNotSitOutAPauseWhenTheTimeForShutdownIsOver) {
 }
 
 TEST_F(LaneTest, RunsWhatIsNotDoneYetOnceMoreAndAnswersTheRest) {
-  database_.again = {2, 3};
+  database_.ExecuteTwice({2, 3});
   StartBusy();
   for (int key = 1; key <= 4; ++key) Submit(key);
   database_.on_execute = [this](const Keys& keys) {
