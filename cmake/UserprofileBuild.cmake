@@ -6,6 +6,12 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 
+# The headers of gRPC, CLI11 and the like cost seconds in each source that sees
+# them: so the sources of a target are compiled together, up to this many. What
+# they keep to themselves (namespace {}) needs different names within a target.
+set(CMAKE_UNITY_BUILD ON CACHE BOOL "Compile sources of a target together")
+set(CMAKE_UNITY_BUILD_BATCH_SIZE 16)
+
 set(USERPROFILE_SANITIZE "" CACHE STRING
     "Sanitizers to build with, as for -fsanitize= (\"address,undefined\")")
 
@@ -49,7 +55,8 @@ function(userprofile_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE
     userprofile_options ${ARG_LIBRARIES} GTest::gmock GTest::gtest_main)
-  set_target_properties(${name} PROPERTIES
+  # Each test's helpers are its own, and may be called as another's.
+  set_target_properties(${name} PROPERTIES UNITY_BUILD OFF
     RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   foreach(label IN LISTS ARG_LABELS)
     if(NOT TARGET tests_${label})

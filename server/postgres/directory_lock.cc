@@ -22,7 +22,7 @@ constexpr absl::Duration kPatience = absl::Milliseconds(200);
 // Behind the process id of a command.
 constexpr char kCommandMark[] = " command";
 
-constexpr absl::Duration kPollInterval = absl::Milliseconds(10);
+constexpr absl::Duration kRetryInterval = absl::Milliseconds(10);
 
 // Returns an errno. Patient, for whoever only looks (HolderOf) is gone at once.
 int Lock(int fd) {
@@ -31,7 +31,7 @@ int Lock(int fd) {
     const int error = errno;
     if (error != EWOULDBLOCK || base::SteadyTime::Now() > deadline)
       return error;
-    absl::SleepFor(kPollInterval);
+    absl::SleepFor(kRetryInterval);
   }
   return 0;
 }

@@ -27,7 +27,7 @@ constexpr postgres::Statement kEstimateUsers = {
     "estimate_users",
     "SELECT reltuples::bigint FROM pg_class WHERE oid = 'users'::regclass"};
 
-constexpr absl::Duration kProgressInterval = absl::Seconds(2);
+constexpr absl::Duration kTellInterval = absl::Seconds(2);
 constexpr absl::Duration kLongestRest = absl::Seconds(1);
 
 std::string Progress(const std::string& label, std::int64_t done,
@@ -68,7 +68,7 @@ absl::Status BackFill(postgres::Session& session,
     done += batch.Int64(0, 1);
 
     const base::SteadyTime now = base::SteadyTime::Now();
-    if (now - told >= kProgressInterval) {
+    if (now - told >= kTellInterval) {
       spdlog::info(Progress(label, done, estimate.Int64(0, 0)));
       told = now;
     }

@@ -15,7 +15,7 @@ struct Method {
   std::string (*serialize)(std::int64_t user);
 };
 
-std::string Check(std::int64_t) {
+std::string Health(std::int64_t) {
   return grpc::health::v1::HealthCheckRequest().SerializeAsString();
 }
 
@@ -48,7 +48,7 @@ std::string Onboard(std::int64_t user) {
 }
 
 constexpr Method kMethods[] = {
-    {"check", "/grpc.health.v1.Health/Check", Check},
+    {"check", "/grpc.health.v1.Health/Check", Health},
     {"get", "/userprofile.v1.UserProfileService/GetProfile", Get},
     {"upsert", "/userprofile.v1.UserProfileService/UpsertUser", Upsert},
     {"onboard", "/userprofile.v1.UserProfileService/CompleteOnboarding",

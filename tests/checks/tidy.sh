@@ -3,8 +3,10 @@
 #   tidy.sh [FILE...]    without files: every source but the tests, to save
 #                        time, and the examples, which are other projects
 #
-# A source that was tidy is looked at again when it, anything that it includes,
-# or the checks changed: ~/.cache/userprofile/tidy remembers (XDG_CACHE_HOME).
+# The sources that are compiled together are looked at together, which takes a
+# seventh of the time; of what was tidy, only those that something was changed
+# in (themselves, what they include, the checks): ~/.cache/userprofile/tidy
+# remembers (XDG_CACHE_HOME).
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 require clang-tidy-14 clang-tidy-14
 require clang++-14 clang-14
@@ -14,20 +16,32 @@ require jq jq
 deploy/local/build.sh dev
 build=build/dev
 
-# What clang-tidy says of a source depends on: the tool, the checks, the flags,
-# and the source with all that it includes, as clang sees it (g++ sees nothing of
-# thread-safety annotations), macros and comments (NOLINT) too.
-#   fingerprint FILE
+# What is compiled at once: a file that includes sources of a target, or a
+# source alone. With files, those that they are in.
+#   units [FILE...]
+units() {
+  local unit
+  jq --raw-output '.[].file' "$build/compile_commands.json" | sort --unique |
+    grep --extended-regexp --invert-match \
+      "_test\.cc$|^$PWD/tests/|^$PWD/$build/(proto|tests)/" |
+    while read -r unit; do
+      if (($# == 0)) || { echo "$unit"; cat "$unit"; } |
+        grep --quiet --fixed-strings "${@/#/--regexp=$PWD/}"; then
+        echo "$unit"
+      fi
+    done
+}
+
+# What clang-tidy says of a unit depends on: the tool, the checks, the flags,
+# and the sources with all that they include, as clang sees it (g++ sees nothing
+# of thread-safety annotations), macros and comments (NOLINT) too.
+#   fingerprint UNIT
 fingerprint() {
   local preprocess
-  preprocess=$(jq --raw-output --arg file "$PWD/$1" '
+  preprocess=$(jq --raw-output --arg file "$1" '
     first(.[] | select(.file == $file)).command
     | sub("^[^ ]+"; "clang++-14")
     | sub(" -o [^ ]+ -c "; " -w -E -P -C -dD ")' "$build/compile_commands.json")
-  if [[ -z $preprocess ]]; then
-    echo "$1 is not compiled in $build" >&2
-    return 1
-  fi
   {
     clang-tidy-14 --version
     cat .clang-tidy tests/checks/tidy.sh
@@ -36,7 +50,7 @@ fingerprint() {
   } | sed "s|$PWD|.|g" | sha256sum | cut --delimiter=' ' --fields=1
 }
 
-#   tidy FILE
+#   tidy UNIT
 tidy() {
   local known
   known=$cache/$(fingerprint "$1")
@@ -53,15 +67,15 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/userprofile/tidy
 mkdir -p "$cache"
 find "$cache" -type f -mtime +30 -delete
 
-sources=("$@")
-if ((${#sources[@]} == 0)); then
-  mapfile -t sources < <(project_files '*.cc' ':!*_test.cc' ':!tests/' \
-    ':!client/examples/')
+mapfile -t units < <(units "$@")
+if ((${#units[@]} == 0)); then
+  echo "none of these is compiled in $build: $*" >&2
+  exit 1
 fi
 export build cache
 export -f fingerprint tidy
 # shellcheck disable=SC2016 # $1 is the inner shell's
-printf '%s\n' "${sources[@]}" |
+printf '%s\n' "${units[@]}" |
   xargs --max-procs "$(nproc)" --max-args 1 \
     bash -euo pipefail -c 'tidy "$1"' tidy
-echo "${#sources[@]} sources are tidy"
+echo "$(project_files '*.cc' ':!*_test.cc' | wc -l) sources are tidy"
