@@ -48,8 +48,8 @@ struct Operation {
   // UserNotFound concerns this operation alone, not its batch.
   absl::Status result;
 
-  // Set by Execute: has had no effect yet, and is to be executed again.
-  bool again = false;
+  // Set by Execute: has had no effect yet, and is to be executed once more.
+  bool retry = false;
 
   // For the lane: when the operation was submitted, whether it has been held up
   // by a database that was away, how many statements with it were lost together
@@ -72,7 +72,7 @@ class BatchExecutor {
   virtual absl::Status Connect() = 0;
 
   // Carries out the batch, or a part of it, as one statement, and sets each
-  // operation's response and result, or `again`. The keys are all different.
+  // operation's response and result, or `retry`. The keys are all different.
   // After an error (in the vocabulary of postgres::Session) no operation took
   // effect, but where postgres::MayHaveTakenEffect.
   virtual absl::Status Execute(absl::Span<Operation* const> batch) = 0;
@@ -88,16 +88,17 @@ class BatchExecutor {
 //    took effect, or with one of the errors of errors.h.
 //  - Operations of one key (writes to one user) run one at a time, in the order
 //    in which they came.
-//  - One operation can't harm its batch: where a statement fails on data, or
-//    has to give way, its halves are run apart until the culprit fails alone;
-//    where it loses the connection twice in a row, as one does that crashes
-//    PostgreSQL, its halves go into batches of their own. An operation that
-//    gave way alone, or lost the connection alone, waits behind the others.
+//  - One operation can't harm its batch: where a statement fails on data, or by
+//    a deadlock or a time-out, its halves are run apart until the culprit fails
+//    alone; where it loses the connection twice in a row, as one does that
+//    crashes PostgreSQL, its halves go into batches of their own. One that met
+//    a deadlock or a time-out alone, or lost the connection alone, waits behind
+//    the others.
 //  - An operation whose deadline has passed, or whose caller gave up, is
 //    dropped before it costs a statement.
 //  - While the database is away, operations wait for it until their deadlines.
 //    After a connection was lost during a statement, idempotent operations are
-//    tried again; others fail with OutcomeUnknown.
+//    retried; others fail with OutcomeUnknown.
 //  - No more than max_in_flight operations are held; a further one is refused.
 //
 // Thread-safe. Done is called from a worker's thread, or from Submit's caller
@@ -203,6 +204,7 @@ class Lane {
   void PauseAfterFailure(int failures_in_a_row);
 
   const Options options_;
+  ops::LaneMetrics& metrics_;
   ops::LogLimiter log_limiter_{5, absl::Seconds(1)};
   std::atomic<std::size_t> in_flight_ = 0;
 

@@ -97,22 +97,11 @@ class SessionExecutor : public BatchExecutor {
   bool replace_ = false;
 };
 
-// The parameters of a statement: arrays of equal length, then others.
-class Arrays {
- public:
-  explicit Arrays(std::size_t count) : arrays_(count) {}
-
-  postgres::ArrayLiteral& operator[](std::size_t i) { return arrays_[i]; }
-
-  postgres::Parameters Finish() {
-    postgres::Parameters parameters;
-    for (auto& array : arrays_) parameters.push_back(array.Finish());
-    return parameters;
-  }
-
- private:
-  std::vector<postgres::ArrayLiteral> arrays_;
-};
+postgres::Parameters Finish(std::vector<postgres::ArrayLiteral>& arrays) {
+  postgres::Parameters parameters;
+  for (auto& array : arrays) parameters.push_back(array.Finish());
+  return parameters;
+}
 
 // Reads the users of a batch by one statement.
 class ReadExecutor final : public SessionExecutor {
@@ -195,7 +184,7 @@ class ContactExecutor final : public SessionExecutor {
 postgres::Parameters ContactExecutor::ParametersOf(const Contacts& contacts,
                                                    bool insert) {
   const auto& texts = users::IdentityTexts();
-  Arrays arrays(1 + texts.size() + 2);
+  std::vector<postgres::ArrayLiteral> arrays(1 + texts.size() + 2);
   postgres::ArrayLiteral& active = arrays[1 + texts.size()];
   postgres::ArrayLiteral& times = arrays[1 + texts.size() + 1];
   for (const ContactOperation* contact : contacts) {
@@ -220,7 +209,7 @@ postgres::Parameters ContactExecutor::ParametersOf(const Contacts& contacts,
       times.AppendNull();
     }
   }
-  return arrays.Finish();
+  return Finish(arrays);
 }
 
 absl::Status ContactExecutor::Execute(absl::Span<Operation* const> batch) {
@@ -269,7 +258,7 @@ absl::Status ContactExecutor::Execute(absl::Span<Operation* const> batch) {
           statement->name);
       contact->result = RowRejected();
     } else {
-      contact->again = true;
+      contact->retry = true;
     }
   }
   return absl::OkStatus();
@@ -315,7 +304,7 @@ bool EditExecutor::SaysNicknameTaken(const absl::Status& error) {
 
 absl::Status EditExecutor::Execute(absl::Span<Operation* const> batch) {
   const auto& texts = users::AnswerTexts();
-  Arrays arrays(1 + texts.size());
+  std::vector<postgres::ArrayLiteral> arrays(1 + texts.size());
   absl::flat_hash_map<std::int64_t, EditOperation*> open;
   for (Operation* operation : batch) {
     const EditCall& call = static_cast<EditOperation*>(operation)->call;
@@ -330,7 +319,7 @@ absl::Status EditExecutor::Execute(absl::Span<Operation* const> batch) {
     }
     open.emplace(call.user_id, static_cast<EditOperation*>(operation));
   }
-  postgres::Parameters parameters = arrays.Finish();
+  postgres::Parameters parameters = Finish(arrays);
   parameters.push_back(SqlTime(clock_()));
 
   const absl::StatusOr<postgres::Rows> rows =
