@@ -200,10 +200,11 @@ class AccessTest : public ::testing::Test {
   AccessTest() {
     TheLog()->Clear();
     readiness_.Set(absl::OkStatus());
-    store_.get_profile = [](const auto&, auto* response, auto, auto done) {
-      response->mutable_profile()->set_nickname("nick");
-      response->mutable_profile()->set_real_name("Real");
-      response->mutable_profile()->set_phone("+989123456789");
+    store_.read = [](store::ReadCall call, auto, auto done) {
+      v1::Profile* profile = call.found(call.user_ids.front());
+      profile->set_nickname("nick");
+      profile->set_real_name("Real");
+      profile->set_phone("+989123456789");
       done(absl::OkStatus());
     };
     for (const char* role : kRoles) {

@@ -65,42 +65,35 @@ inline std::vector<std::string> FieldsOf(const grpc::Status& status) {
 // A store whose answers are given by the test. Called from any thread.
 class ScriptedStore final : public store::ProfileStore {
  public:
-  template <typename Request, typename Response>
-  using Script = std::function<void(const Request&, Response*,
-                                    store::CallContext, store::Done)>;
-
-  Script<v1::UpsertUserRequest, v1::UpsertUserResponse> upsert_user =
-      [](const auto& request, auto* response, auto, auto done) {
+  std::function<void(store::ReadCall, store::CallContext, store::Done)> read =
+      [](store::ReadCall call, auto, auto done) {
+        for (const auto id : call.user_ids) call.found(id)->set_user_id(id);
+        done(absl::OkStatus());
+      };
+  std::function<void(const v1::UpsertUserRequest&, v1::UpsertUserResponse*,
+                     store::CallContext, store::Done)>
+      contact = [](const auto& request, auto* response, auto, auto done) {
         response->mutable_profile()->set_user_id(request.user_id());
         done(absl::OkStatus());
       };
-  Script<v1::GetProfileRequest, v1::GetProfileResponse> get_profile =
-      [](const auto& request, auto* response, auto, auto done) {
-        response->mutable_profile()->set_user_id(request.user_id());
+  std::function<void(store::EditCall, store::CallContext, store::Done)> edit =
+      [](store::EditCall call, auto, auto done) {
+        call.profile->set_user_id(call.user_id);
         done(absl::OkStatus());
       };
-  Script<v1::CompleteOnboardingRequest, v1::CompleteOnboardingResponse>
-      complete_onboarding =
-          [](const auto& request, auto* response, auto, auto done) {
-            response->mutable_profile()->set_user_id(request.user_id());
-            done(absl::OkStatus());
-          };
 
-  void UpsertUser(const v1::UpsertUserRequest& request,
-                  v1::UpsertUserResponse* response, store::CallContext context,
-                  store::Done done) override {
-    upsert_user(request, response, std::move(context), std::move(done));
+  void Read(store::ReadCall call, store::CallContext context,
+            store::Done done) override {
+    read(std::move(call), std::move(context), std::move(done));
   }
-  void GetProfile(const v1::GetProfileRequest& request,
-                  v1::GetProfileResponse* response, store::CallContext context,
-                  store::Done done) override {
-    get_profile(request, response, std::move(context), std::move(done));
+  void Contact(const v1::UpsertUserRequest& request,
+               v1::UpsertUserResponse* response, store::CallContext context,
+               store::Done done) override {
+    contact(request, response, std::move(context), std::move(done));
   }
-  void CompleteOnboarding(const v1::CompleteOnboardingRequest& request,
-                          v1::CompleteOnboardingResponse* response,
-                          store::CallContext context,
-                          store::Done done) override {
-    complete_onboarding(request, response, std::move(context), std::move(done));
+  void Edit(store::EditCall call, store::CallContext context,
+            store::Done done) override {
+    edit(call, std::move(context), std::move(done));
   }
 };
 

@@ -30,7 +30,7 @@ void CountOnboarding(const v1::CompleteOnboardingResponse& response,
 // The methods of the API.
 std::vector<MethodRow> Rows() {
   return {
-      Row("UpsertUser", &ProfileStore::UpsertUser, CountRecognition),
+      Row("UpsertUser", &ProfileStore::Contact, CountRecognition),
       Row("GetProfile", &ProfileStore::GetProfile),
       Row("CompleteOnboarding", &ProfileStore::CompleteOnboarding,
           CountOnboarding),

@@ -16,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "server/api/testing.h"
 #include "server/api/trace.h"
+#include "server/store/errors.h"
 #include "server/transport/grpc_server.h"
 #include "userprofile/v1/user_profile_service.grpc.pb.h"
 
@@ -90,8 +91,7 @@ v1::UpsertUserRequest Contact(std::int64_t user_id) {
 }
 
 TEST_F(UserProfileServiceTest, UpsertUserAnswersWhatTheStoreDoes) {
-  store_.upsert_user = [](const auto& request, auto* response, auto,
-                          auto done) {
+  store_.contact = [](const auto& request, auto* response, auto, auto done) {
     *response->mutable_profile()->mutable_first_name() =
         request.identity().first_name();
     response->set_created(true);
@@ -106,13 +106,11 @@ TEST_F(UserProfileServiceTest, UpsertUserAnswersWhatTheStoreDoes) {
 
 TEST_F(UserProfileServiceTest, GetProfileAnswersFromAnyThread) {
   std::thread worker;
-  store_.get_profile = [&](const auto& request, auto* response, auto,
-                           auto done) {
-    worker =
-        std::thread([&request, response, done = std::move(done)]() mutable {
-          response->mutable_profile()->set_user_id(request.user_id());
-          done(absl::OkStatus());
-        });
+  store_.read = [&](store::ReadCall call, auto, auto done) {
+    worker = std::thread([call, done = std::move(done)]() mutable {
+      call.found(7)->set_user_id(call.user_ids.front());
+      done(absl::OkStatus());
+    });
   };
   EXPECT_TRUE(GetProfile(7).ok());
   EXPECT_EQ(got_.profile().user_id(), 7);
@@ -121,11 +119,12 @@ TEST_F(UserProfileServiceTest, GetProfileAnswersFromAnyThread) {
 
 TEST_F(UserProfileServiceTest, TheStoreGetsPhoneNumbersInE164) {
   std::string phone;
-  store_.complete_onboarding = [&](const auto& request, auto* response, auto,
-                                   auto done) {
-    phone = request.answers().phone();
-    response->set_already_completed(true);
-    done(absl::OkStatus());
+  store_.edit = [&](store::EditCall call, auto, auto done) {
+    phone = call.answers.phone();
+    call.profile->set_real_name("Real");
+    call.profile->set_nickname("nick");
+    call.profile->set_phone(phone);
+    done(store::AlreadyOnboarded(call.user_id));
   };
   v1::CompleteOnboardingRequest request;
   request.set_user_id(1);
@@ -138,7 +137,7 @@ TEST_F(UserProfileServiceTest, TheStoreGetsPhoneNumbersInE164) {
 }
 
 TEST_F(UserProfileServiceTest, AnErrorOfTheStoreReachesTheCallerWithDetails) {
-  store_.get_profile = [](const auto&, auto*, auto, auto done) {
+  store_.read = [](auto, auto, auto done) {
     done(base::MakeError(absl::StatusCode::kNotFound, "no such user",
                          "USER_NOT_FOUND", {{"user_id", "9"}}));
   };
@@ -152,7 +151,7 @@ TEST_F(UserProfileServiceTest, AnErrorOfTheStoreReachesTheCallerWithDetails) {
 
 TEST_F(UserProfileServiceTest, InvalidRequestsNeverReachTheStore) {
   std::atomic<int> calls{0};
-  store_.upsert_user = [&](const auto&, auto*, auto, auto done) {
+  store_.contact = [&](const auto&, auto*, auto, auto done) {
     ++calls;
     done(absl::OkStatus());
   };
@@ -225,7 +224,7 @@ TEST_F(UserProfileServiceTest, WhatIsCompressedIsRefusedBeforeItIsUnpacked) {
 
 TEST_F(UserProfileServiceTest, NothingIsTriedOnASchemaThatIsNotReady) {
   std::atomic<int> calls{0};
-  store_.get_profile = [&](const auto&, auto*, auto, auto done) {
+  store_.read = [&](auto, auto, auto done) {
     ++calls;
     done(absl::OkStatus());
   };
@@ -246,8 +245,7 @@ TEST_F(UserProfileServiceTest, NothingIsTriedOnASchemaThatIsNotReady) {
 
 TEST_F(UserProfileServiceTest, TheStoreGetsTheEarlierOfTwoDeadlines) {
   base::SteadyTime deadline;
-  store_.get_profile = [&](const auto&, auto*, store::CallContext context,
-                           auto done) {
+  store_.read = [&](auto, store::CallContext context, auto done) {
     deadline = context.deadline;
     done(absl::OkStatus());
   };
@@ -267,8 +265,7 @@ TEST_F(UserProfileServiceTest, TheStoreSeesThatACallerGaveUp) {
   std::promise<void> arrived;
   std::promise<bool> seen;
   std::thread worker;
-  store_.get_profile = [&](const auto&, auto*, store::CallContext context,
-                           auto done) {
+  store_.read = [&](auto, store::CallContext context, auto done) {
     EXPECT_FALSE(context.cancelled());
     worker = std::thread([&seen, context = std::move(context),
                           done = std::move(done)]() mutable {
@@ -298,8 +295,7 @@ TEST_F(UserProfileServiceTest, TheStoreSeesThatACallerGaveUp) {
 TEST_F(UserProfileServiceTest, ADeadlineThatPassesIsSeenAsGivingUp) {
   std::promise<void> gone;
   std::thread worker;
-  store_.get_profile = [&](const auto&, auto*, store::CallContext context,
-                           auto done) {
+  store_.read = [&](auto, store::CallContext context, auto done) {
     worker = std::thread([&gone, context = std::move(context),
                           done = std::move(done)]() mutable {
       while (!context.cancelled()) std::this_thread::yield();
@@ -320,8 +316,7 @@ TEST_F(UserProfileServiceTest, ADeadlineThatPassesIsSeenAsGivingUp) {
 }
 
 TEST_F(UserProfileServiceTest, CountsCallsAndRecognitions) {
-  store_.upsert_user = [](const auto& request, auto* response, auto,
-                          auto done) {
+  store_.contact = [](const auto& request, auto* response, auto, auto done) {
     response->set_created(request.user_id() == 1);
     response->mutable_profile()->set_onboarding_completed(request.user_id() ==
                                                           3);
@@ -383,8 +378,7 @@ TEST_F(UserProfileServiceTest, ACallThatNobodyLogsGetsNoTrace) {
 }
 
 TEST_F(UserProfileServiceTest, ASlowCallIsListedWithItsTrace) {
-  store_.get_profile = [](const auto&, auto*, store::CallContext context,
-                          auto done) {
+  store_.read = [](auto, store::CallContext context, auto done) {
     context.times->queue = absl::Milliseconds(3);
     context.times->database = absl::Milliseconds(7);
     absl::SleepFor(absl::Milliseconds(20));
@@ -485,14 +479,12 @@ TEST_F(LimitedServiceTest, RefusesACallerThatIsTooFast) {
 TEST_F(LimitedServiceTest, RefusesMoreBytesThanItWillHold) {
   Start({.max_in_flight_bytes = 3});  // one request has 2
   std::promise<store::Done> arrived;
-  store_.get_profile = [&](const auto&, auto*, auto, auto done) {
+  store_.read = [&](auto, auto, auto done) {
     arrived.set_value(std::move(done));
   };
   auto first = std::async(std::launch::async, [this] { return Get(); });
   store::Done done = arrived.get_future().get();
-  store_.get_profile = [](const auto&, auto*, auto, auto answer) {
-    answer(absl::OkStatus());
-  };
+  store_.read = [](auto, auto, auto answer) { answer(absl::OkStatus()); };
   ExpectRefused(Get(), "OVERLOADED");
   done(absl::OkStatus());
   EXPECT_TRUE(first.get().ok());

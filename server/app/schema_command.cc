@@ -13,6 +13,7 @@
 #include "server/schema/inspector.h"
 #include "server/schema/repair.h"
 #include "server/schema/report_format.h"
+#include "server/store/statements.h"
 
 namespace userprofile::app {
 namespace {
@@ -129,6 +130,13 @@ void AddSchemaCommand(ops::CommandLine& command_line) {
                    "Where a backup is put before anything is changed");
   ops::AddSwitch(app, "--no-backup", command->no_backup, "Do without a backup")
       ->excludes(backup_dir);
+  command_line.OnCall(
+      command_line.AddCommand(schema, "sql",
+                              "Print the SQL that calls run on users"),
+      [] {
+        std::cout << store::AllStatements() << std::flush;
+        return ops::kDone;
+      });
 }
 
 }  // namespace userprofile::app

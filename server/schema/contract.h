@@ -2,6 +2,7 @@
 #define USERPROFILE_SERVER_SCHEMA_CONTRACT_H_
 
 #include "absl/types/span.h"
+#include "server/users/columns.h"
 
 namespace userprofile::schema {
 
@@ -11,20 +12,13 @@ enum class Severity {
   kBlocking,  // data, or the answer to "is this user new"
 };
 
-struct Column {
-  const char* name;
-  const char* type;  // as pg_catalog.format_type() writes it
-  bool nullable;
-
-  // As pg_get_expr() writes it; nullptr is none, kAnyDefault any but none.
-  const char* default_value;
-
+struct Column : users::Column {
   // Of another default. Blocking where the service leaves a column out as it
   // creates a user.
   Severity default_severity;
 };
 
-inline constexpr char kAnyDefault[] = "a default";
+using users::kAnyDefault;
 
 // Of one column, without a condition.
 struct Index {
@@ -33,8 +27,9 @@ struct Index {
   bool unique;
 };
 
-// What the service needs of the database: the one place that says so. Columns
-// and indexes that it does not name are nobody's business here.
+// What the service needs of the database: the columns of
+// server/users/columns.h, and indexes. Those that it does not name are nobody's
+// business here.
 struct Contract {
   const char* table;  // found through the search path
   absl::Span<const Column> columns;

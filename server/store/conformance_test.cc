@@ -1,87 +1,26 @@
-// What every ProfileStore does. The fake and PostgresStore with batches of any
-// size pass the same tests, so that no caller can tell them apart.
+// What every ProfileStore does with contacts and reads.
 
-#include <algorithm>
-#include <functional>
+#include <future>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/types/optional.h"
 #include "base/error_info.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/message_differencer.h"
-#include "gtest/gtest.h"
-#include "server/store/fake_store.h"
-#include "server/store/postgres_store.h"
 #include "server/store/profile_rows.h"
-#include "server/store/testing/blocking_store.h"
-#include "server/store/testing/users_database.h"
+#include "server/store/testing/conformance.h"
 
 namespace userprofile::store {
 namespace {
 
 using ::google::protobuf::util::MessageDifferencer;
-using ::testing::HasSubstr;
-
-constexpr std::int64_t kUser = 12345;
-const absl::Time kNow = absl::FromUnixMicros(1'700'000'000'123'456);
-
-struct Implementation {
-  const char* name;
-  std::function<std::unique_ptr<ProfileStore>(base::Clock)> make;
-  bool writes_each_contact = true;
-};
-
-std::unique_ptr<ProfileStore> MakePostgresStore(
-    base::Clock clock, std::size_t max_batch,
-    absl::Duration contact_interval = absl::ZeroDuration()) {
-  PostgresStoreOptions options;
-  options.connect = UsersDatabase::Shared().EmptySessions();
-  options.max_batch = max_batch;
-  options.contact_interval = contact_interval;
-  options.clock = std::move(clock);
-  return std::make_unique<PostgresStore>(std::move(options));
-}
-
-class ProfileStoreTest : public ::testing::TestWithParam<Implementation> {
- protected:
-  ProfileStoreTest() : impl_(GetParam().make([this] { return now_.load(); })) {}
-
-  // Times that tests move while workers read them.
-  class AtomicTime {
-   public:
-    void operator=(absl::Time time) { micros_ = absl::ToUnixMicros(time); }
-    void operator+=(absl::Duration d) { *this = load() + d; }
-    absl::Time load() const { return absl::FromUnixMicros(micros_); }
-
-   private:
-    std::atomic<std::int64_t> micros_ = absl::ToUnixMicros(kNow);
-  };
-
-  v1::UpsertUserRequest Contact(std::int64_t user_id = kUser) {
-    v1::UpsertUserRequest request;
-    request.set_user_id(user_id);
-    request.mutable_identity()->set_first_name("Test");
-    return request;
-  }
-
-  v1::CompleteOnboardingRequest Answers(std::int64_t user_id,
-                                        const std::string& nickname) {
-    v1::CompleteOnboardingRequest request;
-    request.set_user_id(user_id);
-    request.mutable_answers()->set_real_name("Ada Lovelace");
-    request.mutable_answers()->set_nickname(nickname);
-    return request;
-  }
-
-  AtomicTime now_;
-  std::unique_ptr<ProfileStore> impl_;
-  BlockingStore store_{*impl_};
-};
+using ::testing::ElementsAre;
+using ::testing::Key;
 
 TEST_P(ProfileStoreTest, CreatesAUserOnTheFirstContactAndThenUpdatesIt) {
   auto first = store_.Upsert(Contact());
@@ -123,6 +62,21 @@ TEST_P(ProfileStoreTest, ReturnsWhatWasStored) {
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_TRUE(MessageDifferencer::Equals(read->profile(), stored))
       << read->DebugString();
+}
+
+TEST_P(ProfileStoreTest, ReadsThoseOfManyUsersWhoAreKnown) {
+  for (const std::int64_t user : {1, 2, 3}) {
+    ASSERT_TRUE(store_.Upsert(Contact(user)).ok());
+  }
+  std::map<std::int64_t, v1::Profile> found;
+  // Shared with the callback, which may still be in set_value.
+  auto done = std::make_shared<std::promise<absl::Status>>();
+  impl_->Read({{3, 4, 1}, [&](std::int64_t user) { return &found[user]; }}, {},
+              [done](absl::Status status) { done->set_value(status); });
+  const absl::Status status = done->get_future().get();
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_THAT(found, ElementsAre(Key(1), Key(3)));
+  for (const auto& [user, profile] : found) EXPECT_EQ(profile.user_id(), user);
 }
 
 TEST_P(ProfileStoreTest, DoesNotKnowAUserWhoNeverCame) {
@@ -323,7 +277,7 @@ TEST_P(ProfileStoreTest, GivesEachOfManyConcurrentContactsItsOwnEffect) {
   }
   EXPECT_EQ(created, 1);
   EXPECT_EQ(*revisions.begin(), 1);
-  if (!GetParam().writes_each_contact) return;
+  if (GetParam().contact_interval > absl::ZeroDuration()) return;
   EXPECT_EQ(revisions.size(), 32u);
   EXPECT_EQ(*revisions.rbegin(), 32);
 }
@@ -354,191 +308,19 @@ TEST_P(ProfileStoreTest, AnswersEachOfManyWithItsOwnUser) {
   }
 }
 
-TEST_P(ProfileStoreTest, CompletesOnboardingOnce) {
-  ASSERT_TRUE(store_.Upsert(Contact()).ok());
-  now_ += absl::Seconds(5);
-  v1::CompleteOnboardingRequest request = Answers(kUser, "ada");
-  request.mutable_answers()->set_study_track("mathematics");
-  request.mutable_answers()->set_phone("+989123456789");
-
-  auto first = store_.Complete(request);
-  ASSERT_TRUE(first.ok()) << first.status();
-  EXPECT_FALSE(first->already_completed());
-  const v1::Profile& profile = first->profile();
-  EXPECT_TRUE(profile.onboarding_completed());
-  EXPECT_EQ(profile.real_name(), "Ada Lovelace");
-  EXPECT_EQ(profile.nickname(), "ada");
-  EXPECT_EQ(profile.study_track(), "mathematics");
-  EXPECT_FALSE(profile.has_grade_band());
-  EXPECT_EQ(profile.phone(), "+989123456789");
-  EXPECT_EQ(profile.first_name(), "Test");
-  EXPECT_EQ(profile.revision(), 2);
-  EXPECT_EQ(FromTimestamp(profile.updated_at()), kNow + absl::Seconds(5));
-  EXPECT_EQ(FromTimestamp(profile.last_seen_at()), kNow + absl::Seconds(5));
-  EXPECT_FALSE(profile.has_last_activity());
-
-  auto second = store_.Complete(request);
-  ASSERT_TRUE(second.ok()) << second.status();
-  EXPECT_TRUE(second->already_completed());
-  EXPECT_TRUE(MessageDifferencer::Equals(second->profile(), profile));
-}
-
-TEST_P(ProfileStoreTest, RefusesOtherAnswersOfACompletedUser) {
-  ASSERT_TRUE(store_.Upsert(Contact()).ok());
-  ASSERT_TRUE(store_.Complete(Answers(kUser, "ada")).ok());
-  v1::CompleteOnboardingRequest other = Answers(kUser, "ada");
-  other.mutable_answers()->set_grade_year("12");
-  const absl::Status status = store_.Complete(other).status();
-  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
-  EXPECT_EQ(base::ErrorReason(status), "ALREADY_ONBOARDED");
-  EXPECT_FALSE(store_.Get(kUser)->profile().has_grade_year());
-}
-
-TEST_P(ProfileStoreTest, RefusesOnboardingOfAnUnknownUser) {
-  const absl::Status status = store_.Complete(Answers(kUser, "ada")).status();
-  EXPECT_EQ(base::ErrorReason(status), "USER_NOT_FOUND");
-  EXPECT_TRUE(absl::IsNotFound(store_.Get(kUser).status()));
-}
-
-TEST_P(ProfileStoreTest, RefusesANicknameThatAnotherUserHas) {
-  ASSERT_TRUE(store_.Upsert(Contact(1)).ok());
-  ASSERT_TRUE(store_.Upsert(Contact(2)).ok());
-  ASSERT_TRUE(store_.Complete(Answers(1, "ada")).ok());
-  const absl::Status status = store_.Complete(Answers(2, "ada")).status();
-  EXPECT_TRUE(absl::IsAlreadyExists(status)) << status;
-  EXPECT_EQ(base::ErrorReason(status), "NICKNAME_TAKEN");
-  EXPECT_THAT(std::string(status.message()), HasSubstr("nickname"));
-  EXPECT_FALSE(store_.Get(2)->profile().onboarding_completed());
-  EXPECT_TRUE(store_.Complete(Answers(2, "Ada")).ok());
-}
-
-TEST_P(ProfileStoreTest, DoesNotTouchAnswersOnAContact) {
-  ASSERT_TRUE(store_.Upsert(Contact()).ok());
-  ASSERT_TRUE(store_.Complete(Answers(kUser, "ada")).ok());
-  const v1::Profile profile = store_.Upsert(Contact())->profile();
-  EXPECT_TRUE(profile.onboarding_completed());
-  EXPECT_EQ(profile.nickname(), "ada");
-  EXPECT_EQ(profile.real_name(), "Ada Lovelace");
-}
-
-TEST_P(ProfileStoreTest, CompletesOneOfManyConcurrentOnboardings) {
-  ASSERT_TRUE(store_.Upsert(Contact()).ok());
-  std::vector<v1::CompleteOnboardingRequest> requests;
-  for (int i = 0; i < 16; ++i) {
-    requests.push_back(Answers(kUser, i % 2 == 0 ? "ada" : "countess"));
+TEST_P(ProfileStoreTest, DoesNothingForACallerWhoDoesNotWaitAnyMore) {
+  for (const auto& [context, reason] :
+       {std::pair(CallContext{.deadline = base::SteadyTime::InfinitePast()},
+                  "DEADLINE_EXCEEDED"),
+        std::pair(CallContext{.cancelled = [] { return true; }},
+                  "CANCELLED")}) {
+    EXPECT_EQ(base::ErrorReason(store_.Upsert(Contact(), context).status()),
+              reason);
+    EXPECT_TRUE(absl::IsNotFound(store_.Get(kUser).status()));
   }
-  int fresh = 0;
-  int refused = 0;
-  for (const auto& response : store_.CompleteAll(requests)) {
-    if (response.ok()) {
-      fresh += response->already_completed() ? 0 : 1;
-    } else {
-      EXPECT_EQ(base::ErrorReason(response.status()), "ALREADY_ONBOARDED");
-      ++refused;
-    }
-  }
-  EXPECT_EQ(fresh, 1);
-  EXPECT_EQ(refused, 8);
 }
 
-TEST_P(ProfileStoreTest, GivesEachOfManyOnboardingsItsOwnAnswer) {
-  constexpr std::int64_t kUsers = 40;
-  for (std::int64_t user = 1; user <= kUsers; ++user) {
-    ASSERT_TRUE(store_.Upsert(Contact(user)).ok());
-  }
-  ASSERT_TRUE(store_.Complete(Answers(1, "ada")).ok());
-  ASSERT_TRUE(store_.Complete(Answers(2, "grace")).ok());
-  std::vector<v1::CompleteOnboardingRequest> requests = {
-      Answers(1, "ada"),             // again
-      Answers(2, "other"),           // completed with other answers
-      Answers(3, "ada"),             // user 1's
-      Answers(kUsers + 1, "nobody")  // unknown
-  };
-  for (std::int64_t user = 4; user <= kUsers; ++user) {
-    requests.push_back(Answers(user, absl::StrCat("nick", user)));
-  }
-  std::vector<std::string> outcomes;
-  for (const auto& response : store_.CompleteAll(requests)) {
-    outcomes.push_back(!response.ok() ? base::ErrorReason(response.status())
-                       : response->already_completed() ? "again"
-                                                       : "completed");
-  }
-  std::vector<std::string> expected = {"again", "ALREADY_ONBOARDED",
-                                       "NICKNAME_TAKEN", "USER_NOT_FOUND"};
-  expected.resize(requests.size(), "completed");
-  EXPECT_EQ(outcomes, expected);
-  for (std::int64_t user = 4; user <= kUsers; ++user) {
-    const v1::Profile profile = store_.Get(user)->profile();
-    EXPECT_EQ(profile.nickname(), absl::StrCat("nick", user));
-    EXPECT_EQ(profile.revision(), 2);
-  }
-  EXPECT_FALSE(store_.Get(3)->profile().onboarding_completed());
-}
-
-TEST_P(ProfileStoreTest, GivesANicknameToOneOfManyWhoWantIt) {
-  std::vector<v1::CompleteOnboardingRequest> requests;
-  for (std::int64_t user = 1; user <= 16; ++user) {
-    ASSERT_TRUE(store_.Upsert(Contact(user)).ok());
-    requests.push_back(Answers(user, "ada"));
-  }
-  int completed = 0;
-  for (const auto& response : store_.CompleteAll(requests)) {
-    if (response.ok()) {
-      ++completed;
-    } else {
-      EXPECT_EQ(base::ErrorReason(response.status()), "NICKNAME_TAKEN");
-    }
-  }
-  EXPECT_EQ(completed, 1);
-}
-
-TEST_P(ProfileStoreTest, DoesNothingForACallerWhoseDeadlinePassed) {
-  CallContext context;
-  context.deadline = base::SteadyTime::InfinitePast();
-  EXPECT_EQ(base::ErrorReason(store_.Upsert(Contact(), context).status()),
-            "DEADLINE_EXCEEDED");
-  EXPECT_TRUE(absl::IsNotFound(store_.Get(kUser).status()));
-}
-
-TEST_P(ProfileStoreTest, DoesNothingForACallerWhoGaveUp) {
-  CallContext context;
-  context.cancelled = [] { return true; };
-  EXPECT_EQ(base::ErrorReason(store_.Upsert(Contact(), context).status()),
-            "CANCELLED");
-  EXPECT_TRUE(absl::IsNotFound(store_.Get(kUser).status()));
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    Stores, ProfileStoreTest,
-    ::testing::Values(
-        Implementation{"Fake",
-                       [](base::Clock clock) {
-                         return std::make_unique<FakeStore>(std::move(clock));
-                       }},
-        Implementation{"BatchesOfOne",
-                       [](base::Clock clock) {
-                         return MakePostgresStore(std::move(clock), 1);
-                       }},
-        Implementation{"DefaultBatches",
-                       [](base::Clock clock) {
-                         return MakePostgresStore(
-                             std::move(clock),
-                             PostgresStoreOptions().max_batch);
-                       }},
-        Implementation{"LargestBatches",
-                       [](base::Clock clock) {
-                         return MakePostgresStore(
-                             std::move(clock),
-                             PostgresStoreOptions().max_in_flight);
-                       }},
-        Implementation{"ContactInterval",
-                       [](base::Clock clock) {
-                         return MakePostgresStore(
-                             std::move(clock), PostgresStoreOptions().max_batch,
-                             absl::Hours(1));
-                       },
-                       /*writes_each_contact=*/false}),
-    [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Stores, ProfileStoreTest, kImplementations, NameOf);
 
 }  // namespace
 }  // namespace userprofile::store

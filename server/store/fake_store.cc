@@ -1,13 +1,11 @@
 #include "server/store/fake_store.h"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
-#include "server/store/complete_onboarding.h"
 #include "server/store/errors.h"
 #include "server/store/profile_rows.h"
-#include "server/store/upsert_user.h"
+#include "server/users/columns.h"
 
 namespace userprofile::store {
 namespace {
@@ -23,24 +21,26 @@ absl::Status Verdict(const CallContext& context) {
                                                     : DeadlineExceeded();
 }
 
-}  // namespace
-
-// Applies one field of an identity: absent keeps, empty clears.
-#define APPLY(field)                                          \
-  if (identity.has_##field()) {                               \
-    changed = changed || profile.field() != identity.field(); \
-    if (identity.field().empty()) {                           \
-      profile.clear_##field();                                \
-    } else {                                                  \
-      profile.set_##field(identity.field());                  \
-    }                                                         \
+// Stores a text, NULL if it is empty; whether that changed anything.
+bool Store(const std::string& text,
+           const google::protobuf::FieldDescriptor* field,
+           v1::Profile& profile) {
+  const bool changes = users::Text(profile, field) != text;
+  if (text.empty()) {
+    profile.GetReflection()->ClearField(&profile, field);
+  } else {
+    profile.GetReflection()->SetString(&profile, field, text);
   }
+  return changes;
+}
+
+}  // namespace
 
 FakeStore::FakeStore(base::Clock clock) : clock_(std::move(clock)) {}
 
-void FakeStore::UpsertUser(const v1::UpsertUserRequest& request,
-                           v1::UpsertUserResponse* response,
-                           CallContext context, Done done) {
+void FakeStore::Contact(const v1::UpsertUserRequest& request,
+                        v1::UpsertUserResponse* response, CallContext context,
+                        Done done) {
   const absl::Time now = ToMicros(clock_());
   if (absl::Status dead = Verdict(context); !dead.ok()) {
     return done(std::move(dead));
@@ -57,10 +57,10 @@ void FakeStore::UpsertUser(const v1::UpsertUserRequest& request,
     if (!dated || !profile.has_last_activity() ||
         occurred_at >= FromTimestamp(profile.last_activity())) {
       const v1::Identity& identity = request.identity();
-      APPLY(username)
-      APPLY(first_name)
-      APPLY(last_name)
-      APPLY(language_code)
+      for (const auto& [given, stored] : users::IdentityTexts()) {
+        if (!identity.GetReflection()->HasField(identity, given)) continue;
+        changed |= Store(users::Text(identity, given), stored, profile);
+      }
       if (created || request.has_is_active()) {
         const bool is_active = IsActiveIfNew(request);
         changed = changed || profile.is_active() != is_active;
@@ -81,70 +81,53 @@ void FakeStore::UpsertUser(const v1::UpsertUserRequest& request,
   done(absl::OkStatus());
 }
 
-void FakeStore::GetProfile(const v1::GetProfileRequest& request,
-                           v1::GetProfileResponse* response,
-                           CallContext context, Done done) {
+void FakeStore::Read(ReadCall call, CallContext context, Done done) {
   absl::Status status = Verdict(context);
-  if (status.ok()) {
-    base::MutexLock lock(mutex_);
-    const auto user = users_.find(request.user_id());
-    if (user == users_.end()) {
-      status = UserNotFound(request.user_id());
-    } else {
-      *response->mutable_profile() = user->second;
+  done(status.ok() ? TryRead(call) : status);
+}
+
+absl::Status FakeStore::TryRead(const ReadCall& call) {
+  base::MutexLock lock(mutex_);
+  for (const std::int64_t user_id : call.user_ids) {
+    const auto user = users_.find(user_id);
+    if (user != users_.end()) {
+      *call.found(user_id) = user->second;
+    } else if (call.all_must_exist) {
+      return UserNotFound(user_id);
     }
   }
-  done(std::move(status));
+  return absl::OkStatus();
 }
 
-void FakeStore::CompleteOnboarding(const v1::CompleteOnboardingRequest& request,
-                                   v1::CompleteOnboardingResponse* response,
-                                   CallContext context, Done done) {
+void FakeStore::Edit(EditCall call, CallContext context, Done done) {
   absl::Status status = Verdict(context);
-  if (status.ok()) {
-    base::MutexLock lock(mutex_);
-    status = Complete(request, response);
-  }
-  done(std::move(status));
+  done(status.ok() ? TryEdit(call) : status);
 }
 
-absl::Status FakeStore::Complete(const v1::CompleteOnboardingRequest& request,
-                                 v1::CompleteOnboardingResponse* response) {
-  const v1::OnboardingAnswers& answers = request.answers();
-  const auto user = users_.find(request.user_id());
-  if (user == users_.end()) return UserNotFound(request.user_id());
+absl::Status FakeStore::TryEdit(const EditCall& call) {
+  base::MutexLock lock(mutex_);
+  const auto user = users_.find(call.user_id);
+  if (user == users_.end()) return UserNotFound(call.user_id);
   v1::Profile& profile = user->second;
   if (profile.onboarding_completed()) {
-    if (!HoldsAnswers(profile, answers)) {
-      return AlreadyOnboarded(request.user_id());
-    }
-    *response->mutable_profile() = profile;
-    response->set_already_completed(true);
-    return absl::OkStatus();
+    *call.profile = profile;
+    return AlreadyOnboarded(call.user_id);
   }
   for (const auto& [id, other] : users_) {
-    if (other.nickname() == answers.nickname() && id != request.user_id()) {
+    if (other.nickname() == call.answers.nickname() && id != call.user_id) {
       return NicknameTaken();
     }
   }
   profile.set_onboarding_completed(true);
-  profile.set_real_name(answers.real_name());
-  profile.set_nickname(answers.nickname());
-  const auto keep_or_set = [](const std::string& answer, auto set) {
-    if (!answer.empty()) set(answer);
-  };
-  keep_or_set(answers.study_track(),
-              [&](const auto& a) { profile.set_study_track(a); });
-  keep_or_set(answers.grade_band(),
-              [&](const auto& a) { profile.set_grade_band(a); });
-  keep_or_set(answers.grade_year(),
-              [&](const auto& a) { profile.set_grade_year(a); });
-  keep_or_set(answers.phone(), [&](const auto& a) { profile.set_phone(a); });
+  for (const auto& [given, stored] : users::AnswerTexts()) {
+    const std::string& answer = users::Text(call.answers, given);
+    if (!answer.empty()) Store(answer, stored, profile);
+  }
   const absl::Time now = ToMicros(clock_());
   SetTimestamp(now, profile.mutable_updated_at());
   SetTimestamp(now, profile.mutable_last_seen_at());
   profile.set_revision(profile.revision() + 1);
-  *response->mutable_profile() = profile;
+  *call.profile = profile;
   return absl::OkStatus();
 }
 

@@ -17,20 +17,15 @@ class FakeStore final : public ProfileStore {
  public:
   explicit FakeStore(base::Clock clock = absl::Now);
 
-  void UpsertUser(const v1::UpsertUserRequest& request,
-                  v1::UpsertUserResponse* response, CallContext context,
-                  Done done) override;
-  void GetProfile(const v1::GetProfileRequest& request,
-                  v1::GetProfileResponse* response, CallContext context,
-                  Done done) override;
-  void CompleteOnboarding(const v1::CompleteOnboardingRequest& request,
-                          v1::CompleteOnboardingResponse* response,
-                          CallContext context, Done done) override;
+  void Read(ReadCall call, CallContext context, Done done) override;
+  void Contact(const v1::UpsertUserRequest& request,
+               v1::UpsertUserResponse* response, CallContext context,
+               Done done) override;
+  void Edit(EditCall call, CallContext context, Done done) override;
 
  private:
-  absl::Status Complete(const v1::CompleteOnboardingRequest& request,
-                        v1::CompleteOnboardingResponse* response)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status TryRead(const ReadCall& call);
+  absl::Status TryEdit(const EditCall& call);
 
   const base::Clock clock_;
   base::Mutex mutex_;

@@ -11,6 +11,35 @@
 #include "server/store/errors.h"
 #include "spdlog/spdlog.h"
 
+// The states of an operation, and the functions that move it on:
+//
+//   Submit ----------------- too many held, or shutting down --> answered
+//     |
+//     | one of its key is held already
+//     +--------------------> parked behind it
+//     |                        | that one is answered (Next)
+//     v                        v
+//   queued <-------------------+
+//     |
+//     | Collect: its deadline has passed, or it was cancelled -> dropped:
+//     answered
+//     v
+//   in a batch, of different keys; Run, and RunPart for it and its parts
+//     |
+//     +-- no connection, or it was lost; nothing happened -----> queued, in
+//     front |     lost for the second time, or more ---> ... in a batch half as
+//     large |     lost for the second time, alone -----> ... behind all others
+//     |     it may have happened, and is not idempotent -------> answered
+//     +-- refused data, deadlock, time-out; others beside it --> its half runs
+//     +-- deadlock or time-out, alone -> queued, behind all others, to run
+//     alone
+//     +-- executed, but to be retried (Operation::retry) ------> runs at once
+//     +-- executed, or refused for good -----------------------> answered
+//
+// What is parked is dropped in time too: at the front of its key, each time the
+// one before it has run. What is queued in front keeps its place, so that its
+// key is not overtaken. Shutdown answers all that is queued or parked once its
+// deadline has passed; what is in a batch is answered by the batch.
 namespace userprofile::store {
 namespace {
 
@@ -48,10 +77,17 @@ bool Answered(const std::unique_ptr<Operation>& operation) {
   return operation->done == nullptr;
 }
 
+// Of lanes that nobody watches.
+ops::LaneMetrics& Unwatched() {
+  static auto& metrics = *new ops::Metrics();
+  return metrics.Lane("unwatched");
+}
+
 }  // namespace
 
 Lane::Lane(Options options, const ExecutorFactory& make_executor)
-    : options_(std::move(options)) {
+    : options_(std::move(options)),
+      metrics_(options_.metrics != nullptr ? *options_.metrics : Unwatched()) {
   base::MutexLock join_lock(join_mutex_);
   base::MutexLock lock(mutex_);
   running_workers_ = options_.workers;
@@ -86,9 +122,7 @@ void Lane::Submit(std::unique_ptr<Operation> operation) {
     work_available_.SignalOne();
     return;
   }
-  if (!shutting_down && options_.metrics != nullptr) {
-    options_.metrics->CountRefused();
-  }
+  if (!shutting_down) metrics_.CountRefused();
   // NOLINTNEXTLINE(bugprone-use-after-move): moved only if it was queued
   Answer(*operation, shutting_down ? ShuttingDown() : Overloaded());
 }
@@ -178,9 +212,7 @@ bool Lane::Collect(Operations& batch, Operations& dropped) {
   }
   std::move(waiting.rbegin(), waiting.rend(), std::front_inserter(queue_));
   if (!queue_.empty()) work_available_.SignalOne();
-  if (options_.metrics != nullptr) {
-    options_.metrics->SetDepth(queue_.size() + parked_count_);
-  }
+  metrics_.SetDepth(queue_.size() + parked_count_);
   return true;
 }
 
@@ -208,12 +240,10 @@ void Lane::Next(std::int64_t key, bool answered, Operations& dropped) {
 }
 
 bool Lane::Run(BatchExecutor& executor, Operations batch) {
-  if (options_.metrics != nullptr) {
-    const base::SteadyTime now = options_.clock();
-    options_.metrics->ObserveBatch(batch.size());
-    for (const auto& operation : batch) {
-      options_.metrics->ObserveQueueWait(now - operation->submitted);
-    }
+  const base::SteadyTime now = options_.clock();
+  metrics_.ObserveBatch(batch.size());
+  for (const auto& operation : batch) {
+    metrics_.ObserveQueueWait(now - operation->submitted);
   }
   RunPart(executor, Pointers(batch));
   const bool all_decided = std::all_of(batch.begin(), batch.end(), Answered);
@@ -229,9 +259,7 @@ bool Lane::Run(BatchExecutor& executor, Operations batch) {
     batch.erase(std::remove_if(batch.begin(), batch.end(), Answered),
                 batch.end());
     if (!abandon_queue_) {
-      if (!all_decided && options_.metrics != nullptr) {
-        options_.metrics->CountRetry();
-      }
+      if (!all_decided) metrics_.CountRetry();
       const auto late = std::stable_partition(
           batch.begin(), batch.end(),
           [](const auto& operation) { return !operation->waits_behind; });
@@ -267,16 +295,16 @@ bool Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
                             }),
              part.end());
   if (part.empty()) return true;
-  for (Operation* operation : part) operation->again = false;
+  for (Operation* operation : part) operation->retry = false;
   const absl::Status status = executor.Execute(part);
   const absl::Duration duration = options_.clock() - start;
   CountStatement(part, duration);
-  if (options_.metrics != nullptr) options_.metrics->ObserveStatement(duration);
+  metrics_.ObserveStatement(duration);
   if (status.ok()) {
     NoteHealth(status, true);
     std::vector<Operation*> rest;
     for (Operation* operation : part) {
-      if (operation->again) {
+      if (operation->retry) {
         rest.push_back(operation);
       } else {
         Answer(*operation, std::move(operation->result));
@@ -310,7 +338,7 @@ bool Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
            RunPart(executor, {middle, part.end()});
   }
   if (absl::IsAborted(status)) {
-    Log("gave way, and is tried again", part.size(), status);
+    Log("was rolled back for others, and is retried", part.size(), status);
     part.front()->max_batch = 1;
     part.front()->waits_behind = true;
     return true;
@@ -398,7 +426,7 @@ absl::Status Lane::Translate(const absl::Status& failure) const {
 }
 
 void Lane::Drop(Operation& operation, absl::Status verdict) {
-  if (options_.metrics != nullptr) options_.metrics->CountDropped();
+  metrics_.CountDropped();
   Answer(operation, std::move(verdict));
 }
 

@@ -6,26 +6,77 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <list>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "base/mutex.h"
 #include "base/steady_time.h"
 #include "server/ops/log_limiter.h"
-#include "server/store/batch_executor.h"
+#include "server/store/profile_store.h"
 
 namespace userprofile::ops {
 class LaneMetrics;
 }
 
 namespace userprofile::store {
+
+// One request on its way through a lane. Each kind of request derives its own,
+// with what its executor needs.
+struct Operation {
+  Operation(CallContext c, Done d,
+            absl::optional<std::int64_t> k = absl::nullopt)
+      : context(std::move(c)), done(std::move(d)), key(k) {}
+  virtual ~Operation() = default;
+
+  const CallContext context;
+  Done done;
+
+  // Those of one key run one at a time, in the order in which they came.
+  const absl::optional<std::int64_t> key;
+
+  // The operation's own outcome, set by Execute: an error such as
+  // UserNotFound concerns this operation alone, not its batch.
+  absl::Status result;
+
+  // Set by Execute: has had no effect yet, and is to be executed once more.
+  bool retry = false;
+
+  // For the lane: when the operation was submitted, whether it has been held up
+  // by a database that was away, how many statements with it were lost together
+  // with their connection, how many operations its next statement may hold at
+  // most, and whether that statement waits behind the others.
+  base::SteadyTime submitted;
+  bool met_outage = false;
+  int lost = 0;
+  std::size_t max_batch = std::numeric_limits<std::size_t>::max();
+  bool waits_behind = false;
+};
+
+// Carries out batches for one worker of a lane, on a connection of its own.
+// Used by one thread at a time.
+class BatchExecutor {
+ public:
+  virtual ~BatchExecutor() = default;
+
+  // Makes sure that there is a connection. After an error nothing was sent.
+  virtual absl::Status Connect() = 0;
+
+  // Carries out the batch, or a part of it, as one statement, and sets each
+  // operation's response and result, or `retry`. The keys are all different.
+  // After an error (in the vocabulary of postgres::Session) no operation took
+  // effect, but where postgres::MayHaveTakenEffect.
+  virtual absl::Status Execute(absl::Span<Operation* const> batch) = 0;
+};
 
 // Batches operations of one kind without a timer. A few workers, each with an
 // executor of its own, take whatever waits, up to a cap, and carry it out as
@@ -37,16 +88,17 @@ namespace userprofile::store {
 //    took effect, or with one of the errors of errors.h.
 //  - Operations of one key (writes to one user) run one at a time, in the order
 //    in which they came.
-//  - One operation can't harm its batch: where a statement fails on data, or
-//    has to give way, its halves are run apart until the culprit fails alone;
-//    where it loses the connection twice in a row, as one does that crashes
-//    PostgreSQL, its halves go into batches of their own. An operation that
-//    gave way alone, or lost the connection alone, waits behind the others.
+//  - One operation can't harm its batch: where a statement fails on data, or by
+//    a deadlock or a time-out, its halves are run apart until the culprit fails
+//    alone; where it loses the connection twice in a row, as one does that
+//    crashes PostgreSQL, its halves go into batches of their own. One that met
+//    a deadlock or a time-out alone, or lost the connection alone, waits behind
+//    the others.
 //  - An operation whose deadline has passed, or whose caller gave up, is
 //    dropped before it costs a statement.
 //  - While the database is away, operations wait for it until their deadlines.
 //    After a connection was lost during a statement, idempotent operations are
-//    tried again; others fail with OutcomeUnknown.
+//    retried; others fail with OutcomeUnknown.
 //  - No more than max_in_flight operations are held; a further one is refused.
 //
 // Thread-safe. Done is called from a worker's thread, or from Submit's caller
@@ -152,6 +204,7 @@ class Lane {
   void PauseAfterFailure(int failures_in_a_row);
 
   const Options options_;
+  ops::LaneMetrics& metrics_;
   ops::LogLimiter log_limiter_{5, absl::Seconds(1)};
   std::atomic<std::size_t> in_flight_ = 0;
 

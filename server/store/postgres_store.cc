@@ -1,15 +1,351 @@
 #include "server/store/postgres_store.h"
 
+#include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "server/ops/metrics.h"
-#include "server/store/complete_onboarding.h"
-#include "server/store/get_profile.h"
-#include "server/store/upsert_user.h"
+#include "server/postgres/array_literal.h"
+#include "server/store/errors.h"
+#include "server/store/profile_rows.h"
+#include "server/store/statements.h"
+#include "server/users/columns.h"
+#include "spdlog/spdlog.h"
 
 namespace userprofile::store {
 namespace {
+
+struct ReadOperation final : Operation {
+  ReadOperation(ReadCall c, CallContext context, Done done)
+      : Operation(std::move(context), std::move(done)), call(std::move(c)) {}
+
+  const ReadCall call;
+};
+
+struct ContactOperation final : Operation {
+  ContactOperation(const v1::UpsertUserRequest& q, v1::UpsertUserResponse* r,
+                   CallContext context, Done done)
+      : Operation(std::move(context), std::move(done), q.user_id()),
+        request(q),
+        response(r) {}
+
+  const v1::UpsertUserRequest& request;
+  v1::UpsertUserResponse* const response;
+
+  // Whether the user was not there when last looked for, and how often one who
+  // was not there could not be inserted either.
+  bool absent = false;
+  int refused = 0;
+};
+
+struct EditOperation final : Operation {
+  EditOperation(const EditCall& c, CallContext context, Done done)
+      : Operation(std::move(context), std::move(done), c.user_id), call(c) {}
+
+  const EditCall call;
+};
+
+// What all executors share: a session that is made when it is needed and
+// replaced once it is lost, or finds the schema not as needed.
+class SessionExecutor : public BatchExecutor {
+ public:
+  explicit SessionExecutor(postgres::SessionFactory connect)
+      : connect_(std::move(connect)) {}
+
+  absl::Status Connect() final {
+    if (session_ != nullptr && session_->healthy() && !replace_) {
+      return absl::OkStatus();
+    }
+    session_.reset();
+    USERPROFILE_ASSIGN_OR_RETURN(auto session, connect_());
+    // One plan for each statement, for planning is half of the CPU time of a
+    // lone read; and that by an index, for a scan that was right for a small
+    // table would stay as it grows. See
+    // docs/adr/0036-one-plan-for-each-statement.md.
+    USERPROFILE_RETURN_IF_ERROR(
+        session
+            ->ExecuteScript("SET enable_seqscan = off;"
+                            " SET plan_cache_mode = force_generic_plan")
+            .status());
+    session_ = std::move(session);
+    replace_ = false;
+    return absl::OkStatus();
+  }
+
+ protected:
+  // Runs a statement; after Connect, until the session is lost.
+  absl::StatusOr<postgres::Rows> Query(const postgres::Statement& statement,
+                                       const postgres::Parameters& parameters) {
+    absl::StatusOr<postgres::Rows> rows =
+        session_->Execute(statement, parameters);
+    if (absl::IsFailedPrecondition(rows.status())) replace_ = true;
+    return rows;
+  }
+
+ private:
+  const postgres::SessionFactory connect_;
+  std::unique_ptr<postgres::Session> session_;
+
+  // The schema was not as needed. Where a search path or a role is mended, that
+  // holds for new sessions only.
+  bool replace_ = false;
+};
+
+postgres::Parameters Finish(std::vector<postgres::ArrayLiteral>& arrays) {
+  postgres::Parameters parameters;
+  for (auto& array : arrays) parameters.push_back(array.Finish());
+  return parameters;
+}
+
+// Reads the users of a batch by one statement.
+class ReadExecutor final : public SessionExecutor {
+ public:
+  using SessionExecutor::SessionExecutor;
+
+  absl::Status Execute(absl::Span<Operation* const> batch) override {
+    postgres::ArrayLiteral ids;
+    for (const Operation* operation : batch) {
+      for (const std::int64_t id : CallOf(*operation).user_ids) {
+        ids.AppendInt64(id);
+      }
+    }
+    USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
+                                 Query(kGetProfiles, {ids.Finish()}));
+    absl::flat_hash_map<std::int64_t, std::size_t> row_of_user;
+    row_of_user.reserve(rows.size());
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+      row_of_user.emplace(UserId(rows, row), row);
+    }
+    for (Operation* operation : batch) {
+      const ReadCall& call = CallOf(*operation);
+      for (const std::int64_t id : call.user_ids) {
+        const auto row = row_of_user.find(id);
+        if (row != row_of_user.end()) {
+          ReadProfile(rows, row->second, call.found(id));
+        } else if (call.all_must_exist) {
+          operation->result = UserNotFound(id);
+        }
+      }
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  static const ReadCall& CallOf(const Operation& operation) {
+    return static_cast<const ReadOperation&>(operation).call;
+  }
+};
+
+// Seconds since 1970, for to_timestamp, exact to the microsecond.
+std::string EpochSeconds(absl::Time time) {
+  const std::int64_t micros = absl::ToUnixMicros(time);
+  return absl::StrCat(micros < 0 ? "-" : "", std::abs(micros / 1'000'000), ".",
+                      absl::Dec(std::abs(micros % 1'000'000), absl::kZeroPad6));
+}
+
+// Writes the contacts of a batch, all of different users, for no statement can
+// write a row twice, and every contact is to have its own effect. Updates the
+// users that are known; those that were not there are to be executed again, and
+// then inserted. Whoever is there by then, for somebody else was faster, starts
+// over. Who is missing twice is so because the database refuses them.
+class ContactExecutor final : public SessionExecutor {
+ public:
+  ContactExecutor(postgres::SessionFactory connect, base::Clock clock,
+                  absl::Duration contact_interval)
+      : SessionExecutor(std::move(connect)),
+        clock_(std::move(clock)),
+        contact_interval_(
+            contact_interval > absl::ZeroDuration()
+                ? absl::StrCat(absl::ToInt64Microseconds(contact_interval),
+                               " microseconds")
+                : "") {}
+
+  absl::Status Execute(absl::Span<Operation* const> batch) override;
+
+ private:
+  using Contacts = std::vector<ContactOperation*>;
+
+  // The statements' arrays; for users who are to be inserted, or not.
+  static postgres::Parameters ParametersOf(const Contacts& contacts,
+                                           bool insert);
+
+  const base::Clock clock_;
+
+  // What kUpdateChangedUsers takes; empty for kUpdateUsers.
+  const std::string contact_interval_;
+};
+
+postgres::Parameters ContactExecutor::ParametersOf(const Contacts& contacts,
+                                                   bool insert) {
+  const auto& texts = users::IdentityTexts();
+  std::vector<postgres::ArrayLiteral> arrays(1 + texts.size() + 2);
+  postgres::ArrayLiteral& active = arrays[1 + texts.size()];
+  postgres::ArrayLiteral& times = arrays[1 + texts.size() + 1];
+  for (const ContactOperation* contact : contacts) {
+    const v1::UpsertUserRequest& request = contact->request;
+    const v1::Identity& identity = request.identity();
+    arrays[0].AppendInt64(request.user_id());
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      if (identity.GetReflection()->HasField(identity, texts[i].given)) {
+        arrays[1 + i].AppendText(users::Text(identity, texts[i].given));
+      } else {
+        arrays[1 + i].AppendNull();
+      }
+    }
+    if (insert || request.has_is_active()) {
+      active.AppendBool(IsActiveIfNew(request));
+    } else {
+      active.AppendNull();
+    }
+    if (request.has_occurred_at()) {
+      times.AppendNumber(EpochSeconds(FromTimestamp(request.occurred_at())));
+    } else {
+      times.AppendNull();
+    }
+  }
+  return Finish(arrays);
+}
+
+absl::Status ContactExecutor::Execute(absl::Span<Operation* const> batch) {
+  Contacts contacts;
+  contacts.reserve(batch.size());
+  for (Operation* operation : batch) {
+    contacts.push_back(static_cast<ContactOperation*>(operation));
+  }
+  // Rows are written in the order of their keys, so that batches can't
+  // deadlock.
+  std::sort(contacts.begin(), contacts.end(), [](const auto* a, const auto* b) {
+    return a->request.user_id() < b->request.user_id();
+  });
+  const bool insert = std::all_of(contacts.begin(), contacts.end(),
+                                  [](const auto* c) { return c->absent; });
+
+  postgres::Parameters parameters = ParametersOf(contacts, insert);
+  parameters.push_back(SqlTime(clock_()));
+  const postgres::Statement* statement = insert ? &kInsertUsers : &kUpdateUsers;
+  if (!insert && !contact_interval_.empty()) {
+    statement = &kUpdateChangedUsers;
+    parameters.push_back(contact_interval_);
+  }
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
+                               Query(*statement, parameters));
+
+  absl::flat_hash_map<std::int64_t, ContactOperation*> missing;
+  missing.reserve(contacts.size());
+  for (ContactOperation* contact : contacts) {
+    missing.emplace(contact->request.user_id(), contact);
+  }
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    const auto contact = missing.find(UserId(rows, row));
+    if (contact == missing.end()) continue;
+    v1::UpsertUserResponse* response = contact->second->response;
+    missing.erase(contact);
+    ReadProfile(rows, row, response->mutable_profile());
+    response->set_created(insert);
+  }
+  for (const auto& [user, contact] : missing) {
+    contact->absent = !insert;
+    if (insert && ++contact->refused > 1) {
+      spdlog::error(
+          "{}: a row is neither found nor inserted: a trigger or a "
+          "rule of others swallows it",
+          statement->name);
+      contact->result = RowRejected();
+    } else {
+      contact->retry = true;
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Makes the edits of a batch, of different users, as one statement. A nickname
+// that is taken fails the statement: the lane finds whose it is.
+class EditExecutor final : public SessionExecutor {
+ public:
+  EditExecutor(postgres::SessionFactory connect, base::Clock clock)
+      : SessionExecutor(std::move(connect)), clock_(std::move(clock)) {}
+
+  absl::Status Execute(absl::Span<Operation* const> batch) override;
+
+ private:
+  // Whether the error of a statement for one user says that the nickname is
+  // taken.
+  bool SaysNicknameTaken(const absl::Status& error);
+
+  const base::Clock clock_;
+};
+
+// PostgreSQL names the index, in quotes that go by its language.
+bool EditExecutor::SaysNicknameTaken(const absl::Status& error) {
+  if (!absl::IsAlreadyExists(error)) return false;
+  const absl::string_view message = error.message();
+  const auto quotes = [&](std::size_t at) {
+    return at < message.size() && message[at] != ' ' && message[at] != '_' &&
+           !absl::ascii_isalnum(static_cast<unsigned char>(message[at]));
+  };
+  const absl::StatusOr<postgres::Rows> indexes = Query(kNicknameIndexes, {});
+  if (!indexes.ok()) return false;
+  for (std::size_t row = 0; row < indexes->size(); ++row) {
+    const absl::string_view name = indexes->Text(row, 0);
+    // Other words of the message may hold the name, too.
+    for (std::size_t at = message.find(name); at != absl::string_view::npos;
+         at = message.find(name, at + 1)) {
+      if (quotes(at - 1) && quotes(at + name.size())) return true;
+    }
+  }
+  return false;
+}
+
+absl::Status EditExecutor::Execute(absl::Span<Operation* const> batch) {
+  const auto& texts = users::AnswerTexts();
+  std::vector<postgres::ArrayLiteral> arrays(1 + texts.size());
+  absl::flat_hash_map<std::int64_t, EditOperation*> open;
+  for (Operation* operation : batch) {
+    const EditCall& call = static_cast<EditOperation*>(operation)->call;
+    arrays[0].AppendInt64(call.user_id);
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      const std::string& answer = users::Text(call.answers, texts[i].given);
+      if (answer.empty()) {
+        arrays[1 + i].AppendNull();
+      } else {
+        arrays[1 + i].AppendText(answer);
+      }
+    }
+    open.emplace(call.user_id, static_cast<EditOperation*>(operation));
+  }
+  postgres::Parameters parameters = Finish(arrays);
+  parameters.push_back(SqlTime(clock_()));
+
+  const absl::StatusOr<postgres::Rows> rows =
+      Query(kCompleteOnboarding, parameters);
+  if (batch.size() == 1 && SaysNicknameTaken(rows.status())) {
+    batch[0]->result = NicknameTaken();
+    return absl::OkStatus();
+  }
+  USERPROFILE_RETURN_IF_ERROR(rows.status());
+  const int made = static_cast<int>(users::Columns().size());
+  for (std::size_t row = 0; row < rows->size(); ++row) {
+    const auto found = open.find(UserId(*rows, row));
+    if (found == open.end()) continue;
+    EditOperation& operation = *found->second;
+    open.erase(found);
+    ReadProfile(*rows, row, operation.call.profile);
+    if (rows->Bool(row, made)) continue;
+    operation.result = operation.call.profile->onboarding_completed()
+                           ? AlreadyOnboarded(operation.call.user_id)
+                           : RowRejected();  // by a foreign trigger or rule
+  }
+  for (const auto& [user_id, operation] : open) {
+    operation->result = UserNotFound(user_id);
+  }
+  return absl::OkStatus();
+}
 
 Lane::Options LaneOptions(const PostgresStoreOptions& options, const char* name,
                           int workers) {
@@ -28,7 +364,7 @@ Lane::Options LaneOptions(const PostgresStoreOptions& options, const char* name,
   return lane;
 }
 
-Lane::Options OnboardingLaneOptions(const PostgresStoreOptions& options) {
+Lane::Options EditLaneOptions(const PostgresStoreOptions& options) {
   Lane::Options lane =
       LaneOptions(options, "complete_onboarding", options.onboarding_workers);
   lane.idempotent = false;
@@ -39,44 +375,37 @@ Lane::Options OnboardingLaneOptions(const PostgresStoreOptions& options) {
 
 PostgresStore::PostgresStore(PostgresStoreOptions options)
     : reads_(LaneOptions(options, "get_profile", options.read_workers),
-             [&] {
-               return std::make_unique<GetProfileExecutor>(options.connect);
-             }),
-      upserts_(LaneOptions(options, "upsert_user", options.upsert_workers),
-               [&] {
-                 return std::make_unique<UpsertUserExecutor>(
-                     options.connect, options.clock, options.contact_interval);
-               }),
-      onboarding_(OnboardingLaneOptions(options), [&] {
-        return std::make_unique<CompleteOnboardingExecutor>(options.connect,
-                                                            options.clock);
+             [&] { return std::make_unique<ReadExecutor>(options.connect); }),
+      contacts_(LaneOptions(options, "upsert_user", options.upsert_workers),
+                [&] {
+                  return std::make_unique<ContactExecutor>(
+                      options.connect, options.clock, options.contact_interval);
+                }),
+      edits_(EditLaneOptions(options), [&] {
+        return std::make_unique<EditExecutor>(options.connect, options.clock);
       }) {}
 
-void PostgresStore::UpsertUser(const v1::UpsertUserRequest& request,
-                               v1::UpsertUserResponse* response,
-                               CallContext context, Done done) {
-  upserts_.Submit(std::make_unique<UpsertUserOperation>(
+void PostgresStore::Read(ReadCall call, CallContext context, Done done) {
+  reads_.Submit(std::make_unique<ReadOperation>(
+      std::move(call), std::move(context), std::move(done)));
+}
+
+void PostgresStore::Contact(const v1::UpsertUserRequest& request,
+                            v1::UpsertUserResponse* response,
+                            CallContext context, Done done) {
+  contacts_.Submit(std::make_unique<ContactOperation>(
       request, response, std::move(context), std::move(done)));
 }
 
-void PostgresStore::GetProfile(const v1::GetProfileRequest& request,
-                               v1::GetProfileResponse* response,
-                               CallContext context, Done done) {
-  reads_.Submit(std::make_unique<GetProfileOperation>(
-      request, response, std::move(context), std::move(done)));
-}
-
-void PostgresStore::CompleteOnboarding(
-    const v1::CompleteOnboardingRequest& request,
-    v1::CompleteOnboardingResponse* response, CallContext context, Done done) {
-  onboarding_.Submit(std::make_unique<CompleteOnboardingOperation>(
-      request, response, std::move(context), std::move(done)));
+void PostgresStore::Edit(EditCall call, CallContext context, Done done) {
+  edits_.Submit(std::make_unique<EditOperation>(call, std::move(context),
+                                                std::move(done)));
 }
 
 void PostgresStore::Shutdown(base::SteadyTime deadline) {
   reads_.Shutdown(deadline);
-  upserts_.Shutdown(deadline);
-  onboarding_.Shutdown(deadline);
+  contacts_.Shutdown(deadline);
+  edits_.Shutdown(deadline);
 }
 
 }  // namespace userprofile::store

@@ -56,21 +56,17 @@ struct PostgresStoreOptions {
 };
 
 // Stores users in PostgreSQL's table `users`, which must be as the schema
-// contract says. A lane for each kind of request; see lane.h for what holds
+// contract says. A lane for each verb; see lane.h for what holds
 // when something fails. Makes no connection before the first request.
 class PostgresStore final : public ProfileStore {
  public:
   explicit PostgresStore(PostgresStoreOptions options);
 
-  void UpsertUser(const v1::UpsertUserRequest& request,
-                  v1::UpsertUserResponse* response, CallContext context,
-                  Done done) override;
-  void GetProfile(const v1::GetProfileRequest& request,
-                  v1::GetProfileResponse* response, CallContext context,
-                  Done done) override;
-  void CompleteOnboarding(const v1::CompleteOnboardingRequest& request,
-                          v1::CompleteOnboardingResponse* response,
-                          CallContext context, Done done) override;
+  void Read(ReadCall call, CallContext context, Done done) override;
+  void Contact(const v1::UpsertUserRequest& request,
+               v1::UpsertUserResponse* response, CallContext context,
+               Done done) override;
+  void Edit(EditCall call, CallContext context, Done done) override;
 
   // Refuses further calls and returns when all are answered, by `deadline` or
   // little later. See Lane::Shutdown.
@@ -78,8 +74,8 @@ class PostgresStore final : public ProfileStore {
 
  private:
   Lane reads_;
-  Lane upserts_;
-  Lane onboarding_;
+  Lane contacts_;
+  Lane edits_;
 };
 
 }  // namespace userprofile::store

@@ -2,99 +2,49 @@
 
 #include <algorithm>
 #include <cmath>
+#include <variant>
+
+#include "server/users/columns.h"
 
 namespace userprofile::store {
 namespace {
-
-// The columns of statements.cc, in its order.
-enum Column {
-  kUserId,
-  kUsername,
-  kFirstName,
-  kLastName,
-  kLanguageCode,
-  kOnboardingCompleted,
-  kRealName,
-  kNickname,
-  kStudyTrack,
-  kGradeBand,
-  kGradeYear,
-  kPhone,
-  kIsActive,
-  kCreatedAt,
-  kLastSeenAt,
-  kUpdatedAt,
-  kLastActivity,
-  kRevision,
-};
-static_assert(kRevision + 1 == kProfileColumns);
 
 // google.protobuf.Timestamp: 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
 constexpr std::int64_t kMinSeconds = -62135596800;
 constexpr std::int64_t kMaxSeconds = 253402300799;
 
-// Reads the columns of one row, and skips those that are NULL.
-class RowReader {
- public:
-  RowReader(const postgres::Rows& rows, std::size_t row)
-      : rows_(rows), row_(row) {}
-
-  template <typename Setter>
-  void Text(Column column, Setter set) const {
-    if (rows_.IsNull(row_, column)) return;
-    const absl::string_view text = rows_.Text(row_, column);
-    set(text.data(), text.size());
-  }
-
-  template <typename Mutable>
-  void Time(Column column, Mutable timestamp) const {
-    if (rows_.IsNull(row_, column)) return;
-    const double seconds =
-        std::clamp(rows_.Double(row_, column), static_cast<double>(kMinSeconds),
-                   static_cast<double>(kMaxSeconds));
-    SetTimestamp(absl::FromUnixMicros(std::llround(seconds * 1e6)),
-                 timestamp());
-  }
-
- private:
-  const postgres::Rows& rows_;
-  const std::size_t row_;
-};
+void SetSeconds(double seconds, google::protobuf::Timestamp* timestamp) {
+  const double held = std::clamp(seconds, static_cast<double>(kMinSeconds),
+                                 static_cast<double>(kMaxSeconds));
+  SetTimestamp(absl::FromUnixMicros(std::llround(held * 1e6)), timestamp);
+}
 
 }  // namespace
 
 std::int64_t UserId(const postgres::Rows& rows, std::size_t row) {
-  return rows.Int64(row, kUserId);
+  return rows.Int64(row, 0);
 }
-
-#define SET_TEXT(column, field)                           \
-  reader.Text(column, [&](const char* s, std::size_t n) { \
-    profile->set_##field(s, n);                           \
-  })
-#define SET_TIME(column, field) \
-  reader.Time(column, [&] { return profile->mutable_##field(); })
 
 void ReadProfile(const postgres::Rows& rows, std::size_t row,
                  v1::Profile* profile) {
-  const RowReader reader(rows, row);
-  profile->set_user_id(UserId(rows, row));
-  SET_TEXT(kUsername, username);
-  SET_TEXT(kFirstName, first_name);
-  SET_TEXT(kLastName, last_name);
-  SET_TEXT(kLanguageCode, language_code);
-  profile->set_onboarding_completed(rows.Bool(row, kOnboardingCompleted));
-  SET_TEXT(kRealName, real_name);
-  SET_TEXT(kNickname, nickname);
-  SET_TEXT(kStudyTrack, study_track);
-  SET_TEXT(kGradeBand, grade_band);
-  SET_TEXT(kGradeYear, grade_year);
-  SET_TEXT(kPhone, phone);
-  profile->set_is_active(rows.Bool(row, kIsActive));
-  SET_TIME(kCreatedAt, created_at);
-  SET_TIME(kLastSeenAt, last_seen_at);
-  SET_TIME(kUpdatedAt, updated_at);
-  SET_TIME(kLastActivity, last_activity);
-  profile->set_revision(rows.Int64(row, kRevision));
+  int at = 0;
+  for (const users::Column& column : users::Columns()) {
+    const auto& field = column.field;
+    if (const auto* flag = std::get_if<users::FlagField>(&field)) {
+      (profile->**flag)(rows.Bool(row, at));
+    } else if (const auto* integer = std::get_if<users::IntegerField>(&field)) {
+      (profile->**integer)(rows.Int64(row, at));
+    } else if (rows.IsNull(row, at)) {
+      // Absent.
+    } else if (const auto* text = std::get_if<users::TextField>(&field)) {
+      const absl::string_view value = rows.Text(row, at);
+      (profile->**text)()->assign(value.data(), value.size());
+    } else {
+      SetSeconds(rows.Double(row, at),
+                 (profile->*std::get<users::TimeField>(field))());
+    }
+    ++at;
+  }
 }
 
 void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {

@@ -12,9 +12,6 @@
 
 namespace userprofile::store {
 
-// How many columns those statements return for a profile.
-inline constexpr std::size_t kProfileColumns = 18;
-
 // The user id of a row that a statement of statements.h returned.
 std::int64_t UserId(const postgres::Rows& rows, std::size_t row);
 

@@ -1,7 +1,9 @@
 #ifndef USERPROFILE_SERVER_STORE_PROFILE_STORE_H_
 #define USERPROFILE_SERVER_STORE_PROFILE_STORE_H_
 
+#include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -38,29 +40,59 @@ struct CallContext {
   CallTimes* times = nullptr;
 };
 
-// Stores users. The calls mean what UserProfileService says in
-// userprofile/v1/user_profile_service.proto, and so do their errors; the
-// requests have been validated, with phone numbers in E.164 form.
+// A read of users by their keys.
+struct ReadCall {
+  std::vector<std::int64_t> user_ids;
+
+  // Where to put the profile of a user who is known; called once for each,
+  // before Done.
+  std::function<v1::Profile*(std::int64_t user_id)> found;
+
+  // Whether one who is not known is an error, UserNotFound.
+  bool all_must_exist = false;
+};
+
+// A change to what is stored of one user, made on a condition: it completes the
+// onboarding, which must not have been completed before (AlreadyOnboarded).
+struct EditCall {
+  std::int64_t user_id = 0;
+
+  // What to store. What is absent or empty keeps what is stored.
+  const v1::OnboardingAnswers& answers;
+
+  // Where to put the user as stored then: after an AlreadyOnboarded, too.
+  v1::Profile* profile = nullptr;
+};
+
+// Stores users, by a few verbs from which the methods of the API are made. They
+// mean what UserProfileService says in
+// userprofile/v1/user_profile_service.proto, and so do their errors; requests
+// have been validated, with phone numbers in E.164 form.
 //
-// The calls are asynchronous: `request` and `*response` must live until `done`
-// is called, which happens exactly once for each call, whatever fails. On an
-// error `*response` is unspecified. Thread-safe.
+// The calls are asynchronous: what they refer to must live until `done` is
+// called, which happens exactly once for each call, whatever fails. On an error
+// what was to be filled in is unspecified. Thread-safe.
 class ProfileStore {
  public:
   virtual ~ProfileStore() = default;
 
-  virtual void UpsertUser(const v1::UpsertUserRequest& request,
-                          v1::UpsertUserResponse* response, CallContext context,
-                          Done done) = 0;
+  virtual void Read(ReadCall call, CallContext context, Done done) = 0;
+  virtual void Contact(const v1::UpsertUserRequest& request,
+                       v1::UpsertUserResponse* response, CallContext context,
+                       Done done) = 0;
+  virtual void Edit(EditCall call, CallContext context, Done done) = 0;
 
-  virtual void GetProfile(const v1::GetProfileRequest& request,
-                          v1::GetProfileResponse* response, CallContext context,
-                          Done done) = 0;
-
-  virtual void CompleteOnboarding(const v1::CompleteOnboardingRequest& request,
-                                  v1::CompleteOnboardingResponse* response,
-                                  CallContext context, Done done) = 0;
+  // Methods that are more than a verb of the same name.
+  void GetProfile(const v1::GetProfileRequest& request,
+                  v1::GetProfileResponse* response, CallContext context,
+                  Done done);
+  void CompleteOnboarding(const v1::CompleteOnboardingRequest& request,
+                          v1::CompleteOnboardingResponse* response,
+                          CallContext context, Done done);
 };
+
+// What is_active becomes of a user whom this contact creates.
+bool IsActiveIfNew(const v1::UpsertUserRequest& request);
 
 }  // namespace userprofile::store
 

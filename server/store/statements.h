@@ -1,13 +1,15 @@
 #ifndef USERPROFILE_SERVER_STORE_STATEMENTS_H_
 #define USERPROFILE_SERVER_STORE_STATEMENTS_H_
 
+#include <string>
+
 #include "server/postgres/session.h"
 
 namespace userprofile::store {
 
-// Every statement of the store. But for the last, all return the columns of
-// profile_rows.h, are keyed by user_id, and take the times that they store as
-// parameters.
+// Every statement of the store, built at the start from the table of columns.
+// But for the last, all return every column for ReadProfile, are keyed by
+// user_id, and take the times that they store as parameters.
 
 // $1 user ids (bigint[]). Unknown ones are missing from the result, which has
 // no order.
@@ -15,10 +17,10 @@ extern const postgres::Statement kGetProfiles;
 
 // What contacts do to users that are known, and to those that are not. One row
 // per contact, in the order of their users, all different, as arrays of equal
-// length: $1 user ids, $2 usernames, $3 first names, $4 last names, $5 language
-// codes, $6 is_active, $7 event times (seconds since 1970, NULL for none); then
-// $8 the time now. In $2 to $6, NULL keeps what is stored, and an empty text
-// clears it.
+// length: $1 user ids, from $2 on one for each identity column, is_active,
+// event times (seconds since 1970, NULL for none); then the time now. In
+// identity and is_active, NULL keeps what is stored, and an empty text clears
+// it.
 //
 // Each writes rows in the order of its contacts, and there are two: so no two
 // of them can deadlock, as one could that wrote known users and then new ones,
@@ -34,23 +36,26 @@ extern const postgres::Statement kUpdateUsers;
 extern const postgres::Statement kInsertUsers;
 
 // As kUpdateUsers, but leaves a row as it is, and returns it so, if neither
-// identity nor is_active would change, and both its times are less than $9
-// (interval) behind the contact's. A row that is at its first revision is
-// written: only the contact that created it gets to see that one. What somebody
-// else commits meanwhile does no harm: one that was seen is an answer as a read
-// gives it.
+// identity nor is_active would change, and both its times are less than the
+// last parameter (an interval) behind the contact's. A row that is at its first
+// revision is written: only the contact that created it gets to see that one.
+// What somebody else commits meanwhile does no harm: one that was seen is an
+// answer as a read gives it.
 extern const postgres::Statement kUpdateChangedUsers;
 
 // One row of answers per user, all different, as arrays of equal length: $1
-// user ids, $2 real names, $3 nicknames, $4 study tracks, $5 grade bands, $6
-// grade years, $7 phones; then $8 the time now. A NULL keeps what is stored.
-// Rows are locked in key order, so that neither two batches nor one and a batch
-// of contacts can deadlock. Returns each user that is known, one more column
-// says whether this statement has completed the onboarding, and has no order.
+// user ids, from $2 on one for each answer; then the time now. A NULL keeps
+// what is stored. Rows are locked in key order, so that neither two batches nor
+// one and a batch of contacts can deadlock. Returns each user that is known,
+// one more column says whether this statement has completed the onboarding, and
+// has no order.
 extern const postgres::Statement kCompleteOnboarding;
 
 // The names of the unique indexes on nickname alone, be it in an expression.
 extern const postgres::Statement kNicknameIndexes;
+
+// All of them as they run, each with its name before it.
+std::string AllStatements();
 
 }  // namespace userprofile::store
 

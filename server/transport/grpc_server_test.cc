@@ -92,7 +92,7 @@ TEST_F(GrpcServerTest, ShutdownWaitsForWhatIsInFlight) {
   ASSERT_TRUE(server.ok());
   std::promise<store::Done> arrived;
   std::atomic<bool> first{true};
-  store_.get_profile = [&](const auto&, auto*, auto, auto done) {
+  store_.read = [&](auto, auto, auto done) {
     if (first.exchange(false)) {
       arrived.set_value(std::move(done));
     } else {
@@ -121,8 +121,7 @@ TEST_F(GrpcServerTest, ShutdownCancelsAtItsDeadline) {
   ASSERT_TRUE(server.ok());
   std::promise<void> arrived;
   std::thread worker;
-  store_.get_profile = [&](const auto&, auto*, store::CallContext context,
-                           auto done) {
+  store_.read = [&](auto, store::CallContext context, auto done) {
     worker = std::thread(
         [context = std::move(context), done = std::move(done)]() mutable {
           while (!context.cancelled()) std::this_thread::yield();

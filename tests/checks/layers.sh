@@ -12,8 +12,9 @@ base
 ops                 base
 server/ops          base ops
 server/postgres     base
-server/schema       base server/postgres server/ops migrations
-server/store        base server/postgres server/ops
+server/users
+server/schema       base server/postgres server/ops server/users migrations
+server/store        base server/postgres server/ops server/users
 server/access       base server/ops
 server/api          base server/access server/store server/ops ops
 server/transport    base server/api server/access server/ops ops

@@ -46,7 +46,7 @@ std::vector<absl::StatusOr<Response>> CallAll(
 absl::StatusOr<v1::UpsertUserResponse> BlockingStore::Upsert(
     const v1::UpsertUserRequest& request, CallContext context) {
   return CallAll<v1::UpsertUserResponse, v1::UpsertUserRequest>(
-             store_, &ProfileStore::UpsertUser, {request}, context)
+             store_, &ProfileStore::Contact, {request}, context)
       .front();
 }
 
@@ -69,7 +69,7 @@ absl::StatusOr<v1::CompleteOnboardingResponse> BlockingStore::Complete(
 std::vector<absl::StatusOr<v1::UpsertUserResponse>> BlockingStore::UpsertAll(
     const std::vector<v1::UpsertUserRequest>& requests) {
   return CallAll<v1::UpsertUserResponse, v1::UpsertUserRequest>(
-      store_, &ProfileStore::UpsertUser, requests, {});
+      store_, &ProfileStore::Contact, requests, {});
 }
 
 std::vector<absl::StatusOr<v1::CompleteOnboardingResponse>>

@@ -1,0 +1,55 @@
+#include "server/store/profile_store.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "server/users/columns.h"
+
+namespace userprofile::store {
+namespace {
+
+// Whether the profile holds these answers: every one that is given, for those
+// that are not given keep what is stored.
+bool HoldsAnswers(const v1::Profile& profile,
+                  const v1::OnboardingAnswers& answers) {
+  const auto& texts = users::AnswerTexts();
+  return std::all_of(texts.begin(), texts.end(), [&](const auto& text) {
+    const std::string& answer = users::Text(answers, text.given);
+    return answer.empty() || answer == users::Text(profile, text.stored);
+  });
+}
+
+}  // namespace
+
+void ProfileStore::GetProfile(const v1::GetProfileRequest& request,
+                              v1::GetProfileResponse* response,
+                              CallContext context, Done done) {
+  Read({{request.user_id()},
+        [response](std::int64_t) { return response->mutable_profile(); },
+        /*all_must_exist=*/true},
+       std::move(context), std::move(done));
+}
+
+void ProfileStore::CompleteOnboarding(
+    const v1::CompleteOnboardingRequest& request,
+    v1::CompleteOnboardingResponse* response, CallContext context, Done done) {
+  Edit({request.user_id(), request.answers(), response->mutable_profile()},
+       std::move(context),
+       [&request, response, done = std::move(done)](absl::Status made) mutable {
+         // The same answers again are as good as the first time.
+         if (absl::IsFailedPrecondition(made) &&
+             HoldsAnswers(response->profile(), request.answers())) {
+           response->set_already_completed(true);
+           made = absl::OkStatus();
+         }
+         done(std::move(made));
+       });
+}
+
+bool IsActiveIfNew(const v1::UpsertUserRequest& request) {
+  if (request.has_is_active()) return request.is_active();
+  return !request.has_is_active_if_new() || request.is_active_if_new();
+}
+
+}  // namespace userprofile::store

@@ -1,0 +1,71 @@
+#ifndef USERPROFILE_SERVER_USERS_COLUMNS_H_
+#define USERPROFILE_SERVER_USERS_COLUMNS_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
+#include "userprofile/v1/user_profile_service.pb.h"
+
+// What the service knows of the table `users`, once: the schema contract, the
+// SQL of the store and the reading of rows are derived from it. A new column is
+// a row here, a field in the API file and a migration; one that is neither
+// identity nor answer also has to be written by a statement of the store.
+namespace userprofile::users {
+
+enum class Kind {
+  kKey,       // bigint: whose row it is
+  kIdentity,  // text: what a contact says, in a field of v1::Identity
+  kAnswer,    // text: what onboarding says, in one of v1::OnboardingAnswers
+  kFlag,      // boolean
+  kTime,      // without time zone it is in UTC
+  kCount,     // bigint
+};
+
+// How a value gets into a profile.
+using IntegerField = void (v1::Profile::*)(std::int64_t);
+using FlagField = void (v1::Profile::*)(bool);
+using TextField = std::string* (v1::Profile::*)();
+using TimeField = google::protobuf::Timestamp* (v1::Profile::*)();
+
+struct Column {
+  const char* name;  // and that of its field in v1::Profile
+  const char* type;  // as pg_catalog.format_type() writes it
+  Kind kind;
+  std::variant<IntegerField, FlagField, TextField, TimeField> field;
+  bool nullable = true;
+
+  // As pg_get_expr() writes it; nullptr is none, kAnyDefault any but none.
+  const char* default_value = nullptr;
+};
+
+inline constexpr char kAnyDefault[] = "a default";
+
+// All of them, the key first.
+absl::Span<const Column> Columns();
+
+// Those of a kind, in that order.
+std::vector<Column> Columns(Kind kind);
+
+// A text that a request gives for a column: its field there, and in a profile.
+struct GivenText {
+  const google::protobuf::FieldDescriptor* given;
+  const google::protobuf::FieldDescriptor* stored;
+};
+
+// For each identity column its field in v1::Identity, and for each answer that
+// in v1::OnboardingAnswers, in the order of Columns.
+const std::vector<GivenText>& IdentityTexts();
+const std::vector<GivenText>& AnswerTexts();
+
+// The text in the field of a message; empty if it is absent.
+const std::string& Text(const google::protobuf::Message& message,
+                        const google::protobuf::FieldDescriptor* field);
+
+}  // namespace userprofile::users
+
+#endif  // USERPROFILE_SERVER_USERS_COLUMNS_H_
