@@ -6,7 +6,6 @@
 
 #include "absl/random/random.h"
 #include "base/batch_scheduling.h"
-#include "server/ops/metrics.h"
 #include "server/postgres/errors.h"
 #include "server/store/errors.h"
 #include "spdlog/spdlog.h"
@@ -86,9 +85,7 @@ void Lane::Submit(std::unique_ptr<Operation> operation) {
     work_available_.SignalOne();
     return;
   }
-  if (!shutting_down && options_.metrics != nullptr) {
-    options_.metrics->CountRefused();
-  }
+  if (!shutting_down) options_.metrics.CountRefused();
   // NOLINTNEXTLINE(bugprone-use-after-move): moved only if it was queued
   Answer(*operation, shutting_down ? ShuttingDown() : Overloaded());
 }
@@ -178,9 +175,7 @@ bool Lane::Collect(Operations& batch, Operations& dropped) {
   }
   std::move(waiting.rbegin(), waiting.rend(), std::front_inserter(queue_));
   if (!queue_.empty()) work_available_.SignalOne();
-  if (options_.metrics != nullptr) {
-    options_.metrics->SetDepth(queue_.size() + parked_count_);
-  }
+  options_.metrics.SetDepth(queue_.size() + parked_count_);
   return true;
 }
 
@@ -208,12 +203,10 @@ void Lane::Next(std::int64_t key, bool answered, Operations& dropped) {
 }
 
 bool Lane::Run(BatchExecutor& executor, Operations batch) {
-  if (options_.metrics != nullptr) {
-    const base::SteadyTime now = options_.clock();
-    options_.metrics->ObserveBatch(batch.size());
-    for (const auto& operation : batch) {
-      options_.metrics->ObserveQueueWait(now - operation->submitted);
-    }
+  const base::SteadyTime now = options_.clock();
+  options_.metrics.ObserveBatch(batch.size());
+  for (const auto& operation : batch) {
+    options_.metrics.ObserveQueueWait(now - operation->submitted);
   }
   RunPart(executor, Pointers(batch));
   const bool all_decided = std::all_of(batch.begin(), batch.end(), Answered);
@@ -229,9 +222,7 @@ bool Lane::Run(BatchExecutor& executor, Operations batch) {
     batch.erase(std::remove_if(batch.begin(), batch.end(), Answered),
                 batch.end());
     if (!abandon_queue_) {
-      if (!all_decided && options_.metrics != nullptr) {
-        options_.metrics->CountRetry();
-      }
+      if (!all_decided) options_.metrics.CountRetry();
       const auto late = std::stable_partition(
           batch.begin(), batch.end(),
           [](const auto& operation) { return !operation->waits_behind; });
@@ -271,7 +262,7 @@ bool Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
   const absl::Status status = executor.Execute(part);
   const absl::Duration duration = options_.clock() - start;
   CountStatement(part, duration);
-  if (options_.metrics != nullptr) options_.metrics->ObserveStatement(duration);
+  options_.metrics.ObserveStatement(duration);
   if (status.ok()) {
     NoteHealth(status, true);
     std::vector<Operation*> rest;
@@ -398,7 +389,7 @@ absl::Status Lane::Translate(const absl::Status& failure) const {
 }
 
 void Lane::Drop(Operation& operation, absl::Status verdict) {
-  if (options_.metrics != nullptr) options_.metrics->CountDropped();
+  options_.metrics.CountDropped();
   Answer(operation, std::move(verdict));
 }
 

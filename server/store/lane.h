@@ -18,12 +18,9 @@
 #include "absl/types/span.h"
 #include "base/mutex.h"
 #include "base/steady_time.h"
-#include "server/ops/log_limiter.h"
+#include "ops/logging.h"
 #include "server/store/batch_executor.h"
-
-namespace userprofile::ops {
-class LaneMetrics;
-}
+#include "server/store/lane_metrics.h"
 
 namespace userprofile::store {
 
@@ -76,8 +73,7 @@ class Lane {
     // returns what to answer. May block for a moment.
     std::function<absl::Status()> explain_schema_error;
 
-    // Not owned, may be null.
-    ops::LaneMetrics* metrics = nullptr;
+    LaneMetrics metrics;
 
     // For deadlines and durations; pauses and Shutdown go by the real one.
     base::SteadyClock clock = base::SteadyTime::Now;

@@ -16,7 +16,6 @@
 #include "base/steady_time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/ops/metrics.h"
 #include "server/postgres/errors.h"
 
 namespace userprofile::store {
@@ -414,7 +413,7 @@ TEST_F(LaneTest, TriesIdempotentOperationsAgainAfterALostConnection) {
     return losses-- > 0 ? absl::UnavailableError("lost") : absl::OkStatus();
   };
   ops::Metrics metrics;
-  options_.metrics = &metrics.Lane("test");
+  options_.metrics = LaneMetrics(&metrics, "test");
   Start();
   Submit(1);
   EXPECT_THAT(answers_.Await(), ElementsAre(""));

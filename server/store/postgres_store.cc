@@ -3,7 +3,6 @@
 #include <memory>
 #include <utility>
 
-#include "server/ops/metrics.h"
 #include "server/store/complete_onboarding.h"
 #include "server/store/get_profile.h"
 #include "server/store/upsert_user.h"
@@ -24,7 +23,7 @@ Lane::Options LaneOptions(const PostgresStoreOptions& options, const char* name,
     };
   }
   lane.grace = options.health_grace;
-  if (options.metrics != nullptr) lane.metrics = &options.metrics->Lane(name);
+  lane.metrics = LaneMetrics(options.metrics, name);
   return lane;
 }
 

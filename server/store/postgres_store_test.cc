@@ -20,7 +20,7 @@
 #include "base/status_macros.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/ops/metrics.h"
+#include "ops/metrics.h"
 #include "server/store/postgres_store.h"
 #include "server/store/profile_rows.h"
 #include "server/store/statements.h"
