@@ -12,23 +12,23 @@ void AddPages(const AdminPages& pages, httplib::Server& server) {
     answer.set_content("ok\n", kText);
   });
   server.Get("/readyz",
-             [&](const httplib::Request&, httplib::Response& answer) {
-               const std::string not_ready = pages.not_ready();
-               if (not_ready.empty()) {
+             [not_ready = pages.not_ready](const httplib::Request&,
+                                           httplib::Response& answer) {
+               const std::string why = not_ready();
+               if (why.empty()) {
                  answer.set_content("ready\n", kText);
                  return;
                }
                answer.status = 503;
-               answer.set_content(not_ready + "\n", kText);
+               answer.set_content(why + "\n", kText);
              });
-  server.Get("/metrics",
-             [&](const httplib::Request&, httplib::Response& answer) {
-               answer.set_content(pages.metrics(),
-                                  "text/plain; version=0.0.4; charset=utf-8");
-             });
+  server.Get("/metrics", [metrics = pages.metrics](const httplib::Request&,
+                                                   httplib::Response& answer) {
+    answer.set_content(metrics(), "text/plain; version=0.0.4; charset=utf-8");
+  });
   for (const AdminPage& page : pages.more) {
     server.Get(page.path,
-               [&](const httplib::Request&, httplib::Response& answer) {
+               [page](const httplib::Request&, httplib::Response& answer) {
                  answer.set_header("Content-Security-Policy",
                                    page.content_security_policy);
                  answer.set_content(page.content(), page.content_type);
@@ -41,15 +41,11 @@ void AddPages(const AdminPages& pages, httplib::Server& server) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(
-    absl::string_view address, AdminPages pages) {
-  std::unique_ptr<AdminServer> admin(new AdminServer(std::move(pages)));
-  auto server = HttpServer::Start(
+absl::StatusOr<std::unique_ptr<HttpServer>> StartAdminServer(
+    absl::string_view address, const AdminPages& pages) {
+  return HttpServer::Start(
       address, HttpServerOptions(),
-      [&admin](httplib::Server& http) { AddPages(admin->pages_, http); });
-  if (!server.ok()) return server.status();
-  admin->server_ = *std::move(server);
-  return admin;
+      [&pages](httplib::Server& server) { AddPages(pages, server); });
 }
 
 }  // namespace userprofile::ops

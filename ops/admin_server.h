@@ -4,7 +4,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -35,7 +34,7 @@ struct AdminPages {
   std::vector<AdminPage> more = {};
 };
 
-// The HTTP port for those who run a program. Without authentication: for
+// Opens the HTTP port for those who run a program. Without authentication: for
 // loopback and for networks that are trusted.
 //   /livez    200 "ok" as long as the process can answer at all
 //   /readyz   200 "ready", or 503 with the reason and what it means, in words
@@ -43,27 +42,9 @@ struct AdminPages {
 // and what the program adds. Answers are not cached, and browsers are told to
 // take them for nothing else.
 // Connections are closed after each answer, and silent clients after seconds;
-// see HttpServer for what it does not withstand.
-class AdminServer {
- public:
-  // Listens on "HOST:PORT", with the errors of HttpServer::Start.
-  static absl::StatusOr<std::unique_ptr<AdminServer>> Start(
-      absl::string_view address, AdminPages pages);
-
-  // Finishes what is being answered.
-  ~AdminServer() = default;
-  AdminServer(const AdminServer&) = delete;
-  AdminServer& operator=(const AdminServer&) = delete;
-
-  // The address that it listens on, as it was given but with the real port.
-  const std::string& address() const { return server_->address(); }
-
- private:
-  explicit AdminServer(AdminPages pages) : pages_(std::move(pages)) {}
-
-  const AdminPages pages_;
-  std::unique_ptr<HttpServer> server_;
-};
+// see HttpServer for what it does not withstand, and for errors.
+absl::StatusOr<std::unique_ptr<HttpServer>> StartAdminServer(
+    absl::string_view address, const AdminPages& pages);
 
 }  // namespace userprofile::ops
 

@@ -37,7 +37,7 @@ int ConnectTo(const std::string& address) {
 class AdminServerTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto started = AdminServer::Start("127.0.0.1:0", pages_);
+    auto started = StartAdminServer("127.0.0.1:0", pages_);
     ASSERT_TRUE(started.ok()) << started.status();
     admin_ = *std::move(started);
   }
@@ -48,7 +48,7 @@ class AdminServerTest : public ::testing::Test {
 
   std::string not_ready_;
   AdminPages pages_{[this] { return not_ready_; }, [] { return "some 1\n"; }};
-  std::unique_ptr<AdminServer> admin_;
+  std::unique_ptr<HttpServer> admin_;
 };
 
 TEST_F(AdminServerTest, IsAliveFromTheStart) {
@@ -131,7 +131,7 @@ TEST_F(AdminServerTest, AnswersWhileClientsSendTheirRequestsByteByByte) {
 }
 
 TEST_F(AdminServerTest, RefusesAnAddressInUse) {
-  const auto second = AdminServer::Start(admin_->address(), pages_);
+  const auto second = StartAdminServer(admin_->address(), pages_);
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(second.status().message()),
               HasSubstr(admin_->address() + ": Address already in use"));
@@ -140,21 +140,37 @@ TEST_F(AdminServerTest, RefusesAnAddressInUse) {
 TEST_F(AdminServerTest, RefusesWhatIsNoAddress) {
   for (const char* address : {"", "localhost", ":80", "localhost:",
                               "localhost:http", "localhost:65536", "::1:80"}) {
-    const auto started = AdminServer::Start(address, pages_);
+    const auto started = StartAdminServer(address, pages_);
     EXPECT_EQ(started.status().code(), absl::StatusCode::kInvalidArgument)
         << address;
   }
 }
 
 TEST_F(AdminServerTest, RefusesAHostThatIsNotItsOwn) {
-  const auto started = AdminServer::Start("192.0.2.1:0", pages_);
+  const auto started = StartAdminServer("192.0.2.1:0", pages_);
   EXPECT_EQ(started.status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(AdminServerTest, ListensOnIpv6) {
-  const auto started = AdminServer::Start("[::1]:0", pages_);
+  const auto started = StartAdminServer("[::1]:0", pages_);
   if (!started.ok()) GTEST_SKIP() << "no IPv6 here: " << started.status();
   EXPECT_TRUE(absl::StartsWith((*started)->address(), "[::1]:"));
+}
+
+TEST(LoopbackTest, IsWhatOnlyThisMachineReaches) {
+  for (const char* address : {"127.0.0.1:50051", "127.1.2.3:0", "localhost:80",
+                              "[::1]:80", "unix:/run/userprofile.sock"}) {
+    EXPECT_TRUE(IsLoopback(address)) << address;
+  }
+}
+
+TEST(LoopbackTest, IsNothingElse) {
+  for (const char* address :
+       {"", ":80", "0.0.0.0:80", "[::]:80", "128.0.0.1:80", "10.0.0.1:80",
+        "127.example.org:80", "localhost.example.org:80", "127.0.0.1",
+        "[::2]:80", "[::ffff:10.0.0.1]:80"}) {
+    EXPECT_FALSE(IsLoopback(address)) << address;
+  }
 }
 
 }  // namespace

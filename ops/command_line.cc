@@ -3,13 +3,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
+#include <map>
 #include <utility>
-#include <vector>
 
-#include "absl/functional/function_ref.h"
+#include "CLI/CLI.hpp"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
@@ -17,6 +19,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "base/read_file.h"
+#include "ops/logging.h"
 
 namespace userprofile::ops {
 namespace {
@@ -25,21 +28,42 @@ constexpr char kVariablePrefix[] = "USERPROFILE_";
 constexpr char kConfigVariable[] = "USERPROFILE_CONFIG";
 constexpr char kIsEmpty[] = "is empty: give it a value, or leave it out";
 
+// The environment variable of a flag: "--log-format" is
+// USERPROFILE_LOG_FORMAT.
+std::string EnvironmentName(const std::string& flag) {
+  return absl::StrCat(kVariablePrefix,
+                      absl::AsciiStrToUpper(absl::StrReplaceAll(
+                          absl::StripPrefix(flag, "--"), {{"-", "_"}})));
+}
+
 bool IsInEnvironment(const CLI::Option& option) {
   const char* value = std::getenv(option.get_envname().c_str());
   return value != nullptr && *value != '\0';  // CLI11 takes empty for none
 }
 
-// Calls `visit` with each command, and the names that lead to it.
-void VisitCommands(const CLI::App& command, std::vector<std::string>& path,
-                   absl::FunctionRef<void(const CLI::App&)> visit) {
-  visit(command);
+// Each option of all commands, and the names that lead to its command.
+struct PlacedOption {
+  const CLI::Option* option;
+  std::vector<std::string> path;
+};
+
+void AddOptions(const CLI::App& command, std::vector<std::string> path,
+                std::vector<PlacedOption>& options) {
+  for (const CLI::Option* option : command.get_options()) {
+    options.push_back({option, path});
+  }
   for (const CLI::App* child :
        command.get_subcommands([](const CLI::App*) { return true; })) {
-    path.push_back(child->get_name());
-    VisitCommands(*child, path, visit);
-    path.pop_back();
+    std::vector<std::string> longer = path;
+    longer.push_back(child->get_name());
+    AddOptions(*child, std::move(longer), options);
   }
+}
+
+std::vector<PlacedOption> OptionsOf(const CLI::App& root) {
+  std::vector<PlacedOption> options;
+  AddOptions(root, {}, options);
+  return options;
 }
 
 bool HasEmpty(const std::vector<std::string>& values) {
@@ -140,17 +164,12 @@ class FlatConfig final : public CLI::ConfigTOML {
                          "\" without a value: give it one, or leave it out"));
       }
       bool known = false;
-      std::vector<std::string> path;
-      VisitCommands(*root_, path, [&](const CLI::App& command) {
-        const CLI::Option* option =
-            item.parents.empty() ? command.get_option_no_throw("--" + item.name)
-                                 : nullptr;
-        if (option == nullptr) return;
+      for (const auto& [option, path] : OptionsOf(*root_)) {
+        if (!item.parents.empty() || !option->check_lname(item.name)) continue;
         known = true;
         // CLI11 looks at the environment only for what the file left open.
-        if (IsInEnvironment(*option)) return;
-        result.emplace_back(item).parents = path;
-      });
+        if (!IsInEnvironment(*option)) result.emplace_back(item).parents = path;
+      }
       if (!known) throw UnknownKey(item);
     }
     return result;
@@ -159,12 +178,9 @@ class FlatConfig final : public CLI::ConfigTOML {
  private:
   CLI::ConfigError UnknownKey(const CLI::ConfigItem& item) const {
     std::set<std::string> keys;
-    std::vector<std::string> path;
-    VisitCommands(*root_, path, [&](const CLI::App& command) {
-      for (const CLI::Option* option : command.get_options()) {
-        if (!option->get_envname().empty()) keys.insert(KeyOf(*option));
-      }
-    });
+    for (const auto& [option, path] : OptionsOf(*root_)) {
+      if (!option->get_envname().empty()) keys.insert(KeyOf(*option));
+    }
     keys.erase("config");
     return CLI::ConfigError(
         absl::StrCat("the configuration file has a key \"", item.fullname(),
@@ -174,37 +190,76 @@ class FlatConfig final : public CLI::ConfigTOML {
   const CLI::App* const root_;
 };
 
+template <typename T>
+CLI::Option* AddOption(Command command, const std::string& flag, T& variable,
+                       const std::string& help) {
+  return command.app()
+      .add_option(flag, variable, help)
+      ->envname(EnvironmentName(flag))
+      ->capture_default_str();
+}
+
 }  // namespace
 
-CommandLine::CommandLine(std::string description, std::string name)
-    : app_(std::move(description), std::move(name)) {
-  app_.require_subcommand(1);
-  app_.set_config("--config", "", "Read flags from this file (TOML or INI)")
+Flag Flag::TypeName(const char* name) const {
+  return Flag(option_->type_name(name));
+}
+
+Flag Flag::Required() const { return Flag(option_->required()); }
+
+Flag Flag::Range(int least, int most) const {
+  return Flag(option_->check(CLI::Range(least, most)));
+}
+
+Flag Flag::OneOf(std::initializer_list<const char*> values) const {
+  return Flag(option_->check(
+      CLI::IsMember(std::vector<std::string>(values.begin(), values.end()))));
+}
+
+Flag Flag::Check(std::function<std::string(const std::string&)> fault) const {
+  return Flag(option_->check(std::move(fault)));
+}
+
+Flag Flag::Excludes(Flag other) const {
+  return Flag(option_->excludes(other.option_));
+}
+
+void Command::Footer(const std::string& text) const { app_->footer(text); }
+
+CommandLine::CommandLine(std::string description, std::string name,
+                         const std::string& version)
+    : app_(
+          std::make_unique<CLI::App>(std::move(description), std::move(name))) {
+  app_->set_config("--config", "", "Read flags from this file (TOML or INI)")
       ->envname(kConfigVariable);
-  app_.config_formatter(std::make_shared<FlatConfig>(&app_));
-  app_.allow_config_extras(CLI::config_extras_mode::error);
-  app_.fallthrough();  // --config may stand behind the command
+  app_->config_formatter(std::make_shared<FlatConfig>(app_.get()));
+  app_->allow_config_extras(CLI::config_extras_mode::error);
+  app_->fallthrough();  // --config may stand behind the command
+  if (!version.empty()) app_->set_version_flag("--version", version);
 }
 
-CLI::App* CommandLine::AddCommand(CLI::App* parent, const std::string& name,
-                                  const std::string& description) {
-  CLI::App* command = parent->add_subcommand(name, description);
+CommandLine::~CommandLine() = default;
+
+Command CommandLine::AddCommand(Command parent, const std::string& name,
+                                const std::string& description) {
+  parent.app().require_subcommand(1);
+  CLI::App* command = parent.app().add_subcommand(name, description);
   command->fallthrough();
-  return command;
+  return Command(command);
 }
 
-void CommandLine::OnCall(CLI::App* command, std::function<int()> run) {
-  command->callback([this, command, run = std::move(run)] {
-    RefuseWrongValues(app_);
-    RefuseWrongValues(*command);
+void CommandLine::OnCall(Command command, std::function<int()> run) {
+  command.app().callback([this, command, run = std::move(run)] {
+    RefuseWrongValues(*app_);
+    RefuseWrongValues(command.app());
     run_ = run;
   });
 }
 
 std::vector<CommandLine::Setting> CommandLine::SettingsOf(
-    const CLI::App& command) const {
+    Command command) const {
   std::vector<Setting> settings;
-  for (const CLI::Option* option : command.get_options()) {
+  for (const CLI::Option* option : command.app().get_options()) {
     if (option->get_envname().empty()) continue;  // --help
     Setting& setting = settings.emplace_back();
     setting.key = KeyOf(*option);
@@ -223,12 +278,9 @@ std::vector<CommandLine::Setting> CommandLine::SettingsOf(
 
 std::vector<std::string> CommandLine::UnknownVariables() const {
   std::set<std::string> known = {kConfigVariable};
-  std::vector<std::string> path;
-  VisitCommands(app_, path, [&](const CLI::App& command) {
-    for (const CLI::Option* option : command.get_options()) {
-      known.insert(option->get_envname());
-    }
-  });
+  for (const auto& [option, path] : OptionsOf(*app_)) {
+    known.insert(option->get_envname());
+  }
   std::vector<std::string> unknown;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::vector<std::string> parts =
@@ -254,46 +306,91 @@ int CommandLine::Run(int argc, const char* const* argv) {
   try {
     RefuseEmptyWords(argc, argv);
     RefuseWrongConfigFile(ConfigFile(argc, argv));
-    app_.parse(argc, argv);
+    app_->parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app_.exit(error) == 0 ? kDone : kWrongUsage;
+    return app_->exit(error) == 0 ? kDone : kWrongUsage;
   }
   return run_();
 }
 
-std::string EnvironmentName(const std::string& flag) {
-  return absl::StrCat(kVariablePrefix,
-                      absl::AsciiStrToUpper(absl::StrReplaceAll(
-                          absl::StripPrefix(flag, "--"), {{"-", "_"}})));
+Flag AddFlag(Command command, const std::string& flag, std::string& variable,
+             const std::string& help) {
+  return Flag(AddOption(command, flag, variable, help));
 }
 
-CLI::Option* AddDurationFlag(CLI::App* command, const std::string& flag,
-                             absl::Duration& variable, const std::string& help,
-                             absl::Duration least) {
-  const auto parse = [&variable, flag, least](const CLI::results_t& values) {
+template <typename Number>
+Flag AddFlag(Command command, const std::string& flag, Number& variable,
+             const std::string& help, std::int64_t least) {
+  const auto fault = [least](const std::string& text) -> std::string {
+    std::int64_t value = 0;  // what is none, CLI11 refuses
+    if (!absl::SimpleAtoi(text, &value) || value >= least) return "";
+    return absl::StrCat("must be at least ", least);
+  };
+  return Flag(AddOption(command, flag, variable, help)->check(fault));
+}
+template Flag AddFlag(Command, const std::string&, int&, const std::string&,
+                      std::int64_t);
+template Flag AddFlag(Command, const std::string&, std::int64_t&,
+                      const std::string&, std::int64_t);
+template Flag AddFlag(Command, const std::string&, std::size_t&,
+                      const std::string&, std::int64_t);
+
+Flag AddDurationFlag(Command command, const std::string& flag,
+                     absl::Duration& variable, const std::string& help,
+                     absl::Duration least, absl::Duration most) {
+  const auto parse = [&variable, flag, least,
+                      most](const CLI::results_t& values) {
     if (absl::ParseDuration(values.front(), &variable) && variable >= least &&
-        variable < absl::InfiniteDuration()) {
+        variable <= most && variable < absl::InfiniteDuration()) {
       return true;
     }
     throw CLI::ValidationError(
-        flag, absl::StrCat("\"", values.front(),
-                           "\" is no time such as 500ms, 10s or 1m30s, of at "
-                           "least ",
-                           absl::FormatDuration(least)));
+        flag,
+        absl::StrCat("\"", values.front(),
+                     "\" is no time such as 500ms, 10s or 1m30s, of at least ",
+                     absl::FormatDuration(least),
+                     most == absl::InfiniteDuration()
+                         ? ""
+                         : " and at most " + absl::FormatDuration(most)));
   };
-  return command
-      ->add_option(flag, parse, help, true,
-                   [&variable] { return absl::FormatDuration(variable); })
-      ->type_name("DURATION")
-      ->envname(EnvironmentName(flag))
-      ->run_callback_for_default(false)
-      ->default_str(absl::FormatDuration(variable));
+  return Flag(
+      command.app()
+          .add_option(flag, parse, help, true,
+                      [&variable] { return absl::FormatDuration(variable); })
+          ->type_name("DURATION")
+          ->envname(EnvironmentName(flag))
+          ->run_callback_for_default(false)
+          ->default_str(absl::FormatDuration(variable)));
 }
 
-CLI::Option* AddSwitch(CLI::App* command, const std::string& flag,
-                       bool& variable, const std::string& help) {
-  return command->add_flag(flag, variable, help)
-      ->envname(EnvironmentName(flag));
+Flag AddSwitch(Command command, const std::string& flag, bool& variable,
+               const std::string& help) {
+  return Flag(command.app()
+                  .add_flag(flag, variable, help)
+                  ->envname(EnvironmentName(flag)));
+}
+
+void AddArgument(Command command, const std::string& name,
+                 std::string& variable, const std::string& help) {
+  command.app().add_option(name, variable, help)->required();
+}
+
+void AddOutputFlag(Command command, bool& json) {
+  command.app()
+      .add_option("--output", json, "text (for people) or json")
+      ->envname(EnvironmentName("--output"))
+      ->transform(CLI::Transformer(std::map<std::string, std::string>{
+          {"text", "false"}, {"json", "true"}}))
+      ->type_name("text|json")
+      ->default_str("text");
+}
+
+void AddLoggingFlags(Command command, LoggingOptions& options) {
+  AddFlag(command, "--log-format", options.format,
+          "text (for people) or json (one object a line)")
+      .OneOf({"text", "json"});
+  AddFlag(command, "--log-level", options.level, "What is logged at least")
+      .OneOf({"debug", "info", "warning", "error"});
 }
 
 }  // namespace userprofile::ops

@@ -1,19 +1,63 @@
 #ifndef USERPROFILE_OPS_COMMAND_LINE_H_
 #define USERPROFILE_OPS_COMMAND_LINE_H_
 
+#include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "CLI/CLI.hpp"
 #include "absl/time/time.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace userprofile::ops {
 
+struct LoggingOptions;
+
 // The exit codes of both programs.
 enum ExitCode : int { kDone = 0, kFailed = 1, kWrongUsage = 2 };
+
+// A flag that was added to a command; each method says more about it.
+class Flag {
+ public:
+  explicit Flag(CLI::Option* option) : option_(option) {}
+
+  // What help calls the value: "FILE".
+  Flag TypeName(const char* name) const;
+
+  Flag Required() const;
+  Flag Range(int least, int most) const;
+  Flag OneOf(std::initializer_list<const char*> values) const;
+
+  // `fault` says in words what is wrong with a value; nothing if it is right.
+  Flag Check(std::function<std::string(const std::string&)> fault) const;
+
+  // Not both of them.
+  Flag Excludes(Flag other) const;
+
+ private:
+  CLI::Option* option_;
+};
+
+// A command of a CommandLine, which must outlive it.
+class Command {
+ public:
+  explicit Command(CLI::App* app) : app_(app) {}
+
+  // What help ends with.
+  void Footer(const std::string& text) const;
+
+  CLI::App& app() const { return *app_; }
+
+ private:
+  CLI::App* app_;
+};
 
 // The conventions of both programs' command lines, on top of CLI11: every flag
 // is also an environment variable and a key of the configuration file.
@@ -25,15 +69,19 @@ enum ExitCode : int { kDone = 0, kFailed = 1, kWrongUsage = 2 };
 // error, unless it is a variable's and the command line or the file has one.
 class CommandLine {
  public:
-  CommandLine(std::string description, std::string name);
+  // With a `version` there is --version, which prints it.
+  CommandLine(std::string description, std::string name,
+              const std::string& version = "");
+  ~CommandLine();
 
-  // Adds a command, or a command of a command.
-  CLI::App* AddCommand(CLI::App* parent, const std::string& name,
-                       const std::string& description);
-  CLI::App* root() { return &app_; }
+  // Adds a command, or a command of a command, which then can't be called
+  // without one.
+  Command AddCommand(Command parent, const std::string& name,
+                     const std::string& description);
+  Command root() { return Command(app_.get()); }
 
   // What `command` does when it is called; returns the exit code.
-  void OnCall(CLI::App* command, std::function<int()> run);
+  void OnCall(Command command, std::function<int()> run);
 
   // What a command's flags came to, in the order in which they were added; to
   // be asked while it runs.
@@ -42,7 +90,7 @@ class CommandLine {
     std::string value;
     std::string source;  // "flag", "environment", "file" or "default"
   };
-  std::vector<Setting> SettingsOf(const CLI::App& command) const;
+  std::vector<Setting> SettingsOf(Command command) const;
 
   // Variables of the environment that look like flags (USERPROFILE_...) and are
   // none of any command. They may be another program's.
@@ -53,31 +101,39 @@ class CommandLine {
   int Run(int argc, const char* const* argv);
 
  private:
-  CLI::App app_;
+  const std::unique_ptr<CLI::App> app_;
   std::function<int()> run_;
   std::set<std::string> flags_given_;
 };
 
-// The environment variable of a flag: "--log-format" is USERPROFILE_LOG_FORMAT.
-std::string EnvironmentName(const std::string& flag);
-
 // Adds `--name VALUE` to `command`; the variable's value is the default.
-template <typename T>
-CLI::Option* AddFlag(CLI::App* command, const std::string& flag, T& variable,
-                     const std::string& help) {
-  return command->add_option(flag, variable, help)
-      ->envname(EnvironmentName(flag))
-      ->capture_default_str();
-}
+Flag AddFlag(Command command, const std::string& flag, std::string& variable,
+             const std::string& help);
 
-// Adds `--name DURATION`, such as 500ms, 10s or 1m30s; not below `least`.
-CLI::Option* AddDurationFlag(CLI::App* command, const std::string& flag,
-                             absl::Duration& variable, const std::string& help,
-                             absl::Duration least = absl::Milliseconds(1));
+// The same for a number: int, std::int64_t or std::size_t.
+template <typename Number>
+Flag AddFlag(Command command, const std::string& flag, Number& variable,
+             const std::string& help, std::int64_t least = 1);
+
+// Adds `--name DURATION`, such as 500ms, 10s or 1m30s; from `least` to `most`.
+Flag AddDurationFlag(Command command, const std::string& flag,
+                     absl::Duration& variable, const std::string& help,
+                     absl::Duration least = absl::Milliseconds(1),
+                     absl::Duration most = absl::InfiniteDuration());
 
 // Adds a switch, `--name`.
-CLI::Option* AddSwitch(CLI::App* command, const std::string& flag,
-                       bool& variable, const std::string& help);
+Flag AddSwitch(Command command, const std::string& flag, bool& variable,
+               const std::string& help);
+
+// Adds a value without a name, which must be given.
+void AddArgument(Command command, const std::string& name,
+                 std::string& variable, const std::string& help);
+
+// Adds --output text|json; true for json.
+void AddOutputFlag(Command command, bool& json);
+
+// Adds --log-format and --log-level.
+void AddLoggingFlags(Command command, LoggingOptions& options);
 
 }  // namespace userprofile::ops
 

@@ -1,5 +1,7 @@
 #include "ops/http_server.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -7,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -97,6 +100,17 @@ HttpServer::~HttpServer() {
   if (!thread_.joinable()) return;
   server_->stop();
   thread_.join();
+}
+
+bool IsLoopback(absl::string_view address) {
+  if (absl::StartsWith(address, "unix:")) return true;
+  const std::size_t colon = address.rfind(':');
+  if (colon == absl::string_view::npos) return false;
+  const std::string host(address.substr(0, colon));
+  if (host == "localhost" || host == "[::1]") return true;
+  in_addr parsed = {};
+  return inet_pton(AF_INET, host.c_str(), &parsed) == 1 &&
+         ntohl(parsed.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
 }  // namespace userprofile::ops

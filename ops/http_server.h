@@ -63,6 +63,11 @@ class HttpServer {
   std::thread thread_;
 };
 
+// Whether only this machine can reach what listens at the address: "HOST:PORT"
+// with a numeric loopback address (RFC 6890: 127.0.0.0/8, ::1) or "localhost",
+// or "unix:PATH". False for every other name, whatever it resolves to.
+bool IsLoopback(absl::string_view address);
+
 }  // namespace userprofile::ops
 
 #endif  // USERPROFILE_OPS_HTTP_SERVER_H_

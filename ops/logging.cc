@@ -117,6 +117,21 @@ void Log(spdlog::level::level_enum level, absl::string_view message,
   fields_of_line = {};
 }
 
+absl::optional<std::int64_t> LogLimiter::Admit() {
+  const base::SteadyTime now = clock_();
+  base::MutexLock lock(mutex_);
+  if (now >= interval_end_) {
+    interval_end_ = now + interval_;
+    admitted_ = 0;
+  }
+  if (admitted_ >= burst_) {
+    ++held_back_;
+    return absl::nullopt;
+  }
+  ++admitted_;
+  return std::exchange(held_back_, 0);
+}
+
 std::unique_ptr<spdlog::formatter> MakeTextFormatter() {
   auto formatter = std::make_unique<spdlog::pattern_formatter>(
       spdlog::pattern_time_type::utc);

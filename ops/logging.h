@@ -4,11 +4,16 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
+#include "base/mutex.h"
+#include "base/steady_time.h"
 #include "spdlog/common.h"
 #include "spdlog/formatter.h"
 
@@ -41,6 +46,29 @@ struct LogField {
 // JSON they are members of the object.
 void Log(spdlog::level::level_enum level, absl::string_view message,
          absl::Span<const LogField> fields);
+
+// Keeps what callers cause from flooding the log: lets through `burst` messages
+// per interval. Thread-safe.
+class LogLimiter {
+ public:
+  LogLimiter(int burst, absl::Duration interval,
+             base::SteadyClock clock = base::SteadyTime::Now)
+      : burst_(burst), interval_(interval), clock_(std::move(clock)) {}
+
+  // Whether a message may be logged now. If so, how many were held back in the
+  // intervals before: the first message of an interval should say so.
+  absl::optional<std::int64_t> Admit();
+
+ private:
+  const int burst_;
+  const absl::Duration interval_;
+  const base::SteadyClock clock_;
+
+  base::Mutex mutex_;
+  base::SteadyTime interval_end_ ABSL_GUARDED_BY(mutex_);
+  int admitted_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::int64_t held_back_ ABSL_GUARDED_BY(mutex_) = 0;
+};
 
 // The formatters behind the formats. Only they write fields, and only in a
 // logger that is not asynchronous.

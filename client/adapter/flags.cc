@@ -18,11 +18,11 @@ std::string CheckServer(const std::string& server) {
 
 }  // namespace
 
-void AddServiceFlags(CLI::App* command, ServiceFlags& flags) {
+void AddServiceFlags(ops::Command command, ServiceFlags& flags) {
   ops::AddFlag(command, "--server", flags.server, "Where the service listens")
-      ->type_name("HOST:PORT")
-      ->check(CheckServer)
-      ->required();
+      .TypeName("HOST:PORT")
+      .Check(CheckServer)
+      .Required();
   ops::AddDurationFlag(
       command, "--timeout", flags.timeout,
       "How long to try each update, a server's restart included");
@@ -30,16 +30,16 @@ void AddServiceFlags(CLI::App* command, ServiceFlags& flags) {
                  "Encrypt the calls to the service");
   ops::AddFlag(command, "--tls-ca-file", flags.tls_files.ca_file,
                "Whom to believe that a certificate is the service's")
-      ->type_name("FILE");
+      .TypeName("FILE");
   ops::AddFlag(command, "--tls-certificate-file",
                flags.tls_files.certificate_file,
                "The certificate to show to the service")
-      ->type_name("FILE");
+      .TypeName("FILE");
   ops::AddFlag(command, "--tls-key-file", flags.tls_files.key_file, "Its key")
-      ->type_name("FILE");
+      .TypeName("FILE");
   ops::AddFlag(command, "--token-file", flags.token_file,
                "A file that holds a token for the service")
-      ->type_name("FILE");
+      .TypeName("FILE");
 }
 
 absl::StatusOr<std::unique_ptr<client::ProfileClient>> Connect(

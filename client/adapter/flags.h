@@ -4,10 +4,10 @@
 #include <memory>
 #include <string>
 
-#include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "ops/command_line.h"
 #include "userprofile/client/profile_client.h"
 
 namespace userprofile::adapter {
@@ -20,7 +20,7 @@ struct ServiceFlags {
   client::TlsOptions tls_files;
   std::string token_file;
 };
-void AddServiceFlags(CLI::App* command, ServiceFlags& flags);
+void AddServiceFlags(ops::Command command, ServiceFlags& flags);
 
 // The client of that service. Errors are for people; INVALID_ARGUMENT is wrong
 // usage.

@@ -30,9 +30,8 @@ int main(int argc, char** argv) {
   userprofile::ops::CommandLine command_line(
       "Tells the user-profile service who contacts a Telegram bot, and the bot "
       "who that is.",
-      "userprofile-adapter");
-  command_line.root()->set_version_flag("--version", USERPROFILE_VERSION);
-  command_line.root()->footer(
+      "userprofile-adapter", USERPROFILE_VERSION);
+  command_line.root().Footer(
       "Every flag can be set by the environment, too (--server by "
       "USERPROFILE_SERVER), and by a key in the file of --config.\n"
       "More: userprofile-adapter COMMAND --help");

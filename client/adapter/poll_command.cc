@@ -69,29 +69,29 @@ int Poll(const PollCommand& command) {
 }  // namespace
 
 void AddPollCommand(ops::CommandLine& command_line) {
-  CLI::App* flags = command_line.AddCommand(
+  ops::Command flags = command_line.AddCommand(
       command_line.root(), "poll",
       "Get updates from Telegram, and bring them to a bot");
-  flags->footer(kHelp);
+  flags.Footer(kHelp);
   auto command = std::make_shared<PollCommand>();
   AddSidecarFlags(flags, command->sidecar);
   ops::AddFlag(flags, "--bot-api-url", command->bot_api_url,
                "Where the Bot API is")
-      ->type_name("URL");
+      .TypeName("URL");
   ops::AddFlag(flags, "--bot-token-file", command->token_file,
                "A file that holds the bot token")
-      ->type_name("FILE");
+      .TypeName("FILE");
   ops::AddDurationFlag(flags, "--poll-timeout", command->options.poll_timeout,
                        "How long Telegram shall wait for an update");
   ops::AddFlag(flags, "--in-flight", command->options.in_flight,
                "How many updates the bot gets at once")
-      ->type_name("NUMBER")
-      ->check(CLI::Range(1, 100));
+      .TypeName("NUMBER")
+      .Range(1, 100);
   ops::AddFlag(flags, "--attempts", command->options.attempts,
                "How often an update is tried that fails by itself: with an "
                "error, a broken or too long answer, or none in time")
-      ->type_name("NUMBER")
-      ->check(CLI::Range(1, 1000));
+      .TypeName("NUMBER")
+      .Range(1, 1000);
   command_line.OnCall(flags, [command] { return Poll(*command); });
 }
 

@@ -7,8 +7,6 @@
 #include "client/adapter/profile_api.h"
 #include "httplib.h"
 #include "ops/command_line.h"
-#include "ops/logging_flags.h"
-#include "ops/loopback.h"
 
 namespace userprofile::adapter {
 namespace {
@@ -18,20 +16,20 @@ constexpr int kApiRequestsPerConnection = 1000;
 
 }  // namespace
 
-void AddSidecarFlags(CLI::App* command, SidecarFlags& flags) {
+void AddSidecarFlags(ops::Command command, SidecarFlags& flags) {
   AddServiceFlags(command, flags.service);
   ops::AddFlag(command, "--forward-to", flags.forward_to,
                "Where the bot takes updates, such as http://127.0.0.1:8090/")
-      ->type_name("URL")
-      ->required();
+      .TypeName("URL")
+      .Required();
   ops::AddDurationFlag(command, "--forward-timeout", flags.forward_timeout,
                        "How long the bot may take for an update");
   ops::AddFlag(command, "--api-listen", flags.api_listen,
                "Where the bot can call the service by HTTP and JSON")
-      ->type_name("HOST:PORT");
+      .TypeName("HOST:PORT");
   ops::AddFlag(command, "--admin-listen", flags.admin_listen,
                "HTTP for /livez, /readyz and /metrics")
-      ->type_name("HOST:PORT");
+      .TypeName("HOST:PORT");
   ops::AddSwitch(command, "--insecure", flags.insecure,
                  "Listen beyond loopback although callers are not identified");
   ops::AddLoggingFlags(command, flags.logging);
@@ -79,7 +77,7 @@ absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(
     return not_ready(*metrics);
   };
   pages.metrics = [metrics = &sidecar->metrics_] { return metrics->Text(); };
-  auto admin = ops::AdminServer::Start(flags.admin_listen, std::move(pages));
+  auto admin = ops::StartAdminServer(flags.admin_listen, std::move(pages));
   if (!admin.ok()) return admin.status();
   sidecar->admin_ = *std::move(admin);
   return sidecar;

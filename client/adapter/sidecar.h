@@ -28,7 +28,7 @@ struct SidecarFlags {
   bool insecure = false;
   ops::LoggingOptions logging;
 };
-void AddSidecarFlags(CLI::App* command, SidecarFlags& flags);
+void AddSidecarFlags(ops::Command command, SidecarFlags& flags);
 
 // The parts of such a process, built in order and gone in reverse.
 class Sidecar {
@@ -55,7 +55,7 @@ class Sidecar {
   Bot bot_;
   Delivery delivery_;
   std::unique_ptr<ops::HttpServer> api_;
-  std::unique_ptr<ops::AdminServer> admin_;
+  std::unique_ptr<ops::HttpServer> admin_;
 };
 
 // OK if only this machine can reach the address, or `insecure` says that others

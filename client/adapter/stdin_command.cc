@@ -69,20 +69,20 @@ int Stdin(const StdinCommand& command) {
 }  // namespace
 
 void AddStdinCommand(ops::CommandLine& command_line) {
-  CLI::App* flags = command_line.AddCommand(
+  ops::Command flags = command_line.AddCommand(
       command_line.root(), "stdin",
       "Recognize the users behind updates read from standard input");
-  flags->footer(kStdinHelp);
+  flags.Footer(kStdinHelp);
   auto command = std::make_shared<StdinCommand>();
   AddServiceFlags(flags, command->service);
   ops::AddFlag(flags, "--in-flight", command->options.in_flight,
                "How many updates to work on at once")
-      ->type_name("NUMBER")
-      ->check(CLI::Range(1, 65536));
+      .TypeName("NUMBER")
+      .Range(1, 65536);
   ops::AddFlag(
       flags, "--checkpoint", command->options.checkpoint,
       "Keeps in this file how far the input was handled, and goes on there")
-      ->type_name("FILE");
+      .TypeName("FILE");
   command_line.OnCall(flags, [command] { return Stdin(*command); });
 }
 

@@ -80,22 +80,22 @@ int RunWebhook(const WebhookCommand& command) {
 }  // namespace
 
 void AddWebhookCommand(ops::CommandLine& command_line) {
-  CLI::App* flags = command_line.AddCommand(
+  ops::Command flags = command_line.AddCommand(
       command_line.root(), "webhook",
       "Take updates from Telegram's webhook on their way to a bot");
-  flags->footer(kHelp);
+  flags.Footer(kHelp);
   auto command = std::make_shared<WebhookCommand>();
   AddSidecarFlags(flags, command->sidecar);
   ops::AddFlag(flags, "--listen", command->listen,
                "HTTP for Telegram, behind a proxy that ends TLS")
-      ->type_name("HOST:PORT");
+      .TypeName("HOST:PORT");
   ops::AddFlag(flags, "--webhook-secret-file", command->secret_file,
                "A file that holds the secret that setWebhook was given")
-      ->type_name("FILE");
+      .TypeName("FILE");
   ops::AddFlag(flags, "--max-connections", command->max_connections,
                "How many connections are served at once")
-      ->type_name("NUMBER")
-      ->check(CLI::Range(1, 4096));
+      .TypeName("NUMBER")
+      .Range(1, 4096);
   command_line.OnCall(flags, [command] { return RunWebhook(*command); });
 }
 

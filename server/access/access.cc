@@ -6,10 +6,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "base/error_info.h"
 #include "base/read_file.h"
 #include "base/status_macros.h"
-#include "server/access/peer.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::access {
@@ -113,6 +114,21 @@ absl::StatusOr<std::shared_ptr<const Caller>> Identify(
   return UnknownCertificate();
 }
 
+Access::Access(std::string callers_file, bool on_loopback,
+               ops::Metrics& metrics)
+    : callers_file_(std::move(callers_file)), on_loopback_(on_loopback) {
+  for (const v1::ErrorReason reason :
+       {v1::ERROR_REASON_CREDENTIALS_MISSING, v1::ERROR_REASON_UNKNOWN_TOKEN,
+        v1::ERROR_REASON_UNKNOWN_CERTIFICATE, v1::ERROR_REASON_ROLE_MISSING,
+        v1::ERROR_REASON_TOO_MANY_ATTEMPTS}) {
+    const std::string name(base::ReasonName(reason));
+    refused_[name] = ops::Counter(
+        &metrics, "userprofile_refused_callers_total",
+        "Calls that were not let in, by the reason that they were told.",
+        {{"reason", name}});
+  }
+}
+
 absl::StatusOr<std::unique_ptr<Access>> Access::Load(std::string callers_file,
                                                      bool on_loopback,
                                                      ops::Metrics& metrics) {
@@ -178,7 +194,9 @@ absl::Status Access::Refuse(const grpc::CallbackServerContext& context,
     why = TooManyAttempts();
   }
   const std::string reason = base::ErrorReason(why);
-  metrics_.CountRefusedCaller(reason);
+  if (const auto counter = refused_.find(reason); counter != refused_.end()) {
+    counter->second.Increment();
+  }
   if (absl::IsResourceExhausted(why)) return why;
   if (const auto held_back = log_.Admit()) {
     spdlog::warn("refused {} from {}: {}, {}{}", caller.name, peer, reason,
@@ -188,6 +206,15 @@ absl::Status Access::Refuse(const grpc::CallbackServerContext& context,
                                                 " more not logged before)"));
   }
   return why;
+}
+
+std::string PeerOf(absl::string_view grpc_peer) {
+  if (!absl::ConsumePrefix(&grpc_peer, "ipv4:") &&
+      !absl::ConsumePrefix(&grpc_peer, "ipv6:")) {
+    return std::string(grpc_peer);
+  }
+  return absl::StrReplaceAll(grpc_peer.substr(0, grpc_peer.rfind(':')),
+                             {{"%5B", ""}, {"%5D", ""}, {"[", ""}, {"]", ""}});
 }
 
 }  // namespace userprofile::access

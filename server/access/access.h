@@ -3,6 +3,7 @@
 
 #include <grpcpp/server_context.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,12 +12,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/mutex.h"
+#include "ops/logging.h"
+#include "ops/metrics.h"
 #include "server/access/authorization.h"
-#include "server/access/caller.h"
 #include "server/access/callers.h"
 #include "server/access/rate_limiter.h"
-#include "server/ops/log_limiter.h"
-#include "server/ops/metrics.h"
 
 namespace userprofile::access {
 
@@ -40,7 +40,7 @@ struct Credentials {
 class Access {
  public:
   // Asks nobody.
-  explicit Access(ops::Metrics& metrics) : metrics_(metrics) {}
+  explicit Access(ops::Metrics& metrics) : Access("", true, metrics) {}
 
   // Knows the callers in that file (callers.h). `on_loopback`: whether only
   // this machine can reach the server. `metrics` must outlive it.
@@ -63,18 +63,15 @@ class Access {
                      std::shared_ptr<const Caller>* caller);
 
  private:
-  Access(std::string callers_file, bool on_loopback, ops::Metrics& metrics)
-      : callers_file_(std::move(callers_file)),
-        on_loopback_(on_loopback),
-        metrics_(metrics) {}
+  Access(std::string callers_file, bool on_loopback, ops::Metrics& metrics);
 
   absl::Status Refuse(const grpc::CallbackServerContext& context,
                       const Permission& permission, const Caller& caller,
                       absl::Status why);
 
   const std::string callers_file_;  // empty: asks nobody
-  const bool on_loopback_ = true;
-  ops::Metrics& metrics_;
+  const bool on_loopback_;
+  std::map<std::string, ops::Counter> refused_;  // by reason
   RateLimiter attempts_{1, 100};
   ops::LogLimiter log_{10, absl::Seconds(10)};
 
@@ -87,6 +84,10 @@ class Access {
 // first name of the certificate that is known. UNAUTHENTICATED as above.
 absl::StatusOr<std::shared_ptr<const Caller>> Identify(
     const Callers& callers, const Credentials& credentials);
+
+// Who is at the other end, without the port: "10.0.0.7" for what gRPC calls
+// "ipv4:10.0.0.7:41022", "2001:db8::7" for "ipv6:%5B2001:db8::7%5D:41022".
+std::string PeerOf(absl::string_view grpc_peer);
 
 }  // namespace userprofile::access
 

@@ -85,19 +85,14 @@ absl::Status CheckFields(const std::string& where, const Json& object,
 absl::StatusOr<std::vector<std::string>> Strings(const std::string& where,
                                                  const Json& object,
                                                  const char* field) {
-  std::vector<std::string> strings;
   const auto list = object.find(field);
-  if (list == object.end()) return strings;
-  for (const Json& item : *list) {
-    if (!list->is_array() || !item.is_string()) {
-      return Refuse(where, ".", field, " is not a list of strings");
-    }
-    strings.push_back(item.get<std::string>());
-  }
-  if (!list->is_array()) {
+  if (list == object.end()) return std::vector<std::string>();
+  if (!list->is_array() ||
+      !std::all_of(list->begin(), list->end(),
+                   [](const Json& item) { return item.is_string(); })) {
     return Refuse(where, ".", field, " is not a list of strings");
   }
-  return strings;
+  return list->get<std::vector<std::string>>();
 }
 
 absl::StatusOr<Roles> ParseRoles(const std::string& where,

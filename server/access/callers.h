@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "server/access/caller.h"
+#include "server/access/authorization.h"
 #include "server/access/token.h"
 
 namespace userprofile::access {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/error_info.h"
-#include "server/access/peer.h"
+#include "server/access/access.h"
 
 namespace userprofile::api {
 namespace {
@@ -49,9 +49,7 @@ absl::Status CallLimits::Admit(const grpc::CallbackServerContext& context,
                         : caller.name);
     if (wait > absl::ZeroDuration()) return RateLimited(wait);
   }
-  Bytes bytes;
-  bytes.in_flight_ = &in_flight_bytes_;
-  bytes.size_ = size;
+  Bytes bytes(&in_flight_bytes_, Release{size});
   if ((in_flight_bytes_ += size) > max_in_flight_bytes_) return TooManyBytes();
   *held = std::move(bytes);
   return absl::OkStatus();

@@ -10,7 +10,7 @@
 #include <optional>
 
 #include "absl/status/status.h"
-#include "server/access/caller.h"
+#include "server/access/authorization.h"
 #include "server/access/rate_limiter.h"
 
 namespace userprofile::api {
@@ -33,24 +33,13 @@ class CallLimits {
   explicit CallLimits(const CallLimitOptions& options);
 
   // The bytes of an admitted request: in flight while this lives.
-  class Bytes {
-   public:
-    Bytes() = default;
-    Bytes(Bytes&& other) noexcept { *this = std::move(other); }
-    Bytes& operator=(Bytes&& other) noexcept {
-      std::swap(in_flight_, other.in_flight_);
-      std::swap(size_, other.size_);
-      return *this;
+  struct Release {
+    void operator()(std::atomic<std::size_t>* in_flight) const {
+      *in_flight -= size;
     }
-    ~Bytes() {
-      if (in_flight_ != nullptr) *in_flight_ -= size_;
-    }
-
-   private:
-    friend class CallLimits;
-    std::atomic<std::size_t>* in_flight_ = nullptr;
-    std::size_t size_ = 0;
+    std::size_t size = 0;
   };
+  using Bytes = std::unique_ptr<std::atomic<std::size_t>, Release>;
 
   // OK, and `held` holds the bytes; or RESOURCE_EXHAUSTED with a RetryInfo:
   // RATE_LIMITED, or OVERLOADED if there are too many bytes.

@@ -1,20 +1,21 @@
 #ifndef USERPROFILE_SERVER_API_METHOD_H_
 #define USERPROFILE_SERVER_API_METHOD_H_
 
+#include <array>
 #include <functional>
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "google/protobuf/message.h"
+#include "ops/metrics.h"
+#include "ops/readiness.h"
 #include "server/access/access.h"
 #include "server/access/authorization.h"
 #include "server/api/call_limits.h"
-#include "server/api/personal_data.h"
 #include "server/api/request_log.h"
 #include "server/api/validation.h"
-#include "server/ops/metrics.h"
-#include "server/ops/readiness.h"
 #include "server/store/profile_store.h"
 
 namespace userprofile::api {
@@ -29,8 +30,8 @@ struct MethodRow {
                      store::Done)>
       act;
 
-  // What a response that is OK tells the metrics; may be null.
-  std::function<void(const google::protobuf::Message&, ops::Metrics&)> count;
+  // Counts a response that is OK; may be null.
+  std::function<void(const google::protobuf::Message&)> count;
 };
 
 // The row of a method that the store carries out by `verb`.
@@ -39,7 +40,7 @@ MethodRow Row(const char* name,
               void (store::ProfileStore::*verb)(const Request&, Response*,
                                                 store::CallContext,
                                                 store::Done),
-              void (*count)(const Response&, ops::Metrics&) = nullptr) {
+              std::function<void(const Response&)> count = nullptr) {
   MethodRow row = {name, Request::default_instance(),
                    Response::default_instance(),
                    [verb](store::ProfileStore& store,
@@ -52,13 +53,30 @@ MethodRow Row(const char* name,
                    },
                    nullptr};
   if (count != nullptr) {
-    row.count = [count](const google::protobuf::Message& response,
-                        ops::Metrics& metrics) {
-      count(static_cast<const Response&>(response), metrics);
+    row.count = [count =
+                     std::move(count)](const google::protobuf::Message& any) {
+      count(static_cast<const Response&>(any));
     };
   }
   return row;
 }
+
+// What the calls of one method count. Thread-safe.
+class RpcMetrics {
+ public:
+  RpcMetrics(ops::Metrics* metrics, const std::string& method);
+
+  // A call began. Each call that began must end once.
+  void CountStarted() const { in_flight_.Add(1); }
+
+  // It was answered with this code, after this time.
+  void CountFinished(absl::StatusCode code, absl::Duration latency) const;
+
+ private:
+  std::array<ops::Counter, 17> requests_;  // by status code
+  ops::Histogram latency_;
+  ops::Gauge in_flight_;
+};
 
 // What all methods share. All of it must outlive the calls.
 struct MethodContext {
@@ -80,7 +98,7 @@ struct Method {
   const MethodContext context;
   const std::string path;  // "/userprofile.v1.UserProfileService/GetProfile"
   const access::Permission& permission;
-  ops::RpcMetrics& metrics;
+  const RpcMetrics metrics;
   const Validator validator;
   const PersonalData personal_data;
 };

@@ -1,11 +1,9 @@
 #include "server/api/request_log.h"
 
-#include <string>
-#include <vector>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "base/error_info.h"
-#include "ops/logging.h"
 #include "server/api/status.h"
 #include "spdlog/spdlog.h"
 
@@ -37,6 +35,17 @@ level::level_enum LevelOf(const absl::Status& status) {
 }
 
 }  // namespace
+
+void RecentFailures::Add(Failure failure) {
+  base::MutexLock lock(mutex_);
+  failures_.push_front(std::move(failure));
+  if (failures_.size() > capacity_) failures_.pop_back();
+}
+
+std::vector<Failure> RecentFailures::List() const {
+  base::MutexLock lock(mutex_);
+  return {failures_.begin(), failures_.end()};
+}
 
 void RequestLog::Log(const AnsweredCall& call) {
   const level::level_enum level = LevelOf(call.status);

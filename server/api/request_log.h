@@ -1,11 +1,16 @@
 #ifndef USERPROFILE_SERVER_API_REQUEST_LOG_H_
 #define USERPROFILE_SERVER_API_REQUEST_LOG_H_
 
+#include <cstddef>
+#include <deque>
+#include <string>
+#include <vector>
+
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "server/ops/log_limiter.h"
-#include "server/ops/recent_failures.h"
+#include "base/mutex.h"
+#include "ops/logging.h"
 #include "server/store/profile_store.h"
 
 namespace userprofile::api {
@@ -18,6 +23,34 @@ struct AnsweredCall {
   const absl::Status& status;
   absl::Duration duration;  // from its arrival
   store::CallTimes times;
+};
+
+// A call that failed, or was slow. Nothing in it is of a user.
+struct Failure {
+  absl::Time time;
+  std::string method;
+  std::string code;    // of gRPC; "OK" for a call that was slow
+  std::string reason;  // of google.rpc.ErrorInfo; may be empty
+  std::string caller;
+  std::string trace_id;
+  absl::Duration duration;
+};
+
+// The newest of them, for the status page. Thread-safe.
+class RecentFailures {
+ public:
+  explicit RecentFailures(std::size_t capacity = 50) : capacity_(capacity) {}
+
+  // Forgets the oldest if there are too many.
+  void Add(Failure failure);
+
+  // The newest first.
+  std::vector<Failure> List() const;
+
+ private:
+  const std::size_t capacity_;
+  mutable base::Mutex mutex_;
+  std::deque<Failure> failures_ ABSL_GUARDED_BY(mutex_);
 };
 
 // One line for each call that failed or was slow, with the fields method, code,
@@ -35,7 +68,7 @@ class RequestLog {
   // A call that takes `slow` or longer is slow. What is logged, but for debug,
   // is also added to `recent`, which may be null.
   explicit RequestLog(absl::Duration slow = absl::Seconds(1),
-                      ops::RecentFailures* recent = nullptr)
+                      RecentFailures* recent = nullptr)
       : slow_(slow), recent_(recent) {}
 
   // Whether there is anything to say of a call; costs nothing.
@@ -48,7 +81,7 @@ class RequestLog {
 
  private:
   const absl::Duration slow_;
-  ops::RecentFailures* const recent_;
+  RecentFailures* const recent_;
 
   // A limit of its own for each kind, so that none silences another.
   ops::LogLimiter errors_{20, absl::Seconds(10)};

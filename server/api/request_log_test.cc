@@ -60,7 +60,7 @@ class RequestLogTest : public ::testing::Test {
 
   const std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
   std::ostringstream out_;
-  ops::RecentFailures recent_;
+  RecentFailures recent_;
   RequestLog log_{absl::Seconds(1), &recent_};
 };
 
@@ -138,7 +138,7 @@ TEST_F(RequestLogTest, AFloodIsCutOffAndDoesNotSilenceOthers) {
 TEST_F(RequestLogTest, TheStatusPageGetsTheSame) {
   Log(Gone());
   Log(base::MakeError(absl::StatusCode::kInvalidArgument, "wrong", "WRONG"));
-  const std::vector<ops::Failure> recent = recent_.List();
+  const std::vector<Failure> recent = recent_.List();
   ASSERT_THAT(recent, SizeIs(2));
   EXPECT_EQ(recent[0].reason, "WRONG");
   EXPECT_EQ(recent[1].reason, "GONE");

@@ -2,19 +2,14 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "absl/random/random.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 
 namespace userprofile::api {
 namespace {
-
-constexpr std::size_t kTraceAt = 3;
-constexpr std::size_t kTraceSize = 32;
-constexpr std::size_t kParentAt = kTraceAt + kTraceSize + 1;
-constexpr std::size_t kParentSize = 16;
-constexpr std::size_t kFlagsAt = kParentAt + kParentSize + 1;
-constexpr std::size_t kSize = kFlagsAt + 2;
 
 bool IsHex(absl::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) {
@@ -22,26 +17,24 @@ bool IsHex(absl::string_view text) {
   });
 }
 
-bool IsId(absl::string_view text) {
-  return IsHex(text) && text.find_first_not_of('0') != absl::string_view::npos;
-}
-
-// Versions to come may add to the end, after another hyphen.
-bool HasKnownSize(absl::string_view value) {
-  if (value.size() == kSize) return true;
-  return value.size() > kSize && value[kSize] == '-' &&
-         value.substr(0, 2) != "00";
+bool IsId(absl::string_view text, std::size_t size) {
+  return text.size() == size && IsHex(text) &&
+         text.find_first_not_of('0') != absl::string_view::npos;
 }
 
 }  // namespace
 
 bool IsTraceparent(absl::string_view value) {
-  return HasKnownSize(value) && IsHex(value.substr(0, 2)) &&
-         value.substr(0, 2) != "ff" && value[kTraceAt - 1] == '-' &&
-         IsId(value.substr(kTraceAt, kTraceSize)) &&
-         value[kParentAt - 1] == '-' &&
-         IsId(value.substr(kParentAt, kParentSize)) &&
-         value[kFlagsAt - 1] == '-' && IsHex(value.substr(kFlagsAt, 2));
+  const std::vector<absl::string_view> parts =
+      absl::StrSplit(value, absl::MaxSplits('-', 4));
+  if (parts.size() < 4 || parts[0].size() != 2 || !IsHex(parts[0]) ||
+      parts[0] == "ff") {
+    return false;
+  }
+  // Versions to come may add to the end.
+  if (parts.size() > 4 && parts[0] == "00") return false;
+  return IsId(parts[1], 32) && IsId(parts[2], 16) && parts[3].size() == 2 &&
+         IsHex(parts[3]);
 }
 
 std::string MakeTraceparent() {
@@ -54,7 +47,7 @@ std::string MakeTraceparent() {
 }
 
 absl::string_view TraceId(absl::string_view traceparent) {
-  return traceparent.substr(kTraceAt, kTraceSize);
+  return traceparent.substr(3, 32);
 }
 
 }  // namespace userprofile::api

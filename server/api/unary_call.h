@@ -2,6 +2,7 @@
 #define USERPROFILE_SERVER_API_UNARY_CALL_H_
 
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/support/byte_buffer.h>
 
 #include <atomic>
 #include <memory>
@@ -11,7 +12,7 @@
 #include "base/steady_time.h"
 #include "google/protobuf/arena.h"
 #include "google/protobuf/message.h"
-#include "server/access/caller.h"
+#include "server/access/authorization.h"
 #include "server/api/call_limits.h"
 #include "server/api/method.h"
 #include "server/store/profile_store.h"
@@ -73,6 +74,15 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   google::protobuf::Message* const request_;
   google::protobuf::Message* const response_;
 };
+
+// Parses a request. Large requests lose the fields that the API does not have:
+// tens of thousands fit into one, and would take ten times its size for as long
+// as it waits.
+//
+// INVALID_ARGUMENT with reason MALFORMED_REQUEST if the bytes are no such
+// message, or hold text that is not valid UTF-8.
+absl::Status ParseRequest(const grpc::ByteBuffer& bytes,
+                          google::protobuf::Message* request);
 
 }  // namespace userprofile::api
 

@@ -3,6 +3,8 @@
 #include <grpcpp/impl/codegen/server_callback_handlers.h>
 #include <grpcpp/impl/rpc_service_method.h>
 
+#include <functional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -14,37 +16,84 @@ namespace {
 
 using store::ProfileStore;
 
-void CountRecognition(const v1::UpsertUserResponse& response,
-                      ops::Metrics& metrics) {
-  metrics.CountRecognition(response.created() ? ops::Recognition::kCreated
-                           : response.profile().onboarding_completed()
-                               ? ops::Recognition::kOnboarded
-                               : ops::Recognition::kReturning);
+std::function<void(const v1::UpsertUserResponse&)> CountRecognitions(
+    ops::Metrics& metrics) {
+  const auto counter = [&](const char* outcome) {
+    return ops::Counter(
+        &metrics, "userprofile_recognitions_total",
+        "Contacts answered, by what the user was recognized as.",
+        {{"outcome", outcome}});
+  };
+  return [created = counter("created"), returning = counter("returning"),
+          onboarded = counter("onboarded")](const auto& response) {
+    const ops::Counter& outcome = response.created() ? created
+                                  : response.profile().onboarding_completed()
+                                      ? onboarded
+                                      : returning;
+    outcome.Increment();
+  };
 }
 
-void CountOnboarding(const v1::CompleteOnboardingResponse& response,
-                     ops::Metrics& metrics) {
-  metrics.CountOnboarding(response.already_completed());
+std::function<void(const v1::CompleteOnboardingResponse&)> CountOnboardings(
+    ops::Metrics& metrics) {
+  const auto counter = [&](const char* outcome) {
+    return ops::Counter(
+        &metrics, "userprofile_onboardings_total",
+        "CompleteOnboarding calls answered with OK, by whether the user had "
+        "completed it before.",
+        {{"outcome", outcome}});
+  };
+  return [completed = counter("completed"),
+          repeated = counter("repeated")](const auto& response) {
+    (response.already_completed() ? repeated : completed).Increment();
+  };
 }
 
 // The methods of the API.
-std::vector<MethodRow> Rows() {
+std::vector<MethodRow> Rows(ops::Metrics& metrics) {
   return {
-      Row("UpsertUser", &ProfileStore::Contact, CountRecognition),
+      Row("UpsertUser", &ProfileStore::Contact, CountRecognitions(metrics)),
       Row("GetProfile", &ProfileStore::GetProfile),
       Row("CompleteOnboarding", &ProfileStore::CompleteOnboarding,
-          CountOnboarding),
+          CountOnboardings(metrics)),
   };
 }
 
 }  // namespace
+
+RpcMetrics::RpcMetrics(ops::Metrics* metrics, const std::string& method)
+    : latency_(metrics, "userprofile_rpc_duration_seconds",
+               "Time from the arrival of a call to its answer, by method.",
+               {{"method", method}}),
+      in_flight_(metrics, "userprofile_rpc_in_flight",
+                 "Calls not answered yet, by method.", {{"method", method}}) {
+  for (std::size_t code = 0; code < requests_.size(); ++code) {
+    requests_[code] = ops::Counter(
+        metrics, "userprofile_rpc_requests_total",
+        "Calls answered, by method and status code.",
+        {{"method", method},
+         {"code",
+          absl::StatusCodeToString(static_cast<absl::StatusCode>(code))}});
+  }
+}
+
+void RpcMetrics::CountFinished(absl::StatusCode code,
+                               absl::Duration latency) const {
+  auto index = static_cast<std::size_t>(code);
+  if (index >= requests_.size()) {
+    index = static_cast<std::size_t>(absl::StatusCode::kUnknown);
+  }
+  requests_[index].Increment();
+  latency_.Observe(latency);
+  in_flight_.Add(-1);
+}
 
 Method::Method(MethodRow its_row, const MethodContext& its_context)
     : row(std::move(its_row)),
       context(its_context),
       path(absl::StrCat("/userprofile.v1.UserProfileService/", row.name)),
       permission(*access::FindPermission(path)),
-      metrics(context.metrics.Rpc(row.name)),
+      metrics(&context.metrics, row.name),
       validator(*row.request.GetDescriptor()),
       personal_data(*row.response.GetDescriptor()) {}
 
@@ -60,7 +109,7 @@ UserProfileService::UserProfileService(ProfileStore& store,
       log_(options.slow_request, options.recent_failures) {
   const MethodContext context = {readiness, metrics, access,
                                  limits_,   log_,    options.max_timeout};
-  for (MethodRow& row : Rows()) {
+  for (MethodRow& row : Rows(metrics)) {
     const Method& method = methods_.emplace_back(std::move(row), context);
     AddMethod(new grpc::internal::RpcServiceMethod(
         method.path.c_str(), grpc::internal::RpcMethod::NORMAL_RPC, nullptr));

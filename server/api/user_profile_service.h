@@ -7,13 +7,12 @@
 #include <deque>
 
 #include "absl/time/time.h"
+#include "ops/metrics.h"
+#include "ops/readiness.h"
 #include "server/access/access.h"
 #include "server/api/call_limits.h"
 #include "server/api/method.h"
 #include "server/api/request_log.h"
-#include "server/ops/metrics.h"
-#include "server/ops/readiness.h"
-#include "server/ops/recent_failures.h"
 #include "server/store/profile_store.h"
 
 namespace userprofile::api {
@@ -27,7 +26,7 @@ struct UserProfileServiceOptions {
 
   // See RequestLog.
   absl::Duration slow_request = absl::Seconds(1);
-  ops::RecentFailures* recent_failures = nullptr;
+  RecentFailures* recent_failures = nullptr;
 };
 
 // The API, by a table of its methods: lets each caller in or not, checks the

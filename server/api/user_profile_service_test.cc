@@ -384,7 +384,7 @@ TEST_F(UserProfileServiceTest, ASlowCallIsListedWithItsTrace) {
     absl::SleepFor(absl::Milliseconds(20));
     done(absl::OkStatus());
   };
-  ops::RecentFailures recent;
+  RecentFailures recent;
   UserProfileServiceOptions options;
   options.slow_request = absl::Milliseconds(20);
   options.recent_failures = &recent;
@@ -398,7 +398,7 @@ TEST_F(UserProfileServiceTest, ASlowCallIsListedWithItsTrace) {
   v1::GetProfileRequest request;
   request.set_user_id(1);
   ASSERT_TRUE(stub->GetProfile(&context, request, &got_).ok());
-  const std::vector<ops::Failure> listed = recent.List();
+  const std::vector<Failure> listed = recent.List();
   ASSERT_EQ(listed.size(), 1u);
   EXPECT_EQ(listed[0].method, "GetProfile");
   EXPECT_EQ(listed[0].code, "OK");

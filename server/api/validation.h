@@ -40,6 +40,28 @@ class Validator {
   const std::vector<Field> fields_;
 };
 
+// What of messages of one type the API file calls personal
+// (annotations.proto): callers without Caller::pii may not know it. Where it is
+// to be found is looked up once, here. Thread-safe.
+class PersonalData {
+ public:
+  explicit PersonalData(const google::protobuf::Descriptor& type);
+
+  // Takes it out of the message.
+  void Withhold(google::protobuf::Message* message) const;
+
+ private:
+  struct Nested;
+
+  std::vector<const google::protobuf::FieldDescriptor*> personal_;
+  std::vector<Nested> nested_;  // messages that have some
+};
+
+struct PersonalData::Nested {
+  const google::protobuf::FieldDescriptor* field;
+  PersonalData data;
+};
+
 }  // namespace userprofile::api
 
 #endif  // USERPROFILE_SERVER_API_VALIDATION_H_

@@ -4,8 +4,6 @@
 #include "base/status_macros.h"
 #include "nlohmann/json.hpp"
 #include "ops/logging.h"
-#include "ops/logging_flags.h"
-#include "server/app/command_flags.h"
 #include "server/app/commands.h"
 #include "server/app/database.h"
 #include "server/schema/backup.h"
@@ -74,18 +72,16 @@ absl::StatusOr<int> Restore(const BackupCommand& command) {
 }  // namespace
 
 void AddBackupCommand(ops::CommandLine& command_line) {
-  CLI::App* backup =
+  ops::Command backup =
       command_line.AddCommand(command_line.root(), "backup",
                               "Save the service's tables, and restore them");
-  backup->require_subcommand(1);
   const auto add = [&](const char* name, const char* description,
                        absl::StatusOr<int> (*run)(const BackupCommand&)) {
-    CLI::App* app = command_line.AddCommand(backup, name, description);
+    ops::Command app = command_line.AddCommand(backup, name, description);
     auto command = std::make_shared<BackupCommand>();
-    app->add_option("FILE", command->file, "The file of the backup")
-        ->required();
+    ops::AddArgument(app, "FILE", command->file, "The file of the backup");
     AddDatabaseFlags(app, command->database);
-    AddOutputFlag(app, command->json);
+    ops::AddOutputFlag(app, command->json);
     ops::AddLoggingFlags(app, command->logging);
     command_line.OnCall(app, [command, run] {
       const absl::Status status = ops::SetUpLogging(command->logging);

@@ -1,7 +1,9 @@
 #ifndef USERPROFILE_SERVER_APP_COMMANDS_H_
 #define USERPROFILE_SERVER_APP_COMMANDS_H_
 
+#include "absl/status/status.h"
 #include "ops/command_line.h"
+#include "server/app/database.h"
 
 namespace userprofile::app {
 
@@ -14,6 +16,15 @@ void AddSchemaCommand(ops::CommandLine& command_line);
 void AddBackupCommand(ops::CommandLine& command_line);
 void AddTokenCommand(ops::CommandLine& command_line);
 void AddVersionCommand(ops::CommandLine& command_line);
+
+// The server's own exit code, beside those of ops::ExitCode.
+inline constexpr int kExitSchemaNotReady = 3;
+
+// What the commands share.
+void AddDatabaseFlags(ops::Command command, DatabaseOptions& options);
+
+// Tells why a command failed, on stderr, and returns its exit code.
+int Fail(const absl::Status& status);
 
 }  // namespace userprofile::app
 

@@ -10,8 +10,6 @@
 #include "base/steady_time.h"
 #include "nlohmann/json.hpp"
 #include "ops/logging.h"
-#include "ops/logging_flags.h"
-#include "server/app/command_flags.h"
 #include "server/app/commands.h"
 #include "server/app/database.h"
 #include "server/app/version.h"
@@ -197,16 +195,15 @@ absl::Status Verify(const MigrateCommand& command) {
 }  // namespace
 
 void AddMigrateCommand(ops::CommandLine& command_line) {
-  CLI::App* migrate = command_line.AddCommand(command_line.root(), "migrate",
-                                              "Bring the schema up to date");
-  migrate->require_subcommand(1);
+  ops::Command migrate = command_line.AddCommand(command_line.root(), "migrate",
+                                                 "Bring the schema up to date");
   const auto add = [&](const char* name, const char* description,
                        absl::Status (*run)(const MigrateCommand&),
-                       void (*add_flags)(CLI::App*, MigrateCommand&)) {
-    CLI::App* app = command_line.AddCommand(migrate, name, description);
+                       void (*add_flags)(ops::Command, MigrateCommand&)) {
+    ops::Command app = command_line.AddCommand(migrate, name, description);
     auto command = std::make_shared<MigrateCommand>();
     AddDatabaseFlags(app, command->database);
-    AddOutputFlag(app, command->json);
+    ops::AddOutputFlag(app, command->json);
     add_flags(app, *command);
     ops::AddLoggingFlags(app, command->logging);
     command_line.OnCall(app, [command, run] {
@@ -215,13 +212,14 @@ void AddMigrateCommand(ops::CommandLine& command_line) {
       return status.ok() ? ops::kDone : Fail(status);
     });
   };
-  const auto no_flags = [](CLI::App* /*app*/, MigrateCommand& /*command*/) {};
-  const auto wait_flag = [](CLI::App* app, MigrateCommand& command) {
+  const auto no_flags = [](ops::Command /*app*/, MigrateCommand& /*command*/) {
+  };
+  const auto wait_flag = [](ops::Command app, MigrateCommand& command) {
     ops::AddDurationFlag(app, "--wait", command.wait,
                          "How long to wait for another migrator to finish");
   };
   add("up", "Apply what is pending, then check the schema", Up,
-      [](CLI::App* app, MigrateCommand& command) {
+      [](ops::Command app, MigrateCommand& command) {
         ops::AddSwitch(app, "--out-of-order", command.out_of_order,
                        "Also apply what came after later ones were applied");
         ops::AddSwitch(app, "--new-table", command.new_table,
@@ -231,7 +229,7 @@ void AddMigrateCommand(ops::CommandLine& command_line) {
                              "How long to wait for another migrator to finish");
       });
   add("status", "Say which migrations were applied, when and by whom", Status,
-      [](CLI::App* app, MigrateCommand& command) {
+      [](ops::Command app, MigrateCommand& command) {
         ops::AddSwitch(app, "--block", command.block,
                        "First wait until the schema is as needed");
         ops::AddDurationFlag(

@@ -5,8 +5,6 @@
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "ops/logging.h"
-#include "ops/logging_flags.h"
-#include "server/app/command_flags.h"
 #include "server/app/commands.h"
 #include "server/app/database.h"
 #include "server/schema/backup.h"
@@ -100,18 +98,17 @@ int Repair(const SchemaCommand& command) {
 }  // namespace
 
 void AddSchemaCommand(ops::CommandLine& command_line) {
-  CLI::App* schema = command_line.AddCommand(
+  ops::Command schema = command_line.AddCommand(
       command_line.root(), "schema",
       "Compare the schema with what is needed, and mend it");
-  schema->require_subcommand(1);
   const auto add = [&](const char* name, const char* description,
                        int (*run)(const SchemaCommand&)) {
-    CLI::App* app = command_line.AddCommand(schema, name, description);
+    ops::Command app = command_line.AddCommand(schema, name, description);
     auto command = std::make_shared<SchemaCommand>();
     AddDatabaseFlags(app, command->database);
     ops::AddFlag(app, "--serving-role", command->serving_role,
                  "Whose rights are looked at, if not this role's own");
-    AddOutputFlag(app, command->json);
+    ops::AddOutputFlag(app, command->json);
     ops::AddLoggingFlags(app, command->logging);
     command_line.OnCall(app, [command, run] { return run(*command); });
     return std::make_pair(app, command);
@@ -125,11 +122,11 @@ void AddSchemaCommand(ops::CommandLine& command_line) {
           Repair);
   ops::AddSwitch(app, "--dry-run", command->dry_run,
                  "Say what would be done, and do nothing");
-  CLI::Option* backup_dir =
+  const ops::Flag backup_dir =
       ops::AddFlag(app, "--backup-dir", command->backup_dir,
                    "Where a backup is put before anything is changed");
   ops::AddSwitch(app, "--no-backup", command->no_backup, "Do without a backup")
-      ->excludes(backup_dir);
+      .Excludes(backup_dir);
   command_line.OnCall(
       command_line.AddCommand(schema, "sql",
                               "Print the SQL that calls run on users"),

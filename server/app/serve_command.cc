@@ -11,8 +11,6 @@
 #include "base/mutex.h"
 #include "nlohmann/json.hpp"
 #include "ops/logging.h"
-#include "ops/logging_flags.h"
-#include "server/app/command_flags.h"
 #include "server/app/commands.h"
 #include "server/app/server.h"
 #include "server/postgres/conninfo.h"
@@ -26,84 +24,88 @@ struct ServeCommand {
   ops::LoggingOptions logging;
 };
 
-// Blocks the signals that the program is told things by in this thread and in
-// all that it starts, for TakeSignals to take them.
-sigset_t BlockSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGHUP);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
-  return signals;
-}
-
-int AwaitSignal(const sigset_t& signals) {
-  int signal = 0;
-  while (sigwait(&signals, &signal) != 0) {
-  }
-  return signal;
-}
-
-// Between the thread that serves and the one that takes the signals.
-class Requests {
+// Takes the signals that the program is told things by, on a thread of its own:
+// they are blocked in this thread, and in all that it starts from now on.
+class Signals {
  public:
-  enum class Kind { kReload, kStop };
+  enum class Request { kReload, kStop };
 
-  // False, and nothing is requested, while the server is starting.
-  bool Make(Kind kind) {
-    base::MutexLock lock(mutex_);
-    if (!started_) return false;
-    (kind == Kind::kStop ? stop_ : reload_) = true;
-    changed_.SignalAll();
-    return true;
+  Signals() {
+    sigemptyset(&signals_);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+      sigaddset(&signals_, signal);
+    }
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+    thread_ = std::thread([this] { Run(); });
   }
 
+  ~Signals() {
+    {
+      base::MutexLock lock(mutex_);
+      done_ = true;
+    }
+    pthread_kill(thread_.native_handle(), SIGHUP);
+    thread_.join();
+  }
+
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+  // Until then there is nothing to be finished or read again.
   void SetStarted() {
     base::MutexLock lock(mutex_);
     started_ = true;
   }
 
-  Kind Await() {
+  Request Await() {
     base::MutexLock lock(mutex_);
     while (!stop_ && !reload_) changed_.Wait(mutex_);
-    if (stop_) return Kind::kStop;
+    if (stop_) return Request::kStop;
     reload_ = false;
-    return Kind::kReload;
+    return Request::kReload;
   }
 
  private:
+  void Run() {
+    while (true) {
+      int signal = 0;
+      while (sigwait(&signals_, &signal) != 0) {
+      }
+      base::MutexLock lock(mutex_);
+      if (done_) return;
+      if (signal != SIGHUP) Stop(signal == SIGTERM ? "SIGTERM" : "SIGINT");
+      if (signal == SIGHUP && started_) reload_ = true;
+      changed_.SignalAll();
+    }
+  }
+
+  // Ends the process where nothing has to be finished, or nothing shall be.
+  // PostgreSQL, if it is ours, ends with it and recovers when it is started
+  // again.
+  void Stop(const char* name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (stop_) {
+      spdlog::warn("{} again: stopped at once", name);
+      std::_Exit(ops::kFailed);
+    }
+    if (!started_) {
+      spdlog::info("{} while starting: stopped at once", name);
+      std::_Exit(ops::kDone);
+    }
+    stop_ = true;
+    spdlog::info("{}: finishing what is in flight; once more stops at once",
+                 name);
+  }
+
+  sigset_t signals_;
   base::Mutex mutex_;
   base::CondVar changed_;
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   bool reload_ ABSL_GUARDED_BY(mutex_) = false;
+  bool done_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;  // last: the others are its own
 };
-
-// Ends the process where nothing has to be finished, or nothing shall be.
-// PostgreSQL, if it is ours, ends with it and recovers when it is started
-// again.
-void TakeSignals(const sigset_t& signals, Requests& requests) {
-  bool stopping = false;
-  while (true) {
-    const int signal = AwaitSignal(signals);
-    const char* name = signal == SIGTERM ? "SIGTERM" : "SIGINT";
-    if (signal == SIGHUP) {
-      requests.Make(Requests::Kind::kReload);
-    } else if (stopping) {
-      spdlog::warn("{} again: stopped at once", name);
-      std::_Exit(ops::kFailed);
-    } else if (requests.Make(Requests::Kind::kStop)) {
-      stopping = true;
-      spdlog::info("{}: finishing what is in flight; once more stops at once",
-                   name);
-    } else {
-      spdlog::info("{} while starting: stopped at once", name);
-      std::_Exit(ops::kDone);
-    }
-  }
-}
 
 // So that connections of callers don't take those to the database.
 void RaiseOpenFilesLimit() {
@@ -118,23 +120,20 @@ int Serve(const ServeCommand& command) {
     return Fail(status);
   }
   RaiseOpenFilesLimit();
-  const sigset_t signals = BlockSignals();
-  const auto requests = std::make_shared<Requests>();
-  std::thread([signals, requests] {
-    TakeSignals(signals, *requests);
-  }).detach();
+  Signals signals;
   auto server = Server::Start(command.serve);
   if (!server.ok()) return Fail(server.status());
-  requests->SetStarted();
-  while (requests->Await() == Requests::Kind::kReload) (*server)->Reload();
+  signals.SetStarted();
+  while (signals.Await() == Signals::Request::kReload) (*server)->Reload();
   (*server)->Stop();
   spdlog::info("stopped");
   return ops::kDone;
 }
 
-void AddServeFlags(CLI::App* app, ServeCommand& command) {
+void AddServeFlags(ops::Command app, ServeCommand& command) {
   ServeOptions& serve = command.serve;
-  ops::AddFlag(app, "--listen", serve.listen, "HOST:PORT for calls (gRPC)");
+  ops::AddFlag(app, "--listen", serve.grpc.address,
+               "HOST:PORT for calls (gRPC)");
   ops::AddFlag(
       app, "--admin-listen", serve.admin_listen,
       "HOST:PORT for the status page, /livez, /readyz and /metrics (HTTP)");
@@ -159,39 +158,42 @@ void AddServeFlags(CLI::App* app, ServeCommand& command) {
   ops::AddSwitch(app, "--new-table", serve.new_table,
                  "With that, begin with an empty users table, or the one that "
                  "there is, although others look as if users were in them");
-  ops::AddFlag(app, "--max-batch", serve.max_batch,
+  ops::AddFlag(app, "--max-batch", serve.store.max_batch,
                "Most requests in one statement; 1 turns batching off");
-  ops::AddDurationFlag(app, "--contact-interval", serve.contact_interval,
+  ops::AddDurationFlag(app, "--contact-interval", serve.store.contact_interval,
                        "A contact so soon after the last that changes nothing "
                        "is not written; 0 writes each",
-                       absl::ZeroDuration());
-  ops::AddFlag(app, "--max-in-flight", serve.max_in_flight,
+                       absl::ZeroDuration(), absl::Hours(24));
+  ops::AddFlag(app, "--max-in-flight", serve.store.max_in_flight,
                "Most requests of a kind held; more are refused");
-  ops::AddFlag(app, "--max-in-flight-bytes", serve.max_in_flight_bytes,
+  ops::AddFlag(app, "--max-in-flight-bytes",
+               serve.service.limits.max_in_flight_bytes,
                "Most bytes of requests held; more are refused");
-  ops::AddFlag(app, "--max-rate", serve.max_rate,
-               "Most calls of one caller a second; 0 for any number");
-  ops::AddFlag(app, "--max-request-bytes", serve.max_request_bytes,
+  ops::AddFlag(app, "--max-rate", serve.service.limits.max_rate,
+               "Most calls of one caller a second; 0 for any number",
+               /*least=*/0);
+  ops::AddFlag(app, "--max-request-bytes", serve.grpc.max_request_bytes,
                "Largest request");
   ops::AddFlag(
-      app, "--max-calls-per-connection", serve.max_calls_per_connection,
+      app, "--max-calls-per-connection", serve.grpc.max_calls_per_connection,
       "Most calls at a time on one connection; more wait at the client");
-  ops::AddDurationFlag(app, "--max-connection-age", serve.max_connection_age,
+  ops::AddDurationFlag(app, "--max-connection-age",
+                       serve.grpc.max_connection_age,
                        "After this time a client has to connect again, and so "
                        "finds servers that were added");
   ops::AddDurationFlag(app, "--max-connection-age-grace",
-                       serve.max_connection_age_grace,
+                       serve.grpc.max_connection_age_grace,
                        "Time for calls on a connection that has to end");
-  ops::AddFlag(app, "--read-connections", serve.read_connections,
+  ops::AddFlag(app, "--read-connections", serve.store.read_workers,
                "Database connections for GetProfile");
-  ops::AddFlag(app, "--upsert-connections", serve.upsert_connections,
+  ops::AddFlag(app, "--upsert-connections", serve.store.upsert_workers,
                "Database connections for UpsertUser");
-  ops::AddFlag(app, "--onboarding-connections", serve.onboarding_connections,
+  ops::AddFlag(app, "--onboarding-connections", serve.store.onboarding_workers,
                "Database connections for CompleteOnboarding");
   ops::AddDurationFlag(
-      app, "--max-timeout", serve.max_timeout,
+      app, "--max-timeout", serve.service.max_timeout,
       "Longest time for a call, and for one without a deadline");
-  ops::AddDurationFlag(app, "--slow-request", serve.slow_request,
+  ops::AddDurationFlag(app, "--slow-request", serve.service.slow_request,
                        "A call that takes so long is logged");
   ops::AddDurationFlag(app, "--drain-delay", serve.drain_delay,
                        "How long calls are still taken once NOT_SERVING was "
@@ -210,7 +212,7 @@ std::string Quoted(const std::string& value) {
 
 // As a configuration file that would have the same effect, defaults in
 // comments; or as JSON.
-void PrintSettings(const ops::CommandLine& command_line, const CLI::App& app,
+void PrintSettings(const ops::CommandLine& command_line, ops::Command app,
                    const ServeCommand& command, bool json) {
   nlohmann::ordered_json settings;
   for (auto& setting : command_line.SettingsOf(app)) {
@@ -234,27 +236,26 @@ void PrintSettings(const ops::CommandLine& command_line, const CLI::App& app,
 }  // namespace
 
 void AddServeCommand(ops::CommandLine& command_line) {
-  CLI::App* app = command_line.AddCommand(command_line.root(), "serve",
-                                          "Answer calls until SIGTERM");
+  ops::Command app = command_line.AddCommand(command_line.root(), "serve",
+                                             "Answer calls until SIGTERM");
   auto command = std::make_shared<ServeCommand>();
   AddServeFlags(app, *command);
   command_line.OnCall(app, [command] { return Serve(*command); });
 }
 
 void AddConfigCommand(ops::CommandLine& command_line) {
-  CLI::App* config = command_line.AddCommand(command_line.root(), "config",
-                                             "Look at the configuration");
-  config->require_subcommand(1);
-  CLI::App* app = command_line.AddCommand(
+  ops::Command config = command_line.AddCommand(command_line.root(), "config",
+                                                "Look at the configuration");
+  ops::Command app = command_line.AddCommand(
       config, "print",
       "Print what 'serve' would run with, given the same flags, environment "
       "and file, and where each value comes from; passwords are masked");
   auto command = std::make_shared<ServeCommand>();
   auto json = std::make_shared<bool>(false);
   AddServeFlags(app, *command);
-  AddOutputFlag(app, *json);
+  ops::AddOutputFlag(app, *json);
   command_line.OnCall(app, [&command_line, app, command, json] {
-    PrintSettings(command_line, *app, *command, *json);
+    PrintSettings(command_line, app, *command, *json);
     const absl::Status status = command->serve.Validate();
     return status.ok() ? static_cast<int>(ops::kDone) : Fail(status);
   });

@@ -1,6 +1,7 @@
 #include "server/app/server.h"
 
-#include <cstdint>
+#include <algorithm>
+#include <iterator>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -15,17 +16,16 @@
 #include "base/status_macros.h"
 #include "base/steady_time.h"
 #include "ops/admin_server.h"
-#include "ops/loopback.h"
+#include "ops/http_server.h"
+#include "ops/metrics.h"
+#include "ops/readiness.h"
 #include "server/access/access.h"
 #include "server/api/user_profile_service.h"
 #include "server/app/migration_at_start.h"
+#include "server/app/reloader.h"
 #include "server/app/socket_path_lock.h"
+#include "server/app/status_page.h"
 #include "server/app/version.h"
-#include "server/ops/metrics.h"
-#include "server/ops/readiness.h"
-#include "server/ops/recent_failures.h"
-#include "server/ops/reloader.h"
-#include "server/ops/status_page.h"
 #include "server/postgres/errors.h"
 #include "server/schema/monitor.h"
 #include "server/schema/report_format.h"
@@ -73,31 +73,32 @@ class BreakOff {
   std::thread thread_;  // last: starts when all else is made
 };
 
-absl::Status Positive(const char* flag, std::int64_t value) {
-  if (value > 0) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(flag, " must be at least 1"));
-}
-
 // Every kind is there, so that one without breaches shows as 0.
-ops::SchemaBreaches CountBreaches(const schema::Report& report) {
-  const auto name = [](schema::Severity severity) {
-    return severity == schema::Severity::kBlocking ? "blocking" : "advisory";
-  };
-  ops::SchemaBreaches counts;
-  for (const char* kind : schema::kFaultNames) {
-    counts[{name(schema::Severity::kBlocking), kind}] = 0;
-    counts[{name(schema::Severity::kAdvisory), kind}] = 0;
+void ShowBreaches(const schema::Report& report, ops::Metrics& metrics) {
+  for (const schema::Severity severity :
+       {schema::Severity::kBlocking, schema::Severity::kAdvisory}) {
+    const char* const name =
+        severity == schema::Severity::kBlocking ? "blocking" : "advisory";
+    for (std::size_t kind = 0; kind < std::size(schema::kFaultNames); ++kind) {
+      const auto count =
+          std::count_if(report.breaches.begin(), report.breaches.end(),
+                        [&](const schema::Breach& breach) {
+                          return breach.severity == severity &&
+                                 static_cast<std::size_t>(breach.fault) == kind;
+                        });
+      ops::Gauge(
+          &metrics, "userprofile_schema_breaches",
+          "Breaches of the schema contract that are there now, by kind and "
+          "severity: blocking ones stop serving, advisory ones cost speed.",
+          {{"severity", name}, {"kind", schema::kFaultNames[kind]}})
+          .Set(static_cast<double>(count));
+    }
   }
-  for (const schema::Breach& breach : report.breaches) {
-    const auto kind = static_cast<std::size_t>(breach.fault);
-    ++counts[{name(breach.severity), schema::kFaultNames[kind]}];
-  }
-  return counts;
 }
 
 ops::AdminPages AdminPagesOf(const ops::Readiness& readiness,
                              const ops::Metrics& metrics,
-                             const ops::StatusPage& status) {
+                             const StatusPage& status) {
   return {[&readiness]() -> std::string {
             const absl::Status state = readiness.state();
             if (state.ok()) return "";
@@ -110,29 +111,7 @@ ops::AdminPages AdminPagesOf(const ops::Readiness& readiness,
 }  // namespace
 
 absl::Status ServeOptions::Validate() const {
-  USERPROFILE_RETURN_IF_ERROR(
-      Positive("--max-batch", static_cast<std::int64_t>(max_batch)));
-  USERPROFILE_RETURN_IF_ERROR(
-      Positive("--max-in-flight", static_cast<std::int64_t>(max_in_flight)));
-  USERPROFILE_RETURN_IF_ERROR(Positive(
-      "--max-in-flight-bytes", static_cast<std::int64_t>(max_in_flight_bytes)));
-  if (contact_interval > absl::Hours(24)) {
-    return absl::InvalidArgumentError(
-        "--contact-interval must be at most 24h: last_seen_at may be late by "
-        "as much");
-  }
-  if (max_rate < 0) {
-    return absl::InvalidArgumentError("--max-rate must be 0 (none) or more");
-  }
-  USERPROFILE_RETURN_IF_ERROR(
-      Positive("--max-request-bytes", max_request_bytes));
-  USERPROFILE_RETURN_IF_ERROR(
-      Positive("--max-calls-per-connection", max_calls_per_connection));
-  USERPROFILE_RETURN_IF_ERROR(Positive("--read-connections", read_connections));
-  USERPROFILE_RETURN_IF_ERROR(
-      Positive("--upsert-connections", upsert_connections));
-  USERPROFILE_RETURN_IF_ERROR(
-      Positive("--onboarding-connections", onboarding_connections));
+  const std::string& listen = grpc.address;
   USERPROFILE_RETURN_IF_ERROR(tls.Validate());
   if (!ops::IsLoopback(listen)) {
     if (!callers_file.empty() && tls.empty()) {
@@ -160,10 +139,13 @@ absl::Status ServeOptions::Validate() const {
 
 // In the order in which they are built.
 struct Server::Parts {
-  ops::Metrics metrics{kVersion};
-  ops::Readiness readiness;
-  ops::RecentFailures recent_failures;
-  ops::StatusPage status{kVersion, metrics, readiness, recent_failures};
+  ops::Metrics metrics;
+  ops::Gauge certificate_expiry{
+      &metrics, "userprofile_tls_certificate_expiry_timestamp_seconds",
+      "Until when the server's certificate holds; 0 without TLS."};
+  ops::Readiness readiness{&metrics};
+  api::RecentFailures recent_failures;
+  StatusPage status{kVersion, metrics, readiness, recent_failures};
   std::unique_ptr<Database> database;
   std::unique_ptr<MigrationAtStart> migration;
   std::unique_ptr<schema::Monitor> monitor;
@@ -175,8 +157,8 @@ struct Server::Parts {
   std::unique_ptr<transport::ReflectionService> reflection;
   std::unique_ptr<SocketPathLock> socket_path;
   std::unique_ptr<transport::GrpcServer> grpc;
-  std::unique_ptr<ops::Reloader> reloader;
-  std::unique_ptr<ops::AdminServer> admin;
+  std::unique_ptr<Reloader> reloader;
+  std::unique_ptr<ops::HttpServer> admin;
 };
 
 Server::Server(const ServeOptions& options)
@@ -189,14 +171,16 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   USERPROFILE_RETURN_IF_ERROR(options.Validate());
   auto server = std::unique_ptr<Server>(new Server(options));
   Parts& parts = *server->parts_;
+  ops::Gauge(&parts.metrics, "userprofile_build_info",
+             "Always 1; says what this program is.", {{"version", kVersion}})
+      .Set(1);
 
   USERPROFILE_RETURN_IF_ERROR(server->LoadAccess(options));
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.database, Database::Open(options.database, Database::Use::kServe));
   if (parts.database->embedded() || options.migrate) {
     parts.migration = std::make_unique<MigrationAtStart>(
-        store::ObserveSessions(parts.database->Sessions(),
-                               parts.metrics.Database()),
+        store::ObserveSessions(parts.database->Sessions(), parts.metrics),
         options.new_table);
     // So that a new database has its table before anybody asks. Not for long:
     // a server whose migration takes its time shall be seen to be alive.
@@ -205,28 +189,19 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     }
   }
 
-  const postgres::SessionFactory sessions = store::ObserveSessions(
-      parts.database->ServingSessions(), parts.metrics.Database());
-  parts.metrics.SetSchemaBreaches(CountBreaches(schema::Report()));
+  const postgres::SessionFactory sessions =
+      store::ObserveSessions(parts.database->ServingSessions(), parts.metrics);
+  ShowBreaches(schema::Report(), parts.metrics);
   schema::MonitorOptions monitor;
   monitor.on_report = [&parts](const schema::Report& report) {
-    parts.metrics.SetSchemaBreaches(CountBreaches(report));
+    ShowBreaches(report, parts.metrics);
     parts.status.SetSchema(schema::FormatJson(report));
   };
-  parts.readiness.Subscribe([&parts](const absl::Status& state) {
-    parts.metrics.SetReadiness(state);
-  });
   parts.monitor = std::make_unique<schema::Monitor>(sessions, &parts.readiness,
                                                     std::move(monitor));
 
-  store::PostgresStoreOptions store;
+  store::PostgresStoreOptions store = options.store;
   store.connect = sessions;
-  store.read_workers = options.read_connections;
-  store.upsert_workers = options.upsert_connections;
-  store.onboarding_workers = options.onboarding_connections;
-  store.max_batch = options.max_batch;
-  store.contact_interval = options.contact_interval;
-  store.max_in_flight = options.max_in_flight;
   store.metrics = &parts.metrics;
   store.health_grace = schema::MonitorOptions().unreachable_grace;
   store.on_health = [&parts](const char* lane, const absl::Status& status) {
@@ -241,33 +216,24 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   };
   parts.store = std::make_unique<store::PostgresStore>(std::move(store));
 
-  api::UserProfileServiceOptions service;
-  service.max_timeout = options.max_timeout;
-  service.slow_request = options.slow_request;
+  api::UserProfileServiceOptions service = options.service;
   service.recent_failures = &parts.recent_failures;
-  service.limits.max_in_flight_bytes = options.max_in_flight_bytes;
-  service.limits.max_rate = options.max_rate;
   parts.service = std::make_unique<api::UserProfileService>(
       *parts.store, parts.readiness, parts.metrics, *parts.access, service);
   parts.health = std::make_unique<transport::HealthService>(parts.readiness);
   parts.reflection =
       std::make_unique<transport::ReflectionService>(*parts.access);
-  transport::GrpcServerOptions grpc;
-  grpc.address = options.listen;
-  grpc.max_request_bytes = options.max_request_bytes;
-  grpc.max_calls_per_connection = options.max_calls_per_connection;
-  grpc.max_connection_age = options.max_connection_age;
-  grpc.max_connection_age_grace = options.max_connection_age_grace;
+  transport::GrpcServerOptions grpc = options.grpc;
   if (parts.tls != nullptr) grpc.credentials = parts.tls->ServerCredentials();
   USERPROFILE_ASSIGN_OR_RETURN(parts.socket_path,
-                               SocketPathLock::Acquire(options.listen));
+                               SocketPathLock::Acquire(grpc.address));
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.grpc, transport::GrpcServer::Start(
                       grpc, {parts.service.get(), parts.health.get(),
                              parts.reflection.get()}));
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.admin,
-      ops::AdminServer::Start(
+      ops::StartAdminServer(
           options.admin_listen,
           AdminPagesOf(parts.readiness, parts.metrics, parts.status)));
   spdlog::info("listening on {}, for people and probes on http://{}",
@@ -279,14 +245,17 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
 // is known at once.
 absl::Status Server::LoadAccess(const ServeOptions& options) {
   Parts& parts = *parts_;
-  std::vector<ops::Reloadable> reloadables;
+  std::vector<Reloadable> reloadables;
   if (!options.tls.empty()) {
     USERPROFILE_ASSIGN_OR_RETURN(parts.tls, transport::Tls::Load(options.tls));
-    parts.metrics.SetCertificateExpiry(parts.tls->expires());
-    reloadables.push_back({"the TLS certificate", [&parts] {
+    const auto show_expiry = [&parts] {
+      parts.certificate_expiry.Set(
+          static_cast<double>(absl::ToUnixSeconds(parts.tls->expires())));
+    };
+    show_expiry();
+    reloadables.push_back({"the TLS certificate", [&parts, show_expiry] {
                              auto changed = parts.tls->Reload();
-                             parts.metrics.SetCertificateExpiry(
-                                 parts.tls->expires());
+                             show_expiry();
                              return changed;
                            }});
   }
@@ -296,13 +265,14 @@ absl::Status Server::LoadAccess(const ServeOptions& options) {
     USERPROFILE_ASSIGN_OR_RETURN(
         parts.access,
         access::Access::Load(options.callers_file,
-                             ops::IsLoopback(options.listen), parts.metrics));
+                             ops::IsLoopback(options.grpc.address),
+                             parts.metrics));
     reloadables.push_back(
         {"the list of callers",
          [access = parts.access.get()] { return access->Reload(); }});
   }
   if (!reloadables.empty()) {
-    parts.reloader = std::make_unique<ops::Reloader>(std::move(reloadables));
+    parts.reloader = std::make_unique<Reloader>(std::move(reloadables));
   }
   return absl::OkStatus();
 }

@@ -1,37 +1,23 @@
 #ifndef USERPROFILE_SERVER_APP_SERVER_H_
 #define USERPROFILE_SERVER_APP_SERVER_H_
 
-#include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/api/user_profile_service.h"
 #include "server/app/database.h"
+#include "server/store/postgres_store.h"
+#include "server/transport/grpc_server.h"
 #include "server/transport/tls.h"
 
 namespace userprofile::app {
 
-// What `serve` can be told. Validate() says whether it makes sense.
+// What `serve` can be told; the parts say what their options mean, and their
+// defaults are the flags'. What a part is connected with is the server's.
 struct ServeOptions {
   DatabaseOptions database;
-
-  // Where to listen for calls, and for people and probes: "HOST:PORT", or
-  // "unix:PATH" for calls; port 0 takes a free one.
-  std::string listen = "127.0.0.1:50051";
-  std::string admin_listen = "127.0.0.1:9464";
-
-  // How calls are encrypted, and who may call (service/callers.h): files that
-  // are read again when they change. Without the first, calls are not
-  // encrypted; without the second, everybody may call everything.
-  transport::TlsFiles tls;
-  std::string callers_file;
-
-  // Whether to listen beyond loopback although calls are not encrypted or
-  // callers not known; for the admin port, which is neither, alone.
-  bool insecure = false;
-  bool admin_insecure = false;
 
   // Whether to migrate an external database first. An embedded one always is.
   bool migrate = false;
@@ -39,36 +25,31 @@ struct ServeOptions {
   // See schema::MigrateOptions.
   bool new_table = false;
 
-  // See store::PostgresStoreOptions.
-  std::size_t max_batch = 256;
-  absl::Duration contact_interval = absl::ZeroDuration();
-  std::size_t max_in_flight = 8192;
-  int read_connections = 2;
-  int upsert_connections = 2;
-  int onboarding_connections = 1;
+  store::PostgresStoreOptions store;
+  api::UserProfileServiceOptions service;
+  transport::GrpcServerOptions grpc;
 
-  // See api::CallLimitOptions.
-  std::size_t max_in_flight_bytes = std::size_t{64} << 20;
-  std::int64_t max_rate = 0;
+  // How calls are encrypted, and who may call (access/callers.h): files that
+  // are read again when they change. Without the first, calls are not
+  // encrypted; without the second, everybody may call everything.
+  transport::TlsFiles tls;
+  std::string callers_file;
 
-  // See transport::GrpcServerOptions.
-  int max_request_bytes = 64 * 1024;
-  int max_calls_per_connection = 64;
-  absl::Duration max_connection_age = absl::Minutes(10);
-  absl::Duration max_connection_age_grace = absl::Seconds(30);
+  // Where people and probes are listened to: "HOST:PORT"; port 0 takes a free
+  // one.
+  std::string admin_listen = "127.0.0.1:9464";
 
-  // The longest time for a call, and what a call without deadline gets.
-  absl::Duration max_timeout = absl::Seconds(10);
-
-  // Calls that take so long are logged though they went well.
-  absl::Duration slow_request = absl::Seconds(1);
+  // Whether to listen beyond loopback although calls are not encrypted or
+  // callers not known; for the admin port, which is neither, alone.
+  bool insecure = false;
+  bool admin_insecure = false;
 
   // How long calls are still taken after NOT_SERVING was said: until whoever
   // sends them here knows of it. Then, how long to wait for those in flight.
   absl::Duration drain_delay = absl::ZeroDuration();
   absl::Duration drain_timeout = absl::Seconds(15);
 
-  // INVALID_ARGUMENT with a sentence for people.
+  // INVALID_ARGUMENT with a sentence for people, if they don't go together.
   absl::Status Validate() const;
 };
 

@@ -13,7 +13,7 @@
 #include "absl/types/optional.h"
 #include "base/mutex.h"
 #include "base/steady_time.h"
-#include "server/ops/readiness.h"
+#include "ops/readiness.h"
 #include "server/postgres/session.h"
 #include "server/schema/report.h"
 

@@ -6,7 +6,6 @@
 
 #include "absl/random/random.h"
 #include "base/batch_scheduling.h"
-#include "server/ops/metrics.h"
 #include "server/postgres/errors.h"
 #include "server/store/errors.h"
 #include "spdlog/spdlog.h"
@@ -77,17 +76,10 @@ bool Answered(const std::unique_ptr<Operation>& operation) {
   return operation->done == nullptr;
 }
 
-// Of lanes that nobody watches.
-ops::LaneMetrics& Unwatched() {
-  static auto& metrics = *new ops::Metrics();
-  return metrics.Lane("unwatched");
-}
-
 }  // namespace
 
 Lane::Lane(Options options, const ExecutorFactory& make_executor)
-    : options_(std::move(options)),
-      metrics_(options_.metrics != nullptr ? *options_.metrics : Unwatched()) {
+    : options_(std::move(options)) {
   base::MutexLock join_lock(join_mutex_);
   base::MutexLock lock(mutex_);
   running_workers_ = options_.workers;
@@ -122,7 +114,7 @@ void Lane::Submit(std::unique_ptr<Operation> operation) {
     work_available_.SignalOne();
     return;
   }
-  if (!shutting_down) metrics_.CountRefused();
+  if (!shutting_down) options_.metrics.CountRefused();
   // NOLINTNEXTLINE(bugprone-use-after-move): moved only if it was queued
   Answer(*operation, shutting_down ? ShuttingDown() : Overloaded());
 }
@@ -212,7 +204,7 @@ bool Lane::Collect(Operations& batch, Operations& dropped) {
   }
   std::move(waiting.rbegin(), waiting.rend(), std::front_inserter(queue_));
   if (!queue_.empty()) work_available_.SignalOne();
-  metrics_.SetDepth(queue_.size() + parked_count_);
+  options_.metrics.SetDepth(queue_.size() + parked_count_);
   return true;
 }
 
@@ -241,9 +233,9 @@ void Lane::Next(std::int64_t key, bool answered, Operations& dropped) {
 
 bool Lane::Run(BatchExecutor& executor, Operations batch) {
   const base::SteadyTime now = options_.clock();
-  metrics_.ObserveBatch(batch.size());
+  options_.metrics.ObserveBatch(batch.size());
   for (const auto& operation : batch) {
-    metrics_.ObserveQueueWait(now - operation->submitted);
+    options_.metrics.ObserveQueueWait(now - operation->submitted);
   }
   RunPart(executor, Pointers(batch));
   const bool all_decided = std::all_of(batch.begin(), batch.end(), Answered);
@@ -259,7 +251,7 @@ bool Lane::Run(BatchExecutor& executor, Operations batch) {
     batch.erase(std::remove_if(batch.begin(), batch.end(), Answered),
                 batch.end());
     if (!abandon_queue_) {
-      if (!all_decided) metrics_.CountRetry();
+      if (!all_decided) options_.metrics.CountRetry();
       const auto late = std::stable_partition(
           batch.begin(), batch.end(),
           [](const auto& operation) { return !operation->waits_behind; });
@@ -299,7 +291,7 @@ bool Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
   const absl::Status status = executor.Execute(part);
   const absl::Duration duration = options_.clock() - start;
   CountStatement(part, duration);
-  metrics_.ObserveStatement(duration);
+  options_.metrics.ObserveStatement(duration);
   if (status.ok()) {
     NoteHealth(status, true);
     std::vector<Operation*> rest;
@@ -426,7 +418,7 @@ absl::Status Lane::Translate(const absl::Status& failure) const {
 }
 
 void Lane::Drop(Operation& operation, absl::Status verdict) {
-  metrics_.CountDropped();
+  options_.metrics.CountDropped();
   Answer(operation, std::move(verdict));
 }
 

@@ -21,12 +21,9 @@
 #include "absl/types/span.h"
 #include "base/mutex.h"
 #include "base/steady_time.h"
-#include "server/ops/log_limiter.h"
+#include "ops/logging.h"
+#include "server/store/lane_metrics.h"
 #include "server/store/profile_store.h"
-
-namespace userprofile::ops {
-class LaneMetrics;
-}
 
 namespace userprofile::store {
 
@@ -128,8 +125,7 @@ class Lane {
     // returns what to answer. May block for a moment.
     std::function<absl::Status()> explain_schema_error;
 
-    // Not owned, may be null.
-    ops::LaneMetrics* metrics = nullptr;
+    LaneMetrics metrics;
 
     // For deadlines and durations; pauses and Shutdown go by the real one.
     base::SteadyClock clock = base::SteadyTime::Now;
@@ -204,7 +200,6 @@ class Lane {
   void PauseAfterFailure(int failures_in_a_row);
 
   const Options options_;
-  ops::LaneMetrics& metrics_;
   ops::LogLimiter log_limiter_{5, absl::Seconds(1)};
   std::atomic<std::size_t> in_flight_ = 0;
 

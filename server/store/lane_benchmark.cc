@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/synchronization/blocking_counter.h"
-#include "server/ops/metrics.h"
 
 namespace userprofile::store {
 namespace {
@@ -23,9 +22,9 @@ class IdleExecutor final : public BatchExecutor {
 // What a lane costs each request, that many of them at a time.
 void BM_Lane(benchmark::State& state) {
   const auto in_flight = static_cast<int>(state.range(0));
-  ops::Metrics metrics("benchmark");
+  ops::Metrics metrics;
   Lane::Options options;
-  options.metrics = &metrics.Lane("benchmark");
+  options.metrics = LaneMetrics(&metrics, "benchmark");
   Lane lane(std::move(options),
             [] { return std::make_unique<IdleExecutor>(); });
   for (auto _ : state) {

@@ -8,7 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/ops/metrics.h"
+#include "ops/metrics.h"
 #include "server/postgres/errors.h"
 #include "server/store/testing/lane_fixture.h"
 
@@ -104,7 +104,7 @@ TEST_F(LaneTest, TriesIdempotentOperationsAgainAfterALostConnection) {
     return losses-- > 0 ? absl::UnavailableError("lost") : absl::OkStatus();
   };
   ops::Metrics metrics;
-  options_.metrics = &metrics.Lane("test");
+  options_.metrics = LaneMetrics(&metrics, "test");
   Start();
   Submit(1);
   EXPECT_THAT(answers_.Await(), ElementsAre(""));

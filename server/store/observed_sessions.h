@@ -1,7 +1,7 @@
 #ifndef USERPROFILE_SERVER_STORE_OBSERVED_SESSIONS_H_
 #define USERPROFILE_SERVER_STORE_OBSERVED_SESSIONS_H_
 
-#include "server/ops/metrics.h"
+#include "ops/metrics.h"
 #include "server/postgres/session.h"
 
 namespace userprofile::store {
@@ -9,7 +9,7 @@ namespace userprofile::store {
 // Makes the same sessions as `connect`, counted, and each statement timed under
 // its name. `metrics` must outlive them all. Thread-safe if `connect` is.
 postgres::SessionFactory ObserveSessions(postgres::SessionFactory connect,
-                                         ops::DatabaseMetrics& metrics);
+                                         ops::Metrics& metrics);
 
 }  // namespace userprofile::store
 

@@ -17,7 +17,7 @@ class ObservedSessionsTest : public ::testing::Test {
   testing::TestDatabase database_;
   ops::Metrics metrics_;
   const postgres::SessionFactory connect_ =
-      ObserveSessions(database_.session_factory(), metrics_.Database());
+      ObserveSessions(database_.session_factory(), metrics_);
 };
 
 TEST_F(ObservedSessionsTest, AreCountedWhileTheyLive) {
@@ -66,7 +66,7 @@ TEST_F(ObservedSessionsTest, AFailureToConnectIsCounted) {
       []() -> absl::StatusOr<std::unique_ptr<postgres::Session>> {
         return absl::UnavailableError("away");
       },
-      metrics_.Database());
+      metrics_);
   EXPECT_TRUE(absl::IsUnavailable(refused().status()));
   EXPECT_THAT(metrics_.Text(),
               HasSubstr("userprofile_database_connect_failures_total 1\n"));

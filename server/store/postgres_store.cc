@@ -10,7 +10,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "server/ops/metrics.h"
 #include "server/postgres/array_literal.h"
 #include "server/store/errors.h"
 #include "server/store/profile_rows.h"
@@ -360,7 +359,7 @@ Lane::Options LaneOptions(const PostgresStoreOptions& options, const char* name,
     };
   }
   lane.grace = options.health_grace;
-  if (options.metrics != nullptr) lane.metrics = &options.metrics->Lane(name);
+  lane.metrics = LaneMetrics(options.metrics, name);
   return lane;
 }
 

@@ -11,10 +11,6 @@
 #include "server/store/lane.h"
 #include "server/store/profile_store.h"
 
-namespace userprofile::ops {
-class Metrics;
-}
-
 namespace userprofile::store {
 
 // How a PostgresStore works.

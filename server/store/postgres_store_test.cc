@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/mutex.h"
 #include "gmock/gmock.h"
-#include "server/ops/metrics.h"
+#include "ops/metrics.h"
 #include "server/store/statements.h"
 #include "server/store/testing/postgres_store_fixture.h"
 

@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "server/ops/log_limiter.h"
+#include "ops/logging.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::transport {

@@ -1,15 +1,13 @@
 #include "server/transport/health_service.h"
 
 #include <atomic>
-#include <set>
-#include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/types/optional.h"
 #include "base/error_info.h"
 #include "base/mutex.h"
 #include "server/api/status.h"
+#include "server/transport/open_streams.h"
 #include "userprofile/v1/user_profile_service.grpc.pb.h"
 
 namespace userprofile::transport {
@@ -33,45 +31,30 @@ grpc::Status ServiceUnknown() {
 }  // namespace
 
 // The state, and who watches it.
-class HealthService::Board {
+class HealthService::Board : public OpenStreams {
  public:
   ServingStatus status() const { return status_; }
-  bool closed() const { return closed_; }
 
-  void Set(ServingStatus status);
-  void Close();
-
-  void Add(std::shared_ptr<Watcher> watcher);
-  void Remove(const std::shared_ptr<Watcher>& watcher);
+  void Set(ServingStatus status) {
+    status_ = status;
+    AdvanceAll();
+  }
 
  private:
-  void TellAll();
-
   std::atomic<ServingStatus> status_{HealthCheckResponse::NOT_SERVING};
-  std::atomic<bool> closed_{false};
-
-  base::Mutex mutex_;
-  std::set<std::shared_ptr<Watcher>> watchers_ ABSL_GUARDED_BY(mutex_);
 };
 
 // One Watch stream. It takes the state from the board whenever it may write, so
 // that a slow reader misses what lay in between, but never the newest state.
 class HealthService::Watcher final
-    : public grpc::ServerWriteReactor<HealthCheckResponse> {
+    : public StreamReactor<grpc::ServerWriteReactor<HealthCheckResponse>,
+                           Board> {
  public:
-  static Watcher* Start(std::shared_ptr<Board> board, bool known) {
-    auto watcher = std::make_shared<Watcher>(std::move(board), known);
-    watcher->self_ = watcher;  // until gRPC is done with it
-    watcher->board_->Add(watcher);
-    watcher->Advance();
-    return watcher.get();
-  }
-
   Watcher(std::shared_ptr<Board> board, bool known)
-      : board_(std::move(board)), known_(known) {}
+      : StreamReactor(std::move(board)), known_(known) {}
 
   // Writes the state if it is news, or finishes, if there is reason to.
-  void Advance() {
+  void Advance() override {
     switch (ChooseStep()) {
       case Step::kNone:
         return;
@@ -92,9 +75,9 @@ class HealthService::Watcher final
   Step ChooseStep() {
     base::MutexLock lock(mutex_);
     if (writing_ || finished_) return Step::kNone;
-    const bool closed = board_->closed();  // before the state: it is the last
+    const bool closed = streams().closed();  // before the state: it is the last
     const ServingStatus status =
-        known_ ? board_->status() : HealthCheckResponse::SERVICE_UNKNOWN;
+        known_ ? streams().status() : HealthCheckResponse::SERVICE_UNKNOWN;
     if (!cancelled_ && sent_ != status) {
       sent_ = status;
       response_.set_status(status);
@@ -120,14 +103,7 @@ class HealthService::Watcher final
     Advance();
   }
 
-  void OnDone() override {
-    board_->Remove(self_);
-    const auto last = std::move(self_);
-  }
-
-  const std::shared_ptr<Board> board_;
   const bool known_;
-  std::shared_ptr<Watcher> self_;
   HealthCheckResponse response_;  // belongs to gRPC while writing
   std::atomic<bool> cancelled_{false};
 
@@ -136,35 +112,6 @@ class HealthService::Watcher final
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
 };
-
-void HealthService::Board::Set(ServingStatus status) {
-  status_ = status;
-  TellAll();
-}
-
-void HealthService::Board::Close() {
-  closed_ = true;
-  TellAll();
-}
-
-void HealthService::Board::Add(std::shared_ptr<Watcher> watcher) {
-  base::MutexLock lock(mutex_);
-  watchers_.insert(std::move(watcher));
-}
-
-void HealthService::Board::Remove(const std::shared_ptr<Watcher>& watcher) {
-  base::MutexLock lock(mutex_);
-  watchers_.erase(watcher);
-}
-
-void HealthService::Board::TellAll() {
-  std::vector<std::shared_ptr<Watcher>> watchers;
-  {
-    base::MutexLock lock(mutex_);
-    watchers.assign(watchers_.begin(), watchers_.end());
-  }
-  for (const auto& watcher : watchers) watcher->Advance();
-}
 
 HealthService::HealthService(ops::Readiness& readiness)
     : board_(std::make_shared<Board>()) {
@@ -189,7 +136,9 @@ grpc::ServerUnaryReactor* HealthService::Check(
 
 grpc::ServerWriteReactor<HealthCheckResponse>* HealthService::Watch(
     grpc::CallbackServerContext* context, const HealthCheckRequest* request) {
-  return Watcher::Start(board_, IsKnown(*request));
+  const auto watcher = Watcher::Make<Watcher>(board_, IsKnown(*request));
+  watcher->Advance();
+  return watcher.get();
 }
 
 }  // namespace userprofile::transport

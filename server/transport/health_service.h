@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "grpc/health/v1/health.grpc.pb.h"
-#include "server/ops/readiness.h"
+#include "ops/readiness.h"
 
 namespace userprofile::transport {
 

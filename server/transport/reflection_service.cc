@@ -20,14 +20,6 @@ using grpc::reflection::v1alpha::ServerReflection;
 using grpc::reflection::v1alpha::ServerReflectionRequest;
 using grpc::reflection::v1alpha::ServerReflectionResponse;
 
-const DescriptorPool& Pool() { return *DescriptorPool::generated_pool(); }
-
-void SetNotFound(const std::string& name, ServerReflectionResponse* response) {
-  auto* const error = response->mutable_error_response();
-  error->set_error_code(static_cast<int>(grpc::StatusCode::NOT_FOUND));
-  error->set_error_message(absl::StrCat("this server has no ", name));
-}
-
 // Adds the file behind those that it imports.
 void AddFile(const FileDescriptor& file, std::set<const FileDescriptor*>& added,
              ServerReflectionResponse* response) {
@@ -41,41 +33,7 @@ void AddFile(const FileDescriptor& file, std::set<const FileDescriptor*>& added,
                               ->add_file_descriptor_proto());
 }
 
-void AnswerFile(const FileDescriptor* file, const std::string& name,
-                ServerReflectionResponse* response) {
-  if (file == nullptr) return SetNotFound(name, response);
-  std::set<const FileDescriptor*> added;
-  AddFile(*file, added, response);
-}
-
-void AnswerExtension(const grpc::reflection::v1alpha::ExtensionRequest& request,
-                     ServerReflectionResponse* response) {
-  const auto* const message =
-      Pool().FindMessageTypeByName(request.containing_type());
-  const auto* const extension =
-      message == nullptr
-          ? nullptr
-          : Pool().FindExtensionByNumber(message, request.extension_number());
-  AnswerFile(extension == nullptr ? nullptr : extension->file(),
-             absl::StrCat("extension ", request.extension_number(), " of ",
-                          request.containing_type()),
-             response);
-}
-
-void AnswerExtensionNumbers(const std::string& name,
-                            ServerReflectionResponse* response) {
-  const auto* const message = Pool().FindMessageTypeByName(name);
-  if (message == nullptr) return SetNotFound(name, response);
-  std::vector<const google::protobuf::FieldDescriptor*> extensions;
-  Pool().FindAllExtensions(message, &extensions);
-  auto* const numbers = response->mutable_all_extension_numbers_response();
-  numbers->set_base_type_name(name);
-  for (const auto* extension : extensions) {
-    numbers->add_extension_number(extension->number());
-  }
-}
-
-void AnswerServices(ServerReflectionResponse* response) {
+void ListServices(ServerReflectionResponse* response) {
   std::set<std::string> names;
   for (const access::Permission& permission : access::Permissions()) {
     const auto service = permission.method.substr(1);
@@ -86,74 +44,97 @@ void AnswerServices(ServerReflectionResponse* response) {
   }
 }
 
+void ListExtensions(const google::protobuf::Descriptor& message,
+                    ServerReflectionResponse* response) {
+  std::vector<const google::protobuf::FieldDescriptor*> extensions;
+  message.file()->pool()->FindAllExtensions(&message, &extensions);
+  auto* const numbers = response->mutable_all_extension_numbers_response();
+  numbers->set_base_type_name(message.full_name());
+  for (const auto* extension : extensions) {
+    numbers->add_extension_number(extension->number());
+  }
+}
+
 void Answer(const ServerReflectionRequest& request,
             ServerReflectionResponse* response) {
   response->Clear();
   response->set_valid_host(request.host());
   *response->mutable_original_request() = request;
+  const DescriptorPool& pool = *DescriptorPool::generated_pool();
+  const FileDescriptor* file = nullptr;
   switch (request.message_request_case()) {
     case ServerReflectionRequest::kFileByFilename:
-      return AnswerFile(Pool().FindFileByName(request.file_by_filename()),
-                        request.file_by_filename(), response);
+      file = pool.FindFileByName(request.file_by_filename());
+      break;
     case ServerReflectionRequest::kFileContainingSymbol:
-      return AnswerFile(
-          Pool().FindFileContainingSymbol(request.file_containing_symbol()),
-          request.file_containing_symbol(), response);
-    case ServerReflectionRequest::kFileContainingExtension:
-      return AnswerExtension(request.file_containing_extension(), response);
-    case ServerReflectionRequest::kAllExtensionNumbersOfType:
-      return AnswerExtensionNumbers(request.all_extension_numbers_of_type(),
-                                    response);
+      file = pool.FindFileContainingSymbol(request.file_containing_symbol());
+      break;
+    case ServerReflectionRequest::kFileContainingExtension: {
+      const auto& asked = request.file_containing_extension();
+      const auto* const type =
+          pool.FindMessageTypeByName(asked.containing_type());
+      if (type == nullptr) break;
+      const auto* const extension =
+          pool.FindExtensionByNumber(type, asked.extension_number());
+      if (extension != nullptr) file = extension->file();
+      break;
+    }
+    case ServerReflectionRequest::kAllExtensionNumbersOfType: {
+      const auto* const type =
+          pool.FindMessageTypeByName(request.all_extension_numbers_of_type());
+      if (type != nullptr) return ListExtensions(*type, response);
+      break;
+    }
     case ServerReflectionRequest::kListServices:
-      return AnswerServices(response);
+      return ListServices(response);
     case ServerReflectionRequest::MESSAGE_REQUEST_NOT_SET:
-      return SetNotFound("answer to no question", response);
+      break;
   }
+  if (file != nullptr) {
+    std::set<const FileDescriptor*> added;
+    return AddFile(*file, added, response);
+  }
+  auto* const error = response->mutable_error_response();
+  error->set_error_code(static_cast<int>(grpc::StatusCode::NOT_FOUND));
+  error->set_error_message(
+      "this server has no file, symbol or extension of that name");
 }
 
 }  // namespace
 
-// The streams that are open.
-class ReflectionService::Conversations {
- public:
-  void Add(const std::shared_ptr<Conversation>& conversation);
-  void Remove(const std::shared_ptr<Conversation>& conversation);
-
-  // Ends them all, and those that are added later.
-  void Close();
-
- private:
-  base::Mutex mutex_;
-  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  std::set<std::shared_ptr<Conversation>> open_ ABSL_GUARDED_BY(mutex_);
-};
-
 // One stream: a question is read when the one before it was answered.
 class ReflectionService::Conversation final
-    : public grpc::ServerBidiReactor<ServerReflectionRequest,
-                                     ServerReflectionResponse> {
+    : public StreamReactor<grpc::ServerBidiReactor<ServerReflectionRequest,
+                                                   ServerReflectionResponse>,
+                           OpenStreams> {
  public:
-  static Conversation* Start(std::shared_ptr<Conversations> all) {
-    auto conversation = std::make_shared<Conversation>(std::move(all));
-    conversation->self_ = conversation;  // until gRPC is done with it
-    conversation->all_->Add(conversation);
-    conversation->Read();
-    return conversation.get();
+  explicit Conversation(std::shared_ptr<OpenStreams> streams)
+      : StreamReactor(std::move(streams)) {}
+
+  void Begin(const absl::Status& admission) {
+    if (admission.ok()) return Read();
+    End(api::ToGrpcStatus(admission));
   }
 
-  explicit Conversation(std::shared_ptr<Conversations> all)
-      : all_(std::move(all)) {}
-
-  // Does so once the answer that is under way was written. From any thread.
-  void End() {
+  // Ends it once the answer that is under way was written.
+  void Advance() override {
     {
       base::MutexLock lock(mutex_);
-      ended_ = true;
+      if (!streams().closed() || finished_ || busy_ > 0) return;
+      finished_ = true;
     }
-    FinishIfEnded();
+    Finish(api::ServerLeaves());
   }
 
  private:
+  void End(const grpc::Status& status) {
+    {
+      base::MutexLock lock(mutex_);
+      finished_ = true;
+    }
+    Finish(status);
+  }
+
   // gRPC is called without the lock, for it may call back at once: so others
   // may have read, answered and read again when StartRead returns.
   void Read() {
@@ -162,16 +143,7 @@ class ReflectionService::Conversation final
       base::MutexLock lock(mutex_);
       --busy_;
     }
-    FinishIfEnded();
-  }
-
-  void FinishIfEnded() {
-    {
-      base::MutexLock lock(mutex_);
-      if (!ended_ || finished_ || busy_ > 0) return;
-      finished_ = true;
-    }
-    Finish(api::ServerLeaves());
+    Advance();
   }
 
   void OnReadDone(bool ok) override {
@@ -179,97 +151,45 @@ class ReflectionService::Conversation final
       base::MutexLock lock(mutex_);
       if (finished_) return;
       ++busy_;
-      finished_ = !ok;
     }
-    if (!ok) return Finish(grpc::Status::OK);
+    if (!ok) return End(grpc::Status::OK);
     Answer(request_, &response_);
     StartWrite(&response_);
   }
 
   void OnWriteDone(bool ok) override {
     if (ok) return Read();
-    {
-      base::MutexLock lock(mutex_);
-      finished_ = true;
-    }
-    Finish(grpc::Status::CANCELLED);
+    End(grpc::Status::CANCELLED);
   }
 
-  void OnDone() override {
-    all_->Remove(self_);
-    const auto last = std::move(self_);
-  }
-
-  const std::shared_ptr<Conversations> all_;
-  std::shared_ptr<Conversation> self_;
   ServerReflectionRequest request_;
   ServerReflectionResponse response_;
 
   base::Mutex mutex_;
-  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   // How many are between the end of one read and the start of the next, where
   // gRPC must not be told that it is over.
   int busy_ ABSL_GUARDED_BY(mutex_) = 1;
 };
 
-void ReflectionService::Conversations::Add(
-    const std::shared_ptr<Conversation>& conversation) {
-  {
-    base::MutexLock lock(mutex_);
-    open_.insert(conversation);
-    if (!closed_) return;
-  }
-  conversation->End();
-}
-
-void ReflectionService::Conversations::Remove(
-    const std::shared_ptr<Conversation>& conversation) {
-  base::MutexLock lock(mutex_);
-  open_.erase(conversation);
-}
-
-void ReflectionService::Conversations::Close() {
-  std::vector<std::shared_ptr<Conversation>> open;
-  {
-    base::MutexLock lock(mutex_);
-    closed_ = true;
-    open.assign(open_.begin(), open_.end());
-  }
-  for (const auto& conversation : open) conversation->End();
-}
-
-namespace {
-
-// A stream that is not let in.
-class Refusal final : public grpc::ServerBidiReactor<ServerReflectionRequest,
-                                                     ServerReflectionResponse> {
- public:
-  explicit Refusal(const absl::Status& why) { Finish(api::ToGrpcStatus(why)); }
-
- private:
-  void OnDone() override { delete this; }
-};
-
-}  // namespace
-
 ReflectionService::ReflectionService(access::Access& access)
     : access_(access),
       permission_(*access::FindPermission(
           absl::StrCat("/", ServerReflection::service_full_name(),
                        "/ServerReflectionInfo"))),
-      conversations_(std::make_shared<Conversations>()) {}
+      streams_(std::make_shared<OpenStreams>()) {}
 
 ReflectionService::~ReflectionService() { Shutdown(); }
 
-void ReflectionService::Shutdown() { conversations_->Close(); }
+void ReflectionService::Shutdown() { streams_->Close(); }
 
 grpc::ServerBidiReactor<ServerReflectionRequest, ServerReflectionResponse>*
 ReflectionService::ServerReflectionInfo(grpc::CallbackServerContext* context) {
   std::shared_ptr<const access::Caller> caller;
   const absl::Status admission = access_.Admit(*context, permission_, &caller);
-  if (!admission.ok()) return new Refusal(admission);
-  return Conversation::Start(conversations_);
+  const auto conversation = Conversation::Make<Conversation>(streams_);
+  conversation->Begin(admission);
+  return conversation.get();
 }
 
 }  // namespace userprofile::transport

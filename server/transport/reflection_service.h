@@ -7,6 +7,7 @@
 
 #include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
 #include "server/access/access.h"
+#include "server/transport/open_streams.h"
 
 namespace userprofile::transport {
 
@@ -30,12 +31,10 @@ class ReflectionService final
 
  private:
   class Conversation;
-  class Conversations;
 
   access::Access& access_;
   const access::Permission& permission_;
-  // Shared with them, which gRPC may finish after the service is gone.
-  const std::shared_ptr<Conversations> conversations_;
+  const std::shared_ptr<OpenStreams> streams_;
 };
 
 }  // namespace userprofile::transport

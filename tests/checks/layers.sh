@@ -10,16 +10,15 @@ cd "${1:-$(dirname "${BASH_SOURCE[0]}")/../..}"
 layers='
 base
 ops                 base
-server/ops          base ops
 server/postgres     base
 server/users
-server/schema       base server/postgres server/ops server/users migrations
-server/store        base server/postgres server/ops server/users
-server/access       base server/ops
-server/api          base server/access server/store server/ops ops
-server/transport    base server/api server/access server/ops ops
+server/schema       base server/postgres server/users migrations ops
+server/store        base server/postgres server/users ops
+server/access       base ops
+server/api          base server/access server/store ops
+server/transport    base server/api server/access ops
 server/app          base server/postgres server/schema server/store
-                    server/access server/api server/transport server/ops ops
+                    server/access server/api server/transport ops
 server              base server/app ops
 client              base
 client/telegram     base
@@ -50,10 +49,10 @@ userprofile/v1/user_profile_service.grpc.pb.h
 userprofile/client/ client client/adapter client/examples tests
 userprofile/telegram/
                     client/telegram client/adapter client/examples tests
-prometheus/         ops server/ops client/adapter
+prometheus/         ops server/app client/adapter
 httplib.h           ops client/adapter client/examples tests/support tests
 phonenumbers/       server/api
-CLI/                ops client/adapter tests/bench
+CLI/                ops tests/bench
 '
 
 find base ops server client tests migrations -name '*.h' -o -name '*.cc' | sort |

@@ -1,0 +1,89 @@
+#include "server/app/commands.h"
+
+#include <google/protobuf/stubs/common.h>
+#include <grpcpp/grpcpp.h>
+
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "base/error_info.h"
+#include "nlohmann/json.hpp"
+#include "server/access/token.h"
+#include "server/app/version.h"
+#include "server/postgres/errors.h"
+
+namespace userprofile::app {
+
+void AddDatabaseFlags(ops::Command command, DatabaseOptions& options) {
+  const ops::Flag database = ops::AddFlag(
+      command, "--database", options.database,
+      "embedded:DIR (a private PostgreSQL in DIR) or postgresql://...");
+  // Neither wins, wherever they come from: it would be the wrong database.
+  ops::AddFlag(command, "--database-file", options.database_file,
+               "A file that holds the same, to keep its password from view")
+      .Excludes(database);
+}
+
+int Fail(const absl::Status& status) {
+  std::cerr << "userprofile-server: " << std::string(status.message())
+            << std::endl;
+  // Unless it was the data that the database refused.
+  if (absl::IsInvalidArgument(status) && postgres::SqlState(status).empty()) {
+    return ops::kWrongUsage;
+  }
+  return base::ErrorReason(status) == "SCHEMA_NOT_READY" ? kExitSchemaNotReady
+                                                         : ops::kFailed;
+}
+
+namespace {
+
+int CreateToken(bool json) {
+  const std::string token = access::NewToken();
+  const std::string hash = access::ToHex(access::HashOf(token));
+  if (json) {
+    std::cout << nlohmann::ordered_json(
+                     {{"token", token}, {"token_sha256", hash}})
+              << std::endl;
+  } else {
+    std::cout << "token         " << token << "\n"
+              << "token_sha256  " << hash << "\n\n"
+              << "The token is for the caller, and is shown only now. The hash "
+                 "is for the file of\n--callers, under \"token_sha256\" of "
+                 "that caller.\n";
+  }
+  std::cout.flush();
+  return std::cout ? ops::kDone : ops::kFailed;
+}
+
+}  // namespace
+
+void AddTokenCommand(ops::CommandLine& command_line) {
+  ops::Command group = command_line.AddCommand(command_line.root(), "token",
+                                               "Tokens of those who call");
+  ops::Command app = command_line.AddCommand(
+      group, "create", "Make a new token, and its hash for --callers");
+  auto json = std::make_shared<bool>(false);
+  ops::AddOutputFlag(app, *json);
+  command_line.OnCall(app, [json] { return CreateToken(*json); });
+}
+
+void AddVersionCommand(ops::CommandLine& command_line) {
+  ops::Command app = command_line.AddCommand(command_line.root(), "version",
+                                             "Say which version this is");
+  auto json = std::make_shared<bool>(false);
+  ops::AddOutputFlag(app, *json);
+  command_line.OnCall(app, [json] {
+    if (*json) {
+      std::cout << nlohmann::json(
+                       {{"version", kVersion}, {"grpc", grpc::Version()}})
+                << std::endl;
+    } else {
+      std::cout << "userprofile-server " << kVersion << " (gRPC "
+                << grpc::Version() << ")" << std::endl;
+    }
+    return static_cast<int>(ops::kDone);
+  });
+}
+
+}  // namespace userprofile::app
