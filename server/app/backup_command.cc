@@ -7,12 +7,15 @@
 #include "ops/logging_flags.h"
 #include "server/app/command_flags.h"
 #include "server/app/commands.h"
-#include "server/app/database.h"
+#include "server/postgres/database.h"
 #include "server/schema/backup.h"
 #include "server/schema/report_format.h"
 
 namespace userprofile::app {
 namespace {
+
+using postgres::Database;
+using postgres::DatabaseOptions;
 
 struct BackupCommand {
   DatabaseOptions database;

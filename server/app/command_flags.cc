@@ -8,7 +8,7 @@
 
 namespace userprofile::app {
 
-void AddDatabaseFlags(CLI::App* command, DatabaseOptions& options) {
+void AddDatabaseFlags(CLI::App* command, postgres::DatabaseOptions& options) {
   CLI::Option* database = ops::AddFlag(
       command, "--database", options.database,
       "embedded:DIR (a private PostgreSQL in DIR) or postgresql://...");

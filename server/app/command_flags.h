@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 #include "ops/command_line.h"
-#include "server/app/database.h"
+#include "server/postgres/database.h"
 
 namespace userprofile::app {
 
@@ -13,7 +13,7 @@ namespace userprofile::app {
 inline constexpr int kExitSchemaNotReady = 3;
 
 // Flags that several commands share, each added where a command has it.
-void AddDatabaseFlags(CLI::App* command, DatabaseOptions& options);
+void AddDatabaseFlags(CLI::App* command, postgres::DatabaseOptions& options);
 
 // --output text|json; true for json.
 void AddOutputFlag(CLI::App* command, bool& json);

@@ -13,8 +13,8 @@
 #include "ops/logging_flags.h"
 #include "server/app/command_flags.h"
 #include "server/app/commands.h"
-#include "server/app/database.h"
 #include "server/app/version.h"
+#include "server/postgres/database.h"
 #include "server/schema/history.h"
 #include "server/schema/inspector.h"
 #include "server/schema/migrator.h"
@@ -25,6 +25,9 @@
 
 namespace userprofile::app {
 namespace {
+
+using postgres::Database;
+using postgres::DatabaseOptions;
 
 constexpr absl::Duration kBlockPoll = absl::Milliseconds(500);
 

@@ -8,7 +8,7 @@
 #include "ops/logging_flags.h"
 #include "server/app/command_flags.h"
 #include "server/app/commands.h"
-#include "server/app/database.h"
+#include "server/postgres/database.h"
 #include "server/schema/backup.h"
 #include "server/schema/inspector.h"
 #include "server/schema/repair.h"
@@ -16,6 +16,9 @@
 
 namespace userprofile::app {
 namespace {
+
+using postgres::Database;
+using postgres::DatabaseOptions;
 
 struct SchemaCommand {
   DatabaseOptions database;

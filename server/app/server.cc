@@ -27,10 +27,10 @@
 #include "server/ops/reloader.h"
 #include "server/ops/status_page.h"
 #include "server/postgres/errors.h"
+#include "server/postgres/observed_sessions.h"
 #include "server/schema/monitor.h"
 #include "server/schema/report_format.h"
 #include "server/store/errors.h"
-#include "server/store/observed_sessions.h"
 #include "server/store/postgres_store.h"
 #include "server/transport/grpc_server.h"
 #include "server/transport/health_service.h"
@@ -164,7 +164,7 @@ struct Server::Parts {
   ops::Readiness readiness;
   ops::RecentFailures recent_failures;
   ops::StatusPage status{kVersion, metrics, readiness, recent_failures};
-  std::unique_ptr<Database> database;
+  std::unique_ptr<postgres::Database> database;
   std::unique_ptr<MigrationAtStart> migration;
   std::unique_ptr<schema::Monitor> monitor;
   std::unique_ptr<store::PostgresStore> store;
@@ -192,11 +192,12 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
 
   USERPROFILE_RETURN_IF_ERROR(server->LoadAccess(options));
   USERPROFILE_ASSIGN_OR_RETURN(
-      parts.database, Database::Open(options.database, Database::Use::kServe));
+      parts.database, postgres::Database::Open(
+                          options.database, postgres::Database::Use::kServe));
   if (parts.database->embedded() || options.migrate) {
     parts.migration = std::make_unique<MigrationAtStart>(
-        store::ObserveSessions(parts.database->Sessions(),
-                               parts.metrics.Database()),
+        postgres::ObserveSessions(parts.database->Sessions(),
+                                  parts.metrics.Database()),
         options.new_table);
     // So that a new database has its table before anybody asks. Not for long:
     // a server whose migration takes its time shall be seen to be alive.
@@ -205,7 +206,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     }
   }
 
-  const postgres::SessionFactory sessions = store::ObserveSessions(
+  const postgres::SessionFactory sessions = postgres::ObserveSessions(
       parts.database->ServingSessions(), parts.metrics.Database());
   parts.metrics.SetSchemaBreaches(CountBreaches(schema::Report()));
   schema::MonitorOptions monitor;

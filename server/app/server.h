@@ -8,14 +8,14 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "server/app/database.h"
+#include "server/postgres/database.h"
 #include "server/transport/tls.h"
 
 namespace userprofile::app {
 
 // What `serve` can be told. Validate() says whether it makes sense.
 struct ServeOptions {
-  DatabaseOptions database;
+  postgres::DatabaseOptions database;
 
   // Where to listen for calls, and for people and probes: "HOST:PORT", or
   // "unix:PATH" for calls; port 0 takes a free one.

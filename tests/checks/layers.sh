@@ -11,7 +11,7 @@ layers='
 base
 ops                 base
 server/ops          base ops
-server/postgres     base
+server/postgres     base server/ops
 server/schema       base server/postgres server/ops migrations
 server/store        base server/postgres server/ops
 server/access       base server/ops

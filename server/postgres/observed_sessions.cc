@@ -1,4 +1,4 @@
-#include "server/store/observed_sessions.h"
+#include "server/postgres/observed_sessions.h"
 
 #include <memory>
 #include <utility>
@@ -6,21 +6,20 @@
 #include "base/status_macros.h"
 #include "base/steady_time.h"
 
-namespace userprofile::store {
+namespace userprofile::postgres {
 namespace {
 
-class ObservedSession final : public postgres::Session {
+class ObservedSession final : public Session {
  public:
-  ObservedSession(std::unique_ptr<postgres::Session> session,
+  ObservedSession(std::unique_ptr<Session> session,
                   ops::DatabaseMetrics& metrics)
       : session_(std::move(session)), metrics_(metrics) {
     metrics_.CountOpened();
   }
   ~ObservedSession() override { metrics_.CountClosed(session_->lost()); }
 
-  absl::StatusOr<postgres::Rows> Execute(
-      const postgres::Statement& statement,
-      const postgres::Parameters& parameters) override {
+  absl::StatusOr<Rows> Execute(const Statement& statement,
+                               const Parameters& parameters) override {
     const base::SteadyTime start = base::SteadyTime::Now();
     auto rows = session_->Execute(statement, parameters);
     metrics_.ObserveStatement(statement.name, base::SteadyTime::Now() - start,
@@ -28,7 +27,7 @@ class ObservedSession final : public postgres::Session {
     return rows;
   }
 
-  absl::StatusOr<postgres::Rows> ExecuteScript(absl::string_view sql) override {
+  absl::StatusOr<Rows> ExecuteScript(absl::string_view sql) override {
     return session_->ExecuteScript(sql);
   }
 
@@ -36,16 +35,16 @@ class ObservedSession final : public postgres::Session {
   bool lost() override { return session_->lost(); }
 
  private:
-  const std::unique_ptr<postgres::Session> session_;
+  const std::unique_ptr<Session> session_;
   ops::DatabaseMetrics& metrics_;
 };
 
 }  // namespace
 
-postgres::SessionFactory ObserveSessions(postgres::SessionFactory connect,
-                                         ops::DatabaseMetrics& metrics) {
+SessionFactory ObserveSessions(SessionFactory connect,
+                               ops::DatabaseMetrics& metrics) {
   return [connect = std::move(connect),
-          &metrics]() -> absl::StatusOr<std::unique_ptr<postgres::Session>> {
+          &metrics]() -> absl::StatusOr<std::unique_ptr<Session>> {
     auto session = connect();
     if (!session.ok()) {
       metrics.CountConnectFailure();
@@ -55,4 +54,4 @@ postgres::SessionFactory ObserveSessions(postgres::SessionFactory connect,
   };
 }
 
-}  // namespace userprofile::store
+}  // namespace userprofile::postgres
