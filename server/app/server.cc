@@ -1,7 +1,6 @@
 #include "server/app/server.h"
 
 #include <cstdint>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -9,9 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
-#include "absl/types/optional.h"
 #include "base/error_info.h"
-#include "base/mutex.h"
 #include "base/status_macros.h"
 #include "base/steady_time.h"
 #include "ops/admin_server.h"
@@ -41,37 +38,6 @@ namespace userprofile::app {
 namespace {
 
 constexpr absl::Duration kMigrationPatience = absl::Seconds(2);
-
-// Interrupts sessions unless it is destroyed in time: those of calls, of the
-// monitor and of a migration alike may wait for PostgreSQL without an end.
-class BreakOff {
- public:
-  BreakOff(std::shared_ptr<postgres::Interruption> sessions,
-           base::SteadyTime deadline)
-      : thread_([this, sessions = std::move(sessions), deadline] {
-          base::MutexLock lock(mutex_);
-          while (!done_ && base::SteadyTime::Now() < deadline) {
-            changed_.WaitUntil(mutex_, deadline);
-          }
-          if (!done_) sessions->Interrupt();
-        }) {}
-  ~BreakOff() {
-    {
-      base::MutexLock lock(mutex_);
-      done_ = true;
-      changed_.SignalAll();
-    }
-    thread_.join();
-  }
-  BreakOff(const BreakOff&) = delete;
-  BreakOff& operator=(const BreakOff&) = delete;
-
- private:
-  base::Mutex mutex_;
-  base::CondVar changed_;
-  bool done_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;  // last: starts when all else is made
-};
 
 absl::Status Positive(const char* flag, std::int64_t value) {
   if (value > 0) return absl::OkStatus();
@@ -316,10 +282,9 @@ void Server::Stop() {
   if (parts_->migration != nullptr) parts_->migration->GiveUpWaiting();
   if (parts_->grpc != nullptr) absl::SleepFor(drain_delay_);
   const base::SteadyTime deadline = base::SteadyTime::Now() + drain_timeout_;
-  absl::optional<BreakOff> break_off;
-  if (parts_->database != nullptr) {
-    break_off.emplace(parts_->database->interruption(), deadline);
-  }
+  // Sessions of calls, of the monitor and of a migration alike may wait for
+  // PostgreSQL without an end.
+  if (parts_->database != nullptr) parts_->database->InterruptAt(deadline);
   if (parts_->health != nullptr) parts_->health->Shutdown();
   if (parts_->reflection != nullptr) parts_->reflection->Shutdown();
   if (parts_->grpc != nullptr) parts_->grpc->Shutdown(deadline);

@@ -155,7 +155,7 @@ absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
   embedded_ = true;
   const base::SteadyTime give_up = base::SteadyTime::Now() + kStartPatience;
   for (bool logged = false;; absl::SleepFor(kPoll)) {
-    switch (EmbeddedCluster::HolderOf(directory)) {
+    switch (HolderOf(directory)) {
       case DirectoryHolder::kNobody: {
         if (use == Use::kInspect && !EmbeddedCluster::Exists(directory)) {
           return absl::NotFoundError(absl::StrCat(
@@ -166,8 +166,7 @@ absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
             Own(directory, use == Use::kServe ? DirectoryHolder::kServer
                                               : DirectoryHolder::kCommand);
         // Or somebody was faster.
-        if (status.ok() ||
-            EmbeddedCluster::HolderOf(directory) == DirectoryHolder::kNobody) {
+        if (status.ok() || HolderOf(directory) == DirectoryHolder::kNobody) {
           return status;
         }
         break;
@@ -176,8 +175,7 @@ absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
         if (use == Use::kServe) {
           absl::Status status = Own(directory, DirectoryHolder::kServer);
           // Or it is a command that had not said so yet.
-          if (status.ok() || EmbeddedCluster::HolderOf(directory) !=
-                                 DirectoryHolder::kCommand) {
+          if (status.ok() || HolderOf(directory) != DirectoryHolder::kCommand) {
             return status;
           }
           break;
@@ -227,7 +225,7 @@ SessionFactory Database::ServingSessions() const {
 
 SessionFactory Database::Factory(ConnectOptions options) const {
   using Made = absl::StatusOr<std::unique_ptr<Session>>;
-  options.interruption = interruption_;
+  options.watchdog = watchdog_;
   return [options, target = target_]() -> Made {
     target->Reload().status().IgnoreError();  // it is in the log
     ConnectOptions now = options;

@@ -9,8 +9,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/mutex.h"
+#include "base/steady_time.h"
 #include "server/postgres/embedded_cluster.h"
 #include "server/postgres/session.h"
+#include "server/postgres/watchdog.h"
 
 namespace userprofile::postgres {
 
@@ -71,8 +73,8 @@ class Database {
   // without an answer is given up.
   SessionFactory ServingSessions() const;
 
-  // Breaks off all these sessions, for a process that has to end in time.
-  std::shared_ptr<Interruption> interruption() const { return interruption_; }
+  // When all these sessions are broken off, for a process that has to end.
+  void InterruptAt(base::SteadyTime time) { watchdog_->InterruptAt(time); }
 
  private:
   // Where sessions go. Shared by the factories, which may outlive the database.
@@ -111,8 +113,7 @@ class Database {
 
   std::unique_ptr<EmbeddedCluster> cluster_;
   std::shared_ptr<Target> target_;
-  const std::shared_ptr<Interruption> interruption_ =
-      std::make_shared<Interruption>();
+  const std::shared_ptr<Watchdog> watchdog_ = std::make_shared<Watchdog>();
   bool embedded_ = false;
 };
 
