@@ -5,15 +5,18 @@
 #include "nlohmann/json.hpp"
 #include "ops/logging.h"
 #include "server/app/commands.h"
-#include "server/app/database.h"
+#include "server/postgres/database.h"
 #include "server/schema/backup.h"
 #include "server/schema/report_format.h"
 
 namespace userprofile::app {
 namespace {
 
+using postgres::Database;
+using postgres::DatabaseOptions;
+
 struct BackupCommand {
-  DatabaseOptions database;
+  postgres::DatabaseOptions database;
   ops::LoggingOptions logging;
   bool json = false;
   std::string file;
@@ -23,7 +26,8 @@ struct BackupCommand {
 absl::StatusOr<int> Create(const BackupCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const auto database,
-      Database::Open(command.database, Database::Use::kInspect));
+      postgres::Database::Open(command.database,
+                               postgres::Database::Use::kInspect));
   USERPROFILE_RETURN_IF_ERROR(schema::CreateBackup(
       database->Sessions(), database->conninfo(), command.file));
   if (command.json) {
@@ -60,7 +64,8 @@ void Print(const BackupCommand& command, const schema::RestoreResult& result) {
 absl::StatusOr<int> Restore(const BackupCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const auto database,
-      Database::Open(command.database, Database::Use::kCommand));
+      postgres::Database::Open(command.database,
+                               postgres::Database::Use::kCommand));
   USERPROFILE_ASSIGN_OR_RETURN(
       const schema::RestoreResult result,
       schema::RestoreBackup(database->Sessions(), database->conninfo(),

@@ -15,7 +15,8 @@
 
 namespace userprofile::app {
 
-void AddDatabaseFlags(ops::Command command, DatabaseOptions& options) {
+void AddDatabaseFlags(ops::Command command,
+                      postgres::DatabaseOptions& options) {
   const ops::Flag database = ops::AddFlag(
       command, "--database", options.database,
       "embedded:DIR (a private PostgreSQL in DIR) or postgresql://...");

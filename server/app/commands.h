@@ -3,7 +3,7 @@
 
 #include "absl/status/status.h"
 #include "ops/command_line.h"
-#include "server/app/database.h"
+#include "server/postgres/database.h"
 
 namespace userprofile::app {
 
@@ -21,7 +21,7 @@ void AddVersionCommand(ops::CommandLine& command_line);
 inline constexpr int kExitSchemaNotReady = 3;
 
 // What the commands share.
-void AddDatabaseFlags(ops::Command command, DatabaseOptions& options);
+void AddDatabaseFlags(ops::Command command, postgres::DatabaseOptions& options);
 
 // Tells why a command failed, on stderr, and returns its exit code.
 int Fail(const absl::Status& status);

@@ -11,8 +11,8 @@
 #include "nlohmann/json.hpp"
 #include "ops/logging.h"
 #include "server/app/commands.h"
-#include "server/app/database.h"
 #include "server/app/version.h"
+#include "server/postgres/database.h"
 #include "server/schema/history.h"
 #include "server/schema/inspector.h"
 #include "server/schema/migrator.h"
@@ -24,10 +24,13 @@
 namespace userprofile::app {
 namespace {
 
+using postgres::Database;
+using postgres::DatabaseOptions;
+
 constexpr absl::Duration kBlockPoll = absl::Milliseconds(500);
 
 struct MigrateCommand {
-  DatabaseOptions database;
+  postgres::DatabaseOptions database;
   ops::LoggingOptions logging;
   bool json = false;
 
@@ -50,7 +53,8 @@ schema::MigrateOptions OptionsOf(const MigrateCommand& command) {
 absl::Status Up(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
-      Database::Open(command.database, Database::Use::kCommand));
+      postgres::Database::Open(command.database,
+                               postgres::Database::Use::kCommand));
   USERPROFILE_ASSIGN_OR_RETURN(
       const schema::MigrateResult result,
       schema::Migrate(database->Sessions(), OptionsOf(command)));
@@ -69,7 +73,8 @@ absl::Status Up(const MigrateCommand& command) {
 absl::Status Baseline(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
-      Database::Open(command.database, Database::Use::kInspect));
+      postgres::Database::Open(command.database,
+                               postgres::Database::Use::kInspect));
   const auto result =
       schema::Baseline(database->Sessions(), OptionsOf(command));
   if (base::ErrorReason(result.status()) == schema::kSchemaNotReady) {
@@ -99,7 +104,8 @@ absl::Status Baseline(const MigrateCommand& command) {
 absl::Status CheckReady(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
-      Database::Open(command.database, Database::Use::kInspect));
+      postgres::Database::Open(command.database,
+                               postgres::Database::Use::kInspect));
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
   USERPROFILE_ASSIGN_OR_RETURN(const schema::Report report,
                                schema::Inspect(*session));
@@ -134,7 +140,8 @@ absl::Status Status(const MigrateCommand& command) {
   if (command.block) USERPROFILE_RETURN_IF_ERROR(AwaitReady(command));
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
-      Database::Open(command.database, Database::Use::kInspect));
+      postgres::Database::Open(command.database,
+                               postgres::Database::Use::kInspect));
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::vector<schema::MigrationStatus> migrations,
@@ -148,7 +155,8 @@ absl::Status Status(const MigrateCommand& command) {
 absl::Status Plan(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
-      Database::Open(command.database, Database::Use::kInspect));
+      postgres::Database::Open(command.database,
+                               postgres::Database::Use::kInspect));
   USERPROFILE_ASSIGN_OR_RETURN(const schema::Plan plan,
                                schema::MakePlan(database->Sessions()));
   std::cout << (command.json ? schema::FormatJson(plan)
@@ -163,7 +171,8 @@ absl::Status Plan(const MigrateCommand& command) {
 absl::Status Verify(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
-      Database::Open(command.database, Database::Use::kInspect));
+      postgres::Database::Open(command.database,
+                               postgres::Database::Use::kInspect));
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
   USERPROFILE_ASSIGN_OR_RETURN(const schema::Verification found,
                                schema::Verify(*session));

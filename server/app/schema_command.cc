@@ -6,7 +6,7 @@
 #include "base/status_macros.h"
 #include "ops/logging.h"
 #include "server/app/commands.h"
-#include "server/app/database.h"
+#include "server/postgres/database.h"
 #include "server/schema/backup.h"
 #include "server/schema/inspector.h"
 #include "server/schema/repair.h"
@@ -16,8 +16,11 @@
 namespace userprofile::app {
 namespace {
 
+using postgres::Database;
+using postgres::DatabaseOptions;
+
 struct SchemaCommand {
-  DatabaseOptions database;
+  postgres::DatabaseOptions database;
   ops::LoggingOptions logging;
   bool json = false;
   std::string serving_role;
@@ -30,7 +33,8 @@ struct SchemaCommand {
 
 absl::StatusOr<std::unique_ptr<Database>> Open(const SchemaCommand& command) {
   USERPROFILE_RETURN_IF_ERROR(ops::SetUpLogging(command.logging));
-  return Database::Open(command.database, Database::Use::kInspect);
+  return postgres::Database::Open(command.database,
+                                  postgres::Database::Use::kInspect);
 }
 
 template <typename T>

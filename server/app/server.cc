@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -10,9 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
-#include "absl/types/optional.h"
 #include "base/error_info.h"
-#include "base/mutex.h"
 #include "base/status_macros.h"
 #include "base/steady_time.h"
 #include "ops/admin_server.h"
@@ -27,10 +24,10 @@
 #include "server/app/status_page.h"
 #include "server/app/version.h"
 #include "server/postgres/errors.h"
+#include "server/postgres/observed_sessions.h"
 #include "server/schema/monitor.h"
 #include "server/schema/report_format.h"
 #include "server/store/errors.h"
-#include "server/store/observed_sessions.h"
 #include "server/store/postgres_store.h"
 #include "server/transport/grpc_server.h"
 #include "server/transport/health_service.h"
@@ -41,37 +38,6 @@ namespace userprofile::app {
 namespace {
 
 constexpr absl::Duration kMigrationPatience = absl::Seconds(2);
-
-// Interrupts sessions unless it is destroyed in time: those of calls, of the
-// monitor and of a migration alike may wait for PostgreSQL without an end.
-class BreakOff {
- public:
-  BreakOff(std::shared_ptr<postgres::Interruption> sessions,
-           base::SteadyTime deadline)
-      : thread_([this, sessions = std::move(sessions), deadline] {
-          base::MutexLock lock(mutex_);
-          while (!done_ && base::SteadyTime::Now() < deadline) {
-            changed_.WaitUntil(mutex_, deadline);
-          }
-          if (!done_) sessions->Interrupt();
-        }) {}
-  ~BreakOff() {
-    {
-      base::MutexLock lock(mutex_);
-      done_ = true;
-      changed_.SignalAll();
-    }
-    thread_.join();
-  }
-  BreakOff(const BreakOff&) = delete;
-  BreakOff& operator=(const BreakOff&) = delete;
-
- private:
-  base::Mutex mutex_;
-  base::CondVar changed_;
-  bool done_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;  // last: starts when all else is made
-};
 
 // Every kind is there, so that one without breaches shows as 0.
 void ShowBreaches(const schema::Report& report, ops::Metrics& metrics) {
@@ -146,7 +112,7 @@ struct Server::Parts {
   ops::Readiness readiness{&metrics};
   api::RecentFailures recent_failures;
   StatusPage status{kVersion, metrics, readiness, recent_failures};
-  std::unique_ptr<Database> database;
+  std::unique_ptr<postgres::Database> database;
   std::unique_ptr<MigrationAtStart> migration;
   std::unique_ptr<schema::Monitor> monitor;
   std::unique_ptr<store::PostgresStore> store;
@@ -177,10 +143,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
 
   USERPROFILE_RETURN_IF_ERROR(server->LoadAccess(options));
   USERPROFILE_ASSIGN_OR_RETURN(
-      parts.database, Database::Open(options.database, Database::Use::kServe));
+      parts.database, postgres::Database::Open(
+                          options.database, postgres::Database::Use::kServe));
   if (parts.database->embedded() || options.migrate) {
     parts.migration = std::make_unique<MigrationAtStart>(
-        store::ObserveSessions(parts.database->Sessions(), parts.metrics),
+        postgres::ObserveSessions(parts.database->Sessions(), parts.metrics),
         options.new_table);
     // So that a new database has its table before anybody asks. Not for long:
     // a server whose migration takes its time shall be seen to be alive.
@@ -189,8 +156,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     }
   }
 
-  const postgres::SessionFactory sessions =
-      store::ObserveSessions(parts.database->ServingSessions(), parts.metrics);
+  const postgres::SessionFactory sessions = postgres::ObserveSessions(
+      parts.database->ServingSessions(), parts.metrics);
   ShowBreaches(schema::Report(), parts.metrics);
   schema::MonitorOptions monitor;
   monitor.on_report = [&parts](const schema::Report& report) {
@@ -285,10 +252,9 @@ void Server::Stop() {
   if (parts_->migration != nullptr) parts_->migration->GiveUpWaiting();
   if (parts_->grpc != nullptr) absl::SleepFor(drain_delay_);
   const base::SteadyTime deadline = base::SteadyTime::Now() + drain_timeout_;
-  absl::optional<BreakOff> break_off;
-  if (parts_->database != nullptr) {
-    break_off.emplace(parts_->database->interruption(), deadline);
-  }
+  // Sessions of calls, of the monitor and of a migration alike may wait for
+  // PostgreSQL without an end.
+  if (parts_->database != nullptr) parts_->database->InterruptAt(deadline);
   if (parts_->health != nullptr) parts_->health->Shutdown();
   if (parts_->reflection != nullptr) parts_->reflection->Shutdown();
   if (parts_->grpc != nullptr) parts_->grpc->Shutdown(deadline);

@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/api/user_profile_service.h"
-#include "server/app/database.h"
+#include "server/postgres/database.h"
 #include "server/store/postgres_store.h"
 #include "server/transport/grpc_server.h"
 #include "server/transport/tls.h"
@@ -17,7 +17,7 @@ namespace userprofile::app {
 // What `serve` can be told; the parts say what their options mean, and their
 // defaults are the flags'. What a part is connected with is the server's.
 struct ServeOptions {
-  DatabaseOptions database;
+  postgres::DatabaseOptions database;
 
   // Whether to migrate an external database first. An embedded one always is.
   bool migrate = false;

@@ -1,8 +1,6 @@
 #include "server/app/socket_path_lock.h"
 
-#include <sys/file.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -12,7 +10,6 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "base/status_macros.h"
-#include "server/postgres/account.h"
 
 namespace userprofile::app {
 namespace {
@@ -45,26 +42,17 @@ absl::StatusOr<std::unique_ptr<SocketPathLock>> SocketPathLock::Acquire(
   absl::ConsumePrefix(&path, "//");
   std::string file = absl::StrCat(path, ".lock");
   while (true) {
-    USERPROFILE_ASSIGN_OR_RETURN(const int fd, postgres::OpenOwnFile(file));
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-      close(fd);
-      return InUse(address);
-    }
-    struct stat info;
-    if (fstat(fd, &info) == 0 && info.st_nlink == 0) {
-      close(fd);  // one that just ended has removed it
-      continue;
-    }
+    USERPROFILE_ASSIGN_OR_RETURN(const int fd, base::OpenOwnFile(file));
+    auto held = base::FileLock::Take(fd);
+    if (absl::IsNotFound(held.status())) continue;  // by one that just ended
+    if (!held.ok()) return InUse(address);
     std::unique_ptr<SocketPathLock> lock(
-        new SocketPathLock(std::move(file), fd));
+        new SocketPathLock(std::move(file), *std::move(held)));
     if (SomebodyListens(path)) return InUse(address);
     return lock;
   }
 }
 
-SocketPathLock::~SocketPathLock() {
-  unlink(path_.c_str());
-  close(fd_);
-}
+SocketPathLock::~SocketPathLock() { unlink(path_.c_str()); }
 
 }  // namespace userprofile::app

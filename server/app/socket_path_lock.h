@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "base/file_lock.h"
 
 namespace userprofile::app {
 
@@ -27,10 +28,11 @@ class SocketPathLock {
   SocketPathLock& operator=(const SocketPathLock&) = delete;
 
  private:
-  SocketPathLock(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  SocketPathLock(std::string path, std::unique_ptr<base::FileLock> lock)
+      : path_(std::move(path)), lock_(std::move(lock)) {}
 
   const std::string path_;  // of the file
-  const int fd_;
+  const std::unique_ptr<base::FileLock> lock_;
 };
 
 }  // namespace userprofile::app

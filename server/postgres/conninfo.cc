@@ -60,6 +60,13 @@ std::string AdviceFor(absl::string_view key) {
   return "leave it out, or write what libpq has for it";
 }
 
+using Options = std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)>;
+
+// Null for what libpq can't read; what it says of that would hold passwords.
+Options ParseOptions(const std::string& conninfo) {
+  return {PQconninfoParse(conninfo.c_str(), nullptr), &PQconninfoFree};
+}
+
 bool IsKey(absl::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
     return absl::ascii_isalnum(c) || c == '_';
@@ -76,12 +83,9 @@ std::string UnknownKey(absl::string_view url) {
   for (const absl::string_view parameter : absl::StrSplit(parameters, '&')) {
     const absl::string_view key = parameter.substr(0, parameter.find('='));
     if (!IsKey(key) || parameter == "ssl=true") continue;  // which libpq knows
-    char* error = nullptr;
-    const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(
-        PQconninfoParse(absl::StrCat(key, "=''").c_str(), &error),
-        &PQconninfoFree);
-    PQfreemem(error);
-    if (options == nullptr) return std::string(key);
+    if (ParseOptions(absl::StrCat(key, "=''")) == nullptr) {
+      return std::string(key);
+    }
   }
   return "";
 }
@@ -131,10 +135,7 @@ std::string WhatIsWrong(absl::string_view conninfo) {
 }
 
 absl::StatusOr<Settings> Parse(const std::string& conninfo) {
-  char* error = nullptr;
-  const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(
-      PQconninfoParse(conninfo.c_str(), &error), &PQconninfoFree);
-  PQfreemem(error);
+  const Options options = ParseOptions(conninfo);
   if (options == nullptr) {
     return absl::InvalidArgumentError(
         absl::StrCat("the database's connection string can't be read: ",
@@ -189,18 +190,18 @@ absl::StatusOr<ProgramConnection> ForProgram(const std::string& conninfo) {
         "it: use a client key without one for this");
   }
   ProgramConnection result;
-  // Before a PGPASSWORD of ours, for the first one counts.
-  if (const auto password = settings.find("password");
-      password != settings.end()) {
-    result.environment.push_back(absl::StrCat("PGPASSWORD=", password->second));
-    settings.erase(password);
-  }
   // libpq's own variables (PGPASSFILE, ...), and where its files are.
+  const auto password = settings.extract("password");
   for (char** variable = environ; *variable != nullptr; ++variable) {
-    if (absl::StartsWith(*variable, "PG") ||
-        absl::StartsWith(*variable, "HOME=")) {
+    if (absl::StartsWith(*variable, "HOME=") ||
+        (absl::StartsWith(*variable, "PG") &&
+         (!password || !absl::StartsWith(*variable, "PGPASSWORD=")))) {
       result.environment.push_back(*variable);
     }
+  }
+  if (password) {
+    result.environment.push_back(
+        absl::StrCat("PGPASSWORD=", password.mapped()));
   }
   // The server that sessions use, of several that are given: not a standby.
   settings.insert(

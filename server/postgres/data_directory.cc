@@ -1,7 +1,7 @@
 #include "server/postgres/data_directory.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,6 +16,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/error_info.h"
 #include "base/read_file.h"
 #include "base/status_macros.h"
 #include "server/postgres/process.h"
@@ -23,6 +24,21 @@
 
 namespace userprofile::postgres {
 namespace {
+
+// For whoever only looks (HolderOf) is gone at once.
+constexpr absl::Duration kLockPatience = absl::Milliseconds(200);
+// Behind the process id of a command.
+constexpr char kCommandMark[] = " command";
+
+std::string LockFile(const std::string& directory) {
+  return absl::StrCat(directory, "/lock");
+}
+
+// What the lock's file says of its holder.
+std::string ReadHolder(const std::string& directory) {
+  return std::string(absl::StripAsciiWhitespace(
+      base::ReadFile(LockFile(directory)).value_or("")));
+}
 
 // Empty if there is no such file.
 std::string ReadIfThere(const std::string& path) {
@@ -96,6 +112,38 @@ int OpenOrphan(const std::string& directory) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::unique_ptr<base::FileLock>> HoldDirectory(
+    const std::string& directory, DirectoryHolder as) {
+  const std::string path = LockFile(directory);
+  USERPROFILE_ASSIGN_OR_RETURN(const int fd, base::OpenOwnFile(path));
+  auto lock = base::FileLock::Take(fd, kLockPatience);
+  if (absl::IsUnavailable(lock.status())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(directory, " is in use by another userprofile server",
+                     " (process ", ReadHolder(directory), ")"));
+  }
+  if (!lock.ok())
+    return base::Annotate(lock.status(), absl::StrCat(path, ": "));
+  const std::string pid = absl::StrCat(
+      getpid(), as == DirectoryHolder::kCommand ? kCommandMark : "", "\n");
+  if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.data(), pid.size(), 0) < 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("can't write ", path));
+  }
+  return lock;
+}
+
+DirectoryHolder HolderOf(const std::string& directory) {
+  const int fd = open(LockFile(directory).c_str(),
+                      O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  // Shared, and let go at once: see HoldDirectory.
+  const bool held = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  const absl::Cleanup close_it = [&] { close(fd); };
+  if (!held) return DirectoryHolder::kNobody;
+  return absl::EndsWith(ReadHolder(directory), kCommandMark)
+             ? DirectoryHolder::kCommand
+             : DirectoryHolder::kServer;
+}
 
 std::string DataFolder(const std::string& directory) {
   return absl::StrCat(directory, "/data");

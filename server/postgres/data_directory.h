@@ -3,13 +3,15 @@
 
 #include <sys/types.h>
 
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "server/postgres/account.h"
+#include "base/file_lock.h"
 #include "server/postgres/binaries.h"
+#include "server/postgres/process.h"
 
 namespace userprofile::postgres {
 
@@ -17,9 +19,24 @@ namespace userprofile::postgres {
 inline constexpr char kEmbeddedUser[] = "userprofile";
 inline constexpr char kEmbeddedDatabase[] = "userprofile";
 
-// The part of an embedded cluster's directory that PostgreSQL owns: the folder
-// `data` in it. The functions want the directory to be held by the caller
-// (DirectoryLock), and no server of ours to run in it.
+// Who holds the directory of an embedded cluster.
+enum class DirectoryHolder {
+  kNobody,
+  kServer,   // for as long as it serves
+  kCommand,  // until it is done: worth waiting for
+};
+
+// Holds a directory for this process by the file `lock` in it, which has our
+// process id for people to read. FAILED_PRECONDITION if another one holds it.
+absl::StatusOr<std::unique_ptr<base::FileLock>> HoldDirectory(
+    const std::string& directory, DirectoryHolder as);
+
+// Who holds it now.
+DirectoryHolder HolderOf(const std::string& directory);
+
+// What follows is about the part of the directory that PostgreSQL owns, the
+// folder `data` in it. It wants the directory to be held, and no server of ours
+// to run in it.
 
 std::string DataFolder(const std::string& directory);
 

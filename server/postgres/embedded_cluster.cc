@@ -7,9 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "server/postgres/account.h"
-#include "server/postgres/data_directory.h"
 #include "server/postgres/postmaster.h"
+#include "server/postgres/process.h"
 #include "server/postgres/session.h"
 #include "server/postgres/socket_folder.h"
 
@@ -98,10 +97,6 @@ std::string ConninfoFor(absl::string_view socket_folder,
 
 }  // namespace
 
-DirectoryHolder EmbeddedCluster::HolderOf(const std::string& directory) {
-  return DirectoryLock::HolderOf(directory);
-}
-
 bool EmbeddedCluster::Exists(const std::string& directory) {
   std::error_code error;
   return std::filesystem::exists(DataFolder(directory), error);
@@ -122,8 +117,8 @@ absl::StatusOr<std::unique_ptr<EmbeddedCluster>> EmbeddedCluster::Start(
   USERPROFILE_ASSIGN_OR_RETURN(options.directory,
                                MakeDirectory(options.directory, account));
   USERPROFILE_ASSIGN_OR_RETURN(
-      std::unique_ptr<DirectoryLock> lock,
-      DirectoryLock::Acquire(options.directory, options.holder));
+      std::unique_ptr<base::FileLock> lock,
+      HoldDirectory(options.directory, options.holder));
   USERPROFILE_RETURN_IF_ERROR(
       StopOrphan(options.directory, options.stop_timeout));
   USERPROFILE_ASSIGN_OR_RETURN(
@@ -149,7 +144,7 @@ absl::StatusOr<std::unique_ptr<EmbeddedCluster>> EmbeddedCluster::Start(
   return cluster;
 }
 
-EmbeddedCluster::EmbeddedCluster(std::unique_ptr<DirectoryLock> lock,
+EmbeddedCluster::EmbeddedCluster(std::unique_ptr<base::FileLock> lock,
                                  std::unique_ptr<SocketFolder> sockets)
     : lock_(std::move(lock)),
       sockets_(std::move(sockets)),

@@ -13,7 +13,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
-#include "server/postgres/directory_lock.h"
+#include "base/file_lock.h"
+#include "server/postgres/data_directory.h"
 
 namespace userprofile::postgres {
 
@@ -65,9 +66,6 @@ class EmbeddedCluster {
   static absl::StatusOr<std::unique_ptr<EmbeddedCluster>> Start(
       Options options);
 
-  // Who has a cluster open on `directory` right now.
-  static DirectoryHolder HolderOf(const std::string& directory);
-
   // Whether there is a cluster in `directory`, open or not.
   static bool Exists(const std::string& directory);
 
@@ -92,13 +90,13 @@ class EmbeddedCluster {
   void Stop();
 
  private:
-  EmbeddedCluster(std::unique_ptr<DirectoryLock> lock,
+  EmbeddedCluster(std::unique_ptr<base::FileLock> lock,
                   std::unique_ptr<SocketFolder> sockets);
 
   absl::Status CreateDatabase() const;
 
   // Let go in reverse order.
-  std::unique_ptr<DirectoryLock> lock_;
+  std::unique_ptr<base::FileLock> lock_;
   std::unique_ptr<SocketFolder> sockets_;
   std::unique_ptr<Postmaster> postmaster_;
   const std::string conninfo_;

@@ -404,8 +404,7 @@ TEST(EmbeddedClusterTest, WritesIntoNoFileThatSomebodyPutThere) {
     ASSERT_EQ(stat(theirs.c_str(), &before), 0);
     const auto expect_refused = [&] {
       EXPECT_THAT(Message(StartIn(folder / "db")), HasSubstr(path));
-      EXPECT_EQ(EmbeddedCluster::HolderOf(folder / "db"),
-                DirectoryHolder::kNobody);
+      EXPECT_EQ(HolderOf(folder / "db"), DirectoryHolder::kNobody);
       struct stat after;
       ASSERT_EQ(stat(theirs.c_str(), &after), 0);
       EXPECT_EQ(after.st_uid, before.st_uid);

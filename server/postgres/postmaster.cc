@@ -18,9 +18,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/file_lock.h"
 #include "base/status_macros.h"
 #include "base/steady_time.h"
-#include "server/postgres/account.h"
 #include "server/postgres/data_directory.h"
 
 namespace userprofile::postgres {
@@ -50,7 +50,7 @@ absl::StatusOr<int> OpenLog(const std::string& path, const Account& account) {
     rename(path.c_str(), absl::StrCat(path, ".old").c_str());
   }
   USERPROFILE_ASSIGN_OR_RETURN(const int fd,
-                               OpenOwnFile(path, O_APPEND, &account));
+                               base::OpenOwnFile(path, O_APPEND, account.uid));
   if (account.foreign && fchown(fd, account.uid, account.gid) != 0) {
     const int error = errno;
     close(fd);
@@ -190,7 +190,7 @@ absl::Status Postmaster::StartProcess() {
   USERPROFILE_ASSIGN_OR_RETURN(command.output, OpenLog(path, *command.account));
   const absl::Cleanup close_log = [&] { close(command.output); };
   const off_t log_start = lseek(command.output, 0, SEEK_END);
-  command.death_signal = SIGINT;
+  command.death_signal = "INT";
   USERPROFILE_ASSIGN_OR_RETURN(const pid_t pid, Spawn(command));
   {
     base::MutexLock lock(mutex_);

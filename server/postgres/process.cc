@@ -1,9 +1,9 @@
 #include "server/postgres/process.h"
 
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <poll.h>
-#include <sys/prctl.h>
+#include <pwd.h>
+#include <spawn.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -11,7 +11,9 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
+#include <cstring>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
@@ -19,101 +21,86 @@
 namespace userprofile::postgres {
 namespace {
 
-constexpr int kLastSignal = 64;
+constexpr std::size_t kPasswdBuffer = 16384;
 
-enum class Step : int { kAccount, kDirectory, kProgram, kOther };
-
-struct Failure {
-  Step step;
-  int error;
-};
-
-// All that the child needs, made before the fork: between fork and exec, only
-// async-signal-safe functions may be called.
-struct ChildPlan {
-  const Command& command;
-  std::vector<char*> words;
-  std::vector<char*> environment;
-  pid_t parent;
-  int report;
-};
-
-[[noreturn]] void Fail(const ChildPlan& plan, Step step) {
-  const Failure failure{step, errno};
-  [[maybe_unused]] const ssize_t n =
-      write(plan.report, &failure, sizeof failure);
-  _exit(127);
+Account Named(const passwd& entry) {
+  return {entry.pw_uid, entry.pw_gid, entry.pw_name, true};
 }
 
-// System calls rather than glibc's setuid() and so on, which coordinate with
-// threads that do not exist in the child.
-bool Become(const Account& account) {
-  return syscall(SYS_setgroups, 0, nullptr) == 0 &&
-         syscall(SYS_setresgid, account.gid, account.gid, account.gid) == 0 &&
-         syscall(SYS_setresuid, account.uid, account.uid, account.uid) == 0;
+absl::optional<Account> AccountNamed(const char* name) {
+  passwd entry;
+  passwd* found = nullptr;
+  std::array<char, kPasswdBuffer> buffer;
+  getpwnam_r(name, &entry, buffer.data(), buffer.size(), &found);
+  if (found == nullptr || found->pw_uid == 0) return absl::nullopt;
+  return Named(*found);
 }
 
-void ResetSignals() {
-  struct sigaction action = {};
-  action.sa_handler = SIG_DFL;
-  for (int s = 1; s <= kLastSignal; ++s) sigaction(s, &action, nullptr);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
+// The owner of what lies at `path`, unless that is root or nothing is there.
+// initdb wants the user to have a name.
+absl::optional<Account> OwnerOf(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0 || info.st_uid == 0) return absl::nullopt;
+  passwd entry;
+  passwd* found = nullptr;
+  std::array<char, kPasswdBuffer> buffer;
+  getpwuid_r(info.st_uid, &entry, buffer.data(), buffer.size(), &found);
+  if (found == nullptr) return absl::nullopt;
+  return Named(*found);
 }
 
-[[noreturn]] void BecomeProgram(const ChildPlan& plan) {
-  const Command& command = plan.command;
-  ResetSignals();
-  setsid();
-  umask(077);
-  if (command.account && command.account->foreign &&
-      !Become(*command.account)) {
-    Fail(plan, Step::kAccount);
-  }
-  // After the change of user, which would clear it. A parent that died before
-  // is not seen by it.
-  prctl(PR_SET_PDEATHSIG, command.death_signal);
-  if (getppid() != plan.parent) _exit(127);
-  if (chdir(command.directory.c_str()) != 0) Fail(plan, Step::kDirectory);
-  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-  const int input = command.input >= 0 ? command.input : null;
-  const int output = command.output >= 0 ? command.output : null;
-  const int errors = command.errors >= 0 ? command.errors : output;
-  if (null < 0 || dup2(input, 0) < 0 || dup2(output, 1) < 0 ||
-      dup2(errors, 2) < 0) {
-    Fail(plan, Step::kOther);
-  }
-  syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
-  execve(plan.words[0], plan.words.data(), plan.environment.data());
-  Fail(plan, Step::kProgram);
-}
+// Of setpriv(1), which is Essential in Debian. Absolute, for our $PATH may be
+// anything.
+constexpr char kSetpriv[] = "/usr/bin/setpriv";
 
-absl::Status Explain(const Command& command, const Failure& failure) {
+// What the shell that setpriv becomes does first: $1 is our process, $2 the
+// directory, the rest the program. It tells file 3 what fails, which closes
+// without a word when it becomes the program. Of a parent that ended before
+// setpriv asked for the signal, only the shell would know.
+constexpr char kBecome[] =
+    "[ $PPID = \"$1\" ] || exit; umask 077; "
+    "cd \"$2\" 2>&- || { echo d >&3; exit; }; shift 2; "
+    "[ -x \"$1\" ] || { echo p >&3; exit; }; exec \"$@\" 3>&-";
+constexpr int kReport = 3;
+
+// Why a program can't be run: `what` says so of the path.
+absl::Status Explain(const Command& command, const std::string& path,
+                     const char* what) {
   const bool foreign = command.account && command.account->foreign;
-  const std::string who =
-      foreign ? absl::StrCat("user ", command.account->name) : "this user";
-  const char* hint =
-      foreign ? ", whom PostgreSQL runs as when root starts it (a directory "
-                "in /var/lib is one that everybody can reach)"
-              : "";
-  switch (failure.step) {
-    case Step::kAccount:
-      return absl::ErrnoToStatus(failure.error,
-                                 absl::StrCat("can't run a program as ", who));
-    case Step::kDirectory:
-      return absl::ErrnoToStatus(
-          failure.error,
-          absl::StrCat(command.directory, " can't be entered by ", who, hint));
-    case Step::kProgram:
-      return absl::ErrnoToStatus(
-          failure.error,
-          absl::StrCat(command.words[0], " can't be run by ", who, hint));
-    case Step::kOther:
-      break;
+  // What we can see, the account may not.
+  const int error = access(path.c_str(), F_OK) == 0 ? EACCES : errno;
+  return absl::ErrnoToStatus(
+      error,
+      absl::StrCat(path, " can't be ", what, " by ",
+                   foreign ? absl::StrCat("user ", command.account->name,
+                                          ", whom PostgreSQL runs as when root "
+                                          "starts it (a directory in /var/lib "
+                                          "is one that everybody can reach)")
+                           : "this user"));
+}
+
+std::vector<std::string> WordsFor(const Command& command) {
+  std::vector<std::string> words = {kSetpriv, "--pdeathsig",
+                                    command.death_signal};
+  if (command.account && command.account->foreign) {
+    words.insert(words.end(),
+                 {"--reuid", absl::StrCat(command.account->uid), "--regid",
+                  absl::StrCat(command.account->gid), "--clear-groups"});
   }
-  return absl::ErrnoToStatus(failure.error,
-                             absl::StrCat("can't run ", command.words[0]));
+  words.insert(words.end(), {"--", "/bin/sh", "-c", kBecome, "sh",
+                             absl::StrCat(getpid()), command.directory});
+  words.insert(words.end(), command.words.begin(), command.words.end());
+  return words;
+}
+
+std::vector<std::string> EnvironmentFor(const Command& command) {
+  const char* path = getenv("PATH");
+  std::vector<std::string> environment = {
+      absl::StrCat("PATH=", path == nullptr ? "/usr/bin:/bin" : path),
+      "LC_ALL=C", "TZ=UTC"};
+  environment.insert(environment.end(), command.environment.begin(),
+                     command.environment.end());
+  return environment;
 }
 
 std::vector<char*> Pointers(std::vector<std::string>& words) {
@@ -121,18 +108,6 @@ std::vector<char*> Pointers(std::vector<std::string>& words) {
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   return pointers;
-}
-
-// fork(), with no signal able to run a handler of ours in the child.
-pid_t ForkWithSignalsBlocked(const ChildPlan& plan) {
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  const pid_t pid = fork();
-  if (pid == 0) BecomeProgram(plan);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return pid;
 }
 
 ssize_t ReadSome(int fd, void* buffer, std::size_t size) {
@@ -144,6 +119,32 @@ ssize_t ReadSome(int fd, void* buffer, std::size_t size) {
 }
 
 }  // namespace
+
+absl::StatusOr<Account> AccountFor(const std::string& directory) {
+  if (geteuid() != 0) return Account{geteuid(), getegid(), "", false};
+  for (const std::string& path :
+       {absl::StrCat(directory, "/data"), directory}) {
+    if (absl::optional<Account> owner = OwnerOf(path)) return *owner;
+  }
+  for (const char* name : {"postgres", "nobody"}) {
+    if (absl::optional<Account> account = AccountNamed(name)) return *account;
+  }
+  return absl::FailedPreconditionError(
+      "PostgreSQL can't run as root, and there is no user `postgres` or "
+      "`nobody` to run it as: create the user `postgres`");
+}
+
+absl::Status MakeFolder(const std::string& path, mode_t mode,
+                        const Account& account) {
+  if (mkdir(path.c_str(), mode) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("can't create ", path));
+  }
+  if (account.foreign && lchown(path.c_str(), account.uid, account.gid) != 0) {
+    return absl::ErrnoToStatus(
+        errno, absl::StrCat("can't give ", path, " to ", account.name));
+  }
+  return absl::OkStatus();
+}
 
 int WaitForEnd(pid_t pid) {
   int status = 0;
@@ -174,26 +175,54 @@ absl::StatusOr<pid_t> Spawn(const Command& command) {
   }
   const absl::Cleanup close_reader = [&] { close(report[0]); };
 
-  std::vector<std::string> words = command.words;
-  const char* path = getenv("PATH");
-  std::vector<std::string> environment = {
-      absl::StrCat("PATH=", path == nullptr ? "/usr/bin:/bin" : path),
-      "LC_ALL=C", "TZ=UTC"};
-  environment.insert(environment.end(), command.environment.begin(),
-                     command.environment.end());
-  const pid_t pid = ForkWithSignalsBlocked(
-      {command, Pointers(words), Pointers(environment), getpid(), report[1]});
-  const int error = errno;
-  close(report[1]);
-  if (pid < 0) return absl::ErrnoToStatus(error, "can't create a process");
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  const absl::Cleanup destroy_files = [&] {
+    posix_spawn_file_actions_destroy(&files);
+  };
+  const auto attach = [&](int from, int to) {
+    if (from >= 0) {
+      posix_spawn_file_actions_adddup2(&files, from, to);
+    } else {
+      posix_spawn_file_actions_addopen(&files, to, "/dev/null", O_RDWR, 0);
+    }
+  };
+  attach(command.input, STDIN_FILENO);
+  attach(command.output, STDOUT_FILENO);
+  attach(command.errors >= 0 ? command.errors : STDOUT_FILENO, STDERR_FILENO);
+  attach(report[1], kReport);
+  posix_spawn_file_actions_addclosefrom_np(&files, kReport + 1);
 
-  // The pipe closes without a word when exec succeeds.
-  Failure failure;
-  if (ReadSome(report[0], &failure, sizeof failure) != sizeof failure) {
-    return pid;
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  const absl::Cleanup destroy_attributes = [&] {
+    posix_spawnattr_destroy(&attributes);
+  };
+  sigset_t signals;
+  sigemptyset(&signals);
+  posix_spawnattr_setsigmask(&attributes, &signals);
+  // All of them: those that sigfillset() leaves to glibc would be ignored.
+  std::memset(&signals, 0xff, sizeof signals);
+  posix_spawnattr_setsigdefault(&attributes, &signals);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID |
+                                            POSIX_SPAWN_SETSIGMASK |
+                                            POSIX_SPAWN_SETSIGDEF);
+
+  std::vector<std::string> words = WordsFor(command);
+  std::vector<std::string> environment = EnvironmentFor(command);
+  pid_t pid = 0;
+  const int error =
+      posix_spawn(&pid, words[0].c_str(), &files, &attributes,
+                  Pointers(words).data(), Pointers(environment).data());
+  close(report[1]);
+  if (error != 0) {
+    return absl::ErrnoToStatus(error, absl::StrCat("can't run ", words[0]));
   }
+  char failure = 0;
+  if (ReadSome(report[0], &failure, 1) <= 0) return pid;
   WaitForEnd(pid);
-  return Explain(command, failure);
+  return failure == 'd' ? Explain(command, command.directory, "entered")
+                        : Explain(command, command.words[0], "run");
 }
 
 absl::StatusOr<Outcome> RunToEnd(Command command) {

@@ -3,16 +3,35 @@
 
 #include <sys/types.h>
 
-#include <csignal>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
-#include "server/postgres/account.h"
 
 namespace userprofile::postgres {
+
+// The user that PostgreSQL's programs run as, and who owns its files.
+// PostgreSQL refuses to run as root.
+struct Account {
+  uid_t uid;
+  gid_t gid;
+  std::string name;
+
+  // Whether it is another user than we are, which needs root.
+  bool foreign;
+};
+
+// The account for the data of `directory` (which need not exist): our own,
+// unless we are root. Root gives way to the owner of the database in there, to
+// the owner of the directory, to the user `postgres`, or else to `nobody`.
+absl::StatusOr<Account> AccountFor(const std::string& directory);
+
+// Makes a folder with this mode for the account. An existing one is an error.
+absl::Status MakeFolder(const std::string& path, mode_t mode,
+                        const Account& account);
 
 // A program to run. It gets an environment of its own (C locale, UTC), no open
 // file of ours but those below, and a session of its own, so that Ctrl-C at our
@@ -27,7 +46,7 @@ struct Command {
   // Whom it runs as; absent means as we do.
   absl::optional<Account> account;
 
-  // More of its environment: "NAME=value".
+  // More of its environment: "NAME=value", each name once.
   std::vector<std::string> environment;
 
   // Where its input comes from, and its output and its errors go. -1 means
@@ -36,9 +55,9 @@ struct Command {
   int output = -1;
   int errors = -1;
 
-  // What it is sent when the thread that started it ends, however that comes
-  // about. So it can't outlive us.
-  int death_signal = SIGKILL;
+  // The signal that it is sent when the thread that started it ends, however
+  // that comes about. So it can't outlive us.
+  const char* death_signal = "KILL";
 };
 
 // Starts the program; its process is the caller's to wait for. An error says

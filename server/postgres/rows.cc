@@ -1,44 +1,64 @@
 #include "server/postgres/rows.h"
 
 #include <utility>
+#include <vector>
+
+#include <pqxx/pqxx>
 
 #include "absl/strings/numbers.h"
-#include "server/postgres/rows_data.h"
 
 namespace userprofile::postgres {
 
-Rows::Data::Data(const pqxx::result& result)
-    : result_(result),
-      rows_(static_cast<std::size_t>(result.size())),
-      columns_(static_cast<std::size_t>(result.columns())),
-      affected_(static_cast<std::size_t>(result.affected_rows())) {
-  values_.reserve(rows_ * columns_);
+// The driver's result, and where its values lie: to ask the driver for a value
+// costs more than to read a number.
+struct Rows::Data {
+  struct Value {
+    absl::string_view text;
+    bool is_null;
+  };
+  const Value& at(std::size_t row, int column) const {
+    return values[row * columns + static_cast<std::size_t>(column)];
+  }
+
+  pqxx::result result;  // owns the text
+  std::size_t rows;
+  std::size_t columns;
+  std::vector<Value> values;  // row by row
+};
+
+Rows::Rows(pqxx::result result) {
+  Data data;
+  data.result = std::move(result);
+  data.rows = static_cast<std::size_t>(data.result.size());
+  data.columns = static_cast<std::size_t>(data.result.columns());
+  data.values.reserve(data.rows * data.columns);
   // By iterators, for each row and field of the driver's that is made anew
   // copies its handle on the result.
-  auto row = result_.begin();
-  for (std::size_t i = 0; i < rows_; ++i, ++row) {
+  auto row = data.result.begin();
+  for (std::size_t i = 0; i < data.rows; ++i, ++row) {
     auto field = row->begin();
-    for (std::size_t j = 0; j < columns_; ++j, ++field) {
-      values_.push_back(
+    for (std::size_t j = 0; j < data.columns; ++j, ++field) {
+      data.values.push_back(
           {absl::string_view(field->c_str(), field->size()), field->is_null()});
     }
   }
+  data_ = std::make_shared<const Data>(std::move(data));
 }
 
-Rows::Rows(std::shared_ptr<const Data> data) : data_(std::move(data)) {}
-
-std::size_t Rows::size() const { return data_ == nullptr ? 0 : data_->rows(); }
+std::size_t Rows::size() const { return data_ == nullptr ? 0 : data_->rows; }
 
 std::size_t Rows::affected() const {
-  return data_ == nullptr ? 0 : data_->affected();
+  return data_ == nullptr
+             ? 0
+             : static_cast<std::size_t>(data_->result.affected_rows());
 }
 
 bool Rows::IsNull(std::size_t row, int column) const {
-  return data_->value(row, column).is_null;
+  return data_->at(row, column).is_null;
 }
 
 absl::string_view Rows::Text(std::size_t row, int column) const {
-  return data_->value(row, column).text;
+  return data_->at(row, column).text;
 }
 
 std::int64_t Rows::Int64(std::size_t row, int column) const {

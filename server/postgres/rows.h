@@ -7,6 +7,10 @@
 
 #include "absl/strings/string_view.h"
 
+namespace pqxx {
+class result;
+}
+
 namespace userprofile::postgres {
 
 // The rows that a statement returned: values in PostgreSQL's text form. A cheap
@@ -16,9 +20,8 @@ class Rows {
   // No rows.
   Rows() = default;
 
-  // What the driver returned; known to the driver's side only.
-  class Data;
-  explicit Rows(std::shared_ptr<const Data> data);
+  // What the driver returned.
+  explicit Rows(pqxx::result result);
 
   std::size_t size() const;
   bool empty() const { return size() == 0; }
@@ -41,6 +44,7 @@ class Rows {
   bool Bool(std::size_t row, int column) const;
 
  private:
+  struct Data;
   std::shared_ptr<const Data> data_;
 };
 

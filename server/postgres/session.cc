@@ -1,19 +1,15 @@
 #include "server/postgres/session.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <exception>
 #include <set>
 #include <utility>
 
 #include <pqxx/pqxx>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -21,7 +17,6 @@
 #include "base/status_macros.h"
 #include "server/postgres/conninfo.h"
 #include "server/postgres/errors.h"
-#include "server/postgres/rows_data.h"
 #include "server/postgres/watchdog.h"
 
 namespace userprofile::postgres {
@@ -152,36 +147,11 @@ bool HoldsNul(absl::string_view text) {
   return absl::StrContains(text, absl::string_view("\0", 1));
 }
 
-// A descriptor of our own for the socket of a connection, to shut it down with:
-// libpq closes its own whenever it gives the connection up, and the number may
-// be somebody else's then.
-class OwnSocket {
- public:
-  OwnSocket(int socket, std::shared_ptr<Interruption> interruption)
-      : fd_(fcntl(socket, F_DUPFD_CLOEXEC, 0)),
-        interruption_(std::move(interruption)) {
-    if (fd_ < 0) throw pqxx::broken_connection(std::strerror(errno));
-    if (interruption_ != nullptr) interruption_->Add(fd_);
-  }
-  ~OwnSocket() {
-    if (interruption_ != nullptr) interruption_->Remove(fd_);
-    close(fd_);
-  }
-  OwnSocket(const OwnSocket&) = delete;
-  OwnSocket& operator=(const OwnSocket&) = delete;
-
-  int fd() const { return fd_; }
-
- private:
-  const int fd_;
-  const std::shared_ptr<Interruption> interruption_;
-};
-
 class PqxxSession final : public Session {
  public:
   PqxxSession(const std::string& conninfo, const ConnectOptions& options)
       : connection_(conninfo),
-        socket_(connection_.sock(), options.interruption),
+        socket_(connection_.sock(), options.watchdog),
         answer_timeout_(options.answer_timeout) {
     Configure(connection_);
   }
@@ -253,9 +223,12 @@ class PqxxSession final : public Session {
     Rows rows;
     absl::Status status = Guard(
         [&] {
-          const Watchdog::Watch watch(socket_.fd(), answer_timeout_);
+          socket_.Limit(answer_timeout_);
+          const absl::Cleanup answered = [this] {
+            socket_.Limit(absl::ZeroDuration());
+          };
           pqxx::nontransaction transaction(connection_);
-          rows = Rows(std::make_shared<const Rows::Data>(body(transaction)));
+          rows = Rows(body(transaction));
         },
         [&] { return connection_.is_open(); });
     if (status.ok()) return rows;
@@ -283,7 +256,7 @@ class PqxxSession final : public Session {
   }
 
   pqxx::connection connection_;
-  const OwnSocket socket_;
+  Watchdog::Socket socket_;
   const absl::Duration answer_timeout_;
   bool noticed_ = false;
   const NoticeWatch notice_watch_{connection_, &noticed_};
@@ -309,23 +282,6 @@ std::vector<std::pair<std::string, std::string>> Defaults(
 }
 
 }  // namespace
-
-void Interruption::Interrupt() {
-  base::MutexLock lock(mutex_);
-  interrupted_ = true;
-  for (const int socket : sockets_) shutdown(socket, SHUT_RDWR);
-}
-
-void Interruption::Add(int socket) {
-  base::MutexLock lock(mutex_);
-  sockets_.insert(socket);
-  if (interrupted_) shutdown(socket, SHUT_RDWR);
-}
-
-void Interruption::Remove(int socket) {
-  base::MutexLock lock(mutex_);
-  sockets_.erase(socket);
-}
 
 absl::Status InTransaction(Session& session,
                            absl::FunctionRef<absl::Status()> body) {

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -14,10 +13,11 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
-#include "base/mutex.h"
 #include "server/postgres/rows.h"
 
 namespace userprofile::postgres {
+
+class Watchdog;
 
 // An SQL statement with parameters $1, $2, ... The name is unique within the
 // program: it labels the prepared statement, metrics, logs and errors.
@@ -68,24 +68,6 @@ class Session {
   virtual bool lost() { return !healthy(); }
 };
 
-// Ends what sessions wait for, from another thread. Thread-safe.
-class Interruption {
- public:
-  // Breaks the connections of its sessions, and of those that are made later:
-  // their statements fail with UNAVAILABLE. PostgreSQL sees that within
-  // seconds, and gives up what it was doing for them.
-  void Interrupt();
-
-  // For sessions: their sockets, as for a Watchdog::Watch.
-  void Add(int socket);
-  void Remove(int socket);
-
- private:
-  base::Mutex mutex_;
-  bool interrupted_ ABSL_GUARDED_BY(mutex_) = false;
-  std::set<int> sockets_ ABSL_GUARDED_BY(mutex_);
-};
-
 // Runs `body` between BEGIN and COMMIT; ROLLBACK if it fails, and its error. An
 // error too if a statement failed and `body` did not say so.
 absl::Status InTransaction(Session& session,
@@ -108,11 +90,12 @@ struct ConnectOptions {
 
   // After this time without an answer to a statement the connection is given up
   // (UNAVAILABLE): for a PostgreSQL that is frozen, or that waits for a standby
-  // which is gone. Longer than statement_timeout. Zero: never.
+  // which is gone. Longer than statement_timeout, and needs a watchdog. Zero:
+  // never.
   absl::Duration answer_timeout = absl::ZeroDuration();
 
-  // What can interrupt the session; may be null.
-  std::shared_ptr<Interruption> interruption;
+  // What can break the connection; may be null.
+  std::shared_ptr<Watchdog> watchdog;
 };
 
 // Makes a session whose text is UTF-8, whose times are in UTC and ISO style,

@@ -13,7 +13,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/steady_time.h"
 #include "server/postgres/errors.h"
+#include "server/postgres/watchdog.h"
 #include "tests/support/postgres_proxy.h"
 #include "tests/support/test_database.h"
 
@@ -129,6 +131,7 @@ TEST_F(SessionTest, NamesTheStatementInErrors) {
 TEST_F(SessionTest, GivesUpAConnectionThatIsFrozen) {
   ConnectOptions options;
   options.conninfo = database_.conninfo();
+  options.watchdog = std::make_shared<Watchdog>();
   options.answer_timeout = absl::Seconds(1);
   auto session = Connect(options);
   ASSERT_TRUE(session.ok()) << session.status();
@@ -146,6 +149,7 @@ TEST_F(SessionTest, GivesUpAConnectionThatIsFrozen) {
 TEST_F(SessionTest, GivesUpNoConnectionBetweenStatements) {
   ConnectOptions options;
   options.conninfo = database_.conninfo();
+  options.watchdog = std::make_shared<Watchdog>();
   options.answer_timeout = absl::Milliseconds(500);
   auto session = Connect(options);
   ASSERT_TRUE(session.ok()) << session.status();
@@ -328,7 +332,7 @@ TEST_F(SessionTest, CanBeInterruptedAndPostgresGivesUpWithIt) {
   ConnectOptions options;
   options.conninfo = database_.conninfo();
   options.statement_timeout = absl::ZeroDuration();
-  options.interruption = std::make_shared<Interruption>();
+  options.watchdog = std::make_shared<Watchdog>();
   auto waits = Connect(options);
   ASSERT_TRUE(waits.ok()) << waits.status();
   const auto running = [this] {
@@ -348,7 +352,7 @@ TEST_F(SessionTest, CanBeInterruptedAndPostgresGivesUpWithIt) {
     status = (*waits)->ExecuteScript("SELECT pg_sleep(600)").status();
   });
   await("1");
-  options.interruption->Interrupt();
+  options.watchdog->InterruptAt(base::SteadyTime::Now());
   statement.join();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   EXPECT_TRUE(absl::IsUnavailable(Connect(options).status()));

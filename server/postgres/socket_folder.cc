@@ -1,7 +1,6 @@
 #include "server/postgres/socket_folder.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -48,31 +47,26 @@ std::string PlaceFor(const Account& account, const std::string& name) {
   return kTemporary;
 }
 
-// Opens and locks a folder that nobody uses; -1 if it is not the account's
-// alone, or in use, or gone.
-int Take(const std::string& path, const Account& account) {
+// Holds a folder that nobody uses; null if it is not the account's alone, or in
+// use, or gone.
+std::unique_ptr<base::FileLock> Take(const std::string& path,
+                                     const Account& account) {
   const int fd =
       open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) return -1;
+  auto lock = base::FileLock::Take(fd);
   struct stat info;
-  if (fstat(fd, &info) == 0 && IsPrivate(info, account) &&
-      flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &info) == 0 &&
-      info.st_nlink > 0) {
-    return fd;
+  if (!lock.ok() || fstat(fd, &info) != 0 || !IsPrivate(info, account)) {
+    return nullptr;
   }
-  close(fd);
-  return -1;
+  return *std::move(lock);
 }
 
-// Lets go of a folder that was taken, and removes it.
-void Remove(const std::string& path, int fd) {
+// Removes a folder that is held.
+void Remove(const std::string& path) {
   for (const std::string& name : base::ListFolder(path)) {
-    unlinkat(fd, name.c_str(), 0);
+    unlink(absl::StrCat(path, "/", name).c_str());
   }
   rmdir(path.c_str());
-  // A process that is just being started may share it for an instant.
-  flock(fd, LOCK_UN);
-  close(fd);
 }
 
 }  // namespace
@@ -92,16 +86,16 @@ absl::StatusOr<std::unique_ptr<SocketFolder>> SocketFolder::Create(
   for (const std::string& found : base::ListFolder(place)) {
     if (!absl::StartsWith(absl::StrCat("/", found), start)) continue;
     const std::string stale = absl::StrCat(place, "/", found);
-    if (const int fd = Take(stale, account); fd >= 0) Remove(stale, fd);
+    if (const auto held = Take(stale, account)) Remove(stale);
   }
   const std::string usual = absl::StrCat(place == "/" ? "" : place, name);
   absl::BitGen random;
   std::string path = usual;
   for (int i = 0; i < kNames; ++i) {
     absl::Status made = MakeFolder(path, 0700, account);
-    if (const int fd = made.ok() ? Take(path, account) : -1; fd >= 0) {
+    if (auto lock = made.ok() ? Take(path, account) : nullptr) {
       return std::unique_ptr<SocketFolder>(
-          new SocketFolder(std::move(path), fd));
+          new SocketFolder(std::move(path), std::move(lock)));
     }
     if (absl::IsAlreadyExists(made)) {
       path = absl::StrFormat("%s-%08x", usual,
@@ -114,6 +108,6 @@ absl::StatusOr<std::unique_ptr<SocketFolder>> SocketFolder::Create(
       usual, ", the place for this database's socket, is somebody else's"));
 }
 
-SocketFolder::~SocketFolder() { Remove(path_, fd_); }
+SocketFolder::~SocketFolder() { Remove(path_); }
 
 }  // namespace userprofile::postgres

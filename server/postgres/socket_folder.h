@@ -6,7 +6,8 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "server/postgres/account.h"
+#include "base/file_lock.h"
+#include "server/postgres/process.h"
 
 namespace userprofile::postgres {
 
@@ -34,10 +35,11 @@ class SocketFolder {
   const std::string& path() const { return path_; }
 
  private:
-  SocketFolder(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  SocketFolder(std::string path, std::unique_ptr<base::FileLock> lock)
+      : path_(std::move(path)), lock_(std::move(lock)) {}
 
   const std::string path_;
-  const int fd_;
+  std::unique_ptr<base::FileLock> lock_;
 };
 
 }  // namespace userprofile::postgres

@@ -1,53 +1,83 @@
 #include "server/postgres/watchdog.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-#include <thread>
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <utility>
 
 #include "spdlog/spdlog.h"
 
 namespace userprofile::postgres {
 
-// Lives as long as the process: sessions may be static, too.
-Watchdog& Watchdog::Get() {
-  static Watchdog& watchdog = *new Watchdog;
-  return watchdog;
+Watchdog::Watchdog() : thread_([this] { Run(); }) {}
+
+Watchdog::~Watchdog() {
+  {
+    base::MutexLock lock(mutex_);
+    ending_ = true;
+    changed_.SignalAll();
+  }
+  thread_.join();
 }
 
-Watchdog::Watchdog() {
-  std::thread([this] { Run(); }).detach();
+void Watchdog::InterruptAt(base::SteadyTime time) {
+  base::MutexLock lock(mutex_);
+  interrupt_at_ = time;
+  changed_.SignalAll();
 }
 
-Watchdog::Watch::Watch(int socket, absl::Duration limit)
-    : watched_(limit > absl::ZeroDuration()) {
-  if (!watched_) return;
-  Watchdog& watchdog = Get();
-  const base::SteadyTime end = base::SteadyTime::Now() + limit;
-  base::MutexLock lock(watchdog.mutex_);
-  entry_ = watchdog.sockets_.emplace(end, socket);
+Watchdog::Socket::Socket(int socket, std::shared_ptr<Watchdog> watchdog)
+    : watchdog_(std::move(watchdog)), fd_(fcntl(socket, F_DUPFD_CLOEXEC, 0)) {
+  if (fd_ < 0) throw std::system_error(errno, std::generic_category());
+  if (watchdog_ == nullptr) return;
+  base::MutexLock lock(watchdog_->mutex_);
+  watchdog_->limits_[fd_] = base::SteadyTime::InfiniteFuture();
+  if (watchdog_->interrupt_at_ != base::SteadyTime::InfiniteFuture()) {
+    watchdog_->changed_.SignalAll();
+  }
+}
+
+Watchdog::Socket::~Socket() {
+  if (watchdog_ != nullptr) {
+    base::MutexLock lock(watchdog_->mutex_);
+    watchdog_->limits_.erase(fd_);
+  }
+  close(fd_);
+}
+
+void Watchdog::Socket::Limit(absl::Duration limit) {
+  if (watchdog_ == nullptr) return;
+  const base::SteadyTime end = limit == absl::ZeroDuration()
+                                   ? base::SteadyTime::InfiniteFuture()
+                                   : base::SteadyTime::Now() + limit;
+  base::MutexLock lock(watchdog_->mutex_);
+  watchdog_->limits_[fd_] = end;
   // Limits are alike, so that this is rare.
-  if (end < watchdog.wakes_at_) watchdog.changed_.SignalAll();
-}
-
-Watchdog::Watch::~Watch() {
-  if (!watched_) return;
-  base::MutexLock lock(Get().mutex_);
-  Get().sockets_.erase(entry_);
+  if (end < watchdog_->wakes_at_) watchdog_->changed_.SignalAll();
 }
 
 void Watchdog::Run() {
   base::MutexLock lock(mutex_);
-  while (true) {
+  while (!ending_) {
     const auto now = base::SteadyTime::Now();
-    auto next = sockets_.begin();
-    for (; next != sockets_.end() && next->first <= now; ++next) {
-      if (next->second < 0) continue;
-      spdlog::warn("PostgreSQL does not answer: a connection is given up");
-      shutdown(next->second, SHUT_RDWR);
-      next->second = -1;
+    const bool interrupted = interrupt_at_ <= now;
+    wakes_at_ =
+        interrupted ? base::SteadyTime::InfiniteFuture() : interrupt_at_;
+    for (auto& [socket, limit] : limits_) {
+      if (limit <= now) {
+        spdlog::warn("PostgreSQL does not answer: a connection is given up");
+        shutdown(socket, SHUT_RDWR);
+        limit = base::SteadyTime::InfiniteFuture();
+      } else if (interrupted) {
+        shutdown(socket, SHUT_RDWR);
+      } else {
+        wakes_at_ = std::min(wakes_at_, limit);
+      }
     }
-    wakes_at_ = next == sockets_.end() ? base::SteadyTime::InfiniteFuture()
-                                       : next->first;
     changed_.WaitUntil(mutex_, wakes_at_);
   }
 }

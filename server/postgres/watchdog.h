@@ -2,48 +2,63 @@
 #define USERPROFILE_SERVER_POSTGRES_WATCHDOG_H_
 
 #include <map>
+#include <memory>
+#include <thread>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
 #include "base/mutex.h"
 #include "base/steady_time.h"
 
 namespace userprofile::postgres {
 
-// Breaks connections that were waited for too long. libpq waits for an answer
-// without a limit, and PostgreSQL's own time-outs do not help where it is
-// frozen, or waits for a standby that is gone: that holds up a commit after
-// statement_timeout has ended.
-//
-// One for the process, with a thread of its own. Thread-safe.
+// Breaks connections that were waited for too long, or all of them. libpq waits
+// for an answer without a limit, and PostgreSQL's own time-outs do not help
+// where it is frozen, or waits for a standby that is gone: that holds up a
+// commit after statement_timeout has ended. Thread-safe.
 class Watchdog {
  public:
-  static Watchdog& Get();
+  Watchdog();
+  ~Watchdog();
+  Watchdog(const Watchdog&) = delete;
+  Watchdog& operator=(const Watchdog&) = delete;
 
-  // Watches a socket while it lives. Once the time is up the socket is shut
-  // down, so that whoever reads finds the connection lost. The descriptor must
-  // stay open as long: not libpq's own, which libpq closes when it likes, but a
-  // duplicate. A limit of zero watches nothing.
-  class Watch {
+  // From then on, all connections are broken, also those that are made later:
+  // their statements fail with UNAVAILABLE. PostgreSQL sees that within
+  // seconds, and gives up what it was doing for them.
+  void InterruptAt(base::SteadyTime time);
+
+  // The socket of a connection, which can be broken while this lives. A
+  // duplicate: libpq closes its own whenever it gives the connection up, and
+  // the number may be somebody else's then. Throws std::system_error if there
+  // can be none.
+  class Socket {
    public:
-    Watch(int socket, absl::Duration limit);
-    ~Watch();
-    Watch(const Watch&) = delete;
-    Watch& operator=(const Watch&) = delete;
+    Socket(int socket, std::shared_ptr<Watchdog> watchdog);  // may be null
+    ~Socket();
+    Socket(const Socket&) = delete;
+    Socket& operator=(const Socket&) = delete;
+
+    // Breaks the connection when this time is up; zero: never. Counts from now,
+    // instead of any limit before.
+    void Limit(absl::Duration limit);
 
    private:
-    const bool watched_;
-    std::multimap<base::SteadyTime, int>::iterator entry_;
+    const std::shared_ptr<Watchdog> watchdog_;
+    const int fd_;
   };
 
  private:
-  Watchdog();
   void Run();
 
   base::Mutex mutex_;
   base::CondVar changed_;
-  std::multimap<base::SteadyTime, int> sockets_ ABSL_GUARDED_BY(mutex_);
-  base::SteadyTime wakes_at_ ABSL_GUARDED_BY(mutex_) =
+  std::map<int, base::SteadyTime> limits_ ABSL_GUARDED_BY(mutex_);  // by socket
+  base::SteadyTime interrupt_at_ ABSL_GUARDED_BY(mutex_) =
       base::SteadyTime::InfiniteFuture();
+  base::SteadyTime wakes_at_ ABSL_GUARDED_BY(mutex_);
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;  // last: uses the members above
 };
 
 }  // namespace userprofile::postgres

@@ -293,7 +293,6 @@ bool Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
   CountStatement(part, duration);
   options_.metrics.ObserveStatement(duration);
   if (status.ok()) {
-    NoteHealth(status, true);
     std::vector<Operation*> rest;
     for (Operation* operation : part) {
       if (operation->retry) {
@@ -302,6 +301,9 @@ bool Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
         Answer(*operation, std::move(operation->result));
       }
     }
+    // One that decided nothing, an UPDATE that found nobody say, tells nothing
+    // of those that write.
+    if (rest.size() < part.size()) NoteHealth(status, true);
     return rest.empty() || RunPart(executor, std::move(rest));
   }
   if (absl::IsUnavailable(status)) {

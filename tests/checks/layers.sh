@@ -10,7 +10,7 @@ cd "${1:-$(dirname "${BASH_SOURCE[0]}")/../..}"
 layers='
 base
 ops                 base
-server/postgres     base
+server/postgres     base ops
 server/users
 server/schema       base server/postgres server/users migrations ops
 server/store        base server/postgres server/users ops

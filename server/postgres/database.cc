@@ -1,4 +1,4 @@
-#include "server/app/database.h"
+#include "server/postgres/database.h"
 
 #include <unistd.h>
 
@@ -17,7 +17,7 @@
 #include "server/postgres/conninfo.h"
 #include "spdlog/spdlog.h"
 
-namespace userprofile::app {
+namespace userprofile::postgres {
 namespace {
 
 constexpr char kEmbedded[] = "embedded:";
@@ -39,7 +39,7 @@ absl::StatusOr<std::string> ReadDatabaseFile(const std::string& path) {
 // Not an embedded database, but one to connect to.
 absl::Status CheckExternal(const std::string& text) {
   if (absl::StrContains(text, "=") || absl::StrContains(text, "://")) {
-    return postgres::CheckConninfo(text);
+    return CheckConninfo(text);
   }
   // Not quoted: it could be a password in the wrong place.
   return absl::InvalidArgumentError(
@@ -50,7 +50,7 @@ absl::Status CheckExternal(const std::string& text) {
 }  // namespace
 
 // A session to a target, until that leads elsewhere.
-class Database::RenewableSession final : public postgres::Session {
+class Database::RenewableSession final : public Session {
  public:
   RenewableSession(std::unique_ptr<Session> session,
                    std::shared_ptr<const Target> target, std::string conninfo)
@@ -58,12 +58,11 @@ class Database::RenewableSession final : public postgres::Session {
         target_(std::move(target)),
         conninfo_(std::move(conninfo)) {}
 
-  absl::StatusOr<postgres::Rows> Execute(
-      const postgres::Statement& statement,
-      const postgres::Parameters& parameters) override {
+  absl::StatusOr<Rows> Execute(const Statement& statement,
+                               const Parameters& parameters) override {
     return session_->Execute(statement, parameters);
   }
-  absl::StatusOr<postgres::Rows> ExecuteScript(absl::string_view sql) override {
+  absl::StatusOr<Rows> ExecuteScript(absl::string_view sql) override {
     return session_->ExecuteScript(sql);
   }
   bool healthy() override {
@@ -153,14 +152,12 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(
 }
 
 absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
-  using postgres::DirectoryHolder;
   embedded_ = true;
   const base::SteadyTime give_up = base::SteadyTime::Now() + kStartPatience;
   for (bool logged = false;; absl::SleepFor(kPoll)) {
-    switch (postgres::EmbeddedCluster::HolderOf(directory)) {
+    switch (HolderOf(directory)) {
       case DirectoryHolder::kNobody: {
-        if (use == Use::kInspect &&
-            !postgres::EmbeddedCluster::Exists(directory)) {
+        if (use == Use::kInspect && !EmbeddedCluster::Exists(directory)) {
           return absl::NotFoundError(absl::StrCat(
               "there is no database in ", directory,
               "; 'userprofile-server serve' and 'migrate up' make one"));
@@ -169,8 +166,7 @@ absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
             Own(directory, use == Use::kServe ? DirectoryHolder::kServer
                                               : DirectoryHolder::kCommand);
         // Or somebody was faster.
-        if (status.ok() || postgres::EmbeddedCluster::HolderOf(directory) ==
-                               DirectoryHolder::kNobody) {
+        if (status.ok() || HolderOf(directory) == DirectoryHolder::kNobody) {
           return status;
         }
         break;
@@ -179,15 +175,13 @@ absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
         if (use == Use::kServe) {
           absl::Status status = Own(directory, DirectoryHolder::kServer);
           // Or it is a command that had not said so yet.
-          if (status.ok() || postgres::EmbeddedCluster::HolderOf(directory) !=
-                                 DirectoryHolder::kCommand) {
+          if (status.ok() || HolderOf(directory) != DirectoryHolder::kCommand) {
             return status;
           }
           break;
         }
         const std::string conninfo =
-            postgres::EmbeddedCluster::ConninfoIfRunning(directory).value_or(
-                "");
+            EmbeddedCluster::ConninfoIfRunning(directory).value_or("");
         target_ = std::make_shared<Target>("", conninfo);
         absl::Status status =
             conninfo.empty() ? absl::UnavailableError("the server has ended")
@@ -207,12 +201,12 @@ absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
 }
 
 absl::Status Database::Own(const std::string& directory,
-                           postgres::DirectoryHolder holder) {
-  postgres::EmbeddedCluster::Options options;
+                           DirectoryHolder holder) {
+  EmbeddedCluster::Options options;
   options.directory = directory;
   options.holder = holder;
-  USERPROFILE_ASSIGN_OR_RETURN(
-      cluster_, postgres::EmbeddedCluster::Start(std::move(options)));
+  USERPROFILE_ASSIGN_OR_RETURN(cluster_,
+                               EmbeddedCluster::Start(std::move(options)));
   target_ = std::make_shared<Target>("", cluster_->conninfo());
   return absl::OkStatus();
 }
@@ -223,25 +217,24 @@ absl::StatusOr<bool> Database::Reload() {
   return moved;
 }
 
-postgres::SessionFactory Database::ServingSessions() const {
-  postgres::ConnectOptions options;
+SessionFactory Database::ServingSessions() const {
+  ConnectOptions options;
   options.answer_timeout = options.statement_timeout + absl::Seconds(2);
   return Factory(options);
 }
 
-postgres::SessionFactory Database::Factory(
-    postgres::ConnectOptions options) const {
-  using Made = absl::StatusOr<std::unique_ptr<postgres::Session>>;
-  options.interruption = interruption_;
+SessionFactory Database::Factory(ConnectOptions options) const {
+  using Made = absl::StatusOr<std::unique_ptr<Session>>;
+  options.watchdog = watchdog_;
   return [options, target = target_]() -> Made {
     target->Reload().status().IgnoreError();  // it is in the log
-    postgres::ConnectOptions now = options;
+    ConnectOptions now = options;
     now.conninfo = target->conninfo();
-    USERPROFILE_ASSIGN_OR_RETURN(auto session, postgres::Connect(now));
+    USERPROFILE_ASSIGN_OR_RETURN(auto session, Connect(now));
     target->SetReached(now.conninfo);
     return std::make_unique<RenewableSession>(std::move(session), target,
                                               std::move(now.conninfo));
   };
 }
 
-}  // namespace userprofile::app
+}  // namespace userprofile::postgres

@@ -1,22 +1,22 @@
-#include "server/store/observed_sessions.h"
+#include "server/postgres/observed_sessions.h"
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/test_database.h"
 
-namespace userprofile::store {
+namespace userprofile::postgres {
 namespace {
 
 using ::testing::HasSubstr;
 
-constexpr postgres::Statement kOne = {"one", "SELECT 1"};
-constexpr postgres::Statement kNone = {"none", "SELECT * FROM nothing"};
+constexpr Statement kOne = {"one", "SELECT 1"};
+constexpr Statement kNone = {"none", "SELECT * FROM nothing"};
 
 class ObservedSessionsTest : public ::testing::Test {
  protected:
   testing::TestDatabase database_;
   ops::Metrics metrics_;
-  const postgres::SessionFactory connect_ =
+  const SessionFactory connect_ =
       ObserveSessions(database_.session_factory(), metrics_);
 };
 
@@ -63,7 +63,7 @@ TEST_F(ObservedSessionsTest, TheirStatementsAreTimedByName) {
 
 TEST_F(ObservedSessionsTest, AFailureToConnectIsCounted) {
   const auto refused = ObserveSessions(
-      []() -> absl::StatusOr<std::unique_ptr<postgres::Session>> {
+      []() -> absl::StatusOr<std::unique_ptr<Session>> {
         return absl::UnavailableError("away");
       },
       metrics_);
@@ -73,4 +73,4 @@ TEST_F(ObservedSessionsTest, AFailureToConnectIsCounted) {
 }
 
 }  // namespace
-}  // namespace userprofile::store
+}  // namespace userprofile::postgres

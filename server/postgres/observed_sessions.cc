@@ -1,4 +1,4 @@
-#include "server/store/observed_sessions.h"
+#include "server/postgres/observed_sessions.h"
 
 #include <map>
 #include <memory>
@@ -9,7 +9,7 @@
 #include "base/status_macros.h"
 #include "base/steady_time.h"
 
-namespace userprofile::store {
+namespace userprofile::postgres {
 namespace {
 
 // What the connections to the database count, all of a factory together.
@@ -75,18 +75,17 @@ class DatabaseMetrics {
       ABSL_GUARDED_BY(mutex_);
 };
 
-class ObservedSession final : public postgres::Session {
+class ObservedSession final : public Session {
  public:
-  ObservedSession(std::unique_ptr<postgres::Session> session,
+  ObservedSession(std::unique_ptr<Session> session,
                   std::shared_ptr<DatabaseMetrics> metrics)
       : session_(std::move(session)), metrics_(std::move(metrics)) {
     metrics_->CountOpened();
   }
   ~ObservedSession() override { metrics_->CountClosed(session_->lost()); }
 
-  absl::StatusOr<postgres::Rows> Execute(
-      const postgres::Statement& statement,
-      const postgres::Parameters& parameters) override {
+  absl::StatusOr<Rows> Execute(const Statement& statement,
+                               const Parameters& parameters) override {
     const base::SteadyTime start = base::SteadyTime::Now();
     auto rows = session_->Execute(statement, parameters);
     metrics_->ObserveStatement(statement.name, base::SteadyTime::Now() - start,
@@ -94,7 +93,7 @@ class ObservedSession final : public postgres::Session {
     return rows;
   }
 
-  absl::StatusOr<postgres::Rows> ExecuteScript(absl::string_view sql) override {
+  absl::StatusOr<Rows> ExecuteScript(absl::string_view sql) override {
     return session_->ExecuteScript(sql);
   }
 
@@ -102,25 +101,23 @@ class ObservedSession final : public postgres::Session {
   bool lost() override { return session_->lost(); }
 
  private:
-  const std::unique_ptr<postgres::Session> session_;
+  const std::unique_ptr<Session> session_;
   const std::shared_ptr<DatabaseMetrics> metrics_;
 };
 
 }  // namespace
 
-postgres::SessionFactory ObserveSessions(postgres::SessionFactory connect,
-                                         ops::Metrics& metrics) {
-  return
-      [connect = std::move(connect),
-       counted = std::make_shared<DatabaseMetrics>(
-           metrics)]() -> absl::StatusOr<std::unique_ptr<postgres::Session>> {
-        auto session = connect();
-        if (!session.ok()) {
-          counted->CountConnectFailure();
-          return session.status();
-        }
-        return std::make_unique<ObservedSession>(*std::move(session), counted);
-      };
+SessionFactory ObserveSessions(SessionFactory connect, ops::Metrics& metrics) {
+  return [connect = std::move(connect),
+          counted = std::make_shared<DatabaseMetrics>(
+              metrics)]() -> absl::StatusOr<std::unique_ptr<Session>> {
+    auto session = connect();
+    if (!session.ok()) {
+      counted->CountConnectFailure();
+      return session.status();
+    }
+    return std::make_unique<ObservedSession>(*std::move(session), counted);
+  };
 }
 
-}  // namespace userprofile::store
+}  // namespace userprofile::postgres

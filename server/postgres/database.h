@@ -1,5 +1,5 @@
-#ifndef USERPROFILE_SERVER_APP_DATABASE_H_
-#define USERPROFILE_SERVER_APP_DATABASE_H_
+#ifndef USERPROFILE_SERVER_POSTGRES_DATABASE_H_
+#define USERPROFILE_SERVER_POSTGRES_DATABASE_H_
 
 #include <memory>
 #include <string>
@@ -9,10 +9,12 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/mutex.h"
+#include "base/steady_time.h"
 #include "server/postgres/embedded_cluster.h"
 #include "server/postgres/session.h"
+#include "server/postgres/watchdog.h"
 
-namespace userprofile::app {
+namespace userprofile::postgres {
 
 // Which database a command works on.
 struct DatabaseOptions {
@@ -55,7 +57,7 @@ class Database {
   // that is tried: once a session was made there, those made before are not
   // healthy any more, and so replaced when they are needed next. Whether it
   // did. INVALID_ARGUMENT, and nothing changed, for a file that can't be used;
-  // postgres::Connect's errors, and sessions that there are go on, for one that
+  // Connect's errors, and sessions that there are go on, for one that
   // leads nowhere. Thread-safe.
   absl::StatusOr<bool> Reload();
 
@@ -65,16 +67,14 @@ class Database {
   // Makes sessions; may be used as long as the database is open. Each reads the
   // database file again, so that a new password holds from the next connection
   // on.
-  postgres::SessionFactory Sessions() const { return Factory({}); }
+  SessionFactory Sessions() const { return Factory({}); }
 
   // The same for statements that are all short: a connection on which one stays
   // without an answer is given up.
-  postgres::SessionFactory ServingSessions() const;
+  SessionFactory ServingSessions() const;
 
-  // Breaks off all these sessions, for a process that has to end in time.
-  std::shared_ptr<postgres::Interruption> interruption() const {
-    return interruption_;
-  }
+  // When all these sessions are broken off, for a process that has to end.
+  void InterruptAt(base::SteadyTime time) { watchdog_->InterruptAt(time); }
 
  private:
   // Where sessions go. Shared by the factories, which may outlive the database.
@@ -107,18 +107,16 @@ class Database {
 
   Database() = default;
 
-  postgres::SessionFactory Factory(postgres::ConnectOptions options) const;
+  SessionFactory Factory(ConnectOptions options) const;
   absl::Status OpenEmbedded(const std::string& directory, Use use);
-  absl::Status Own(const std::string& directory,
-                   postgres::DirectoryHolder holder);
+  absl::Status Own(const std::string& directory, DirectoryHolder holder);
 
-  std::unique_ptr<postgres::EmbeddedCluster> cluster_;
+  std::unique_ptr<EmbeddedCluster> cluster_;
   std::shared_ptr<Target> target_;
-  const std::shared_ptr<postgres::Interruption> interruption_ =
-      std::make_shared<postgres::Interruption>();
+  const std::shared_ptr<Watchdog> watchdog_ = std::make_shared<Watchdog>();
   bool embedded_ = false;
 };
 
-}  // namespace userprofile::app
+}  // namespace userprofile::postgres
 
-#endif  // USERPROFILE_SERVER_APP_DATABASE_H_
+#endif  // USERPROFILE_SERVER_POSTGRES_DATABASE_H_
