@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/limits.h"
+
 namespace userprofile::store {
 namespace {
 
@@ -29,10 +31,6 @@ enum Column {
 };
 static_assert(kRevision + 1 == kProfileColumns);
 
-// google.protobuf.Timestamp: 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
-constexpr std::int64_t kMinSeconds = -62135596800;
-constexpr std::int64_t kMaxSeconds = 253402300799;
-
 // Reads the columns of one row, and skips those that are NULL.
 class RowReader {
  public:
@@ -50,8 +48,9 @@ class RowReader {
   void Time(Column column, Mutable timestamp) const {
     if (rows_.IsNull(row_, column)) return;
     const double seconds =
-        std::clamp(rows_.Double(row_, column), static_cast<double>(kMinSeconds),
-                   static_cast<double>(kMaxSeconds));
+        std::clamp(rows_.Double(row_, column),
+                   static_cast<double>(base::kMinTimestampSeconds),
+                   static_cast<double>(base::kMaxTimestampSeconds));
     SetTimestamp(absl::FromUnixMicros(std::llround(seconds * 1e6)),
                  timestamp());
   }
@@ -99,7 +98,8 @@ void ReadProfile(const postgres::Rows& rows, std::size_t row,
 
 void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
   const std::int64_t seconds =
-      std::clamp(absl::ToUnixSeconds(time), kMinSeconds, kMaxSeconds);
+      std::clamp(absl::ToUnixSeconds(time), base::kMinTimestampSeconds,
+                 base::kMaxTimestampSeconds);
   const absl::Duration rest = time - absl::FromUnixSeconds(seconds);
   timestamp->set_seconds(seconds);
   timestamp->set_nanos(static_cast<int>(absl::ToInt64Nanoseconds(
