@@ -1,13 +1,42 @@
-#include "client/adapter/update_window.h"
+#include "client/adapter/window.h"
 
 #include <utility>
 
 namespace userprofile::adapter {
 
+void Turns::Take(absl::optional<std::int64_t> user,
+                 std::function<void()> begin) {
+  if (user) {
+    const base::MutexLock lock(mutex_);
+    const auto [line, is_first] = waiting_.try_emplace(*user);
+    if (!is_first) {
+      line->second.push_back(std::move(begin));
+      return;
+    }
+  }
+  begin();
+}
+
+void Turns::GiveUp(absl::optional<std::int64_t> user) {
+  if (!user) return;
+  std::function<void()> next;
+  {
+    const base::MutexLock lock(mutex_);
+    const auto line = waiting_.find(*user);
+    if (line->second.empty()) {
+      waiting_.erase(line);
+      return;
+    }
+    next = std::move(line->second.front());
+    line->second.pop_front();
+  }
+  next();
+}
+
 UpdateWindow::UpdateWindow(std::size_t capacity, Handler handler)
     : capacity_(capacity), handler_(std::move(handler)) {}
 
-void UpdateWindow::Add(UpdateLine update) {
+void UpdateWindow::Add(Update update) {
   const auto user = update.outcome.user_id;
   Entry* entry;
   {

@@ -1,6 +1,7 @@
-#include "client/adapter/adapter_metrics.h"
+#include "client/adapter/metrics.h"
 
 #include <cstddef>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -16,7 +17,7 @@
 namespace userprofile::adapter {
 namespace {
 
-constexpr const char* kPeers[] = {"service", "bot", "telegram"};
+constexpr const char* kPeerNames[kPeers] = {"service", "bot", "telegram"};
 
 }  // namespace
 
@@ -60,13 +61,13 @@ struct AdapterMetrics::Families {
 
 // What may be counted later is there from the start, as 0.
 AdapterMetrics::AdapterMetrics() : families_(std::make_unique<Families>()) {
-  for (const char* peer : kPeers) {
+  for (const char* peer : kPeerNames) {
     families_->up.Add({{"peer", peer}}).Set(1);
     families_->failures.Add({{"peer", peer}});
   }
-  for (const char* recognized :
-       {"new", "returning", "onboarded", "ignored", "unknown"}) {
-    families_->updates.Add({{"recognized", recognized}});
+  for (std::size_t i = 0; i < std::size(kRecognizedNames); ++i) {
+    families_->updates.Add(
+        {{"recognized", NameForBot(static_cast<Recognized>(i))}});
   }
   for (const char* code : {"400", "401", "413"}) {
     families_->refused_calls.Add({{"code", code}});
@@ -76,23 +77,22 @@ AdapterMetrics::AdapterMetrics() : families_(std::make_unique<Families>()) {
 AdapterMetrics::~AdapterMetrics() = default;
 
 void AdapterMetrics::SetPeer(Peer peer, const absl::Status& status) {
-  const auto index = static_cast<std::size_t>(peer);
-  const char* name = kPeers[index];
+  const char* name = kPeerNames[peer];
   families_->up.Add({{"peer", name}}).Set(status.ok() ? 1 : 0);
   if (!status.ok()) families_->failures.Add({{"peer", name}}).Increment();
-  std::lock_guard<std::mutex> lock(mutex_);
-  if (peers_[index] == status) return;
+  const base::MutexLock lock(mutex_);
+  if (peers_[peer] == status) return;
   if (!status.ok()) {
     spdlog::warn("{}: {}; trying again", name, std::string(status.message()));
   } else {
     spdlog::info("{}: well again", name);
   }
-  peers_[index] = status;
+  peers_[peer] = status;
 }
 
-void AdapterMetrics::CountDelivered(const std::string& recognized,
+void AdapterMetrics::CountDelivered(Recognized recognized,
                                     absl::Duration duration) {
-  families_->updates.Add({{"recognized", recognized}}).Increment();
+  families_->updates.Add({{"recognized", NameForBot(recognized)}}).Increment();
   families_->seconds.Observe(absl::ToDoubleSeconds(duration));
 }
 
@@ -104,11 +104,11 @@ void AdapterMetrics::CountRefusedCall(int http_status) {
 }
 
 std::string AdapterMetrics::Failing() const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  const base::MutexLock lock(mutex_);
   std::string failing;
-  for (std::size_t i = 0; i < std::size(peers_); ++i) {
+  for (std::size_t i = 0; i < kPeers; ++i) {
     if (peers_[i].ok()) continue;
-    absl::StrAppend(&failing, failing.empty() ? "" : "\n", kPeers[i], ": ",
+    absl::StrAppend(&failing, failing.empty() ? "" : "\n", kPeerNames[i], ": ",
                     peers_[i].message());
   }
   return failing;

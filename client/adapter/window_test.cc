@@ -1,4 +1,4 @@
-#include "client/adapter/update_window.h"
+#include "client/adapter/window.h"
 
 #include <atomic>
 #include <string>
@@ -9,7 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "client/adapter/stdin_run.h"
+#include "client/adapter/stdin.h"
 #include "client/adapter/testing.h"
 
 namespace userprofile::adapter {
@@ -17,7 +17,7 @@ namespace {
 
 using ::testing::ElementsAre;
 
-UpdateLine Update(std::int64_t user_id, std::int64_t update_id) {
+Update UpdateOf(std::int64_t user_id, std::int64_t update_id) {
   Line line;
   line.text = MessageOf(user_id, update_id);
   return ReadUpdateLine(std::move(line));
@@ -35,23 +35,25 @@ std::vector<std::int64_t> TakeAll(UpdateWindow& window) {
   return update_ids;
 }
 
-std::vector<std::string> Recognized(const std::vector<Outcome>& outcomes) {
+std::vector<std::string> Names(const std::vector<Outcome>& outcomes) {
   std::vector<std::string> result;
-  for (const Outcome& outcome : outcomes) result.push_back(outcome.recognized);
+  for (const Outcome& outcome : outcomes) {
+    result.push_back(NameOf(outcome.recognized));
+  }
   return result;
 }
 
 TEST(UpdateWindowTest, OutcomesComeInTheOrderOfTheUpdates) {
   HeldService service;
   UpdateWindow window(10, RecognizeWith(service.recognizer()));
-  window.Add(Update(1, 101));
-  window.Add(Update(2, 102));
-  window.Add(UpdateLine{});  // nobody's
-  window.Add(Update(3, 104));
+  window.Add(UpdateOf(1, 101));
+  window.Add(UpdateOf(2, 102));
+  window.Add(Update{});  // nobody's
+  window.Add(UpdateOf(3, 104));
   service.Answer(3, client::Recognition::kNew);
   service.Answer(2, client::Recognition::kOnboarded);
   service.Answer(1, absl::UnavailableError("gone"));
-  EXPECT_THAT(Recognized(window.Take()),
+  EXPECT_THAT(Names(window.Take()),
               ElementsAre("error", "onboarded", "ignored", "new"));
   window.Close();
   EXPECT_TRUE(window.Take().empty());
@@ -60,10 +62,10 @@ TEST(UpdateWindowTest, OutcomesComeInTheOrderOfTheUpdates) {
 TEST(UpdateWindowTest, GivesOutWhatIsThereWithoutWaitingForMore) {
   HeldService service;
   UpdateWindow window(10, RecognizeWith(service.recognizer()));
-  window.Add(Update(1, 101));
-  window.Add(Update(2, 102));
+  window.Add(UpdateOf(1, 101));
+  window.Add(UpdateOf(2, 102));
   service.Answer(1);
-  EXPECT_THAT(Recognized(window.Take()), ElementsAre("returning"));
+  EXPECT_THAT(Names(window.Take()), ElementsAre("returning"));
   service.Answer(2);
   EXPECT_THAT(TakeAll(window), ElementsAre(102));
 }
@@ -71,10 +73,10 @@ TEST(UpdateWindowTest, GivesOutWhatIsThereWithoutWaitingForMore) {
 TEST(UpdateWindowTest, UsersUpdatesAreSentOneAfterTheOther) {
   HeldService service;
   UpdateWindow window(10, RecognizeWith(service.recognizer()));
-  window.Add(Update(1, 101));
-  window.Add(Update(1, 102));
-  window.Add(Update(2, 103));
-  window.Add(Update(1, 104));
+  window.Add(UpdateOf(1, 101));
+  window.Add(UpdateOf(1, 102));
+  window.Add(UpdateOf(2, 103));
+  window.Add(UpdateOf(1, 104));
   EXPECT_THAT(service.calls(), ElementsAre(1, 2));
   service.Answer(1);
   EXPECT_THAT(service.calls(), ElementsAre(1, 2, 1));
@@ -89,17 +91,17 @@ TEST(UpdateWindowTest, UsersUpdatesAreSentOneAfterTheOther) {
 TEST(UpdateWindowTest, UsersNextUpdateIsSentAfterAnErrorToo) {
   HeldService service;
   UpdateWindow window(10, RecognizeWith(service.recognizer()));
-  window.Add(Update(1, 101));
-  window.Add(Update(1, 102));
+  window.Add(UpdateOf(1, 101));
+  window.Add(UpdateOf(1, 102));
   service.Answer(1, absl::UnavailableError("gone"));
   service.Answer(1, client::Recognition::kNew);
-  EXPECT_THAT(Recognized(window.Take()), ElementsAre("error", "new"));
+  EXPECT_THAT(Names(window.Take()), ElementsAre("error", "new"));
 }
 
 TEST(UpdateWindowTest, WaitsNoLongerThanItIsTold) {
   HeldService service;
   UpdateWindow window(10, RecognizeWith(service.recognizer()));
-  window.Add(Update(1, 101));
+  window.Add(UpdateOf(1, 101));
   EXPECT_TRUE(window.Take(base::SteadyTime::Now()).empty());
   EXPECT_EQ(window.size(), 1u);
   service.Answer(1);
@@ -112,7 +114,7 @@ TEST(UpdateWindowTest, AddWaitsWhileTheWindowIsFull) {
   std::atomic<int> added{0};
   std::thread adder([&] {
     for (int i = 1; i <= 4; ++i) {
-      window.Add(Update(i, i));
+      window.Add(UpdateOf(i, i));
       ++added;
     }
   });
@@ -121,7 +123,7 @@ TEST(UpdateWindowTest, AddWaitsWhileTheWindowIsFull) {
   EXPECT_LE(added, 2);
   EXPECT_THAT(service.calls(), ElementsAre(1, 2));
   service.Answer(1);
-  EXPECT_THAT(Recognized(window.Take()), ElementsAre("returning", "returning"));
+  EXPECT_THAT(Names(window.Take()), ElementsAre("returning", "returning"));
   service.AwaitCalls(4);
   service.Answer(3);
   service.Answer(4);
@@ -133,7 +135,7 @@ TEST(UpdateWindowTest, AnswersMayComeBeforeTheCallReturns) {
   UpdateWindow window(100, RecognizeWith([](const auto&, auto done) {
                         done(client::Recognition::kNew);
                       }));
-  for (int i = 1; i <= 100; ++i) window.Add(Update(1, i));
+  for (int i = 1; i <= 100; ++i) window.Add(UpdateOf(1, i));
   EXPECT_EQ(TakeAll(window).size(), 100u);
 }
 
@@ -150,7 +152,7 @@ TEST(UpdateWindowTest, KeepsItsPromisesWithAnswersFromManyThreads) {
   }
   std::thread adder([&] {
     for (int i = 1; i <= kUpdates; ++i) {
-      window.Add(Update((i - 1) % kUsers + 1, i));
+      window.Add(UpdateOf((i - 1) % kUsers + 1, i));
     }
     window.Close();
   });
@@ -165,6 +167,36 @@ TEST(UpdateWindowTest, KeepsItsPromisesWithAnswersFromManyThreads) {
   EXPECT_FALSE(service.overlapped());
   adder.join();
   for (std::thread& answerer : answerers) answerer.join();
+}
+
+class TurnsTest : public ::testing::Test {
+ protected:
+  void Take(absl::optional<std::int64_t> user, char name) {
+    turns_.Take(user, [this, name] { begun_ += name; });
+  }
+
+  Turns turns_;
+  std::string begun_;
+};
+
+TEST_F(TurnsTest, AUserHasOneTurnAtATimeInTheOrderOfTaking) {
+  for (const char name : {'a', 'b', 'c'}) Take(1, name);
+  EXPECT_EQ(begun_, "a");
+  turns_.GiveUp(1);
+  EXPECT_EQ(begun_, "ab");
+  turns_.GiveUp(1);
+  turns_.GiveUp(1);
+  Take(1, 'd');
+  EXPECT_EQ(begun_, "abcd");
+}
+
+TEST_F(TurnsTest, OthersAndWhatIsOfNobodyDoNotWait) {
+  Take(1, 'a');
+  Take(2, 'b');
+  Take(absl::nullopt, 'c');
+  Take(absl::nullopt, 'd');
+  EXPECT_EQ(begun_, "abcd");
+  turns_.GiveUp(absl::nullopt);
 }
 
 }  // namespace

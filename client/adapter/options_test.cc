@@ -1,4 +1,4 @@
-#include "client/adapter/secret.h"
+#include "client/adapter/options.h"
 
 #include <cstdlib>
 #include <fstream>

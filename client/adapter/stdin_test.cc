@@ -1,4 +1,4 @@
-#include "client/adapter/stdin_run.h"
+#include "client/adapter/stdin.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "client/adapter/http_url.h"
+#include "client/adapter/http_client.h"
 
 #include <tuple>
 

@@ -1,5 +1,5 @@
-#ifndef USERPROFILE_CLIENT_ADAPTER_STDIN_RUN_H_
-#define USERPROFILE_CLIENT_ADAPTER_STDIN_RUN_H_
+#ifndef USERPROFILE_CLIENT_ADAPTER_STDIN_H_
+#define USERPROFILE_CLIENT_ADAPTER_STDIN_H_
 
 #include <cstddef>
 #include <functional>
@@ -7,7 +7,7 @@
 #include <string>
 
 #include "client/adapter/stop_event.h"
-#include "client/adapter/update_window.h"
+#include "client/adapter/window.h"
 #include "userprofile/client/profile_client.h"
 #include "userprofile/client/recognition.h"
 #include "userprofile/v1/user_profile_service.pb.h"
@@ -67,4 +67,4 @@ int RunStdin(const StdinOptions& options, Recognizer recognizer,
 
 }  // namespace userprofile::adapter
 
-#endif  // USERPROFILE_CLIENT_ADAPTER_STDIN_RUN_H_
+#endif  // USERPROFILE_CLIENT_ADAPTER_STDIN_H_

@@ -1,17 +1,19 @@
-#ifndef USERPROFILE_CLIENT_ADAPTER_ADAPTER_METRICS_H_
-#define USERPROFILE_CLIENT_ADAPTER_ADAPTER_METRICS_H_
+#ifndef USERPROFILE_CLIENT_ADAPTER_METRICS_H_
+#define USERPROFILE_CLIENT_ADAPTER_METRICS_H_
 
 #include <memory>
-#include <mutex>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "base/mutex.h"
+#include "client/adapter/update.h"
 
 namespace userprofile::adapter {
 
 // Those that the adapter works with.
-enum class Peer { kService, kBot, kTelegram };
+enum Peer { kService, kBot, kTelegram, kPeers };
 
 // What an adapter that runs on tells of itself: metrics, and whether all is
 // well. Thread-safe.
@@ -27,7 +29,7 @@ class AdapterMetrics {
 
   // The bot took an update, whose sender was recognized as that, after this
   // time.
-  void CountDelivered(const std::string& recognized, absl::Duration duration);
+  void CountDelivered(Recognized recognized, absl::Duration duration);
 
   // An update, or what the bot answered to it, was given up after several
   // tries.
@@ -46,10 +48,10 @@ class AdapterMetrics {
   struct Families;
 
   const std::unique_ptr<Families> families_;
-  mutable std::mutex mutex_;
-  absl::Status peers_[3];  // protected by mutex_
+  mutable base::Mutex mutex_;
+  absl::Status peers_[kPeers] ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace userprofile::adapter
 
-#endif  // USERPROFILE_CLIENT_ADAPTER_ADAPTER_METRICS_H_
+#endif  // USERPROFILE_CLIENT_ADAPTER_METRICS_H_
