@@ -7,7 +7,6 @@ namespace userprofile::client {
 namespace {
 
 using ::testing::_;
-using ::testing::An;
 using ::testing::Return;
 
 TEST(MockProfileClientTest, RecognizeSaysWhatTheMockedAnswerMeans) {
@@ -25,12 +24,12 @@ TEST(MockProfileClientTest, RecognizeSaysWhatTheMockedAnswerMeans) {
 
 TEST(MockProfileClientTest, AnswersWithACallback) {
   MockProfileClient service;
-  EXPECT_CALL(service, UpsertUser(_, An<Done<v1::UpsertUserResponse>>()))
-      .WillOnce([](const v1::UpsertUserRequest& contact, auto done) {
+  EXPECT_CALL(service, UpsertUser(_))
+      .WillOnce([](const v1::UpsertUserRequest& contact) {
         EXPECT_EQ(contact.user_id(), 7);
         v1::UpsertUserResponse response;
         response.set_created(true);
-        done(response);
+        return response;
       });
   v1::UpsertUserRequest contact;
   contact.set_user_id(7);

@@ -1,22 +1,31 @@
 #include "userprofile/client/profile_client.h"
 
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <utility>
 
 #include <grpc/support/time.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
 #include "base/read_file.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
 #include "userprofile/client/errors.h"
-#include "userprofile/v1/user_profile_service.grpc.pb.h"
 
 namespace userprofile::client {
 namespace {
+
+using ::google::protobuf::MessageFactory;
+using ::google::protobuf::MethodDescriptor;
 
 // Waits of 0.1, 0.3, 0.9 and 2.7 seconds, a fifth more or less: enough for the
 // server to find a database that was restarted. gRPC allows no more attempts.
@@ -80,24 +89,12 @@ std::shared_ptr<grpc::Channel> MakeChannel(
   return grpc::CreateCustomChannel(server, credentials, arguments);
 }
 
-// One call with a callback, from its start to its end.
-template <typename Request, typename Response>
+// One call, from its start to its end.
 struct PendingCall {
   grpc::ClientContext context;
-  Request request;
-  Response response;
-  Done<Response> done;
-};
-
-// The stub's methods are overloaded; these name the one that is meant.
-constexpr auto kUpsertUser = [](auto* stub, auto... arguments) {
-  return stub->UpsertUser(std::move(arguments)...);
-};
-constexpr auto kGetProfile = [](auto* stub, auto... arguments) {
-  return stub->GetProfile(std::move(arguments)...);
-};
-constexpr auto kCompleteOnboarding = [](auto* stub, auto... arguments) {
-  return stub->CompleteOnboarding(std::move(arguments)...);
+  ProfileClient::Message request;
+  ProfileClient::Message response;
+  Done<ProfileClient::Message> done;
 };
 
 // The real client: one gRPC channel.
@@ -109,47 +106,44 @@ class GrpcProfileClient final : public ProfileClient {
       : server_(server),
         timeout_(options.timeout),
         channel_(MakeChannel(server, credentials)),
-        stub_(v1::UserProfileService::NewStub(channel_)) {}
+        stub_(channel_) {}
 
   ~GrpcProfileClient() override {
     std::unique_lock<std::mutex> lock(mutex_);
     idle_.wait(lock, [this] { return calls_under_way_ == 0; });
   }
 
-  absl::StatusOr<v1::UpsertUserResponse> UpsertUser(
-      const v1::UpsertUserRequest& request) override {
-    return Call<v1::UpsertUserResponse>(kUpsertUser, request);
-  }
-  void UpsertUser(v1::UpsertUserRequest request,
-                  Done<v1::UpsertUserResponse> done) override {
-    Start(kUpsertUser, std::move(request), std::move(done));
-  }
-
-  absl::StatusOr<v1::GetProfileResponse> GetProfile(
-      const v1::GetProfileRequest& request) override {
-    return Call<v1::GetProfileResponse>(kGetProfile, request);
-  }
-  void GetProfile(v1::GetProfileRequest request,
-                  Done<v1::GetProfileResponse> done) override {
-    Start(kGetProfile, std::move(request), std::move(done));
-  }
-
-  absl::StatusOr<v1::CompleteOnboardingResponse> CompleteOnboarding(
-      const v1::CompleteOnboardingRequest& request) override {
-    return Call<v1::CompleteOnboardingResponse>(kCompleteOnboarding, request);
-  }
-  void CompleteOnboarding(v1::CompleteOnboardingRequest request,
-                          Done<v1::CompleteOnboardingResponse> done) override {
-    Start(kCompleteOnboarding, std::move(request), std::move(done));
+  void Start(const MethodDescriptor& method, Message request,
+             Done<Message> done) override {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      ++calls_under_way_;
+    }
+    Message response(MessageFactory::generated_factory()
+                         ->GetPrototype(method.output_type())
+                         ->New());
+    auto* call = new PendingCall{
+        {}, std::move(request), std::move(response), std::move(done)};
+    call->context.set_wait_for_ready(true);
+    call->context.set_deadline(
+        gpr_time_from_nanos(absl::ToInt64Nanoseconds(timeout_), GPR_TIMESPAN));
+    stub_.UnaryCall(
+        &call->context,
+        absl::StrCat("/", method.service()->full_name(), "/", method.name()),
+        {}, call->request.get(), call->response.get(),
+        [this, call](const grpc::Status& status) {
+          if (status.ok()) {
+            call->done(std::move(call->response));
+          } else {
+            call->done(ToStatus(status));
+          }
+          delete call;
+          std::lock_guard<std::mutex> lock(mutex_);
+          if (--calls_under_way_ == 0) idle_.notify_all();
+        });
   }
 
  private:
-  void Prepare(grpc::ClientContext& context) const {
-    context.set_wait_for_ready(true);
-    context.set_deadline(
-        gpr_time_from_nanos(absl::ToInt64Nanoseconds(timeout_), GPR_TIMESPAN));
-  }
-
   absl::Status ToStatus(const grpc::Status& status) const {
     if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED &&
         channel_->GetState(false) != GRPC_CHANNEL_READY) {
@@ -160,47 +154,16 @@ class GrpcProfileClient final : public ProfileClient {
     return FromGrpcStatus(status);
   }
 
-  template <typename Response, typename Request, typename Method>
-  absl::StatusOr<Response> Call(Method method, const Request& request) {
-    grpc::ClientContext context;
-    Prepare(context);
-    Response response;
-    const grpc::Status status =
-        method(stub_.get(), &context, std::cref(request), &response);
-    if (!status.ok()) return ToStatus(status);
-    return response;
-  }
-
-  template <typename Response, typename Request, typename Method>
-  void Start(Method method, Request request, Done<Response> done) {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      ++calls_under_way_;
-    }
-    auto* call = new PendingCall<Request, Response>{
-        {}, std::move(request), {}, std::move(done)};
-    Prepare(call->context);
-    method(stub_->async(), &call->context, &call->request, &call->response,
-           [this, call](const grpc::Status& status) {
-             if (status.ok()) {
-               call->done(std::move(call->response));
-             } else {
-               call->done(ToStatus(status));
-             }
-             delete call;
-             std::lock_guard<std::mutex> lock(mutex_);
-             if (--calls_under_way_ == 0) idle_.notify_all();
-           });
-  }
-
   const std::string server_;
   const absl::Duration timeout_;
   const std::shared_ptr<grpc::Channel> channel_;
-  const std::unique_ptr<v1::UserProfileService::Stub> stub_;
+  grpc::TemplatedGenericStub<google::protobuf::Message,
+                             google::protobuf::Message>
+      stub_;
 
   std::mutex mutex_;
   std::condition_variable idle_;
-  int calls_under_way_ = 0;  // those with a callback; protected by mutex_
+  int calls_under_way_ = 0;  // protected by mutex_
 };
 
 }  // namespace
@@ -212,6 +175,25 @@ absl::StatusOr<std::unique_ptr<ProfileClient>> MakeProfileClient(
   return std::make_unique<GrpcProfileClient>(server, options, *credentials);
 }
 
+absl::StatusOr<ProfileClient::Message> ProfileClient::Call(
+    const MethodDescriptor& method, Message request) {
+  // Shared with the callback, which may still be in it once the answer is here.
+  const auto answer = std::make_shared<std::promise<absl::StatusOr<Message>>>();
+  Start(method, std::move(request), [answer](absl::StatusOr<Message> response) {
+    answer->set_value(std::move(response));
+  });
+  return answer->get_future().get();
+}
+
+const MethodDescriptor& ProfileClient::MethodOf(
+    const google::protobuf::Descriptor& request) {
+  const google::protobuf::ServiceDescriptor& service =
+      *request.file()->FindServiceByName("UserProfileService");
+  int i = 0;
+  while (service.method(i)->input_type() != &request) ++i;
+  return *service.method(i);
+}
+
 absl::StatusOr<Recognition> ProfileClient::Recognize(
     const v1::UpsertUserRequest& contact) {
   const absl::StatusOr<v1::UpsertUserResponse> response = UpsertUser(contact);
@@ -221,15 +203,58 @@ absl::StatusOr<Recognition> ProfileClient::Recognize(
 
 void ProfileClient::Recognize(v1::UpsertUserRequest contact,
                               Done<Recognition> done) {
-  UpsertUser(std::move(contact),
-             [done = std::move(done)](
-                 absl::StatusOr<v1::UpsertUserResponse> response) mutable {
-               if (response.ok()) {
-                 done(RecognitionOf(*response));
-               } else {
-                 done(response.status());
-               }
-             });
+  UpsertUser(
+      std::move(contact),
+      [done = std::move(done)](
+          const absl::StatusOr<v1::UpsertUserResponse>& response) mutable {
+        if (!response.ok()) return done(response.status());
+        done(RecognitionOf(*response));
+      });
+}
+
+const char* RecognitionName(Recognition recognition) {
+  switch (recognition) {
+    case Recognition::kNew:
+      return "new";
+    case Recognition::kReturning:
+      return "returning";
+    case Recognition::kOnboarded:
+      return "onboarded";
+  }
+  return "";
+}
+
+Recognition RecognitionOf(const v1::UpsertUserResponse& response) {
+  if (response.created()) return Recognition::kNew;
+  return response.profile().onboarding_completed() ? Recognition::kOnboarded
+                                                   : Recognition::kReturning;
+}
+
+std::string Reason(const absl::Status& status) {
+  const absl::optional<absl::Cord> payload =
+      status.GetPayload("type.googleapis.com/google.rpc.ErrorInfo");
+  google::rpc::ErrorInfo info;
+  if (!payload || !info.ParseFromString(std::string(*payload))) return "";
+  return info.reason();
+}
+
+bool IsRefused(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsNotFound(status) ||
+         absl::IsAlreadyExists(status) || absl::IsFailedPrecondition(status) ||
+         Reason(status) == "ROW_REJECTED";
+}
+
+absl::Status FromGrpcStatus(const grpc::Status& status) {
+  absl::Status result(static_cast<absl::StatusCode>(status.error_code()),
+                      status.error_message());
+  google::rpc::Status details;
+  // Details that can't be read are no reason to lose the code.
+  if (details.ParseFromString(status.error_details())) {
+    for (const google::protobuf::Any& detail : details.details()) {
+      result.SetPayload(detail.type_url(), absl::Cord(detail.value()));
+    }
+  }
+  return result;
 }
 
 }  // namespace userprofile::client

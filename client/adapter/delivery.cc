@@ -1,8 +1,12 @@
 #include "client/adapter/delivery.h"
 
+#include <cstddef>
+#include <utility>
+
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/steady_time.h"
-#include "client/adapter/profile_json.h"
+#include "client/adapter/json_api.h"
 #include "spdlog/spdlog.h"
 #include "userprofile/client/errors.h"
 #include "userprofile/client/recognition.h"
@@ -10,8 +14,10 @@
 namespace userprofile::adapter {
 namespace {
 
+constexpr std::size_t kMaxAnswer = 1024 * 1024;
+
 // What the bot, or what stands before it, says of itself and not of the update.
-absl::Status SaidOfItself(const BotAnswer& answer) {
+absl::Status SaidOfItself(const HttpAnswer& answer) {
   const std::string text =
       absl::StrCat("the bot answers with status ", answer.status);
   switch (answer.status) {
@@ -28,39 +34,49 @@ absl::Status SaidOfItself(const BotAnswer& answer) {
 
 }  // namespace
 
-absl::StatusOr<BotAnswer> Delivery::Deliver(
-    const UpdateLine& update, std::map<std::string, std::string> headers,
+Delivery::Delivery(HttpUrl bot, absl::Duration timeout,
+                   client::ProfileClient& service, AdapterMetrics& metrics)
+    : path_(std::move(bot.path)),
+      timeout_(timeout),
+      service_(service),
+      metrics_(metrics),
+      bot_(std::move(bot.origin), "the bot", kMaxAnswer) {}
+
+absl::StatusOr<HttpAnswer> Delivery::Deliver(
+    const Update& update, std::map<std::string, std::string> headers,
     Peer* failed) {
   const auto begin = base::SteadyTime::Now();
-  std::string recognized = update.outcome.is_error() ? "unknown" : "ignored";
+  Recognized recognized = update.outcome.recognized;
   if (update.contact) {
     const auto response = service_.UpsertUser(*update.contact);
     if (response.ok()) {
-      recognized = client::RecognitionName(client::RecognitionOf(*response));
-      headers[kProfileHeader] = ProfileHeader(response->profile());
+      recognized = static_cast<Recognized>(client::RecognitionOf(*response));
+      headers[kProfileHeader] =
+          absl::WebSafeBase64Escape(ToJson(response->profile()));
     } else if (client::IsRefused(response.status())) {
-      recognized = "unknown";
+      recognized = Recognized::kError;
       spdlog::error("the service refuses the contact of update {}: {}",
                     update.outcome.update_id.value_or(0),
                     std::string(response.status().message()));
     } else {
-      metrics_.SetPeer(Peer::kService, response.status());
-      if (failed != nullptr) *failed = Peer::kService;
+      metrics_.SetPeer(kService, response.status());
+      if (failed != nullptr) *failed = kService;
       return response.status();
     }
-    metrics_.SetPeer(Peer::kService, absl::OkStatus());
+    metrics_.SetPeer(kService, absl::OkStatus());
   }
-  headers[kRecognizedHeader] = recognized;
-  absl::StatusOr<BotAnswer> answer = bot_.Post(update.text, headers);
+  headers[kRecognizedHeader] = NameForBot(recognized);
+  absl::StatusOr<HttpAnswer> answer =
+      bot_.Post(path_, update.text, timeout_, headers);
   if (answer.ok()) {
     const absl::Status said = SaidOfItself(*answer);
     if (!said.ok()) answer = said;
   }
-  metrics_.SetPeer(Peer::kBot, answer.status());
-  if (!answer.ok() && failed != nullptr) *failed = Peer::kBot;
+  metrics_.SetPeer(kBot, answer.status());
+  if (!answer.ok() && failed != nullptr) *failed = kBot;
   // A handler that throws looks like this with many HTTP servers.
-  if (absl::IsAborted(answer.status())) answer = BotAnswer{502, "", ""};
-  if (answer.ok() && answer->taken()) {
+  if (absl::IsAborted(answer.status())) answer = HttpAnswer{502, "", ""};
+  if (answer.ok() && IsTaken(*answer)) {
     metrics_.CountDelivered(recognized, base::SteadyTime::Now() - begin);
   }
   return answer;

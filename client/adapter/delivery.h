@@ -5,9 +5,10 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "client/adapter/adapter_metrics.h"
-#include "client/adapter/bot.h"
-#include "client/adapter/update_line.h"
+#include "absl/time/time.h"
+#include "client/adapter/http_client.h"
+#include "client/adapter/metrics.h"
+#include "client/adapter/update.h"
 #include "userprofile/client/profile_client.h"
 
 namespace userprofile::adapter {
@@ -17,36 +18,46 @@ namespace userprofile::adapter {
 //                      "ignored" if the update is nobody's contact;
 //                      "unknown" if the contact can't be stored, now or ever:
 //                      says nothing about the user, who may well be known
-//   X-User-Profile     the user's profile, as ProfileHeader() writes it; absent
-//                      if there is none
+//   X-User-Profile     the user's profile: ToJson() of it in base64url without
+//                      padding; absent if there is none. Less than 8 KiB, as
+//                      the API's limits keep a profile short
 inline constexpr char kRecognizedHeader[] = "X-User-Recognized";
 inline constexpr char kProfileHeader[] = "X-User-Profile";
 
-// The way of an update to the bot: the service hears of the contact first, and
+// The way of an update to the bot, an HTTP server that takes updates as
+// Telegram's webhooks bring them: the service hears of the contact first, and
 // only once that is on disk, the bot of the update. Thread-safe; order is up to
 // the caller.
 class Delivery {
  public:
-  // All must outlive it.
-  Delivery(client::ProfileClient& service, Bot& bot, AdapterMetrics& metrics)
-      : service_(service), bot_(bot), metrics_(metrics) {}
+  // `timeout` is how long the bot may take to answer. The service and the
+  // metrics must outlive it.
+  Delivery(HttpUrl bot, absl::Duration timeout, client::ProfileClient& service,
+           AdapterMetrics& metrics);
 
   // Brings an update to the bot; `headers` are passed on. Returns the bot's
   // answer if it took the update or refused it; a bot that breaks off refuses
   // it, with 502. Errors, with `failed` saying whose, and the update is to be
   // given again: the service's if it can't store the contact now, or the bot's,
-  // as Bot::Post() returns them; UNAVAILABLE also if it says that it is away,
-  // by 502 or 504, and RESOURCE_EXHAUSTED that it has too much to do, by 429 or
-  // 503.
-  absl::StatusOr<BotAnswer> Deliver(
-      const UpdateLine& update, std::map<std::string, std::string> headers = {},
+  // as HttpClient returns them; UNAVAILABLE also if it says that it is away, by
+  // 502 or 504, and RESOURCE_EXHAUSTED that it has too much to do, by 429 or
+  // 503, or if it answers with more than a mebibyte.
+  absl::StatusOr<HttpAnswer> Deliver(
+      const Update& update, std::map<std::string, std::string> headers = {},
       Peer* failed = nullptr);
 
  private:
+  const std::string path_;
+  const absl::Duration timeout_;
   client::ProfileClient& service_;
-  Bot& bot_;
   AdapterMetrics& metrics_;
+  HttpClient bot_;
 };
+
+// Whether the bot took the update that it answers to.
+inline bool IsTaken(const HttpAnswer& answer) {
+  return answer.status >= 200 && answer.status < 300;
+}
 
 }  // namespace userprofile::adapter
 

@@ -38,19 +38,19 @@ class DeliveryTest : public ::testing::Test {
         });
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
-    bot_ = std::make_unique<Bot>(
+    delivery_ = std::make_unique<Delivery>(
         HttpUrl{absl::StrCat("http://", server_->address()), "/"},
-        absl::Seconds(5));
+        absl::Seconds(5), service_, metrics_);
   }
 
-  absl::StatusOr<BotAnswer> Deliver(const std::string& text) {
-    return Delivery(service_, *bot_, metrics_).Deliver(ReadUpdate(text));
+  absl::StatusOr<HttpAnswer> Deliver(const std::string& text) {
+    return delivery_->Deliver(ReadUpdate(text));
   }
 
   ::testing::StrictMock<client::MockProfileClient> service_;
   AdapterMetrics metrics_;
   std::unique_ptr<ops::HttpServer> server_;
-  std::unique_ptr<Bot> bot_;
+  std::unique_ptr<Delivery> delivery_;
   std::vector<std::string> seen_;
   int status_ = 200;
   std::string answer_ = "yes";

@@ -6,10 +6,10 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "client/adapter/adapter_metrics.h"
-#include "client/adapter/bot.h"
+#include "absl/time/time.h"
 #include "client/adapter/delivery.h"
-#include "client/adapter/flags.h"
+#include "client/adapter/metrics.h"
+#include "client/adapter/options.h"
 #include "ops/admin_server.h"
 #include "ops/http_server.h"
 #include "ops/logging.h"
@@ -19,8 +19,8 @@ namespace userprofile::adapter {
 
 // What `poll` and `webhook` have in common: a process that runs on, beside a
 // bot.
-struct SidecarFlags {
-  ServiceFlags service;
+struct SidecarOptions {
+  ServiceOptions service;
   std::string forward_to;
   absl::Duration forward_timeout = absl::Seconds(30);
   std::string api_listen = "127.0.0.1:8089";
@@ -28,7 +28,15 @@ struct SidecarFlags {
   bool insecure = false;
   ops::LoggingOptions logging;
 };
-void AddSidecarFlags(ops::Command command, SidecarFlags& flags);
+void AddSidecarFlags(ops::Command command, SidecarOptions& options);
+
+// The headers of delivery.h, for --help.
+inline constexpr char kHeadersHelp[] = R"(
+
+  X-User-Recognized  new, returning or onboarded; ignored if the update is
+                     nobody's contact, unknown if it can't be stored
+  X-User-Profile     the profile: JSON in base64url
+)";
 
 // The parts of such a process, built in order and gone in reverse.
 class Sidecar {
@@ -37,7 +45,7 @@ class Sidecar {
   // API for the bot, the admin port. `not_ready` is for /readyz. Errors are for
   // people; INVALID_ARGUMENT is wrong usage.
   static absl::StatusOr<std::unique_ptr<Sidecar>> Start(
-      const SidecarFlags& flags,
+      const SidecarOptions& options,
       std::function<std::string(const AdapterMetrics&)> not_ready);
 
   Delivery& delivery() { return delivery_; }
@@ -47,12 +55,11 @@ class Sidecar {
   std::string addresses() const;
 
  private:
-  Sidecar(const SidecarFlags& flags,
+  Sidecar(const SidecarOptions& options,
           std::unique_ptr<client::ProfileClient> service, HttpUrl bot);
 
   AdapterMetrics metrics_;
   const std::unique_ptr<client::ProfileClient> service_;
-  Bot bot_;
   Delivery delivery_;
   std::unique_ptr<ops::HttpServer> api_;
   std::unique_ptr<ops::HttpServer> admin_;

@@ -40,11 +40,6 @@ void StopEvent::Set() {
   [[maybe_unused]] const ssize_t written = ::write(fd_, &one, sizeof(one));
 }
 
-bool StopEvent::IsSet() const {
-  pollfd event{fd_, POLLIN, 0};
-  return ::poll(&event, 1, 0) == 1;
-}
-
 bool StopEvent::WaitFor(absl::Duration patience) const {
   const auto end = base::SteadyTime::Now() + patience;
   while (true) {

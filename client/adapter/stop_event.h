@@ -16,7 +16,7 @@ class StopEvent {
   // May be called from a signal handler.
   void Set();
 
-  bool IsSet() const;
+  bool IsSet() const { return WaitFor(absl::ZeroDuration()); }
 
   // Waits until it is set, for `patience` at most; whether it is.
   bool WaitFor(absl::Duration patience) const;

@@ -9,17 +9,15 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "client/adapter/json_text.h"
+#include "client/adapter/update.h"
 #include "client/telegram/object_reader.h"
-#include "httplib.h"
 
 namespace userprofile::adapter {
 namespace {
 
 using nlohmann::json;
 
-constexpr int kConnectTimeoutSeconds = 10;
-constexpr int kTimeoutSeconds = 30;
+constexpr absl::Duration kTimeout = absl::Seconds(30);
 // A hundred updates are much shorter.
 constexpr std::size_t kMaxAnswer = 64 * 1024 * 1024;
 // Of an update. Telegram's have 32 bits; an offset far above them all would
@@ -79,52 +77,24 @@ absl::optional<absl::Duration> RetryAfter(const absl::Status& status) {
   return absl::Seconds(std::clamp<std::int64_t>(seconds, 0, 3600));
 }
 
-TelegramApi::TelegramApi(HttpUrl url, std::string token)
-    : url_(std::move(url)),
-      token_(std::move(token)),
-      poller_(NewClient()),
-      clients_([this] { return NewClient(); }) {}
+TelegramApi::TelegramApi(const HttpUrl& url, const std::string& token)
+    : path_(absl::StrCat(url.path == "/" ? "" : url.path, "/bot", token, "/")),
+      polls_(url.origin, "the Bot API", kMaxAnswer),
+      calls_(url.origin, "the Bot API", kMaxAnswer) {}
 
-TelegramApi::~TelegramApi() = default;
-
-std::unique_ptr<httplib::Client> TelegramApi::NewClient() const {
-  auto client = std::make_unique<httplib::Client>(url_.origin);
-  client->set_keep_alive(true);
-  client->set_tcp_nodelay(true);
-  client->set_connection_timeout(kConnectTimeoutSeconds);
-  client->set_read_timeout(kTimeoutSeconds);
-  client->set_write_timeout(kTimeoutSeconds);
-  return client;
-}
-
-absl::StatusOr<json> TelegramApi::Send(httplib::Client& client,
+absl::StatusOr<json> TelegramApi::Send(HttpClient& client,
                                        const std::string& method,
-                                       const json& arguments) const {
-  const std::string path = absl::StrCat(url_.path == "/" ? "" : url_.path,
-                                        "/bot", token_, "/", method);
-  httplib::Request request;
-  request.method = "POST";
-  request.path = path;
-  request.body = arguments.dump(-1, ' ', false, json::error_handler_t::replace);
-  request.set_header("Content-Type", "application/json");
-  std::string body;
-  request.content_receiver = [&body](const char* data, std::size_t size,
-                                     std::uint64_t, std::uint64_t) {
-    body.append(data, size);
-    return body.size() <= kMaxAnswer;
-  };
-  const httplib::Result result = client.send(request);
-  if (!result) {
-    return absl::UnavailableError(
-        absl::StrCat("no answer from the Bot API (",
-                     httplib::to_string(result.error()), ")"));
-  }
-  json answer = ParseJson(body);
+                                       const json& arguments,
+                                       absl::Duration timeout) const {
+  absl::StatusOr<HttpAnswer> http =
+      client.Post(path_ + method, ToText(arguments), timeout);
+  if (!http.ok()) return absl::UnavailableError(http.status().message());
+  json answer = ParseJson(http->body);
   const bool is_answer = answer.is_object() && answer.contains("ok");
   if (is_answer && answer["ok"] != true) return ErrorOf(answer);
-  if (!is_answer || result->status != 200) {
+  if (!is_answer || http->status != 200) {
     return absl::UnavailableError(absl::StrCat(
-        "not the Bot API's words, with HTTP status ", result->status));
+        "not the Bot API's words, with HTTP status ", http->status));
   }
   return std::move(answer["result"]);
 }
@@ -135,9 +105,8 @@ absl::StatusOr<std::vector<json>> TelegramApi::GetUpdates(
   timeout = absl::Ceil(timeout, absl::Seconds(1));
   json arguments = {{"timeout", absl::ToInt64Seconds(timeout)}, {"limit", 100}};
   if (offset) arguments["offset"] = *offset;
-  poller_->set_read_timeout(
-      absl::ToChronoSeconds(timeout + absl::Seconds(kTimeoutSeconds)));
-  absl::StatusOr<json> result = Send(*poller_, "getUpdates", arguments);
+  absl::StatusOr<json> result =
+      Send(polls_, "getUpdates", arguments, timeout + kTimeout);
   // The method is there: it is the token's part of the path that is not.
   if (absl::IsNotFound(result.status())) {
     return absl::UnauthenticatedError(kUnknownToken);
@@ -157,8 +126,6 @@ absl::StatusOr<std::vector<json>> TelegramApi::GetUpdates(
   return updates;
 }
 
-void TelegramApi::StopWaiting() { poller_->stop(); }
-
 absl::Status TelegramApi::Call(const json& call) {
   const json name = call.value("method", json());
   const std::string method = name.is_string() ? name.get<std::string>() : "";
@@ -168,10 +135,7 @@ absl::Status TelegramApi::Call(const json& call) {
   }
   json arguments = call;
   arguments.erase("method");
-  std::unique_ptr<httplib::Client> client = clients_.Take();
-  const absl::StatusOr<json> result = Send(*client, method, arguments);
-  clients_.GiveBack(std::move(client));
-  return result.status();
+  return Send(calls_, method, arguments, kTimeout).status();
 }
 
 }  // namespace userprofile::adapter

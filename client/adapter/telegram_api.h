@@ -2,7 +2,6 @@
 #define USERPROFILE_CLIENT_ADAPTER_TELEGRAM_API_H_
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,17 +10,11 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
-#include "client/adapter/http_clients.h"
-#include "client/adapter/http_url.h"
-
-namespace httplib {
-class Client;
-}
+#include "client/adapter/http_client.h"
 
 namespace userprofile::adapter {
 
-// Telegram's Bot API, for one bot. Over https the server's certificate is
-// verified with the system's roots. Thread-safe.
+// Telegram's Bot API, for one bot. Thread-safe.
 //
 // Errors hold neither the token nor what the API says of a message:
 //   UNAVAILABLE         nobody answers, or with something that is no answer
@@ -34,37 +27,32 @@ namespace userprofile::adapter {
 class TelegramApi {
  public:
   // `url` without a path, or with that under which a Bot API server lies.
-  TelegramApi(HttpUrl url, std::string token);
-  ~TelegramApi();
-  TelegramApi(const TelegramApi&) = delete;
-  TelegramApi& operator=(const TelegramApi&) = delete;
+  TelegramApi(const HttpUrl& url, const std::string& token);
 
   // Updates from `offset` on, which confirms those before; all that are not
   // confirmed, without one. Waits for one, up to `timeout`, which is rounded up
   // to whole seconds. Each is an object with an update_id from 0 to 2^52-1;
-  // what is not is left out, and UNAVAILABLE if nothing else comes. For one
-  // thread.
+  // what is not is left out, and UNAVAILABLE if nothing else comes.
   absl::StatusOr<std::vector<nlohmann::json>> GetUpdates(
       absl::optional<std::int64_t> offset, absl::Duration timeout);
 
   // Breaks off a GetUpdates that waits; one that is just about to begin may
   // not notice.
-  void StopWaiting();
+  void StopWaiting() { polls_.BreakOff(); }
 
   // Calls the method that `call` names in "method", with the rest of it as
   // arguments, as a webhook's answer asks for it.
   absl::Status Call(const nlohmann::json& call);
 
  private:
-  absl::StatusOr<nlohmann::json> Send(httplib::Client& client,
+  absl::StatusOr<nlohmann::json> Send(HttpClient& client,
                                       const std::string& method,
-                                      const nlohmann::json& arguments) const;
-  std::unique_ptr<httplib::Client> NewClient() const;
+                                      const nlohmann::json& arguments,
+                                      absl::Duration timeout) const;
 
-  const HttpUrl url_;
-  const std::string token_;
-  const std::unique_ptr<httplib::Client> poller_;
-  HttpClients clients_;
+  const std::string path_;  // of the methods
+  HttpClient polls_;
+  HttpClient calls_;
 };
 
 // When the Bot API wants to hear from us again; nullopt if it did not say.

@@ -1,15 +1,44 @@
-#include "client/adapter/webhook.h"
-
+#include <cstddef>
 #include <future>
 #include <memory>
+#include <string>
 #include <utility>
 
-#include "client/adapter/secret.h"
-#include "client/adapter/update_line.h"
+#include "absl/strings/str_cat.h"
+#include "client/adapter/commands.h"
+#include "client/adapter/sidecar.h"
+#include "client/adapter/stop_event.h"
+#include "client/adapter/window.h"
 #include "httplib.h"
+#include "ops/command_line.h"
+#include "ops/http_server.h"
+#include "spdlog/spdlog.h"
 
 namespace userprofile::adapter {
 namespace {
+
+constexpr char kHelp[] =
+    R"(Takes the bot's updates from Telegram's webhook, tells the service who contacts
+the bot, and then posts each update to the bot, with)";
+constexpr char kMoreHelp[] = R"(
+The bot's answer is Telegram's. Until the contact is on disk and the bot has
+answered 2xx, so does nobody, and Telegram tries again.
+
+Telegram wants https: a proxy that ends TLS belongs in front. Tell Telegram by
+  curl "https://api.telegram.org/bot$TOKEN/setWebhook" \
+    -d url=https://bot.example/ -d secret_token="$SECRET"
+The secret is read from --webhook-secret-file, or from
+USERPROFILE_WEBHOOK_SECRET.)";
+
+struct WebhookOptions {
+  SidecarOptions sidecar;
+  std::string listen = "127.0.0.1:8088";
+  SecretOption secret{"webhook secret", "--webhook-secret-file"};
+  int max_connections = 128;
+};
+
+// The largest update that is taken, in bytes; Telegram's are much shorter.
+constexpr std::size_t kMaxUpdate = 1024 * 1024;
 
 constexpr char kSecretHeader[] = "X-Telegram-Bot-Api-Secret-Token";
 
@@ -30,42 +59,118 @@ int ReadBody(const httplib::Request& request,
   return read ? 0 : 400;
 }
 
+// Where Telegram delivers updates, when it is told so by setWebhook. A POST to
+// any path is
+//   401  if it does not bring the secret that setWebhook was given,
+//   413  if it is larger than kMaxUpdate,
+//   400  if it is no update,
+//   503  if the service can't store the contact now, or the bot is away,
+// and changes nothing then (but for a bot that broke off). Else the answer is
+// the bot's. Telegram tries again until it is 2xx, and carries out the method
+// that it names. One user's updates are delivered in the order of their
+// arrival, others, and those of nobody, at once.
+class Webhook {
+ public:
+  // The sidecar must outlive it.
+  Webhook(std::string secret, Sidecar& sidecar)
+      : secret_(std::move(secret)),
+        delivery_(sidecar.delivery()),
+        metrics_(sidecar.metrics()) {}
+
+  // Must outlive the server.
+  void AddTo(httplib::Server& server) {
+    server.Post(".*", [this](const httplib::Request& request,
+                             httplib::Response& response,
+                             const httplib::ContentReader& reader) {
+      const auto refuse = [&](int status) {
+        metrics_.CountRefusedCall(status);
+        response.status = status;
+        // What is left of the body must not be taken for a request.
+        response.set_header("Connection", "close");
+      };
+      // First, so that a stranger's body is not even waited for.
+      const std::string secret = request.get_header_value(kSecretHeader);
+      if (!SecretsEqual(secret, secret_)) return refuse(401);
+      std::string body;
+      if (const int status = ReadBody(request, reader, response, body)) {
+        return refuse(status);
+      }
+      const Update update = ReadUpdate(std::move(body));
+      if (update.outcome.is_error()) return refuse(400);
+
+      const auto user = update.outcome.user_id;
+      const auto turn = std::make_shared<std::promise<void>>();
+      turns_.Take(user, [turn] { turn->set_value(); });
+      turn->get_future().wait();
+      const auto answer = delivery_.Deliver(update, {{kSecretHeader, secret}});
+      turns_.GiveUp(user);
+      if (!answer.ok()) {
+        response.status = 503;
+        response.set_header("Retry-After", "1");
+        return;
+      }
+      response.status = answer->status;
+      response.set_content(answer->body, answer->content_type);
+    });
+  }
+
+ private:
+  const std::string secret_;
+  Delivery& delivery_;
+  AdapterMetrics& metrics_;
+  Turns turns_;
+};
+
+int RunWebhook(const WebhookOptions& options) {
+  auto secret = ReadSecret(options.secret);
+  if (!secret.ok()) return Fail(secret.status());
+  const absl::Status listen =
+      CheckListen(options.listen, options.sidecar.insecure);
+  if (!listen.ok()) return Fail(listen);
+  static StopEvent stop;
+  StopOnSignals(stop);
+  // Always ready: a failing bot or service is answered for by 503, and one
+  // that gets no calls because of it would never be seen to be well again.
+  auto sidecar = Sidecar::Start(
+      options.sidecar, [](const AdapterMetrics&) { return std::string(); });
+  if (!sidecar.ok()) return Fail(sidecar.status());
+  Webhook webhook(*std::move(secret), **sidecar);
+  ops::HttpServerOptions http;
+  http.threads = options.max_connections;
+  http.requests_per_connection = 1000;
+  http.read_timeout = 10;
+  http.write_timeout = 10;
+  http.max_body = kMaxUpdate;
+  auto server = ops::HttpServer::Start(
+      options.listen, http,
+      [&webhook](httplib::Server& pages) { webhook.AddTo(pages); });
+  if (!server.ok()) return Fail(server.status());
+  spdlog::info("taking updates on http://{}, {}", (*server)->address(),
+               (*sidecar)->addresses());
+  while (!stop.WaitFor(absl::Hours(1))) continue;
+  server->reset();
+  spdlog::info("stopped");
+  return ops::kDone;
+}
+
 }  // namespace
 
-void Webhook::AddTo(httplib::Server& server) {
-  server.Post(".*", [this](const httplib::Request& request,
-                           httplib::Response& response,
-                           const httplib::ContentReader& reader) {
-    const auto refuse = [&](int status) {
-      metrics_.CountRefusedCall(status);
-      response.status = status;
-      // What is left of the body must not be taken for a request.
-      response.set_header("Connection", "close");
-    };
-    // First, so that a stranger's body is not even waited for.
-    const std::string secret = request.get_header_value(kSecretHeader);
-    if (!SecretsEqual(secret, secret_)) return refuse(401);
-    std::string body;
-    if (const int status = ReadBody(request, reader, response, body)) {
-      return refuse(status);
-    }
-    const UpdateLine update = ReadUpdate(std::move(body));
-    if (update.outcome.is_error()) return refuse(400);
-
-    const auto user = update.outcome.user_id;
-    const auto turn = std::make_shared<std::promise<void>>();
-    turns_.Take(user, [turn] { turn->set_value(); });
-    turn->get_future().wait();
-    const auto answer = delivery_.Deliver(update, {{kSecretHeader, secret}});
-    turns_.GiveUp(user);
-    if (!answer.ok()) {
-      response.status = 503;
-      response.set_header("Retry-After", "1");
-      return;
-    }
-    response.status = answer->status;
-    response.set_content(answer->body, answer->content_type);
-  });
+void AddWebhookCommand(ops::CommandLine& command_line) {
+  ops::Command flags = command_line.AddCommand(
+      command_line.root(), "webhook",
+      "Take updates from Telegram's webhook on their way to a bot");
+  flags.Footer(absl::StrCat(kHelp, kHeadersHelp, kMoreHelp));
+  const auto options = std::make_shared<WebhookOptions>();
+  AddSidecarFlags(flags, options->sidecar);
+  ops::AddFlag(flags, "--listen", options->listen,
+               "HTTP for Telegram, behind a proxy that ends TLS")
+      .TypeName("HOST:PORT");
+  AddSecretFlag(flags, options->secret);
+  ops::AddFlag(flags, "--max-connections", options->max_connections,
+               "How many connections are served at once")
+      .TypeName("NUMBER")
+      .Range(1, 4096);
+  command_line.OnCall(flags, [options] { return RunWebhook(*options); });
 }
 
 }  // namespace userprofile::adapter

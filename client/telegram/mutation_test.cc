@@ -14,7 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
-#include "client/telegram/acceptable_text.h"
+#include "base/text.h"
 #include "userprofile/telegram/update.h"
 
 namespace userprofile::telegram {
@@ -153,15 +153,16 @@ void ExpectTheServiceTakes(const v1::UpsertUserRequest& contact) {
   EXPECT_LT(contact.user_id(), std::int64_t{1} << 52);
   EXPECT_NE(contact.user_id(), 1087968824);
   const v1::Identity& identity = contact.identity();
-  EXPECT_EQ(AcceptableText("first_name", identity.first_name()),
-            identity.first_name());
-  EXPECT_EQ(AcceptableText("last_name", identity.last_name()),
-            identity.last_name());
-  EXPECT_EQ(AcceptableText("username", identity.username()),
-            identity.username());
+  for (const auto& [text, longest] : {std::pair{&identity.first_name(), 256},
+                                      {&identity.last_name(), 256},
+                                      {&identity.username(), 64},
+                                      {&identity.language_code(), 35}}) {
+    const base::TextTraits traits = base::Inspect(*text);
+    EXPECT_TRUE(traits.valid_utf8 && !traits.has_control_characters) << *text;
+    EXPECT_LE(traits.code_points, longest);
+  }
   if (identity.has_language_code()) {
-    EXPECT_EQ(AcceptableText("language_code", identity.language_code()),
-              identity.language_code());
+    EXPECT_TRUE(base::IsWellFormedLanguageTag(identity.language_code()));
   }
   EXPECT_GE(contact.occurred_at().seconds(), 0);
   EXPECT_LE(contact.occurred_at().seconds(), 253402300799);

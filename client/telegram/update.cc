@@ -8,8 +8,11 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/status/status.h"
-#include "client/telegram/acceptable_text.h"
+#include "base/limits.h"
+#include "base/text.h"
 #include "client/telegram/object_reader.h"
+#include "google/protobuf/descriptor.h"
+#include "userprofile/v1/annotations.pb.h"
 
 namespace userprofile::telegram {
 namespace {
@@ -66,8 +69,26 @@ constexpr std::int64_t kPlaceholders[] = {
     777000,      // Telegram itself
 };
 
-constexpr std::int64_t kMaxUserId = (std::int64_t{1} << 52) - 1;
-constexpr std::int64_t kMaxTime = 253402300799;  // the end of the year 9999
+// The text as the service takes it in a field of Identity; nullopt if it is to
+// be left out.
+//
+// The service refuses a request as a whole if one text in it breaks the limits
+// of its field. What Telegram reports is what it is, in every update of that
+// user again: a strange name would lock its user out for ever. So names lose
+// their control characters and are cut. A username is left out, for, cut, it
+// could be somebody else's; and so is a language tag that is none, for it says
+// nothing.
+absl::optional<std::string> AcceptableText(
+    const google::protobuf::FieldDescriptor& field, const std::string& text) {
+  const v1::FieldLimits& limits = field.options().GetExtension(v1::limits);
+  std::string fit = base::Fit(text, limits.max_code_points());
+  const bool is_tag = limits.kind() == v1::FIELD_KIND_LANGUAGE_TAG;
+  if (fit != text && (is_tag || limits.kind() == v1::FIELD_KIND_USERNAME)) {
+    return absl::nullopt;
+  }
+  if (is_tag && !base::IsWellFormedLanguageTag(text)) return absl::nullopt;
+  return fit;
+}
 
 void ReadIdentity(const ObjectReader& author, v1::Identity& identity) {
   const auto* type = v1::Identity::descriptor();
@@ -77,7 +98,7 @@ void ReadIdentity(const ObjectReader& author, v1::Identity& identity) {
     // Absent, these say that the user has none; the others say nothing.
     if (!text && (name == "last_name" || name == "username")) text = "";
     if (!text) continue;
-    if (auto fit = AcceptableText(name.c_str(), *text)) {
+    if (auto fit = AcceptableText(*type->field(i), *text)) {
       v1::Identity::GetReflection()->SetString(&identity, type->field(i),
                                                *std::move(fit));
     }
@@ -119,7 +140,7 @@ Contact ReadContact(const Kind& kind, const ObjectReader& event) {
 
   v1::UpsertUserRequest request;
   const auto id = author->Integer("id");
-  if (!id || *id < 1 || *id > kMaxUserId) {
+  if (!id || *id < 1 || *id > base::kMaxUserId) {
     author->Fail("id", "is not a user id");
     return {};
   }
@@ -137,7 +158,8 @@ Contact ReadContact(const Kind& kind, const ObjectReader& event) {
   }
   if (kind.time != nullptr) {
     const std::int64_t time = event.Integer(kind.time).value_or(0);
-    if (time < 0 || time > kMaxTime) event.Fail(kind.time, "is not a time");
+    if (time < 0 || time > base::kMaxTimestampSeconds)
+      event.Fail(kind.time, "is not a time");
     // Telegram writes 0 for a time that it does not tell.
     if (time != 0) request.mutable_occurred_at()->set_seconds(time);
   }

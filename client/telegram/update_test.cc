@@ -408,18 +408,59 @@ TEST(IdentityTest, MissingLanguageIsUnknownAndThusAbsent) {
   EXPECT_FALSE((*contact)->identity().has_language_code());
 }
 
-TEST(IdentityTest, WhatTheServiceWouldRefuseIsCutOrLeftOut) {
-  const auto contact = Parse(
-      R"({"message": {"from": {"id": 7, "is_bot": false,
-          "first_name": "A\u0000d\u0085a", "last_name": "\u001b\u007f",
-          "username": "ada\n", "language_code": "classic-zh-cn"}}})");
-  ASSERT_TRUE(contact.ok() && contact->has_value());
+std::string Repeat(const std::string& text, int times) {
+  std::string result;
+  for (int i = 0; i < times; ++i) result += text;
+  return result;
+}
+
+// What of a field of the author's reaches the service.
+absl::optional<std::string> Sent(const std::string& field,
+                                 const std::string& text) {
+  const auto contact =
+      ContactOf({{"message", {{"from", {{"id", 7}, {field, text}}}}}});
+  if (!contact.ok() || !contact->has_value()) return "no contact";
   const v1::Identity& identity = (*contact)->identity();
-  EXPECT_EQ(identity.first_name(), "Ada");
-  EXPECT_TRUE(identity.has_last_name());
-  EXPECT_EQ(identity.last_name(), "");
-  EXPECT_FALSE(identity.has_username());
-  EXPECT_FALSE(identity.has_language_code());
+  const auto* type = v1::Identity::descriptor()->FindFieldByName(field);
+  if (!v1::Identity::GetReflection()->HasField(identity, type)) return {};
+  return v1::Identity::GetReflection()->GetString(identity, type);
+}
+
+TEST(IdentityTest, NamesLoseControlCharactersAndWhatIsTooLong) {
+  for (const char* name :
+       {"", "Ada", "\xd8\xb3\xd8\xa7\xd8\xb1\xd8\xa7", "\xc2\xa0", "\xc3\x80",
+        "\xe2\x80\x8c", "\xf0\x9f\x91\x8d", " "}) {
+    EXPECT_EQ(Sent("first_name", name), name);
+  }
+  EXPECT_EQ(Sent("first_name", std::string("A\0d\x1f\x7f\141\n", 7)), "Ada");
+  EXPECT_EQ(Sent("first_name", "\xc2\x80\101da\xc2\x9f"), "Ada");
+  EXPECT_EQ(Sent("last_name", "\r\n\x1b\x7f"), "");
+  for (const char* letter : {"a", "\xd8\xb3", "\xf0\x9f\x91\x8d"}) {
+    const std::string longest = Repeat(letter, 256);
+    EXPECT_EQ(Sent("first_name", longest), longest);
+    EXPECT_EQ(Sent("last_name", longest + letter), longest);
+    EXPECT_EQ(Sent("first_name", "\n" + Repeat(letter, 9999)), longest);
+  }
+}
+
+// Which tags are well-formed is tested where that is told.
+TEST(IdentityTest, UsernamesAndLanguageTagsAreSentAsTheyAreOrNotAtAll) {
+  for (const std::string& username :
+       {std::string(), std::string("ada_1"), Repeat("\xd8\xb3", 64)}) {
+    EXPECT_EQ(Sent("username", username), username);
+  }
+  for (const std::string& username :
+       {Repeat("a", 65), std::string("ada\n"), std::string(1, '\0')}) {
+    EXPECT_EQ(Sent("username", username), absl::nullopt);
+  }
+  const std::string longest = "en-a-aaaaaaaa-aaaaaaaa-aaaaaaaa-aaa";
+  for (const std::string& tag : {std::string("pt-br"), longest}) {
+    EXPECT_EQ(Sent("language_code", tag), tag);
+  }
+  for (const std::string& tag : {std::string(), std::string("en-US\n"),
+                                 std::string("classic-zh-cn"), longest + "a"}) {
+    EXPECT_EQ(Sent("language_code", tag), absl::nullopt) << tag;
+  }
 }
 
 TEST(IdentityTest, TheLargestIdIsOfUse) {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/error_info.h"
+#include "base/limits.h"
 #include "base/text.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/timestamp.pb.h"
@@ -23,12 +24,6 @@ using ::google::protobuf::Reflection;
 using ::google::protobuf::Timestamp;
 using ::i18n::phonenumbers::PhoneNumber;
 using ::i18n::phonenumbers::PhoneNumberUtil;
-
-constexpr std::int64_t kMaxUserId = (std::int64_t{1} << 52) - 1;
-
-// 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z, as the Timestamp message says.
-constexpr std::int64_t kMinTimestampSeconds = -62135596800;
-constexpr std::int64_t kMaxTimestampSeconds = 253402300799;
 
 // Puts a phone number into E.164 form. Asks for a possible number, not for one
 // in a known range: ranges are opened faster than packages are updated.
@@ -119,8 +114,8 @@ class Validator::Check {
   }
 
   void Time(const Field& field, const Timestamp& time) {
-    if (time.seconds() < kMinTimestampSeconds ||
-        time.seconds() > kMaxTimestampSeconds || time.nanos() < 0 ||
+    if (time.seconds() < base::kMinTimestampSeconds ||
+        time.seconds() > base::kMaxTimestampSeconds || time.nanos() < 0 ||
         time.nanos() > 999999999) {
       Violation(field,
                 "must be a time of the years 1 to 9999, nanos 0 to 999999999");
@@ -128,8 +123,8 @@ class Validator::Check {
   }
 
   void UserId(const Field& field, std::int64_t user_id) {
-    if (user_id >= 1 && user_id <= kMaxUserId) return;
-    Violation(field, absl::StrCat("must be 1 to ", kMaxUserId));
+    if (user_id >= 1 && user_id <= base::kMaxUserId) return;
+    Violation(field, absl::StrCat("must be 1 to ", base::kMaxUserId));
   }
 
   void Text(const Field& field, const Reflection& reflection,

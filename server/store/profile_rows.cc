@@ -4,18 +4,16 @@
 #include <cmath>
 #include <variant>
 
+#include "base/limits.h"
 #include "server/users/columns.h"
 
 namespace userprofile::store {
 namespace {
 
-// google.protobuf.Timestamp: 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
-constexpr std::int64_t kMinSeconds = -62135596800;
-constexpr std::int64_t kMaxSeconds = 253402300799;
-
 void SetSeconds(double seconds, google::protobuf::Timestamp* timestamp) {
-  const double held = std::clamp(seconds, static_cast<double>(kMinSeconds),
-                                 static_cast<double>(kMaxSeconds));
+  const double held =
+      std::clamp(seconds, static_cast<double>(base::kMinTimestampSeconds),
+                 static_cast<double>(base::kMaxTimestampSeconds));
   SetTimestamp(absl::FromUnixMicros(std::llround(held * 1e6)), timestamp);
 }
 
@@ -49,7 +47,8 @@ void ReadProfile(const postgres::Rows& rows, std::size_t row,
 
 void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
   const std::int64_t seconds =
-      std::clamp(absl::ToUnixSeconds(time), kMinSeconds, kMaxSeconds);
+      std::clamp(absl::ToUnixSeconds(time), base::kMinTimestampSeconds,
+                 base::kMaxTimestampSeconds);
   const absl::Duration rest = time - absl::FromUnixSeconds(seconds);
   timestamp->set_seconds(seconds);
   timestamp->set_nanos(static_cast<int>(absl::ToInt64Nanoseconds(

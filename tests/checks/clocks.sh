@@ -6,7 +6,7 @@
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-# Who may ask the system's clock (absl::Now, base::Clock), and what for.
+# Who may ask the system's clock (absl::Now, base::Clock, time()), and what for.
 wall_clock='
 base/clock.h                     declares it
 base/steady_time.h               says what it is not for
@@ -37,6 +37,8 @@ function complain(what) {
 
 BEGIN {
   read_table(wall_clock, may_ask)
+  asks = "absl::Now|system_clock|base::Clock|gettimeofday|clock_gettime|" \
+    "timespec_get|(^|[^a-z_.>])(std::|::)?time\\((NULL|nullptr|0|&)"
 }
 
 FNR == 1 {
@@ -46,7 +48,7 @@ FNR == 1 {
 
 {
   sub(/(^|[^:])\/\/.*/, "")
-  if (/absl::Now|system_clock|base::Clock|time\(nullptr\)/ && !allowed) {
+  if ($0 ~ asks && !allowed) {
     complain("the system clock is not for waiting; see tests/checks/clocks.sh")
   }
   if (/ifstream|istreambuf_iterator|directory_iterator/) {

@@ -652,6 +652,35 @@ TEST_F(PollTest, AUserWhomTheBotNeverTakesCostsTheAttemptsOfOneUpdate) {
   EXPECT_EQ(bot_.seen().size(), 3u + 104u + 1u);
 }
 
+TEST_F(PollTest, AUserWhomTheBotNeverAnswersInTimeHoldsOthersUpForSeconds) {
+  std::atomic<bool> slow = true;
+  bot_.AnswerBy([&](const RecordingBot::Seen& seen, httplib::Response&) {
+    if (seen.text == "bad" && slow) absl::SleepFor(absl::Milliseconds(700));
+  });
+  Poll({"--attempts", "2", "--forward-timeout", "500ms"});
+  // More than Telegram gives out, so that others are not even seen.
+  for (int i = 0; i < 105; ++i) api_.AddMessage(1651, "bad");
+  api_.AddMessage(1652, "other");
+  EXPECT_TRUE(Eventually(
+      [this] {
+        const auto seen = bot_.InShort();
+        return !seen.empty() && seen.back() == "other new";
+      },
+      absl::Seconds(20)));
+  AwaitAllConfirmed();
+  EXPECT_LT(bot_.seen().size(), 20u);
+  EXPECT_THAT(Admin("/metrics")->body,
+              HasSubstr("userprofile_adapter_updates_refused_total 105"));
+  // One that comes later is brought to the bot as ever.
+  slow = false;
+  api_.AddMessage(1651, "bad");
+  api_.AddMessage(1651, "good");
+  AwaitAllConfirmed();
+  EXPECT_EQ(bot_.InShort().back(), "good returning");
+  EXPECT_THAT(Admin("/metrics")->body,
+              HasSubstr("userprofile_adapter_updates_refused_total 105"));
+}
+
 TEST_F(PollTest, WhateverTheBotApiSaysItIsAskedAFewTimesASecond) {
   const auto update = [](const std::string& id) {
     return absl::StrCat(R"({"ok":true,"result":[{)", id, R"("poll":{}}]})");

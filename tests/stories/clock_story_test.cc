@@ -1,11 +1,14 @@
-// Somebody sets the system's clock back by an hour while the server serves:
-// that holds up nothing. Needs libfaketime (Debian's package `faketime`).
+// Somebody sets the system's clock back by an hour while the server serves, or
+// the adapter: that holds up nothing. Needs libfaketime (Debian's package
+// `faketime`).
 
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,7 +17,10 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "httplib.h"
+#include "nlohmann/json.hpp"
 #include "tests/stories/load.h"
+#include "tests/support/bot_api.h"
 #include "tests/support/program.h"
 #include "tests/support/server_program.h"
 #include "tests/support/temp_dir.h"
@@ -33,7 +39,8 @@ std::string FakeTime() {
   return "";
 }
 
-class ClockStory : public ::testing::Test {
+// A clock that the programs of a test go by.
+class FakeClock : public ::testing::Test {
  protected:
   void SetUp() override {
     if (FakeTime().empty()) {
@@ -43,18 +50,9 @@ class ClockStory : public ::testing::Test {
     GTEST_SKIP() << "sanitizers must be loaded before libfaketime";
 #endif
     SetBack("+0");
-    server_ = std::make_unique<ServerProgram>(
-        database_.conninfo(),
-        std::vector<std::string>{"--migrate", "--max-rate", "20",
-                                 "--drain-timeout", "2s"},
-        std::map<std::string, std::string>{{"LD_PRELOAD", FakeTime()},
-                                           {"FAKETIME_TIMESTAMP_FILE", clock_},
-                                           {"FAKETIME_NO_CACHE", "1"},
-                                           {"DONT_FAKE_MONOTONIC", "1"}});
-    server_->StartReady();
-    stub_ = server_->NewStub();
-    ASSERT_TRUE(Call().ok());
+    Start();
   }
+  virtual void Start() = 0;
 
   // In libfaketime's words, relative to the real time.
   void SetBack(const std::string& offset) {
@@ -62,13 +60,33 @@ class ClockStory : public ::testing::Test {
     std::filesystem::rename(clock_ + ".new", clock_);
   }
 
+  TempDir directory_;
+  const std::string clock_ = directory_ / "clock";
+  const std::map<std::string, std::string> environment_ = {
+      {"LD_PRELOAD", FakeTime()},
+      {"FAKETIME_TIMESTAMP_FILE", clock_},
+      {"FAKETIME_NO_CACHE", "1"},
+      {"DONT_FAKE_MONOTONIC", "1"}};
+};
+
+class ClockStory : public FakeClock {
+ protected:
+  void Start() override {
+    server_ = std::make_unique<ServerProgram>(
+        database_.conninfo(),
+        std::vector<std::string>{"--migrate", "--max-rate", "20",
+                                 "--drain-timeout", "2s"},
+        environment_);
+    server_->StartReady();
+    stub_ = server_->NewStub();
+    ASSERT_TRUE(Call().ok());
+  }
+
   grpc::Status Call() {
     v1::UpsertUserResponse response;
     return Upsert(*stub_, 1, &response);
   }
 
-  TempDir directory_;
-  const std::string clock_ = directory_ / "clock";
   TestDatabase database_;
   std::unique_ptr<ServerProgram> server_;
   std::unique_ptr<Stub> stub_;
@@ -130,6 +148,64 @@ TEST_F(ClockStory, TheMigrationAtStartGoesOnAfterTheDatabaseWasAway) {
                std::string::npos;
       },
       absl::Seconds(20)));
+}
+
+// An adapter that goes by that clock. Its peers fail until they are told to be
+// well, so that it waits, with pauses of seconds, when the clock is set back.
+class AdapterClockStory : public FakeClock {
+ protected:
+  void Start() override {
+    bot_.Post("/", [this](const httplib::Request&, httplib::Response& answer) {
+      ++updates_;
+      if (!well_) answer.status = 503;
+    });
+    bot_.set_keep_alive_max_count(1000);
+    const int port = bot_.bind_to_any_port("127.0.0.1");
+    listening_ = std::thread([this] { bot_.listen_after_bind(); });
+    api_.LieBy([this](const std::string&,
+                      const nlohmann::json&) -> std::optional<BotApi::Raw> {
+      ++polls_;
+      if (polls_ == 1 || well_) return std::nullopt;
+      return BotApi::Raw{502, "<html>"};
+    });
+    api_.Add({{"poll", {{"id", "1"}}}});
+    auto environment = environment_;
+    environment["USERPROFILE_BOT_TOKEN"] = api_.token();
+    adapter_ = std::make_unique<Program>(Program::Options{
+        {"userprofile-adapter", "poll", "--server", "127.0.0.1:1",
+         "--forward-to", absl::StrCat("http://127.0.0.1:", port, "/"),
+         "--api-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+         "--bot-api-url", api_.url()},
+        environment});
+    // The pauses double, up to five seconds: these are in one of a second.
+    ASSERT_TRUE(Eventually([this] { return polls_ >= 6 && updates_ >= 5; }))
+        << adapter_->errors();
+    SetBack("-1h");
+  }
+  void TearDown() override {
+    adapter_.reset();
+    bot_.stop();
+    if (listening_.joinable()) listening_.join();
+  }
+
+  httplib::Server bot_;
+  std::thread listening_;
+  std::atomic<bool> well_ = false;
+  std::atomic<int> polls_ = 0;
+  std::atomic<int> updates_ = 0;
+  BotApi api_;
+  std::unique_ptr<Program> adapter_;
+};
+
+TEST_F(AdapterClockStory, PausesEnd) {
+  well_ = true;
+  EXPECT_TRUE(Eventually([this] { return api_.pending() == 0; }))
+      << adapter_->errors();
+}
+
+TEST_F(AdapterClockStory, SigtermIsObeyed) {
+  adapter_->Signal(SIGTERM);
+  EXPECT_EQ(adapter_->Wait(absl::Seconds(10)), 0);
 }
 
 }  // namespace

@@ -3,6 +3,10 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
@@ -52,8 +56,47 @@ using Done = absl::AnyInvocable<void(absl::StatusOr<Response>)>;
 // The calls mean what userprofile/v1/user_profile_service.proto says, and so do
 // their errors; errors.h says how to read the reason of one. No error ever
 // means that a user is new.
+//
+//   const auto who = client.Recognize(contact);
+//   const auto found = client.GetProfile(request);
+//   client.GetProfile(request, [](auto found) { ... });
 class ProfileClient {
  public:
+  using Message = std::unique_ptr<google::protobuf::Message>;
+
+  // A method of the service: to be called with the request, and to be waited
+  // for; or with a callback beside it.
+  template <typename Request, typename Response>
+  class Method {
+   public:
+    explicit Method(ProfileClient& client) : client_(client) {}
+    Method(const Method&) = delete;
+    Method& operator=(const Method&) = delete;
+
+    absl::StatusOr<Response> operator()(const Request& request) const {
+      return ResponseOf(
+          client_.Call(method_, std::make_unique<Request>(request)));
+    }
+    void operator()(Request request, Done<Response> done) const {
+      client_.Start(
+          method_, std::make_unique<Request>(std::move(request)),
+          [done = std::move(done)](absl::StatusOr<Message> response) mutable {
+            done(ResponseOf(std::move(response)));
+          });
+    }
+
+   private:
+    static absl::StatusOr<Response> ResponseOf(
+        absl::StatusOr<Message> response) {
+      if (!response.ok()) return response.status();
+      return std::move(static_cast<Response&>(**response));
+    }
+
+    ProfileClient& client_;
+    const google::protobuf::MethodDescriptor& method_ =
+        MethodOf(*Request::descriptor());
+  };
+
   // Waits for the calls under way, which takes the timeout at most.
   virtual ~ProfileClient() = default;
 
@@ -65,24 +108,25 @@ class ProfileClient {
   absl::StatusOr<Recognition> Recognize(const v1::UpsertUserRequest& contact);
   void Recognize(v1::UpsertUserRequest contact, Done<Recognition> done);
 
-  virtual absl::StatusOr<v1::UpsertUserResponse> UpsertUser(
-      const v1::UpsertUserRequest& request) = 0;
-  virtual void UpsertUser(v1::UpsertUserRequest request,
-                          Done<v1::UpsertUserResponse> done) = 0;
+  const Method<v1::UpsertUserRequest, v1::UpsertUserResponse> UpsertUser{*this};
+  const Method<v1::GetProfileRequest, v1::GetProfileResponse> GetProfile{*this};
+  const Method<v1::CompleteOnboardingRequest, v1::CompleteOnboardingResponse>
+      CompleteOnboarding{*this};
 
-  virtual absl::StatusOr<v1::GetProfileResponse> GetProfile(
-      const v1::GetProfileRequest& request) = 0;
-  virtual void GetProfile(v1::GetProfileRequest request,
-                          Done<v1::GetProfileResponse> done) = 0;
-
-  virtual absl::StatusOr<v1::CompleteOnboardingResponse> CompleteOnboarding(
-      const v1::CompleteOnboardingRequest& request) = 0;
-  virtual void CompleteOnboarding(
-      v1::CompleteOnboardingRequest request,
-      Done<v1::CompleteOnboardingResponse> done) = 0;
+  // Calls any method of the service, with a message of its input type; the
+  // answer is one of its output type.
+  absl::StatusOr<Message> Call(const google::protobuf::MethodDescriptor& method,
+                               Message request);
+  virtual void Start(const google::protobuf::MethodDescriptor& method,
+                     Message request, Done<Message> done) = 0;
 
  protected:
   ProfileClient() = default;
+
+ private:
+  // The method of the service that takes these requests.
+  static const google::protobuf::MethodDescriptor& MethodOf(
+      const google::protobuf::Descriptor& request);
 };
 
 // A client of the service at `server`: HOST:PORT, where HOST may be a DNS name

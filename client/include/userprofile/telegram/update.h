@@ -22,8 +22,7 @@ namespace userprofile::telegram {
 //   identity     first_name as given; last_name and username empty if the user
 //                has none, which clears them; language_code absent if Telegram
 //                does not tell it, for that says nothing about the user. What
-//                the service would refuse is cut or left out: see
-//                acceptable_text.h.
+//                the service would refuse is cut (names) or left out.
 //   is_active    true for what shows that the bot can reach the user: a message
 //                in their private chat, or when they unblock the bot; false
 //                when they block it; absent otherwise.

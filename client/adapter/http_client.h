@@ -1,0 +1,78 @@
+#ifndef USERPROFILE_CLIENT_ADAPTER_HTTP_CLIENT_H_
+#define USERPROFILE_CLIENT_ADAPTER_HTTP_CLIENT_H_
+
+#include <cstddef>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/mutex.h"
+
+namespace httplib {
+class Client;
+}
+
+namespace userprofile::adapter {
+
+// Where to send HTTP requests.
+struct HttpUrl {
+  std::string origin;  // "http://127.0.0.1:8080"
+  std::string path;    // "/hook?x=1"; "/" if the URL names none
+};
+
+// Reads http://HOST[:PORT][/PATH] or the same with https. INVALID_ARGUMENT,
+// without quoting it, for anything else, also for a URL with a user or a
+// password in it.
+absl::StatusOr<HttpUrl> ParseHttpUrl(const std::string& url);
+
+struct HttpAnswer {
+  int status = 0;
+  std::string content_type;
+  std::string body;
+};
+
+// The client of one HTTP server. Over https the server's certificate is
+// verified with the system's roots. Keeps its connections, one for each request
+// that was ever under way at once. Thread-safe.
+class HttpClient {
+ public:
+  // `server` is what errors call it, such as "the bot".
+  HttpClient(std::string origin, std::string server, std::size_t max_answer);
+  ~HttpClient();
+  HttpClient(const HttpClient&) = delete;
+  HttpClient& operator=(const HttpClient&) = delete;
+
+  // Posts JSON, and waits for the answer, of whatever status. UNAVAILABLE if
+  // the server can't be reached, DEADLINE_EXCEEDED if it falls silent for
+  // longer than `timeout`, ABORTED if it breaks off, RESOURCE_EXHAUSTED if it
+  // answers too much; it may have done what it was asked nevertheless.
+  absl::StatusOr<HttpAnswer> Post(
+      const std::string& path, const std::string& json, absl::Duration timeout,
+      const std::map<std::string, std::string>& headers = {});
+
+  // Breaks off the requests that wait for an answer; one that is just about to
+  // begin may not notice.
+  void BreakOff();
+
+ private:
+  using Clients = std::list<std::unique_ptr<httplib::Client>>;
+
+  // One that no other request uses.
+  Clients::iterator Take();
+
+  const std::string origin_;
+  const std::string server_;
+  const std::size_t max_answer_;
+
+  base::Mutex mutex_;
+  Clients idle_ ABSL_GUARDED_BY(mutex_);
+  Clients busy_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace userprofile::adapter
+
+#endif  // USERPROFILE_CLIENT_ADAPTER_HTTP_CLIENT_H_

@@ -1,0 +1,130 @@
+#include "client/adapter/json_api.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/util/json_util.h>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "httplib.h"
+#include "userprofile/v1/annotations.pb.h"
+
+namespace userprofile::adapter {
+namespace {
+
+using ::google::protobuf::Descriptor;
+using ::google::protobuf::DescriptorPool;
+using ::google::protobuf::Message;
+using ::google::protobuf::MessageFactory;
+using ::google::protobuf::MethodDescriptor;
+using Json = nlohmann::ordered_json;
+
+// The HTTP status of each code, as the Connect protocol maps them.
+constexpr int kHttpStatuses[] = {
+    200, 499, 500, 400, 504, 404,  // OK to NOT_FOUND
+    409, 403, 429, 400, 409, 400,  // ALREADY_EXISTS to OUT_OF_RANGE
+    501, 500, 503, 500, 401,       // UNIMPLEMENTED to UNAUTHENTICATED
+};
+
+std::unique_ptr<Message> NewMessage(const Descriptor* type) {
+  return std::unique_ptr<Message>(
+      MessageFactory::generated_factory()->GetPrototype(type)->New());
+}
+
+// The detail of an error; in JSON, too, if it is of a kind that is known here.
+Json DetailOf(absl::string_view url, const std::string& bytes) {
+  const std::string name(url.substr(url.rfind('/') + 1));
+  std::string base64 = absl::Base64Escape(bytes);
+  while (absl::EndsWith(base64, "=")) base64.pop_back();
+  Json result = {{"type", name}, {"value", base64}};
+  const Descriptor* type =
+      DescriptorPool::generated_pool()->FindMessageTypeByName(name);
+  if (type == nullptr) return result;
+  const auto detail = NewMessage(type);
+  if (detail->ParseFromString(bytes)) {
+    result["debug"] = Json::parse(ToJson(*detail));
+  }
+  return result;
+}
+
+void AnswerError(const absl::Status& status, httplib::Response& response) {
+  Json error = {
+      {"code", absl::AsciiStrToLower(absl::StatusCodeToString(status.code()))},
+      {"message", std::string(status.message())},
+      {"details", Json::array()}};
+  status.ForEachPayload(
+      [&error](absl::string_view url, const absl::Cord& value) {
+        error["details"].push_back(DetailOf(url, std::string(value)));
+      });
+  response.status = kHttpStatuses[static_cast<int>(status.code())];
+  response.set_content(
+      error.dump(-1, ' ', false, Json::error_handler_t::replace),
+      "application/json");
+}
+
+// Whether bots may call it; the port does not ask who does.
+bool IsForBots(const MethodDescriptor* method) {
+  if (method == nullptr || method->client_streaming() ||
+      method->server_streaming()) {
+    return false;
+  }
+  const auto& roles = method->options().GetRepeatedExtension(v1::roles);
+  return std::find(roles.begin(), roles.end(), v1::ROLE_BOT) != roles.end();
+}
+
+}  // namespace
+
+void AddJsonApi(client::ProfileClient& client, httplib::Server& server) {
+  const auto* service =
+      v1::UpsertUserRequest::descriptor()->file()->FindServiceByName(
+          "UserProfileService");
+  server.Post(
+      R"(/userprofile\.v1\.UserProfileService/(\w+))",
+      [&client, service](const httplib::Request& http,
+                         httplib::Response& response) {
+        const MethodDescriptor* method =
+            service->FindMethodByName(http.matches[1]);
+        if (!IsForBots(method)) {
+          response.status = 404;
+          return;
+        }
+        if (!absl::StartsWith(http.get_header_value("Content-Type"),
+                              "application/json")) {
+          response.status = 415;
+          return;
+        }
+        auto request = NewMessage(method->input_type());
+        if (!google::protobuf::util::JsonStringToMessage(http.body,
+                                                         request.get())
+                 .ok()) {
+          return AnswerError(
+              absl::InvalidArgumentError(absl::StrCat(
+                  "the body is no ", method->input_type()->name(), " in JSON")),
+              response);
+        }
+        const auto result = client.Call(*method, std::move(request));
+        if (!result.ok()) return AnswerError(result.status(), response);
+        response.set_content(ToJson(**result), "application/json");
+      });
+}
+
+std::string ToJson(const google::protobuf::Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  options.always_print_primitive_fields = true;
+  std::string json;
+  // Can't fail: there are no Any messages and no bad times in an answer.
+  (void)google::protobuf::util::MessageToJsonString(message, &json, options);
+  // Protobuf escapes more than JSON asks for, which makes texts longer.
+  return nlohmann::ordered_json::parse(json).dump(
+      -1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace userprofile::adapter

@@ -1,0 +1,40 @@
+#ifndef USERPROFILE_CLIENT_ADAPTER_JSON_API_H_
+#define USERPROFILE_CLIENT_ADAPTER_JSON_API_H_
+
+#include <cstddef>
+#include <string>
+
+#include "google/protobuf/message.h"
+#include "userprofile/client/profile_client.h"
+
+namespace httplib {
+class Server;
+}
+
+namespace userprofile::adapter {
+
+// The largest request. The service takes 64 KiB, but JSON that escapes all but
+// ASCII, as many libraries write it, is six times as long as the text: answers
+// that are too long must get as far as to be told so.
+inline constexpr std::size_t kMaxJsonRequest = 1024 * 1024;
+
+// The service for bots that know HTTP and JSON but not gRPC: adds to `server`,
+// as the Connect protocol writes them (https://connectrpc.com), so that a
+// Connect client of any language works too, the methods that the API file lets
+// bots call.
+//   POST /userprofile.v1.UserProfileService/CompleteOnboarding
+//   Content-Type: application/json
+//   {"user_id": 101, "answers": {"real_name": "Sara", "nickname": "sara"}}
+// 200 with the response, or another status with {"code": "already_exists",
+// "message": ..., "details": [...]}; of a detail, "debug" holds it in JSON.
+// The client must outlive the server.
+void AddJsonApi(client::ProfileClient& client, httplib::Server& server);
+
+// A message as Protobuf's JSON, with the fields named as in the API's file:
+// 64-bit numbers are texts, times are RFC 3339, what is absent is left out, and
+// false is not.
+std::string ToJson(const google::protobuf::Message& message);
+
+}  // namespace userprofile::adapter
+
+#endif  // USERPROFILE_CLIENT_ADAPTER_JSON_API_H_
