@@ -25,7 +25,7 @@ struct Kind {
   const char* found;   // before the names
   const char* advice;  // before the SQL; nullptr if that needs no decision
   const char* sql;     // about $0, for the role $1, with what else is known, $2
-  const char* or_sql = nullptr;  // what may be done instead, after its words
+  const char* or_sql = nullptr;  // where no row breaks it
 };
 
 // A trigger that changes a row before it is stored is common and mostly
@@ -76,7 +76,7 @@ constexpr Kind kKinds[] = {
     {"promise", kAdvisory, "no constraint that old rows may break",
      "NOT VALID constraints", "who breaks one can't be updated",
      "ALTER TABLE users DROP CONSTRAINT $0",
-     "if nobody does, ALTER TABLE users VALIDATE CONSTRAINT $0"},
+     "ALTER TABLE users VALIDATE CONSTRAINT $0"},
     {"parent", kAdvisory, "no table that it inherits from", "inherits from",
      "its columns can't be altered", "ALTER TABLE users NO INHERIT $0"},
     {"extension", kAdvisory, "a table that no extension owns",
@@ -226,7 +226,8 @@ class Others {
     };
     std::string remedy = list("; ", kind.sql);
     if (kind.or_sql != nullptr) {
-      absl::StrAppend(&remedy, "; or, ", list("; ", kind.or_sql));
+      absl::StrAppend(&remedy, "; or, if no row breaks it, ",
+                      list("; ", kind.or_sql));
     }
     const std::string found = absl::StrCat(kind.found, ": ", list(", ", "$0"));
     if (kind.advice == nullptr) {
