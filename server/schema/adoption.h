@@ -2,10 +2,10 @@
 #define USERPROFILE_SERVER_SCHEMA_ADOPTION_H_
 
 #include <string>
+#include <vector>
 
-#include "absl/status/statusor.h"
-#include "absl/types/optional.h"
-#include "server/postgres/session.h"
+#include "absl/strings/string_view.h"
+#include "server/schema/catalog.h"
 
 namespace userprofile::schema {
 
@@ -13,48 +13,37 @@ namespace userprofile::schema {
 // be there. Whatever it is, rows, columns and foreign keys stay. What is said
 // here is advice, for a person to run: names can only hint at what is meant.
 
-// A table of users that the search path does not show as users.
-struct Elsewhere {
-  std::string place;   // schema and table, quoted
-  std::string schema;  // quoted
-  bool has_its_name = false;
-  bool has_history = false;  // it was migrated
-  std::string sql;
-};
+// Of users without a user_id: the likeliest column, by its name; nullptr if
+// there is none.
+const CatalogColumn* FindKey(const Catalog& catalog);
 
-// The likeliest one; nullopt if there is none. By its name, by columns that
-// hardly anything else has, or by a key that looks like a Telegram id.
-absl::StatusOr<absl::optional<Elsewhere>> FindElsewhere(
-    postgres::Session& session);
-
-// Another column of users, for its key.
+// Of users with one: the columns that by their names hold Telegram ids, and any
+// unique number beside a user_id that PostgreSQL counts up, the likeliest
+// first. If most rows have another number there than in user_id, that is an
+// internal one, and everybody would look new. None where a comment on user_id
+// says "Telegram": somebody has looked.
 struct KeyBeside {
-  std::string column;  // quoted
-  std::string sql;
+  const CatalogColumn* column;
+  bool is_named;      // so that its name says what it is
+  bool is_of_several  // columns that are unique together only
+      = false;
 };
+std::vector<KeyBeside> FindKeysBeside(const Catalog& catalog);
 
-// Of users without a user_id: which column may be it, by its name.
-absl::StatusOr<absl::optional<KeyBeside>> FindKey(postgres::Session& session,
-                                                  const std::string& oid);
+// The SQL that makes a column the user_id, and what was user_id another one.
+std::string TakeAsKey(const Catalog& catalog, absl::string_view column);
 
-// Of users with one: a column that by its name holds Telegram ids, or any
-// unique one of numbers beside a user_id that PostgreSQL counts up, if these
-// differ from user_id in most of the rows: user_id is an internal number then,
-// and everybody would look new. Reads some rows, if there is such a column and
-// the session may read it. A comment on user_id that says "Telegram" means that
-// somebody has looked.
-absl::StatusOr<absl::optional<KeyBeside>> FindKeyBeside(
-    postgres::Session& session, const std::string& oid);
+// The SQL that drops the foreign keys that refer to users, or to one index of
+// it, and that creates them again; empty if there are none.
+std::string DropReferences(const Catalog& catalog, absl::string_view index);
+std::string AddReferences(const Catalog& catalog, absl::string_view index);
 
-// The SQL that makes user_id the primary key, and the one that was a unique
-// constraint; that makes a table of what is none (a view, a partitioned table);
-// and that takes in the rows of the tables that inherit.
-absl::StatusOr<std::string> RebuildKey(postgres::Session& session,
-                                       const std::string& oid);
-absl::StatusOr<std::string> MakeTable(postgres::Session& session,
-                                      const std::string& oid);
-absl::StatusOr<std::string> TakeInHeirs(postgres::Session& session,
-                                        const std::string& oid);
+// The SQL that makes user_id the primary key, and `key` a unique constraint;
+// that makes a table of what is none (a view, a partitioned table); and that
+// takes in the rows of the tables that inherit.
+std::string RebuildKey(const Catalog& catalog, const CatalogConstraint& key);
+std::string MakeTable(const Catalog& catalog);
+std::string TakeInHeirs(const Catalog& catalog);
 
 }  // namespace userprofile::schema
 
