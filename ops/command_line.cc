@@ -28,14 +28,6 @@ constexpr char kVariablePrefix[] = "USERPROFILE_";
 constexpr char kConfigVariable[] = "USERPROFILE_CONFIG";
 constexpr char kIsEmpty[] = "is empty: give it a value, or leave it out";
 
-// The environment variable of a flag: "--log-format" is
-// USERPROFILE_LOG_FORMAT.
-std::string EnvironmentName(const std::string& flag) {
-  return absl::StrCat(kVariablePrefix,
-                      absl::AsciiStrToUpper(absl::StrReplaceAll(
-                          absl::StripPrefix(flag, "--"), {{"-", "_"}})));
-}
-
 bool IsInEnvironment(const CLI::Option& option) {
   const char* value = std::getenv(option.get_envname().c_str());
   return value != nullptr && *value != '\0';  // CLI11 takes empty for none
@@ -200,6 +192,12 @@ CLI::Option* AddOption(Command command, const std::string& flag, T& variable,
 }
 
 }  // namespace
+
+std::string EnvironmentName(const std::string& flag) {
+  return absl::StrCat(kVariablePrefix,
+                      absl::AsciiStrToUpper(absl::StrReplaceAll(
+                          absl::StripPrefix(flag, "--"), {{"-", "_"}})));
+}
 
 Flag Flag::TypeName(const char* name) const {
   return Flag(option_->type_name(name));

@@ -106,6 +106,10 @@ class CommandLine {
   std::set<std::string> flags_given_;
 };
 
+// The variable of the environment that sets a flag: USERPROFILE_LISTEN for
+// --listen.
+std::string EnvironmentName(const std::string& flag);
+
 // Adds `--name VALUE` to `command`; the variable's value is the default.
 Flag AddFlag(Command command, const std::string& flag, std::string& variable,
              const std::string& help);

@@ -14,7 +14,7 @@
 namespace userprofile::adapter {
 namespace {
 
-constexpr std::size_t kMaxAnswer = 1024 * 1024;
+constexpr std::size_t kMaxBotAnswer = 1024 * 1024;
 
 // What the bot, or what stands before it, says of itself and not of the update.
 absl::Status SaidOfItself(const HttpAnswer& answer) {
@@ -40,7 +40,7 @@ Delivery::Delivery(HttpUrl bot, absl::Duration timeout,
       timeout_(timeout),
       service_(service),
       metrics_(metrics),
-      bot_(std::move(bot.origin), "the bot", kMaxAnswer) {}
+      bot_(std::move(bot.origin), "the bot", kMaxBotAnswer) {}
 
 absl::StatusOr<HttpAnswer> Delivery::Deliver(
     const Update& update, std::map<std::string, std::string> headers,

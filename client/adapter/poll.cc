@@ -33,10 +33,10 @@ namespace {
 using base::SteadyTime;
 using nlohmann::json;
 
-constexpr char kHelp[] =
+constexpr char kPollHelp[] =
     R"(Gets the bot's updates from Telegram by long polling, tells the service who
 contacts the bot, and then posts each update to the bot as a webhook would, with)";
-constexpr char kMoreHelp[] = R"(
+constexpr char kMorePollHelp[] = R"(
 The bot answers 2xx once it has handled the update; its answer may name a method
 for Telegram ({"method": "sendMessage", "chat_id": ..., "text": ...}). Only then
 is the update confirmed. After a crash some come again. One that fails by itself
@@ -429,7 +429,7 @@ void AddPollCommand(ops::CommandLine& command_line) {
   ops::Command flags = command_line.AddCommand(
       command_line.root(), "poll",
       "Get updates from Telegram, and bring them to a bot");
-  flags.Footer(absl::StrCat(kHelp, kHeadersHelp, kMoreHelp));
+  flags.Footer(absl::StrCat(kPollHelp, kHeadersHelp, kMorePollHelp));
   const auto options = std::make_shared<PollOptions>();
   AddSidecarFlags(flags, options->sidecar);
   ops::AddFlag(flags, "--bot-api-url", options->bot_api_url,

@@ -17,10 +17,10 @@
 namespace userprofile::adapter {
 namespace {
 
-constexpr char kHelp[] =
+constexpr char kWebhookHelp[] =
     R"(Takes the bot's updates from Telegram's webhook, tells the service who contacts
 the bot, and then posts each update to the bot, with)";
-constexpr char kMoreHelp[] = R"(
+constexpr char kMoreWebhookHelp[] = R"(
 The bot's answer is Telegram's. Until the contact is on disk and the bot has
 answered 2xx, so does nobody, and Telegram tries again.
 
@@ -159,7 +159,7 @@ void AddWebhookCommand(ops::CommandLine& command_line) {
   ops::Command flags = command_line.AddCommand(
       command_line.root(), "webhook",
       "Take updates from Telegram's webhook on their way to a bot");
-  flags.Footer(absl::StrCat(kHelp, kHeadersHelp, kMoreHelp));
+  flags.Footer(absl::StrCat(kWebhookHelp, kHeadersHelp, kMoreWebhookHelp));
   const auto options = std::make_shared<WebhookOptions>();
   AddSidecarFlags(flags, options->sidecar);
   ops::AddFlag(flags, "--listen", options->listen,

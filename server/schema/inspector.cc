@@ -19,8 +19,7 @@ namespace {
 
 constexpr char kOrdinaryTable[] = "an ordinary table";
 
-constexpr Severity kAdvisory = Severity::kAdvisory;
-constexpr Severity kBlocking = Severity::kBlocking;
+using enum Severity;
 
 // One judgement: holds what was found so far.
 class Judgement {

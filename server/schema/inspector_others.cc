@@ -14,8 +14,7 @@
 namespace userprofile::schema {
 namespace {
 
-constexpr Severity kAdvisory = Severity::kAdvisory;
-constexpr Severity kBlocking = Severity::kBlocking;
+using enum Severity;
 
 // A kind of what others hung on the table, or of what holds it.
 struct Kind {
