@@ -47,28 +47,10 @@ namespace {
 constexpr absl::Duration kProbeInterval = absl::Milliseconds(500);
 constexpr absl::Duration kDoubtInterval = absl::Seconds(10);
 
-std::vector<Operation*> Pointers(
-    const std::vector<std::unique_ptr<Operation>>& operations) {
-  std::vector<Operation*> pointers(operations.size());
-  std::transform(operations.begin(), operations.end(), pointers.begin(),
-                 [](const auto& operation) { return operation.get(); });
-  return pointers;
-}
-
 // Writes down that the operation has waited until now.
 void CountQueued(const Operation& operation, base::SteadyTime now) {
   if (CallTimes* times = operation.context.times; times != nullptr) {
     times->queue = now - operation.submitted - times->database;
-  }
-}
-
-// Writes down how long the statement of all these ran.
-void CountStatement(const std::vector<Operation*>& part,
-                    absl::Duration duration) {
-  for (const Operation* operation : part) {
-    if (CallTimes* times = operation->context.times; times != nullptr) {
-      times->database += duration;
-    }
   }
 }
 
@@ -237,7 +219,9 @@ bool Lane::Run(BatchExecutor& executor, Operations batch) {
   for (const auto& operation : batch) {
     options_.metrics.ObserveQueueWait(now - operation->submitted);
   }
-  RunPart(executor, Pointers(batch));
+  std::vector<Operation*> whole;
+  for (const auto& operation : batch) whole.push_back(operation.get());
+  RunPart(executor, std::move(whole));
   const bool all_decided = std::all_of(batch.begin(), batch.end(), Answered);
   const bool any_decided = std::any_of(batch.begin(), batch.end(), Answered);
 
@@ -290,7 +274,10 @@ bool Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
   for (Operation* operation : part) operation->retry = false;
   const absl::Status status = executor.Execute(part);
   const absl::Duration duration = options_.clock() - start;
-  CountStatement(part, duration);
+  for (const Operation* operation : part) {
+    if (operation->context.times)
+      operation->context.times->database += duration;
+  }
   options_.metrics.ObserveStatement(duration);
   if (status.ok()) {
     std::vector<Operation*> rest;
@@ -365,7 +352,7 @@ void Lane::NoteHealth(const absl::Status& status, bool connected) {
   connected_ = connected;
   if (!failing_.exchange(true)) failing_since_ = last_failure_;
   if (!reported_ && options_.on_health &&
-      last_failure_ - failing_since_ >= options_.grace) {
+      last_failure_ - failing_since_ >= options_.health_grace) {
     reported_ = true;
     options_.on_health(status);
   }

@@ -75,6 +75,23 @@ class BatchExecutor {
   virtual absl::Status Execute(absl::Span<Operation* const> batch) = 0;
 };
 
+// What lanes of one store have in common.
+struct LaneOptions {
+  // At most this many operations share a statement. 1 turns batching off.
+  std::size_t max_batch = 256;
+
+  // At most this many operations are held, waiting or executing; a further one
+  // is refused.
+  std::size_t max_in_flight = 8192;
+
+  // Called when a statement fails because the schema is not what it needs;
+  // returns what to answer. May block for a moment.
+  std::function<absl::Status()> explain_schema_error;
+
+  // For how long no statement has to get through until the lane says so.
+  absl::Duration health_grace = absl::Seconds(5);
+};
+
 // Batches operations of one kind without a timer. A few workers, each with an
 // executor of its own, take whatever waits, up to a cap, and carry it out as
 // one statement. A lone operation leaves at once; batches form only out of the
@@ -96,22 +113,15 @@ class BatchExecutor {
 //  - While the database is away, operations wait for it until their deadlines.
 //    After a connection was lost during a statement, idempotent operations are
 //    retried; others fail with OutcomeUnknown.
-//  - No more than max_in_flight operations are held; a further one is refused.
 //
 // Thread-safe. Done is called from a worker's thread, or from Submit's caller
 // if the operation is refused; never under the lane's lock.
 class Lane {
  public:
-  struct Options {
+  struct Options : LaneOptions {
     // How many workers, and so connections. Two keep the database busy while
     // answers are sent; more make batches smaller.
     int workers = 2;
-
-    // At most this many operations share a statement. 1 turns batching off.
-    std::size_t max_batch = 256;
-
-    // At most this many operations are held, waiting or executing.
-    std::size_t max_in_flight = 8192;
 
     // Whether an operation may run again after a run of unknown outcome.
     bool idempotent = true;
@@ -121,21 +131,16 @@ class Lane {
     absl::Duration min_backoff = absl::Milliseconds(5);
     absl::Duration max_backoff = absl::Milliseconds(250);
 
-    // Called when a statement fails because the schema is not what it needs;
-    // returns what to answer. May block for a moment.
-    std::function<absl::Status()> explain_schema_error;
-
     LaneMetrics metrics;
 
     // For deadlines and durations; pauses and Shutdown go by the real one.
     base::SteadyClock clock = base::SteadyTime::Now;
 
-    // Called with an error once no statement has got through for `grace`, for
-    // reasons that are the database's and not those of the data: no connection,
-    // a full disk, a refused feature. Called with OK once one gets through
-    // again. By one thread at a time; must not block.
+    // Called with an error once no statement has got through for health_grace,
+    // for reasons that are the database's and not those of the data: no
+    // connection, a full disk, a refused feature. Called with OK once one gets
+    // through again. By one thread at a time; must not block.
     std::function<void(const absl::Status&)> on_health;
-    absl::Duration grace = absl::Seconds(5);
   };
 
   using ExecutorFactory = std::function<std::unique_ptr<BatchExecutor>()>;
@@ -163,9 +168,9 @@ class Lane {
   // A worker's loop: collect a batch, run it, answer it, until shutdown.
   void Work(BatchExecutor& executor);
 
-  // Waits for operations and takes a batch of them; false once the lane has
-  // shut down. Those that are of no use any more go to `dropped`. Both stay
-  // empty when it is time to see whether statements get through again.
+  // Waits for operations and takes a batch of them; false after shutdown. Those
+  // of no use any more go to `dropped`. Both stay empty when it is time to see
+  // whether statements get through again.
   bool Collect(Operations& batch, Operations& dropped);
 
   // Lets the operation run that comes after one of this key which is answered;

@@ -250,7 +250,7 @@ TEST_F(LaneTest, DropsWhatIsPastItsDeadlineThoughOneOfItsKeyIsHeldUp) {
 class LaneHealthTest : public LaneTest {
  protected:
   LaneHealthTest() {
-    options_.grace = absl::Seconds(5);
+    options_.health_grace = absl::Seconds(5);
     options_.clock = [this] { return Seconds(seconds_); };
     options_.on_health = [this](const absl::Status& status) {
       base::MutexLock lock(mutex_);

@@ -1,12 +1,14 @@
 #include "server/store/postgres_store.h"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -50,14 +52,22 @@ struct EditOperation final : Operation {
   const EditCall call;
 };
 
-// What all executors share: a session that is made when it is needed and
-// replaced once it is lost, or finds the schema not as needed.
-class SessionExecutor : public BatchExecutor {
- public:
-  explicit SessionExecutor(postgres::SessionFactory connect)
-      : connect_(std::move(connect)) {}
+using Batch = absl::Span<Operation* const>;
 
-  absl::Status Connect() final {
+// Runs a statement.
+using Query = absl::FunctionRef<absl::StatusOr<postgres::Rows>(
+    const postgres::Statement&, const postgres::Parameters&)>;
+
+// Carries out batches by a function, with a session that is made when it is
+// needed and replaced once it is lost, or finds the schema not as needed.
+class SessionExecutor final : public BatchExecutor {
+ public:
+  using Run = std::function<absl::Status(Query, Batch)>;
+
+  SessionExecutor(postgres::SessionFactory connect, Run run)
+      : connect_(std::move(connect)), run_(std::move(run)) {}
+
+  absl::Status Connect() override {
     if (session_ != nullptr && session_->healthy() && !replace_) {
       return absl::OkStatus();
     }
@@ -77,18 +87,19 @@ class SessionExecutor : public BatchExecutor {
     return absl::OkStatus();
   }
 
- protected:
-  // Runs a statement; after Connect, until the session is lost.
-  absl::StatusOr<postgres::Rows> Query(const postgres::Statement& statement,
-                                       const postgres::Parameters& parameters) {
-    absl::StatusOr<postgres::Rows> rows =
-        session_->Execute(statement, parameters);
-    if (absl::IsFailedPrecondition(rows.status())) replace_ = true;
-    return rows;
+  absl::Status Execute(Batch batch) override {
+    return run_(
+        [this](const auto& statement, const auto& parameters) {
+          auto rows = session_->Execute(statement, parameters);
+          if (absl::IsFailedPrecondition(rows.status())) replace_ = true;
+          return rows;
+        },
+        batch);
   }
 
  private:
   const postgres::SessionFactory connect_;
+  const Run run_;
   std::unique_ptr<postgres::Session> session_;
 
   // The schema was not as needed. Where a search path or a role is mended, that
@@ -103,43 +114,36 @@ postgres::Parameters Finish(std::vector<postgres::ArrayLiteral>& arrays) {
 }
 
 // Reads the users of a batch by one statement.
-class ReadExecutor final : public SessionExecutor {
- public:
-  using SessionExecutor::SessionExecutor;
-
-  absl::Status Execute(absl::Span<Operation* const> batch) override {
-    postgres::ArrayLiteral ids;
-    for (const Operation* operation : batch) {
-      for (const std::int64_t id : CallOf(*operation).user_ids) {
-        ids.AppendInt64(id);
+absl::Status RunReads(Query query, Batch batch) {
+  const auto call_of = [](const Operation* operation) -> const ReadCall& {
+    return static_cast<const ReadOperation*>(operation)->call;
+  };
+  postgres::ArrayLiteral ids;
+  for (const Operation* operation : batch) {
+    for (const std::int64_t id : call_of(operation).user_ids) {
+      ids.AppendInt64(id);
+    }
+  }
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
+                               query(kGetProfiles, {ids.Finish()}));
+  absl::flat_hash_map<std::int64_t, std::size_t> row_of_user;
+  row_of_user.reserve(rows.size());
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    row_of_user.emplace(UserId(rows, row), row);
+  }
+  for (Operation* operation : batch) {
+    const ReadCall& call = call_of(operation);
+    for (const std::int64_t id : call.user_ids) {
+      const auto row = row_of_user.find(id);
+      if (row != row_of_user.end()) {
+        ReadProfile(rows, row->second, call.found(id));
+      } else if (call.all_must_exist) {
+        operation->result = UserNotFound(id);
       }
     }
-    USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
-                                 Query(kGetProfiles, {ids.Finish()}));
-    absl::flat_hash_map<std::int64_t, std::size_t> row_of_user;
-    row_of_user.reserve(rows.size());
-    for (std::size_t row = 0; row < rows.size(); ++row) {
-      row_of_user.emplace(UserId(rows, row), row);
-    }
-    for (Operation* operation : batch) {
-      const ReadCall& call = CallOf(*operation);
-      for (const std::int64_t id : call.user_ids) {
-        const auto row = row_of_user.find(id);
-        if (row != row_of_user.end()) {
-          ReadProfile(rows, row->second, call.found(id));
-        } else if (call.all_must_exist) {
-          operation->result = UserNotFound(id);
-        }
-      }
-    }
-    return absl::OkStatus();
   }
-
- private:
-  static const ReadCall& CallOf(const Operation& operation) {
-    return static_cast<const ReadOperation&>(operation).call;
-  }
-};
+  return absl::OkStatus();
+}
 
 // Seconds since 1970, for to_timestamp, exact to the microsecond.
 std::string EpochSeconds(absl::Time time) {
@@ -148,40 +152,10 @@ std::string EpochSeconds(absl::Time time) {
                       absl::Dec(std::abs(micros % 1'000'000), absl::kZeroPad6));
 }
 
-// Writes the contacts of a batch, all of different users, for no statement can
-// write a row twice, and every contact is to have its own effect. Updates the
-// users that are known; those that were not there are to be executed again, and
-// then inserted. Whoever is there by then, for somebody else was faster, starts
-// over. Who is missing twice is so because the database refuses them.
-class ContactExecutor final : public SessionExecutor {
- public:
-  ContactExecutor(postgres::SessionFactory connect, base::Clock clock,
-                  absl::Duration contact_interval)
-      : SessionExecutor(std::move(connect)),
-        clock_(std::move(clock)),
-        contact_interval_(
-            contact_interval > absl::ZeroDuration()
-                ? absl::StrCat(absl::ToInt64Microseconds(contact_interval),
-                               " microseconds")
-                : "") {}
+using Contacts = std::vector<ContactOperation*>;
 
-  absl::Status Execute(absl::Span<Operation* const> batch) override;
-
- private:
-  using Contacts = std::vector<ContactOperation*>;
-
-  // The statements' arrays; for users who are to be inserted, or not.
-  static postgres::Parameters ParametersOf(const Contacts& contacts,
-                                           bool insert);
-
-  const base::Clock clock_;
-
-  // What kUpdateChangedUsers takes; empty for kUpdateUsers.
-  const std::string contact_interval_;
-};
-
-postgres::Parameters ContactExecutor::ParametersOf(const Contacts& contacts,
-                                                   bool insert) {
+// The statements' arrays; for users who are to be inserted, or not.
+postgres::Parameters ParametersOf(const Contacts& contacts, bool insert) {
   const auto& texts = users::IdentityTexts();
   std::vector<postgres::ArrayLiteral> arrays(1 + texts.size() + 2);
   postgres::ArrayLiteral& active = arrays[1 + texts.size()];
@@ -211,7 +185,14 @@ postgres::Parameters ContactExecutor::ParametersOf(const Contacts& contacts,
   return Finish(arrays);
 }
 
-absl::Status ContactExecutor::Execute(absl::Span<Operation* const> batch) {
+// Writes the contacts of a batch, all of different users, for no statement can
+// write a row twice, and every contact is to have its own effect. Updates the
+// users that are known; those that were not there are to be executed again, and
+// then inserted. Whoever is there by then, for somebody else was faster, starts
+// over. Who is missing twice is so because the database refuses them.
+// `interval` is for kUpdateChangedUsers; empty for kUpdateUsers.
+absl::Status RunContacts(Query query, Batch batch, absl::Time now,
+                         const std::string& interval) {
   Contacts contacts;
   contacts.reserve(batch.size());
   for (Operation* operation : batch) {
@@ -226,14 +207,14 @@ absl::Status ContactExecutor::Execute(absl::Span<Operation* const> batch) {
                                   [](const auto* c) { return c->absent; });
 
   postgres::Parameters parameters = ParametersOf(contacts, insert);
-  parameters.push_back(SqlTime(clock_()));
+  parameters.push_back(SqlTime(now));
   const postgres::Statement* statement = insert ? &kInsertUsers : &kUpdateUsers;
-  if (!insert && !contact_interval_.empty()) {
+  if (!insert && !interval.empty()) {
     statement = &kUpdateChangedUsers;
-    parameters.push_back(contact_interval_);
+    parameters.push_back(interval);
   }
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
-                               Query(*statement, parameters));
+                               query(*statement, parameters));
 
   absl::flat_hash_map<std::int64_t, ContactOperation*> missing;
   missing.reserve(contacts.size());
@@ -263,32 +244,16 @@ absl::Status ContactExecutor::Execute(absl::Span<Operation* const> batch) {
   return absl::OkStatus();
 }
 
-// Makes the edits of a batch, of different users, as one statement. A nickname
-// that is taken fails the statement: the lane finds whose it is.
-class EditExecutor final : public SessionExecutor {
- public:
-  EditExecutor(postgres::SessionFactory connect, base::Clock clock)
-      : SessionExecutor(std::move(connect)), clock_(std::move(clock)) {}
-
-  absl::Status Execute(absl::Span<Operation* const> batch) override;
-
- private:
-  // Whether the error of a statement for one user says that the nickname is
-  // taken.
-  bool SaysNicknameTaken(const absl::Status& error);
-
-  const base::Clock clock_;
-};
-
-// PostgreSQL names the index, in quotes that go by its language.
-bool EditExecutor::SaysNicknameTaken(const absl::Status& error) {
+// Whether the error of a statement for one user says that the nickname is
+// taken. PostgreSQL names the index, in quotes that go by its language.
+bool SaysNicknameTaken(Query query, const absl::Status& error) {
   if (!absl::IsAlreadyExists(error)) return false;
   const absl::string_view message = error.message();
   const auto quotes = [&](std::size_t at) {
     return at < message.size() && message[at] != ' ' && message[at] != '_' &&
            !absl::ascii_isalnum(static_cast<unsigned char>(message[at]));
   };
-  const absl::StatusOr<postgres::Rows> indexes = Query(kNicknameIndexes, {});
+  const absl::StatusOr<postgres::Rows> indexes = query(kNicknameIndexes, {});
   if (!indexes.ok()) return false;
   for (std::size_t row = 0; row < indexes->size(); ++row) {
     const absl::string_view name = indexes->Text(row, 0);
@@ -301,7 +266,9 @@ bool EditExecutor::SaysNicknameTaken(const absl::Status& error) {
   return false;
 }
 
-absl::Status EditExecutor::Execute(absl::Span<Operation* const> batch) {
+// Makes the edits of a batch, of different users, as one statement. A nickname
+// that is taken fails the statement: the lane finds whose it is.
+absl::Status RunEdits(Query query, Batch batch, absl::Time now) {
   const auto& texts = users::AnswerTexts();
   std::vector<postgres::ArrayLiteral> arrays(1 + texts.size());
   absl::flat_hash_map<std::int64_t, EditOperation*> open;
@@ -319,11 +286,11 @@ absl::Status EditExecutor::Execute(absl::Span<Operation* const> batch) {
     open.emplace(call.user_id, static_cast<EditOperation*>(operation));
   }
   postgres::Parameters parameters = Finish(arrays);
-  parameters.push_back(SqlTime(clock_()));
+  parameters.push_back(SqlTime(now));
 
   const absl::StatusOr<postgres::Rows> rows =
-      Query(kCompleteOnboarding, parameters);
-  if (batch.size() == 1 && SaysNicknameTaken(rows.status())) {
+      query(kCompleteOnboarding, parameters);
+  if (batch.size() == 1 && SaysNicknameTaken(query, rows.status())) {
     batch[0]->result = NicknameTaken();
     return absl::OkStatus();
   }
@@ -346,43 +313,52 @@ absl::Status EditExecutor::Execute(absl::Span<Operation* const> batch) {
   return absl::OkStatus();
 }
 
-Lane::Options LaneOptions(const PostgresStoreOptions& options, const char* name,
-                          int workers) {
+Lane::Options OptionsOf(const PostgresStoreOptions& options, const char* name,
+                        int workers, bool idempotent = true) {
   Lane::Options lane;
+  static_cast<LaneOptions&>(lane) = options;
   lane.workers = workers;
-  lane.max_batch = options.max_batch;
-  lane.max_in_flight = options.max_in_flight;
-  lane.explain_schema_error = options.explain_schema_error;
   if (options.on_health) {
     lane.on_health = [report = options.on_health, name](const auto& status) {
       report(name, status);
     };
   }
-  lane.grace = options.health_grace;
   lane.metrics = LaneMetrics(options.metrics, name);
+  lane.idempotent = idempotent;
   return lane;
 }
 
-Lane::Options EditLaneOptions(const PostgresStoreOptions& options) {
-  Lane::Options lane =
-      LaneOptions(options, "complete_onboarding", options.onboarding_workers);
-  lane.idempotent = false;
-  return lane;
+Lane::ExecutorFactory Executors(const PostgresStoreOptions& options,
+                                SessionExecutor::Run run) {
+  return [connect = options.connect, run = std::move(run)] {
+    return std::make_unique<SessionExecutor>(connect, run);
+  };
+}
+
+// As a parameter; empty for none.
+std::string IntervalOf(absl::Duration duration) {
+  if (duration <= absl::ZeroDuration()) return "";
+  return absl::StrCat(absl::ToInt64Microseconds(duration), " microseconds");
 }
 
 }  // namespace
 
 PostgresStore::PostgresStore(PostgresStoreOptions options)
-    : reads_(LaneOptions(options, "get_profile", options.read_workers),
-             [&] { return std::make_unique<ReadExecutor>(options.connect); }),
-      contacts_(LaneOptions(options, "upsert_user", options.upsert_workers),
-                [&] {
-                  return std::make_unique<ContactExecutor>(
-                      options.connect, options.clock, options.contact_interval);
-                }),
-      edits_(EditLaneOptions(options), [&] {
-        return std::make_unique<EditExecutor>(options.connect, options.clock);
-      }) {}
+    : reads_(OptionsOf(options, "get_profile", options.read_workers),
+             Executors(options, RunReads)),
+      contacts_(OptionsOf(options, "upsert_user", options.upsert_workers),
+                Executors(options,
+                          [clock = options.clock,
+                           interval = IntervalOf(options.contact_interval)](
+                              Query query, Batch batch) {
+                            return RunContacts(query, batch, clock(), interval);
+                          })),
+      edits_(
+          OptionsOf(options, "complete_onboarding", options.onboarding_workers,
+                    /*idempotent=*/false),
+          Executors(options, [clock = options.clock](Query query, Batch batch) {
+            return RunEdits(query, batch, clock());
+          })) {}
 
 void PostgresStore::Read(ReadCall call, CallContext context, Done done) {
   reads_.Submit(std::make_unique<ReadOperation>(

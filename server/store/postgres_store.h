@@ -13,8 +13,8 @@
 
 namespace userprofile::store {
 
-// How a PostgresStore works.
-struct PostgresStoreOptions {
+// How a PostgresStore works, and each of its lanes.
+struct PostgresStoreOptions : LaneOptions {
   // Makes the connections, one for each worker, when they are needed. Required.
   postgres::SessionFactory connect;
 
@@ -22,9 +22,6 @@ struct PostgresStoreOptions {
   int read_workers = 2;
   int upsert_workers = 2;
   int onboarding_workers = 1;
-
-  // At most this many requests share a statement; 1 turns batching off.
-  std::size_t max_batch = 256;
 
   // A contact that changes neither identity nor is_active of a known user is
   // not written, but answered with what is stored, if last_seen_at and
@@ -34,15 +31,8 @@ struct PostgresStoreOptions {
   // within it may be taken in the order of their arrival. 0 writes them all.
   absl::Duration contact_interval = absl::ZeroDuration();
 
-  // At most this many requests of a kind are held; more are refused.
-  std::size_t max_in_flight = 8192;
-
-  // See Lane::Options.
-  std::function<absl::Status()> explain_schema_error;
-
   // For each lane, by name; see Lane::Options.
   std::function<void(const char* lane, const absl::Status&)> on_health;
-  absl::Duration health_grace = Lane::Options().grace;
 
   // Not owned, may be null.
   ops::Metrics* metrics = nullptr;
