@@ -4,6 +4,7 @@
 #include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/access/access.h"
 
 namespace userprofile::access {
 namespace {
@@ -159,6 +160,25 @@ TEST(CallersTest, ATokenThatStandsWhereItsHashBelongsIsNotShown) {
           .status();
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("token create"), Not(HasSubstr(token))));
+}
+
+TEST(IdentifyTest, TakesABearerTokenAndNothingElse) {
+  const auto callers = Callers::Parse(
+      absl::StrCat(R"({"callers": [{"name": "a", "roles": ["bot"],
+                       "token_sha256": [")",
+                   Hash("up_x"), R"("]}]})"));
+  ASSERT_TRUE(callers.ok()) << callers.status();
+  for (const char* right : {"Bearer up_x", "bearer up_x", "BEARER up_x"}) {
+    EXPECT_TRUE(Identify(*callers, {{right}, {}}).ok()) << right;
+  }
+  for (const char* wrong :
+       {"", "Bearer", "Bearer ", "up_x", "Basic up_x", "Bearer  up_x",
+        "Bearer up_x ", "Bearer up_X", "Bearer up_x, Bearer up_x"}) {
+    const absl::Status status = Identify(*callers, {{wrong}, {}}).status();
+    EXPECT_TRUE(absl::IsUnauthenticated(status)) << wrong;
+  }
+  EXPECT_TRUE(absl::IsUnauthenticated(
+      Identify(*callers, {{"Bearer up_x", "Bearer up_x"}, {}}).status()));
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include <map>
 #include <mutex>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/read_file.h"
@@ -496,27 +495,6 @@ TEST_F(AccessTest, FailuresAreCountedLoggedAndLimitedWithoutTheToken) {
                               "UNKNOWN_TOKEN, "
                               "/userprofile.v1.UserProfileService/UpsertUser"),
                     Not(HasSubstr(token))));
-}
-
-TEST(IdentifyTest, TakesABearerTokenAndNothingElse) {
-  const auto callers = access::Callers::Parse(
-      absl::StrCat(R"({"callers": [{"name": "a", "roles": ["bot"],
-                       "token_sha256": [)",
-                   HashJson("up_x"), "]}]}"));
-  ASSERT_TRUE(callers.ok()) << callers.status();
-  for (const char* right : {"Bearer up_x", "bearer up_x", "BEARER up_x"}) {
-    EXPECT_TRUE(access::Identify(*callers, {{right}, {}}).ok()) << right;
-  }
-  for (const char* wrong :
-       {"", "Bearer", "Bearer ", "up_x", "Basic up_x", "Bearer  up_x",
-        "Bearer up_x ", "Bearer up_X", "Bearer up_x, Bearer up_x"}) {
-    const absl::Status status =
-        access::Identify(*callers, {{wrong}, {}}).status();
-    EXPECT_TRUE(absl::IsUnauthenticated(status)) << wrong;
-  }
-  EXPECT_TRUE(absl::IsUnauthenticated(
-      access::Identify(*callers, {{"Bearer up_x", "Bearer up_x"}, {}})
-          .status()));
 }
 
 }  // namespace

@@ -31,9 +31,15 @@ class UserProfileServiceTest : public ::testing::Test {
  protected:
   UserProfileServiceTest() { readiness_.Set(absl::OkStatus()); }
 
-  void SetUp() override {
-    auto server =
-        transport::GrpcServer::Start({.address = "127.0.0.1:0"}, {&service_});
+  void SetUp() override { Start({}); }
+
+  // Starts anew, with these options.
+  void Start(const UserProfileServiceOptions& options) {
+    server_.reset();
+    service_ = std::make_unique<UserProfileService>(store_, readiness_,
+                                                    metrics_, access_, options);
+    auto server = transport::GrpcServer::Start({.address = "127.0.0.1:0"},
+                                               {service_.get()});
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     channel_ = grpc::CreateChannel(server_->address(),
@@ -75,7 +81,7 @@ class UserProfileServiceTest : public ::testing::Test {
   ops::Readiness readiness_;
   ops::Metrics metrics_;
   access::Access access_{metrics_};
-  UserProfileService service_{store_, readiness_, metrics_, access_};
+  std::unique_ptr<UserProfileService> service_;
   std::unique_ptr<transport::GrpcServer> server_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::UserProfileService::Stub> stub_;
@@ -385,19 +391,11 @@ TEST_F(UserProfileServiceTest, ASlowCallIsListedWithItsTrace) {
     done(absl::OkStatus());
   };
   RecentFailures recent;
-  UserProfileServiceOptions options;
-  options.slow_request = absl::Milliseconds(20);
-  options.recent_failures = &recent;
-  UserProfileService slow(store_, readiness_, metrics_, access_, options);
-  const auto server =
-      transport::GrpcServer::Start({.address = "127.0.0.1:0"}, {&slow});
-  ASSERT_TRUE(server.ok());
-  const auto stub = v1::UserProfileService::NewStub(grpc::CreateChannel(
-      (*server)->address(), grpc::InsecureChannelCredentials()));
+  Start({.slow_request = absl::Milliseconds(20), .recent_failures = &recent});
   grpc::ClientContext context;
   v1::GetProfileRequest request;
   request.set_user_id(1);
-  ASSERT_TRUE(stub->GetProfile(&context, request, &got_).ok());
+  ASSERT_TRUE(stub_->GetProfile(&context, request, &got_).ok());
   const std::vector<Failure> listed = recent.List();
   ASSERT_EQ(listed.size(), 1u);
   EXPECT_EQ(listed[0].method, "GetProfile");
@@ -429,24 +427,9 @@ TEST_F(UserProfileServiceTest, AnswersManyCallersAtOnce) {
   EXPECT_EQ(wrong, 0);
 }
 
-// A service of its own, with limits.
-class LimitedServiceTest : public ::testing::Test {
+class LimitedServiceTest : public UserProfileServiceTest {
  protected:
-  LimitedServiceTest() { readiness_.Set(absl::OkStatus()); }
-
-  void Start(const CallLimitOptions& limits) {
-    UserProfileServiceOptions options;
-    options.limits = limits;
-    service_ = std::make_unique<UserProfileService>(store_, readiness_,
-                                                    metrics_, access_, options);
-    auto server = transport::GrpcServer::Start({.address = "127.0.0.1:0"},
-                                               {service_.get()});
-    ASSERT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-    stub_ = v1::UserProfileService::NewStub(grpc::CreateChannel(
-        server_->address(), grpc::InsecureChannelCredentials()));
-  }
-
+  // From any thread.
   grpc::Status Get() {
     grpc::ClientContext context;
     v1::GetProfileRequest request;
@@ -460,24 +443,16 @@ class LimitedServiceTest : public ::testing::Test {
     EXPECT_EQ(ReasonOf(status), reason);
     EXPECT_TRUE(DetailOf<google::rpc::RetryInfo>(status).has_retry_delay());
   }
-
-  ScriptedStore store_;
-  ops::Readiness readiness_;
-  ops::Metrics metrics_;
-  access::Access access_{metrics_};
-  std::unique_ptr<UserProfileService> service_;
-  std::unique_ptr<transport::GrpcServer> server_;
-  std::unique_ptr<v1::UserProfileService::Stub> stub_;
 };
 
 TEST_F(LimitedServiceTest, RefusesACallerThatIsTooFast) {
-  Start({.max_rate = 1});
+  Start({.limits = {.max_rate = 1}});
   EXPECT_TRUE(Get().ok());
   ExpectRefused(Get(), "RATE_LIMITED");
 }
 
 TEST_F(LimitedServiceTest, RefusesMoreBytesThanItWillHold) {
-  Start({.max_in_flight_bytes = 3});  // one request has 2
+  Start({.limits = {.max_in_flight_bytes = 3}});  // one request has 2
   std::promise<store::Done> arrived;
   store_.read = [&](auto, auto, auto done) {
     arrived.set_value(std::move(done));
