@@ -251,8 +251,8 @@ constexpr char kFindElsewhere[] =
 // name says what that is ($2), user_id has to look counted as well: a default
 // that nobody draws from (SQLAlchemy makes one for each whole number that is
 // the key) stands beside true ids, and nearly all of these have nine digits or
-// more. A column that is unique with others only ($3) is not the same number
-// again and again.
+// more. A column that is unique with others only ($3) must look like one, and
+// not be the same again and again.
 constexpr postgres::Statement kCompareKeys = {
     "compare_keys",
     "SELECT 2 * count(*) FILTER (WHERE theirs <> ours) > count(theirs)"
@@ -260,7 +260,8 @@ constexpr postgres::Statement kCompareKeys = {
     "  AND ($2::boolean OR"
     "   2 * count(*) FILTER (WHERE length(ours) < 9) > count(*))"
     "  AND (NOT $3::boolean OR"
-    "   2 * count(DISTINCT theirs) > count(theirs)) FROM ("
+    "   2 * count(DISTINCT theirs) FILTER (WHERE length(theirs) >= 9)"
+    "    > count(theirs)) FROM ("
     "  SELECT substring(btrim(pg_catalog.to_jsonb(u) ->> $1), "
     "'^0*([1-9][0-9]{0,18})$')"
     "   AS theirs, coalesce(pg_catalog.to_jsonb(u) ->> 'user_id', '') AS ours"

@@ -1,5 +1,6 @@
 #include "server/schema/damages_testing.h"
 
+#include <algorithm>
 #include <regex>
 
 #include "absl/strings/str_cat.h"
@@ -181,15 +182,17 @@ CREATE TRIGGER log_users AFTER INSERT OR UPDATE ON users
 )sql");
 }
 
-std::vector<std::string> SqlIn(absl::string_view text) {
+std::vector<std::string> SqlIn(absl::string_view text,
+                               std::size_t alternative) {
   static const std::regex* const kSql = new std::regex(
       "\\b(ALTER|COMMENT ON|CREATE|DROP|GRANT|INSERT INTO|SELECT|UPDATE) "
       "([^;']|'[^']*')*");
   std::vector<std::string> statements;
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
-    const std::string first(line.substr(0, line.find("; or, ")));
-    for (std::sregex_iterator i(first.begin(), first.end(), *kSql), end;
-         i != end; ++i) {
+    const std::vector<std::string> all = absl::StrSplit(line, "; or, ");
+    const std::string& one = all[std::min(alternative, all.size() - 1)];
+    for (std::sregex_iterator i(one.begin(), one.end(), *kSql), end; i != end;
+         ++i) {
       statements.push_back(i->str());
     }
   }

@@ -1,6 +1,7 @@
 #ifndef USERPROFILE_SERVER_SCHEMA_DAMAGES_TESTING_H_
 #define USERPROFILE_SERVER_SCHEMA_DAMAGES_TESTING_H_
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -34,9 +35,10 @@ void CreateUnmigratedTable(const testing::TestDatabase& database);
 // view and trigger.
 void CreateLegacyTable(const testing::TestDatabase& database);
 
-// The SQL in what is said about a breach, or in a refusal: the first of the
-// alternatives of each line. Each can be run as it stands.
-std::vector<std::string> SqlIn(absl::string_view text);
+// The SQL in what is said about a breach, or in a refusal: of each line the
+// first of the alternatives, or another one. Each can be run as it stands.
+std::vector<std::string> SqlIn(absl::string_view text,
+                               std::size_t alternative = 0);
 
 // Every row of `columns` of users, as text.
 std::string Dump(const testing::TestDatabase& database,

@@ -5,8 +5,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "server/postgres/errors.h"
 #include "server/schema/damages_testing.h"
 #include "server/schema/migrator.h"
+#include "server/schema/obstacles.h"
 #include "server/schema/plan.h"
 #include "server/schema/report_format.h"
 #include "tests/support/test_database.h"
@@ -14,12 +17,14 @@
 namespace userprofile::schema {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
+using ::userprofile::testing::TestDatabase;
 
 Report InspectOrDie(postgres::Session& session) {
   auto report = Inspect(session);
@@ -381,6 +386,15 @@ TEST(InspectorTest, SeesTelegramIdsInAnotherColumnAndNoneWhereThereAreNone) {
            {"ADD uid bigint UNIQUE; UPDATE users SET uid = 70 + user_id;"
             "CREATE SEQUENCE s OWNED BY users.user_id",
             true},
+           // Unique among the users of one bot.
+           {"ALTER user_id ADD GENERATED ALWAYS AS IDENTITY, ADD uid bigint,"
+            " ADD bot bigint; UPDATE users SET uid = 700000000 + user_id,"
+            " bot = 7111111111; CREATE UNIQUE INDEX ON users (bot, uid)",
+            true},
+           {"ALTER user_id ADD GENERATED ALWAYS AS IDENTITY, ADD no bigint,"
+            " ADD bot bigint; UPDATE users SET no = 9 + user_id,"
+            " bot = 7111111111; CREATE UNIQUE INDEX ON users (bot, no)",
+            false},
            {"ADD uid bigint UNIQUE; UPDATE users SET uid = 70 + user_id",
             false},
            {"ALTER user_id ADD GENERATED ALWAYS AS IDENTITY, ADD uid bigint;"
@@ -415,6 +429,96 @@ TEST(InspectorTest, SeesTelegramIdsInAnotherColumnAndNoneWhereThereAreNone) {
     EXPECT_EQ(absl::StrContains(FormatText(report), "another number than in"),
               c.is_seen);
   }
+}
+
+// One line of the advice on each thing that is wrong.
+std::string Advice(const TestDatabase& database, const std::string& role) {
+  const auto session = database.Connect();
+  const auto report = Inspect(*session, migrations::Embedded(), role);
+  std::string text;
+  for (const Breach& breach : report->breaches) {
+    absl::StrAppend(&text, breach.remedy, "\n");
+  }
+  return absl::StrCat(text,
+                      *FindObstacles(*session, migrations::Embedded(), false));
+}
+
+TEST(InspectorTest, PrintsOnlyStatementsThatRunAndLeadOn) {
+  TestDatabase database;
+  const struct {
+    const char* sql;
+    const char* advice;
+    std::size_t alternatives = 1;
+    bool leads_on = true;  // else it shows what a person must see
+  } kCases[] = {
+      {"REVOKE ALL ON users FROM inspector_test_role", "GRANT SELECT"},
+      {"REVOKE USAGE ON SCHEMA public FROM inspector_test_role",
+       "GRANT USAGE ON SCHEMA"},
+      {"ALTER TABLE users ENABLE ROW LEVEL SECURITY", "BYPASSRLS", 2},
+      {"ALTER TABLE users ADD CONSTRAINT n CHECK (\"Coins\" > 1) NOT VALID",
+       "VALIDATE CONSTRAINT n", 2},
+      {"ALTER TABLE users ADD telegram_id bigint;"
+       "UPDATE users SET telegram_id = 70 + user_id",
+       "COMMENT ON COLUMN", 2},
+      {"ALTER TABLE users DROP CONSTRAINT users_pkey;"
+       "INSERT INTO users (user_id) VALUES (1)",
+       "HAVING count(*) > 1", 1, false},
+      {"ALTER TABLE users DROP CONSTRAINT users_pkey;"
+       "ALTER TABLE users ALTER user_id DROP NOT NULL;"
+       "INSERT INTO users (user_id) VALUES (NULL)",
+       "WHERE user_id IS NULL", 1, false},
+      {"ALTER TABLE users ADD CONSTRAINT n CHECK (\"Coins\" > 15) NOT VALID",
+       "SELECT * FROM users WHERE NOT", 2, false},
+  };
+  database.Execute("CREATE ROLE inspector_test_role");
+  for (const auto& test : kCases) {
+    for (std::size_t i = 0; i < test.alternatives; ++i) {
+      SCOPED_TRACE(absl::StrCat(test.sql, ", alternative ", i));
+      CreateUnmigratedTable(database);
+      database.Execute(
+          "GRANT USAGE ON SCHEMA public TO inspector_test_role;"
+          "GRANT SELECT, INSERT, UPDATE ON users TO inspector_test_role;"
+          "ALTER ROLE inspector_test_role NOBYPASSRLS");
+      database.Execute(test.sql);
+      std::string advice = Advice(database, "inspector_test_role");
+      EXPECT_THAT(advice, HasSubstr(test.advice));
+      for (int round = 0; round < 8 && !advice.empty(); ++round) {
+        for (const absl::string_view line : absl::StrSplit(advice, '\n')) {
+          if (!test.leads_on && !absl::StrContains(line, "SELECT")) continue;
+          for (const std::string& sql : SqlIn(line, i)) database.Execute(sql);
+          if (test.leads_on) break;  // the rest may be about what that mends
+        }
+        if (!test.leads_on) break;
+        advice = Advice(database, "inspector_test_role");
+      }
+      EXPECT_EQ(advice.empty(), test.leads_on);
+    }
+  }
+  database.Execute(
+      "DROP OWNED BY inspector_test_role; DROP ROLE inspector_test_role");
+}
+
+// With the SQLSTATE, by which others try again.
+TEST(InspectorTest, SaysInWordsThatOthersHoldTheTable) {
+  TestDatabase database;
+  CreateUnmigratedTable(database);
+  const auto other = database.Connect();
+  ASSERT_TRUE(
+      other->ExecuteScript("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+          .ok());
+  const auto session = database.Connect();
+  const absl::Status status = Inspect(*session).status();
+  EXPECT_TRUE(absl::IsAborted(status)) << status;
+  EXPECT_EQ(postgres::SqlState(status), "55P03");
+  EXPECT_THAT(
+      std::string(status.message()),
+      AllOf(HasSubstr("others hold the table users"), Not(HasSubstr("ERROR"))));
+  const std::vector<std::string> sql = SqlIn(status.message());
+  ASSERT_THAT(sql, SizeIs(1));
+  EXPECT_EQ(session->ExecuteScript(sql[0])->Text(0, 0),
+            other->ExecuteScript("SELECT pg_backend_pid()")->Text(0, 0));
+  ASSERT_TRUE(other->ExecuteScript("COMMIT").ok());
+  EXPECT_TRUE(Inspect(*session).ok());
 }
 
 TEST(InspectorTest, UnderstandsAServerThatQuotesAllNames) {

@@ -329,6 +329,10 @@ TEST(MigratorTest, SaysInWordsWhatKeepsAColumnAndGoesOnOnceThatIsDone) {
     absl::Status status = Migrate(database).status();
     EXPECT_EQ(base::ErrorReason(status), kMigrationRefused) << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr(c.words));
+    // Before anything began.
+    EXPECT_TRUE(
+        database.Execute("SELECT to_regclass('userprofile_migrations') IS NULL")
+            .Bool(0, 0));
     for (int i = 0; i < 3 && !status.ok(); ++i) {
       for (const std::string& sql : SqlIn(status.message())) {
         database.Execute(sql);

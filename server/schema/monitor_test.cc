@@ -222,6 +222,22 @@ TEST_F(MonitorTest, SaysWhatRefusesItsInspections) {
   }
 }
 
+TEST_F(MonitorTest, SaysThatOthersHoldTheTable) {
+  MigrateDatabase();
+  MonitorOptions options = Quick();
+  options.unreachable_grace = absl::Milliseconds(50);
+  Monitor monitor(database_.session_factory(), &readiness_, options);
+  states_.Await(kReady);
+  const auto other = database_.Connect();
+  ASSERT_TRUE(
+      other->ExecuteScript("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+          .ok());
+  EXPECT_THAT(states_.Await(kDatabaseUnavailable),
+              HasSubstr("others hold the table users"));
+  ASSERT_TRUE(other->ExecuteScript("COMMIT").ok());
+  states_.Await(kReady);
+}
+
 TEST_F(MonitorTest, RidesOutAnOutageThatIsShorterThanTheGrace) {
   MigrateDatabase();
   Monitor monitor(database_.session_factory(), &readiness_, OnDemand());

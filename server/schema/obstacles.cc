@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
@@ -58,6 +59,13 @@ constexpr postgres::Statement kFindDependents = {
     "  AND attnum = num AND NOT attisdropped AND attname = ANY ($1::text[])"
     " WHERE sql IS NOT NULL ORDER BY 1"};
 
+// A function, an operator or a cast for the new type, a value that is none.
+bool IsOfDependents(const absl::Status& failure) {
+  constexpr absl::string_view kStates[] = {"42883", "42804", "42846", "0A000",
+                                           "2BP01", "42P16", "42P17"};
+  return absl::c_linear_search(kStates, postgres::SqlState(failure));
+}
+
 // Of columns whose type must change, for more than its name.
 absl::StatusOr<postgres::Rows> FindDependents(postgres::Session& session,
                                               const Report& report) {
@@ -69,6 +77,24 @@ absl::StatusOr<postgres::Rows> FindDependents(postgres::Session& session,
     }
   }
   return session.Execute(kFindDependents, {names.Finish()});
+}
+
+// Whether the type of each column can be changed with the constraints and
+// indexes that it has, tried on a copy without rows, which is called users as
+// well for that long. Needs a transaction.
+bool TypesCanChange(postgres::Session& session, const Report& report) {
+  std::string sql =
+      "SAVEPOINT userprofile_trial; CREATE TEMP TABLE users (LIKE users "
+      "INCLUDING CONSTRAINTS INCLUDING INDEXES)";
+  for (const Breach& breach : report.breaches) {
+    if (breach.fault == Fault::kColumnType) {
+      absl::StrAppend(&sql, "; ", breach.remedy);
+    }
+  }
+  const absl::Status status = session.ExecuteScript(sql).status();
+  const bool is_undone =
+      session.ExecuteScript("ROLLBACK TO userprofile_trial").ok();
+  return status.ok() || !is_undone || !IsOfDependents(status);
 }
 
 // How many rows there are, in front of what is to be said of them.
@@ -148,8 +174,10 @@ absl::StatusOr<std::string> FindObstacles(
   if (lines.empty()) {
     USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows dependents,
                                  FindDependents(session, report));
+    const bool only_firm =
+        dependents.empty() || TypesCanChange(session, report);
     for (std::size_t i = 0; i < dependents.size(); ++i) {
-      if (!dependents.Bool(i, 1)) continue;
+      if (only_firm && !dependents.Bool(i, 1)) continue;
       lines.push_back(absl::StrCat(
           dependents.Text(i, 0),
           " keeps a column's type, which must change; drop what depends on the "
@@ -176,12 +204,7 @@ std::string ExplainObstacle(postgres::Session& session,
                         "a row breaks that constraint as soon as it is "
                         "updated; mend the row, or drop the constraint");
   }
-  // A function, an operator or a cast for the new type, a value that is none.
-  if (state != "42883" && state != "42804" && state != "42846" &&
-      state != "0A000" && state != "2BP01" && state != "42P16" &&
-      state != "42P17") {
-    return "";
-  }
+  if (!IsOfDependents(failure)) return "";
   const auto report = Inspect(session);
   if (!report.ok()) return "";
   const auto dependents = FindDependents(session, *report);
