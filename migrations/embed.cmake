@@ -9,36 +9,27 @@ set(previous 0)
 list(SORT MIGRATIONS)
 foreach(file IN LISTS MIGRATIONS)
   get_filename_component(filename ${file} NAME)
-  if(NOT filename MATCHES
-     "^0*([0-9]+)_([a-z0-9_]+)([.](batches|index))?[.]sql$")
-    message(FATAL_ERROR "${file}: a migration is named NNN_name.sql, "
-                        "NNN_name.batches.sql or NNN_name.index.sql")
+  if(NOT filename MATCHES "^0*([0-9]+)_([a-z0-9_]+)([.]contract)?[.]sql$")
+    message(FATAL_ERROR "${file}: a migration is named NNN_name.sql or "
+                        "NNN_name.contract.sql")
   endif()
   set(version ${CMAKE_MATCH_1})
   set(name ${CMAKE_MATCH_2})
-  set(suffix "${CMAKE_MATCH_4}")
+  set(kind kTransaction)
+  if(CMAKE_MATCH_3)
+    set(kind kContract)
+  endif()
   if(NOT version GREATER previous)
     message(FATAL_ERROR "${file}: its number is taken or out of order")
   endif()
   set(previous ${version})
 
-  set(kind kTransaction)
-  set(index "")
-  if(suffix STREQUAL "batches")
-    set(kind kBatches)
-  elseif(suffix STREQUAL "index")
-    set(kind kIndex)
-    file(READ ${file} text)
-    if(NOT text MATCHES
-       "\nCREATE( UNIQUE)? INDEX CONCURRENTLY ([a-z0-9_]+)[ \n]+ON users ")
-      message(FATAL_ERROR "${file}: one CREATE INDEX CONCURRENTLY name ON users"
-                          " is expected, below a comment")
-    endif()
-    set(index ${CMAKE_MATCH_2})
-  endif()
-
   file(READ ${file} bytes HEX)
   file(SHA256 ${file} sha256)
+  file(STRINGS ${file} was REGEX "^-- was: [0-9a-f]+$")
+  if(was)
+    string(SUBSTRING "${was}" 8 -1 sha256)
+  endif()
   string(REGEX REPLACE "(..)" "\\\\x\\1" literal "${bytes}")
   string(LENGTH "${bytes}" digits)
   math(EXPR size "${digits} / 2")
@@ -47,7 +38,7 @@ foreach(file IN LISTS MIGRATIONS)
          "     \"${sha256}\",\n"
          "     absl::string_view(\n"
          "     \"${literal}\", ${size}),\n"
-         "     Kind::${kind}, \"${index}\"},\n")
+         "     Kind::${kind}},\n")
 endforeach()
 
 file(WRITE ${OUTPUT}

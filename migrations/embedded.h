@@ -9,37 +9,31 @@ namespace userprofile::migrations {
 // How a migration runs, told by the end of its file's name.
 enum class Kind {
   // NNN_name.sql: all of it in one transaction. For what is quick however many
-  // users there are, as it may hold up all traffic on the table.
+  // users there are, as it may hold up all traffic on the table. It holds no
+  // BEGIN or COMMIT, and changes only what differs, so that it can meet a table
+  // that was mended by hand. What a person must decide, it refuses:
+  //   RAISE EXCEPTION '...' USING ERRCODE = 'UP001'
+  // with a message that says what to do and quotes no user's data.
   kTransaction,
 
-  // NNN_name.batches.sql: one statement, run again and again for the users with
-  // user_id > $1 AND user_id <= $2, each time in a transaction of its own. A
-  // run that was killed starts over, so it selects only rows that lack
-  // something; and it locks them by ascending user_id, as the service does.
-  kBatches,
-
-  // NNN_name.index.sql: one CREATE INDEX CONCURRENTLY on users. What is left of
-  // a build that failed is dropped first, and so is an index of that name that
-  // is not what the contract asks for.
-  kIndex,
+  // NNN_name.contract.sql: a comment that says what the contract asks for since
+  // then. What the table lacks of it is done by schema::Repairer, beside the
+  // traffic.
+  kContract,
 };
 
 // One file of migrations/versions. Once released, a file never changes:
 // databases remember its checksum.
-//
-// A migration holds no BEGIN or COMMIT. It changes only what differs, so that
-// it can meet a table that was mended by hand before, and can be run again
-// after a kill. What a person must decide, it refuses:
-//   RAISE EXCEPTION '...' USING ERRCODE = 'UP001'
-// with a message that says what to do and quotes no user's data.
 struct Migration {
   int version;
   absl::string_view name;
-  absl::string_view sha256;  // of the file, in lower-case hex
+
+  // Of the file, in lower-case hex; or what the file says itself, in a line
+  // "-- was: HEX", of the SQL that it once held.
+  absl::string_view sha256;
+
   absl::string_view sql;
   Kind kind = Kind::kTransaction;
-  absl::string_view index =
-      "";  // the name of the index, where that is its kind
 };
 
 // All migrations, by ascending version. Numbers can be missing: they belong to

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <iostream>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -16,9 +17,7 @@
 #include "server/schema/history.h"
 #include "server/schema/inspector.h"
 #include "server/schema/migrator.h"
-#include "server/schema/plan.h"
 #include "server/schema/report_format.h"
-#include "server/schema/verification.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::app {
@@ -34,8 +33,8 @@ struct MigrateCommand {
   ops::LoggingOptions logging;
   bool json = false;
 
-  bool out_of_order = false;                        // of up
-  bool new_table = false;                           // of up
+  bool out_of_order = false;                        // of up and plan
+  bool new_table = false;                           // of up and plan
   absl::Duration wait = absl::Hours(1);             // of up and baseline
   bool block = false;                               // of status
   absl::Duration block_timeout = absl::Minutes(5);  // of status
@@ -157,8 +156,9 @@ absl::Status Plan(const MigrateCommand& command) {
       const std::unique_ptr<Database> database,
       postgres::Database::Open(command.database,
                                postgres::Database::Use::kInspect));
-  USERPROFILE_ASSIGN_OR_RETURN(const schema::Plan plan,
-                               schema::MakePlan(database->Sessions()));
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const schema::MigrationPlan plan,
+      schema::PlanMigrations(database->Sessions(), OptionsOf(command)));
   std::cout << (command.json ? schema::FormatJson(plan)
                              : schema::FormatText(plan))
             << std::flush;
@@ -168,31 +168,46 @@ absl::Status Plan(const MigrateCommand& command) {
                          schema::kSchemaNotReady);
 }
 
+// A migration that is pending, came late or was changed is a fault, and so is
+// any breach; one that only a newer program knows is not.
 absl::Status Verify(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
       postgres::Database::Open(command.database,
                                postgres::Database::Use::kInspect));
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
-  USERPROFILE_ASSIGN_OR_RETURN(const schema::Verification found,
-                               schema::Verify(*session));
+  std::vector<std::string> faults;
+  std::vector<std::string> notes;
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const std::vector<schema::MigrationStatus> history,
+      schema::ReadMigrationStatus(*session));
+  for (const schema::MigrationStatus& entry : history) {
+    if (entry.state == schema::MigrationState::kApplied) continue;
+    (entry.state == schema::MigrationState::kUnknown ? notes : faults)
+        .push_back(schema::Explain(entry));
+  }
+  USERPROFILE_ASSIGN_OR_RETURN(const schema::Report report,
+                               schema::Inspect(*session));
+  for (const schema::Breach& breach : report.breaches) {
+    faults.push_back(schema::Describe(breach));
+  }
   if (command.json) {
-    std::cout << nlohmann::ordered_json({{"right", found.faults.empty()},
-                                         {"faults", found.faults},
-                                         {"notes", found.notes}})
+    std::cout << nlohmann::ordered_json({{"right", faults.empty()},
+                                         {"faults", faults},
+                                         {"notes", notes}})
                      .dump(2)
               << std::endl;
   } else {
-    for (const std::string& fault : found.faults) {
+    for (const std::string& fault : faults) {
       std::cout << "fault     " << fault << "\n";
     }
-    for (const std::string& note : found.notes) {
+    for (const std::string& note : notes) {
       std::cout << "note      " << note << "\n";
     }
   }
-  if (!found.faults.empty()) {
+  if (!faults.empty()) {
     return base::MakeError(absl::StatusCode::kUnavailable,
-                           absl::StrCat("faults found: ", found.faults.size()),
+                           absl::StrCat("faults found: ", faults.size()),
                            schema::kSchemaNotReady);
   }
   if (!command.json) {
@@ -221,21 +236,25 @@ void AddMigrateCommand(ops::CommandLine& command_line) {
       return status.ok() ? ops::kDone : Fail(status);
     });
   };
-  const auto no_flags = [](ops::Command /*app*/, MigrateCommand& /*command*/) {
-  };
-  const auto wait_flag = [](ops::Command app, MigrateCommand& command) {
+  static constexpr auto no_flags = [](ops::Command /*app*/,
+                                      MigrateCommand& /*command*/) {};
+  static constexpr auto wait_flag = [](ops::Command app,
+                                       MigrateCommand& command) {
     ops::AddDurationFlag(app, "--wait", command.wait,
                          "How long to wait for another migrator to finish");
   };
+  static constexpr auto choice_flags = [](ops::Command app,
+                                          MigrateCommand& command) {
+    ops::AddSwitch(app, "--out-of-order", command.out_of_order,
+                   "Also apply what came after later ones were applied");
+    ops::AddSwitch(app, "--new-table", command.new_table,
+                   "Begin with the users table that there is, or an empty "
+                   "one, although others look as if users were in them");
+  };
   add("up", "Apply what is pending, then check the schema", Up,
       [](ops::Command app, MigrateCommand& command) {
-        ops::AddSwitch(app, "--out-of-order", command.out_of_order,
-                       "Also apply what came after later ones were applied");
-        ops::AddSwitch(app, "--new-table", command.new_table,
-                       "Begin with the users table that there is, or an empty "
-                       "one, although others look as if users were in them");
-        ops::AddDurationFlag(app, "--wait", command.wait,
-                             "How long to wait for another migrator to finish");
+        choice_flags(app, command);
+        wait_flag(app, command);
       });
   add("status", "Say which migrations were applied, when and by whom", Status,
       [](ops::Command app, MigrateCommand& command) {
@@ -249,7 +268,7 @@ void AddMigrateCommand(ops::CommandLine& command_line) {
   add("plan",
       "Say what up would run: SQL, locks, rewrites; exit code 3 if it would "
       "fail",
-      Plan, no_flags);
+      Plan, choice_flags);
   add("verify", "Compare history, files and schema; exit code 3 on any fault",
       Verify, no_flags);
   add("baseline",

@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "migrations/embedded.h"
+#include "server/schema/remedies.h"
 
 namespace userprofile::schema {
 namespace {
@@ -143,10 +143,16 @@ absl::Span<const Damage> Damages() { return kDamages; }
 
 void CreateUnmigratedTable(const testing::TestDatabase& database) {
   database.Execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
-  for (const migrations::Migration& migration : migrations::Embedded()) {
-    if (migration.kind == migrations::Kind::kBatches) continue;
-    database.Execute(migration.sql);
+  const Contract& contract = UsersContract();
+  std::string sql = "CREATE TABLE users () WITH (fillfactor = 85);";
+  for (const Column& column : contract.columns) {
+    absl::StrAppend(&sql, "ALTER TABLE users ", AddColumnClause(column), ";");
   }
+  for (const Index& index : contract.indexes) {
+    absl::StrAppend(&sql, CreateIndex(index), ";");
+  }
+  database.Execute(absl::StrCat(sql, "ALTER TABLE users ADD PRIMARY KEY (",
+                                contract.primary_key, ")"));
   database.Execute(
       "ALTER TABLE users ADD COLUMN \"Coins\" integer;"
       "INSERT INTO users (user_id, username, first_name, last_name,"

@@ -1,6 +1,9 @@
 #include "server/schema/ddl.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <thread>
 
@@ -26,11 +29,22 @@ using base::SteadyTime;
 constexpr absl::Duration kGiveUpPoll = absl::Milliseconds(100);
 
 constexpr absl::Duration kProgressInterval = absl::Seconds(2);
+constexpr absl::Duration kLongestRest = absl::Seconds(1);
 
 // The key is "userprof" in ASCII. Polled, for a session that waits within
 // pg_advisory_lock deadlocks with CREATE INDEX CONCURRENTLY.
 constexpr postgres::Statement kTryMigratorLock = {
     "try_migrator_lock", "SELECT pg_try_advisory_lock(8463219666946518886)"};
+
+constexpr postgres::Statement kNextBatch = {
+    "next_batch",
+    "SELECT max(user_id), count(*) FROM (SELECT user_id FROM users"
+    " WHERE user_id > $1::bigint ORDER BY user_id LIMIT $2::integer) AS batch"};
+
+// As the last ANALYZE found them; -1 or 0 if there was none.
+constexpr postgres::Statement kEstimateUsers = {
+    "estimate_users",
+    "SELECT reltuples::bigint FROM pg_class WHERE oid = 'users'::regclass"};
 
 constexpr postgres::Statement kIndexProgress = {
     "index_progress",
@@ -45,11 +59,6 @@ constexpr postgres::Statement kCancel = {
 
 absl::Status GaveUp(absl::string_view left = "nothing is half done") {
   return absl::CancelledError(absl::StrCat("gave up waiting; ", left));
-}
-
-bool MayRetry(const absl::Status& status) {
-  const std::string state = postgres::SqlState(status);
-  return state == "55P03" || state == "40P01" || state == "40001";
 }
 
 // False as soon as the options ask to give up.
@@ -134,7 +143,26 @@ class Watch {
 
 }  // namespace
 
+bool IsForLock(const absl::Status& status) {
+  const std::string state = postgres::SqlState(status);
+  return state == "55P03" || state == "40P01" || state == "40001";
+}
+
+std::string ServersWords(const absl::Status& status) {
+  absl::string_view text = status.message();
+  if (const std::size_t at = text.find(":  "); at != absl::string_view::npos) {
+    text.remove_prefix(at + 3);
+  }
+  return std::string(text);
+}
+
 absl::Status LockSchema(postgres::Session& session, const DdlOptions& options) {
+  USERPROFILE_RETURN_IF_ERROR(
+      session
+          .ExecuteScript("SET tcp_keepalives_idle = 20;"
+                         "SET tcp_keepalives_interval = 10;"
+                         "SET tcp_keepalives_count = 3")
+          .status());
   const SteadyTime deadline = SteadyTime::Now() + options.migrator_wait;
   bool logged = false;
   while (true) {
@@ -171,13 +199,51 @@ absl::Status InDdlTransaction(postgres::Session& session,
       const absl::Status set = session.ExecuteScript(settings).status();
       return set.ok() ? body() : set;
     });
-    if (!MayRetry(status) || attempt >= options.attempts) return status;
+    if (!IsForLock(status) || attempt >= options.attempts) return status;
     spdlog::info("{} waits for a lock (attempt {} of {})", std::string(label),
                  attempt, options.attempts);
     if (!Pause(options, pause * absl::Uniform(random, 0.5, 1.5))) {
       return GaveUp();
     }
     pause = std::min(pause * 2, options.longest_pause);
+  }
+}
+
+absl::Status InBatches(postgres::Session& session, const DdlOptions& options,
+                       const std::string& sql, absl::string_view label,
+                       int batch_rows) {
+  const std::string name =
+      absl::StrCat("batch_", std::hash<std::string>()(sql));
+  const postgres::Statement update = {name.c_str(), sql.c_str()};
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows estimate,
+                               session.Execute(kEstimateUsers, {}));
+  std::string after = absl::StrCat(std::numeric_limits<std::int64_t>::min());
+  std::int64_t done = 0;
+  SteadyTime told = SteadyTime::Now();
+  while (true) {
+    const SteadyTime start = SteadyTime::Now();
+    postgres::Rows batch;
+    USERPROFILE_RETURN_IF_ERROR(
+        InDdlTransaction(session, options, label, [&]() -> absl::Status {
+          USERPROFILE_ASSIGN_OR_RETURN(
+              batch,
+              session.Execute(kNextBatch, {after, absl::StrCat(batch_rows)}));
+          if (batch.IsNull(0, 0)) return absl::OkStatus();
+          return session.Execute(update, {after, std::string(batch.Text(0, 0))})
+              .status();
+        }));
+    if (batch.IsNull(0, 0)) return absl::OkStatus();
+    after = std::string(batch.Text(0, 0));
+    done += batch.Int64(0, 1);
+
+    const SteadyTime now = SteadyTime::Now();
+    if (now - told >= kProgressInterval) {
+      spdlog::info("{}: {} of about {} users", std::string(label), done,
+                   std::max(done, estimate.Int64(0, 0)));
+      told = now;
+    }
+    if (options.give_up()) return GaveUp("the next run does the rest");
+    absl::SleepFor(std::min(now - start, kLongestRest));
   }
 }
 

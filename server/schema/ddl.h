@@ -39,11 +39,18 @@ struct DdlOptions {
   std::function<bool()> give_up = [] { return false; };
 };
 
+// Whether a statement failed because others held what it wanted.
+bool IsForLock(const absl::Status& status);
+
+// What PostgreSQL said of a failed statement, without what the layers below put
+// before it.
+std::string ServersWords(const absl::Status& status);
+
 // Makes this the only one who changes the schema, for as long as `session`
-// lives. Best the one that does the work: with the lock, which goes with the
-// connection, the work is lost as well. DEADLINE_EXCEEDED with the
-// reason MIGRATOR_BUSY if another one does not finish; CANCELLED as give_up
-// asked.
+// lives; should this machine vanish, the server soon lets go of the lock. Best
+// the session that does the work: with the lock, which goes with the
+// connection, the work is lost as well. DEADLINE_EXCEEDED with the reason
+// MIGRATOR_BUSY if another one does not finish; CANCELLED as give_up asked.
 absl::Status LockSchema(postgres::Session& session, const DdlOptions& options);
 
 // Runs `body` in a transaction whose statements wait for locks as the options
@@ -54,6 +61,15 @@ absl::Status InDdlTransaction(postgres::Session& session,
                               const DdlOptions& options,
                               absl::string_view label,
                               absl::FunctionRef<absl::Status()> body);
+
+// Runs `sql`, one UPDATE of the users with user_id > $1::bigint AND user_id <=
+// $2::bigint, for all that are there when their turn comes, by ascending
+// user_id, and rests after each batch for as long as it took. Logs every few
+// seconds how far it is. Keeps no position: `sql` writes only rows that lack
+// something, and a run after a kill writes what is left.
+absl::Status InBatches(postgres::Session& session, const DdlOptions& options,
+                       const std::string& sql, absl::string_view label,
+                       int batch_rows = 1000);
 
 // Runs CREATE or DROP INDEX CONCURRENTLY, which stops no traffic but waits for
 // every transaction that began before it, however long that takes; CANCELLED as

@@ -9,21 +9,13 @@
 
 #include "absl/time/clock.h"
 #include "base/steady_time.h"
-#include "server/schema/back_fill.h"
 #include "server/schema/damages_testing.h"
-#include "server/schema/index_build.h"
 #include "server/schema/migrator.h"
 #include "server/schema/repair.h"
 #include "tests/support/test_database.h"
 
 namespace userprofile::schema {
 namespace {
-
-const migrations::Migration& Find(migrations::Kind kind) {
-  return *std::find_if(
-      migrations::Embedded().begin(), migrations::Embedded().end(),
-      [&](const migrations::Migration& m) { return m.kind == kind; });
-}
 
 // All that changes the schema makes way for somebody who alters the table, and
 // goes on when they are done.
@@ -36,43 +28,41 @@ TEST(DdlTest, TriesAgainForAsLongAsTheTableIsHeld) {
   options.longest_pause = absl::Milliseconds(5);
   options.attempts = 10'000;
 
+  const auto repair = [&](const DdlOptions& with) {
+    RepairOptions repair;
+    static_cast<DdlOptions&>(repair) = with;
+    const auto result = Repair(connect, repair);
+    EXPECT_TRUE(result.ok() && result->report.breaches.empty());
+    return result.status();
+  };
   const struct {
-    const char* what;
+    const char* damage;
     std::function<absl::Status(const DdlOptions&)> run;
   } kCases[] = {
-      {"repair",
-       [&](const DdlOptions& with) {
-         RepairOptions repair;
-         static_cast<DdlOptions&>(repair) = with;
-         const auto result = Repair(connect, repair);
-         EXPECT_TRUE(result.ok() && result->report.breaches.empty());
-         return result.status();
-       }},
-      {"check",
+      {"ALTER TABLE users DROP phone", repair},
+      {"ALTER TABLE users ALTER is_active DROP NOT NULL;"
+       "UPDATE users SET is_active = NULL",
+       repair},
+      {"DROP INDEX idx_users_nickname", repair},
+      {"",
        [&](const DdlOptions& with) {
          MigrateOptions migrate;
          static_cast<DdlOptions&>(migrate) = with;
          return Migrate(connect, migrate).status();
        }},
-      {"batches",
+      {"",
        [&](const DdlOptions& with) {
-         return BackFill(*database.Connect(), Find(migrations::Kind::kBatches),
-                         with);
-       }},
-      {"index",
-       [&](const DdlOptions& with) {
-         const auto& index = Find(migrations::Kind::kIndex);
-         return BuildIndex(*database.Connect(), connect, with, index.index,
-                           index.sql);
+         return InBatches(*database.Connect(), with,
+                          "UPDATE users SET phone = NULL WHERE user_id > "
+                          "$1::bigint AND user_id <= $2::bigint",
+                          "batches");
        }},
   };
   for (const auto& test : kCases) {
-    SCOPED_TRACE(test.what);
+    SCOPED_TRACE(test.damage);
     CreateUnmigratedTable(database);
     EXPECT_TRUE(Migrate(connect).ok());
-    if (test.what == absl::string_view("repair")) {
-      database.Execute("ALTER TABLE users DROP phone");
-    }
+    if (test.damage[0] != '\0') database.Execute(test.damage);
     const auto holder = database.Connect();
     ASSERT_TRUE(holder->ExecuteScript("BEGIN; LOCK TABLE users").ok());
     // For longer than a session waits for a lock by itself.
@@ -96,6 +86,26 @@ TEST(DdlTest, TriesAgainForAsLongAsTheTableIsHeld) {
     EXPECT_TRUE(holder->ExecuteScript("COMMIT").ok());
     worker.join();
     EXPECT_TRUE(status.ok()) << status;
+  }
+}
+
+TEST(DdlTest, FillsTheRestOfWhatAnEarlierRunFilled) {
+  testing::TestDatabase database;
+  CreateUnmigratedTable(database);
+  database.Execute(
+      "DELETE FROM users; ALTER TABLE users ADD extra integer;"
+      "INSERT INTO users (user_id) SELECT generate_series(-3, 6);"
+      "UPDATE users SET extra = 1 WHERE user_id < 2");
+  for (int run = 0; run < 2; ++run) {
+    const absl::Status status =
+        InBatches(*database.Connect(), {},
+                  "UPDATE users SET extra = coalesce(extra, 0) + 2"
+                  " WHERE user_id > $1::bigint AND user_id <= $2::bigint"
+                  " AND extra IS NULL",
+                  "fill", 3);
+    ASSERT_TRUE(status.ok()) << status;
+    EXPECT_EQ(Dump(database, "extra"),
+              "(1)\n(1)\n(1)\n(1)\n(1)\n(2)\n(2)\n(2)\n(2)\n(2)");
   }
 }
 

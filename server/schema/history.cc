@@ -68,19 +68,18 @@ constexpr char kExtend[] =
     " ADD COLUMN IF NOT EXISTS tool_version text,"
     " ADD COLUMN IF NOT EXISTS baseline boolean";
 
-constexpr char kInsert[] =
-    "INSERT INTO $0 (version, name, sha256, applied_at, started_at,"
+constexpr char kRecord[] =
+    "INSERT INTO $0 AS h (version, name, sha256, applied_at, started_at,"
     "  duration_ms, role, tool_version, baseline)"
     " VALUES ($$1::integer, $$2, $$3, clock_timestamp(),"
     "  clock_timestamp() - $$4::bigint * interval '1 ms', $$4::bigint,"
     "  current_user, $$5, $$6::boolean)"
-    " ON CONFLICT (version) DO NOTHING";
-
-constexpr char kUpdate[] =
-    "UPDATE $0 SET applied_at = clock_timestamp(), duration_ms = $$2::bigint"
-    " WHERE version = $$1::integer";
-
-constexpr char kDelete[] = "DELETE FROM $0 WHERE version = $$1::integer";
+    " ON CONFLICT (version) DO UPDATE SET (name, sha256, applied_at, "
+    "started_at,"
+    "  duration_ms, role, tool_version, baseline) = (excluded.name,"
+    "  excluded.sha256, excluded.applied_at, excluded.started_at,"
+    "  excluded.duration_ms, excluded.role, excluded.tool_version, true)"
+    " WHERE excluded.baseline";
 
 // Before anything is read from or added to somebody else's table.
 absl::Status CheckThatItIsOurs(const postgres::Rows& found) {
@@ -89,10 +88,6 @@ absl::Status CheckThatItIsOurs(const postgres::Rows& found) {
       "the table ", found.Text(0, 0),
       " is no history of this service's migrations; rename it: ALTER TABLE ",
       found.Text(0, 0), " RENAME TO ..."));
-}
-
-std::string Milliseconds(absl::Duration duration) {
-  return absl::StrCat(absl::ToInt64Milliseconds(duration));
 }
 
 }  // namespace
@@ -230,9 +225,7 @@ absl::StatusOr<History> History::Open(postgres::Session& session,
 History::History(postgres::Session& session, absl::string_view table,
                  std::string tool_version)
     : session_(session),
-      insert_(absl::Substitute(kInsert, table)),
-      update_(absl::Substitute(kUpdate, table)),
-      delete_(absl::Substitute(kDelete, table)),
+      record_(absl::Substitute(kRecord, table)),
       tool_version_(std::move(tool_version)) {}
 
 absl::StatusOr<bool> History::Record(const migrations::Migration& migration,
@@ -240,26 +233,12 @@ absl::StatusOr<bool> History::Record(const migrations::Migration& migration,
   USERPROFILE_ASSIGN_OR_RETURN(
       const postgres::Rows rows,
       session_.Execute(
-          {"record_migration", insert_.c_str()},
+          {"record_migration", record_.c_str()},
           {absl::StrCat(migration.version), std::string(migration.name),
-           std::string(migration.sha256), Milliseconds(elapsed), tool_version_,
+           std::string(migration.sha256),
+           absl::StrCat(absl::ToInt64Milliseconds(elapsed)), tool_version_,
            baseline ? "true" : "false"}));
   return rows.affected() == 1;
-}
-
-absl::Status History::SetDuration(const migrations::Migration& migration,
-                                  absl::Duration elapsed) {
-  return session_
-      .Execute({"set_migration_duration", update_.c_str()},
-               {absl::StrCat(migration.version), Milliseconds(elapsed)})
-      .status();
-}
-
-absl::Status History::Forget(const migrations::Migration& migration) {
-  return session_
-      .Execute({"forget_migration", delete_.c_str()},
-               {absl::StrCat(migration.version)})
-      .status();
 }
 
 }  // namespace userprofile::schema

@@ -62,8 +62,7 @@ absl::StatusOr<std::vector<MigrationStatus>> ReadMigrationStatus(
     absl::Span<const migrations::Migration> migrations =
         migrations::Embedded());
 
-// Writes the history. Each call is one statement, for the transaction of the
-// migration or for itself.
+// Writes the history.
 class History {
  public:
   // Creates the history if there is none, and gives an older one the columns
@@ -74,25 +73,16 @@ class History {
                                       std::string tool_version);
 
   // Records `migration` as applied, begun `elapsed` ago; false if it was
-  // recorded before. Waits for another transaction that is recording it.
+  // recorded before. As a baseline also then, in the place of that.
   absl::StatusOr<bool> Record(const migrations::Migration& migration,
                               absl::Duration elapsed, bool baseline = false);
-
-  // Corrects how long it took.
-  absl::Status SetDuration(const migrations::Migration& migration,
-                           absl::Duration elapsed);
-
-  // Forgets that it was applied.
-  absl::Status Forget(const migrations::Migration& migration);
 
  private:
   History(postgres::Session& session, absl::string_view table,
           std::string tool_version);
 
   postgres::Session& session_;
-  std::string insert_;
-  std::string update_;
-  std::string delete_;
+  std::string record_;
   std::string tool_version_;
 };
 

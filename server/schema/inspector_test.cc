@@ -10,7 +10,6 @@
 #include "server/schema/damages_testing.h"
 #include "server/schema/migrator.h"
 #include "server/schema/obstacles.h"
-#include "server/schema/plan.h"
 #include "server/schema/report_format.h"
 #include "tests/support/test_database.h"
 
@@ -557,7 +556,7 @@ UPDATE users SET telegram_id = 700 + user_id;
 )sql");
   const auto session = database.Connect();
   EXPECT_FALSE(InspectOrDie(*session).breaches.empty());
-  EXPECT_TRUE(MakePlan(database.session_factory()).ok());
+  EXPECT_TRUE(PlanMigrations(database.session_factory()).ok());
   for (const char* sql :
        {"ALTER TABLE users DROP CONSTRAINT users_pkey, ADD id serial PRIMARY "
         "KEY",

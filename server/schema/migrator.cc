@@ -1,170 +1,176 @@
 #include "server/schema/migrator.h"
 
 #include <algorithm>
-#include <memory>
 #include <utility>
 
 #include <spdlog/spdlog.h>
 
+#include "absl/functional/function_ref.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/types/optional.h"
+#include "absl/strings/str_join.h"
 #include "base/error_info.h"
 #include "base/status_macros.h"
 #include "base/steady_time.h"
 #include "server/postgres/errors.h"
-#include "server/schema/back_fill.h"
 #include "server/schema/history.h"
-#include "server/schema/index_build.h"
 #include "server/schema/inspector.h"
 #include "server/schema/obstacles.h"
-#include "server/schema/sql_script.h"
+#include "server/schema/repair.h"
 
 namespace userprofile::schema {
 namespace {
 
-absl::Status Refused(const std::string& label, absl::string_view why) {
-  return base::MakeError(
-      absl::StatusCode::kFailedPrecondition,
-      absl::StrCat("migration ", label, " changed nothing: ", why),
-      kMigrationRefused, {{"migration", label}});
+using migrations::Kind;
+using migrations::Migration;
+using State = RepairOutcome::State;
+
+constexpr char kRefusedState[] = "UP001";
+
+// As 001 does; but it refuses to where others look as if users were in them.
+constexpr char kCreateTable[] =
+    "DO $$ BEGIN IF to_regclass('users') IS NULL THEN CREATE TABLE users ("
+    "user_id bigint PRIMARY KEY, is_active boolean, created_at timestamp); "
+    "END IF; END $$";
+
+absl::Status Refused(absl::string_view what, absl::string_view why) {
+  return base::MakeError(absl::StatusCode::kFailedPrecondition,
+                         absl::StrCat(what, why), kMigrationRefused);
+}
+
+std::string LabelOf(const Migration& migration) {
+  return Label(migration.version, migration.name);
+}
+
+RepairOptions RepairOptionsOf(const MigrateOptions& options, bool dry_run) {
+  RepairOptions repair;
+  static_cast<DdlOptions&>(repair) = options;
+  repair.dry_run = dry_run;
+  repair.needs_locks = true;
+  return repair;
 }
 
 class Migrator {
  public:
   Migrator(const postgres::SessionFactory& connect,
-           const MigrateOptions& options)
-      : connect_(connect), options_(options) {}
+           const MigrateOptions& options, bool dry_run = false)
+      : options_(options),
+        repairer_(connect, RepairOptionsOf(options, dry_run)) {}
 
   absl::StatusOr<MigrateResult> Up() {
-    USERPROFILE_RETURN_IF_ERROR(Begin());
-    USERPROFILE_ASSIGN_OR_RETURN(const auto pending, Pending());
-    if (!pending.empty()) USERPROFILE_RETURN_IF_ERROR(Prepare());
-    USERPROFILE_RETURN_IF_ERROR(InDdlTransaction(
-        *session_, options_, "history", [&] { return OpenHistory(); }));
-    for (const migrations::Migration* migration : pending) {
-      const std::string label = Label(migration->version, migration->name);
-      const base::SteadyTime start = base::SteadyTime::Now();
-      USERPROFILE_RETURN_IF_ERROR(ExplainFailure(
-          label, Apply(*migration, migration == pending.back())));
-      spdlog::info("migration {} applied in {}", label,
-                   absl::FormatDuration(base::SteadyTime::Now() - start));
+    USERPROFILE_RETURN_IF_ERROR(repairer_.Begin());
+    USERPROFILE_ASSIGN_OR_RETURN(const auto history, ReadHistory());
+    USERPROFILE_ASSIGN_OR_RETURN(const auto pending, Pending(history));
+    if (!pending.empty()) USERPROFILE_RETURN_IF_ERROR(Prepare(pending));
+    USERPROFILE_RETURN_IF_ERROR(InTransaction("history", [&] {
+      return History::Open(session(), options_.tool_version).status();
+    }));
+    for (auto next = pending.begin(); next != pending.end();) {
+      const auto group = next;
+      do {
+        ++next;
+      } while (next != pending.end() && (*group)->kind == Kind::kContract &&
+               (*next)->kind == Kind::kContract);
+      USERPROFILE_RETURN_IF_ERROR(
+          Apply({group, next}, /*last=*/next == pending.end()));
     }
-    if (pending.empty()) USERPROFILE_RETURN_IF_ERROR(CheckAlone());
+    if (pending.empty()) {
+      // Even to look waits for whoever alters the table.
+      USERPROFILE_RETURN_IF_ERROR(
+          InTransaction("the check", [&] { return CheckContract(); }));
+    }
     return std::move(result_);
   }
 
   absl::StatusOr<MigrateResult> Baseline() {
-    USERPROFILE_RETURN_IF_ERROR(Begin());
-    USERPROFILE_RETURN_IF_ERROR(InDdlTransaction(
-        *session_, options_, "baseline", [&] { return RecordAll(); }));
+    USERPROFILE_RETURN_IF_ERROR(repairer_.Begin());
+    USERPROFILE_RETURN_IF_ERROR(
+        InTransaction("baseline", [&] { return RecordAll(); }));
     return std::move(result_);
   }
 
- private:
-  // Connects, and becomes the only migrator.
-  absl::Status Begin() {
-    USERPROFILE_ASSIGN_OR_RETURN(session_, connect_());
-    // Should this machine vanish, the server lets go of the lock soon.
-    USERPROFILE_RETURN_IF_ERROR(
-        session_
-            ->ExecuteScript("SET tcp_keepalives_idle = 20;"
-                            "SET tcp_keepalives_interval = 10;"
-                            "SET tcp_keepalives_count = 3")
-            .status());
-    return LockSchema(*session_, options_);
-  }
-
-  // Refuses what no migration mends, before anything is changed. Where users
-  // shall begin empty beside others that look like them, there has to be a
-  // table first, for 001 makes none then.
-  absl::Status Prepare() {
-    std::string obstacles;
-    USERPROFILE_RETURN_IF_ERROR(
-        InDdlTransaction(*session_, options_, "look", [&]() -> absl::Status {
-          USERPROFILE_ASSIGN_OR_RETURN(
-              obstacles, FindObstacles(*session_, options_.migrations,
-                                       options_.new_table));
-          return absl::OkStatus();
-        }));
-    if (!obstacles.empty()) {
-      return base::MakeError(absl::StatusCode::kFailedPrecondition,
-                             absl::StrCat("nothing was changed: ", obstacles),
-                             kMigrationRefused);
-    }
-    if (!options_.new_table) return absl::OkStatus();
-    return InDdlTransaction(*session_, options_, "new table", [&] {
-      return session_
-          ->ExecuteScript(
-              "DO $$ BEGIN IF to_regclass('users') IS NULL THEN CREATE TABLE "
-              "users (user_id bigint PRIMARY KEY, is_active boolean, "
-              "created_at timestamp); END IF; END $$")
-          .status();
-    });
-  }
-
-  // What became of a migration, in words where it says something of the table.
-  absl::Status ExplainFailure(const std::string& label,
-                              const absl::Status& status) {
-    if (status.ok()) return status;
-    if (const auto refusal = RefusalOf(status)) return Refused(label, *refusal);
-    if (base::ErrorReason(status) == kMigrationRefused) {
-      return Refused(label, status.message());
-    }
-    if (!base::ErrorReason(status).empty() || absl::IsCancelled(status)) {
-      return status;
-    }
-    if (const std::string words = ExplainObstacle(*session_, status);
-        !words.empty()) {
-      return Refused(label, words);
-    }
-    return base::Annotate(status, absl::StrCat("migration ", label, ": "));
-  }
-
-  absl::Status OpenHistory() {
-    USERPROFILE_ASSIGN_OR_RETURN(
-        History history, History::Open(*session_, options_.tool_version));
-    history_.emplace(std::move(history));
-    return absl::OkStatus();
-  }
-
-  // If the schema is as needed, and else nothing.
-  absl::Status RecordAll() {
-    result_.applied.clear();
-    USERPROFILE_RETURN_IF_ERROR(CheckContract());
-    USERPROFILE_RETURN_IF_ERROR(OpenHistory());
-    USERPROFILE_ASSIGN_OR_RETURN(
-        const std::vector<MigrationStatus> history,
-        ReadMigrationStatus(*session_, options_.migrations));
+  absl::StatusOr<MigrationPlan> Plan() {
+    USERPROFILE_RETURN_IF_ERROR(repairer_.Begin());
+    USERPROFILE_ASSIGN_OR_RETURN(const auto history, ReadHistory());
+    MigrationPlan plan;
+    std::vector<const Migration*> pending;
     for (const MigrationStatus& entry : history) {
-      if (entry.state == MigrationState::kApplied ||
-          entry.state == MigrationState::kUnknown) {
+      if (entry.state == MigrationState::kApplied) continue;
+      if (entry.state != MigrationState::kPending) {
+        plan.warnings.push_back(Explain(entry));
+      }
+      plan.is_refused = plan.is_refused || Forbids(entry);
+      if (IsToDo(entry.state)) pending.push_back(Find(entry.version));
+    }
+    if (!pending.empty()) {
+      USERPROFILE_ASSIGN_OR_RETURN(plan.obstacles, FindRefusals(pending));
+    }
+    plan.is_refused = plan.is_refused || !plan.obstacles.empty();
+
+    std::vector<PlannedStatement> steps;
+    if (AsksForContract(pending)) {
+      USERPROFILE_ASSIGN_OR_RETURN(steps, PlanSteps(plan.is_refused));
+    }
+    for (const Migration* migration : pending) {
+      plan.migrations.push_back({migration->version,
+                                 std::string(migration->name),
+                                 migration->kind,
+                                 {}});
+      auto& statements = plan.migrations.back().statements;
+      if (migration->kind == Kind::kContract) {
+        statements = std::exchange(steps, {});
         continue;
       }
-      const migrations::Migration& migration = *Find(entry.version);
-      USERPROFILE_RETURN_IF_ERROR(history_->Forget(migration));
-      USERPROFILE_RETURN_IF_ERROR(
-          history_->Record(migration, absl::ZeroDuration(), true).status());
-      result_.applied.push_back(entry.version);
+      absl::string_view sql = migration->sql;
+      sql.remove_suffix(sql.size() - sql.find_last_not_of(" ;\n") - 1);
+      PlannedStatement& statement = statements.emplace_back();
+      statement.sql = std::string(sql);
+      if (absl::StrContains(sql, "ALTER TABLE users")) {
+        statement.lock = "ACCESS EXCLUSIVE";
+      }
     }
-    return absl::OkStatus();
+    return plan;
   }
 
-  absl::StatusOr<std::vector<const migrations::Migration*>> Pending() {
-    USERPROFILE_ASSIGN_OR_RETURN(
-        const std::vector<MigrationStatus> history,
-        ReadMigrationStatus(*session_, options_.migrations));
-    std::vector<const migrations::Migration*> pending;
+ private:
+  postgres::Session& session() { return repairer_.session(); }
+
+  absl::Status InTransaction(absl::string_view label,
+                             absl::FunctionRef<absl::Status()> body) {
+    return InDdlTransaction(session(), options_, label, body);
+  }
+
+  absl::StatusOr<std::vector<MigrationStatus>> ReadHistory() {
+    return ReadMigrationStatus(session(), options_.migrations);
+  }
+
+  // Whether nothing may be done because of it.
+  bool Forbids(const MigrationStatus& entry) const {
+    return entry.state == MigrationState::kChanged ||
+           (entry.state == MigrationState::kLate && !options_.out_of_order);
+  }
+
+  const Migration* Find(int version) const {
+    return std::find_if(options_.migrations.begin(), options_.migrations.end(),
+                        [&](const Migration& migration) {
+                          return migration.version == version;
+                        });
+  }
+
+  absl::StatusOr<std::vector<const Migration*>> Pending(
+      const std::vector<MigrationStatus>& history) {
+    std::vector<const Migration*> pending;
     for (const MigrationStatus& entry : history) {
-      const bool late = entry.state == MigrationState::kLate;
-      if (entry.state == MigrationState::kChanged ||
-          (late && !options_.out_of_order)) {
+      if (Forbids(entry)) {
         return base::MakeError(
             absl::StatusCode::kFailedPrecondition,
             absl::StrCat("nothing was done: migration ", Explain(entry)),
-            late ? kMigrationLate : kMigrationChanged,
+            entry.state == MigrationState::kLate ? kMigrationLate
+                                                 : kMigrationChanged,
             {{"migration", Label(entry.version, entry.name)}});
       }
-      if (late || entry.state == MigrationState::kUnknown) {
+      if (entry.state == MigrationState::kLate ||
+          entry.state == MigrationState::kUnknown) {
         spdlog::warn("migration {}", Explain(entry));
       }
       if (IsToDo(entry.state)) pending.push_back(Find(entry.version));
@@ -172,93 +178,187 @@ class Migrator {
     return pending;
   }
 
-  const migrations::Migration* Find(int version) const {
-    return std::find_if(options_.migrations.begin(), options_.migrations.end(),
-                        [&](const migrations::Migration& migration) {
-                          return migration.version == version;
-                        });
+  static bool AsksForContract(const std::vector<const Migration*>& migrations) {
+    return std::any_of(migrations.begin(), migrations.end(),
+                       [](const Migration* migration) {
+                         return migration->kind == Kind::kContract;
+                       });
   }
 
-  absl::Status Apply(const migrations::Migration& migration, bool last) {
-    if (migration.kind == migrations::Kind::kTransaction) {
-      return ApplyInTransaction(migration, last);
-    }
-    const base::SteadyTime start = base::SteadyTime::Now();
-    if (migration.kind == migrations::Kind::kBatches) {
-      USERPROFILE_RETURN_IF_ERROR(BackFill(*session_, migration, options_));
-    } else {
-      USERPROFILE_RETURN_IF_ERROR(BuildIndexIfPossible(migration));
-    }
-    if (last) USERPROFILE_RETURN_IF_ERROR(CheckAlone());
-    USERPROFILE_RETURN_IF_ERROR(
-        history_->Record(migration, base::SteadyTime::Now() - start).status());
-    result_.applied.push_back(migration.version);
-    return absl::OkStatus();
-  }
-
-  // One that only speed asks for is done without where a row is too large for
-  // it: no row may keep the rest from being done.
-  absl::Status BuildIndexIfPossible(const migrations::Migration& migration) {
-    absl::Status status = BuildIndex(*session_, connect_, options_,
-                                     migration.index, migration.sql);
-    if (postgres::SqlState(status) != kRowTooLarge) return status;
-    const auto& indexes = UsersContract().indexes;
-    const auto index =
-        std::find_if(indexes.begin(), indexes.end(),
-                     [&](const Index& i) { return migration.index == i.name; });
-    if (index == indexes.end()) return status;
-    const std::string words = absl::StrCat(
-        "index ", index->name, " can't be built, for a ", index->column,
-        " is too long; shorten it, then run 'userprofile-server schema "
-        "repair': SELECT user_id FROM users WHERE octet_length(",
-        index->column, ") > 2000");
-    if (index->unique) {
-      return base::MakeError(absl::StatusCode::kFailedPrecondition, words,
-                             kMigrationRefused);
-    }
-    spdlog::warn("{}", words);
-    return absl::OkStatus();
-  }
-
-  absl::Status ApplyInTransaction(const migrations::Migration& migration,
-                                  bool last) {
-    const std::string label = Label(migration.version, migration.name);
-    bool is_new = false;
-    const auto apply = [&]() -> absl::Status {
-      const base::SteadyTime start = base::SteadyTime::Now();
-      // First, so that whoever else is recording it is waited for.
+  // What would be refused, a line for each.
+  absl::StatusOr<std::string> FindRefusals(
+      const std::vector<const Migration*>& pending) {
+    std::vector<std::string> lines;
+    std::string obstacles;
+    USERPROFILE_RETURN_IF_ERROR(InTransaction("look", [&]() -> absl::Status {
       USERPROFILE_ASSIGN_OR_RETURN(
-          is_new, history_->Record(migration, absl::ZeroDuration()));
-      if (!is_new) return absl::OkStatus();
-      for (const absl::string_view statement : SplitStatements(migration.sql)) {
-        USERPROFILE_RETURN_IF_ERROR(
-            session_->ExecuteScript(statement).status());
+          obstacles,
+          FindObstacles(session(), options_.migrations, options_.new_table));
+      return absl::OkStatus();
+    }));
+    if (!obstacles.empty()) lines.push_back(std::move(obstacles));
+    if (AsksForContract(pending)) {
+      USERPROFILE_RETURN_IF_ERROR(repairer_.Plan());
+      std::string refusals = repairer_.Refusals();
+      if (!refusals.empty()) lines.push_back(std::move(refusals));
+    }
+    return absl::StrJoin(lines, "\n");
+  }
+
+  // Refuses before anything is changed. Where users shall begin empty beside
+  // others that look like them, there has to be a table first, for 001 makes
+  // none then.
+  absl::Status Prepare(const std::vector<const Migration*>& pending) {
+    USERPROFILE_ASSIGN_OR_RETURN(const std::string refusals,
+                                 FindRefusals(pending));
+    if (!refusals.empty()) return Refused("nothing was changed: ", refusals);
+    if (!options_.new_table) return absl::OkStatus();
+    return InTransaction("new table", [&] {
+      return session().ExecuteScript(kCreateTable).status();
+    });
+  }
+
+  // What the Repairer has planned; without a table, what it would do to the one
+  // that is made first, if that is not refused. Nobody has to wait for that.
+  absl::StatusOr<std::vector<PlannedStatement>> PlanSteps(bool is_refused) {
+    std::vector<PlannedStatement> statements;
+    std::vector<RepairOutcome> outcomes = repairer_.result().outcomes;
+    if (repairer_.result().report.schema.empty() && !is_refused) {
+      outcomes.clear();
+      const absl::Status undo = absl::CancelledError("not to be kept");
+      const absl::Status status =
+          InTransaction("a trial", [&]() -> absl::Status {
+            USERPROFILE_RETURN_IF_ERROR(
+                session().ExecuteScript(kCreateTable).status());
+            USERPROFILE_ASSIGN_OR_RETURN(const Report report,
+                                         Inspect(session()));
+            for (RepairStep& step : PlanRepair(report)) {
+              if (!step.needed.empty()) {
+                USERPROFILE_ASSIGN_OR_RETURN(
+                    const postgres::Rows needed,
+                    session().ExecuteScript(step.needed));
+                if (!needed.Bool(0, 0)) continue;
+              }
+              outcomes.push_back({std::move(step)});
+            }
+            return undo;
+          });
+      if (status != undo) return status;
+    }
+    for (const RepairOutcome& outcome : outcomes) {
+      for (const RepairAction& action : outcome.step.actions) {
+        statements.push_back({action.sql, action.lock,
+                              outcome.step.rewrites_table, outcome.reason});
       }
-      if (last) USERPROFILE_RETURN_IF_ERROR(CheckContract());
-      return history_->SetDuration(migration, base::SteadyTime::Now() - start);
-    };
-    USERPROFILE_RETURN_IF_ERROR(
-        InDdlTransaction(*session_, options_, label, apply));
-    if (is_new) result_.applied.push_back(migration.version);
+    }
+    return statements;
+  }
+
+  // One of SQL, or some that ask for the contract.
+  absl::Status Apply(const std::vector<const Migration*>& group, bool last) {
+    const std::string label = LabelOf(*group.front());
+    const base::SteadyTime start = base::SteadyTime::Now();
+    absl::Status status = group.front()->kind == Kind::kContract
+                              ? AskForContract(label)
+                              : absl::OkStatus();
+    std::vector<int> applied;
+    if (status.ok()) {
+      status = InTransaction(label, [&] {
+        applied.clear();
+        return RunAndRecord(group, start, last, applied);
+      });
+    }
+    USERPROFILE_RETURN_IF_ERROR(ExplainFailure(label, status));
+    result_.applied.insert(result_.applied.end(), applied.begin(),
+                           applied.end());
+    spdlog::info("migration {}{} applied in {}", label,
+                 group.size() == 1 ? "" : " to " + LabelOf(*group.back()),
+                 absl::FormatDuration(base::SteadyTime::Now() - start));
+    return absl::OkStatus();
+  }
+
+  absl::Status AskForContract(absl::string_view label) {
+    USERPROFILE_RETURN_IF_ERROR(repairer_.Plan());
+    if (repairer_.HasWork()) USERPROFILE_RETURN_IF_ERROR(repairer_.Run());
+    if (const std::string why = repairer_.Refusals(); !why.empty()) {
+      return Refused(absl::StrCat("migration ", label, " did all but this: "),
+                     why);
+    }
+    for (const RepairOutcome& outcome : repairer_.result().outcomes) {
+      if (outcome.state != State::kRefused || outcome.step.actions.empty()) {
+        continue;
+      }
+      spdlog::warn("done without {}: {}",
+                   absl::StrJoin(outcome.step.objects, ", "), outcome.reason);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status RunAndRecord(const std::vector<const Migration*>& group,
+                            base::SteadyTime start, bool last,
+                            std::vector<int>& applied) {
+    USERPROFILE_ASSIGN_OR_RETURN(
+        History history, History::Open(session(), options_.tool_version));
+    for (const Migration* migration : group) {
+      if (migration->kind == Kind::kTransaction) {
+        USERPROFILE_RETURN_IF_ERROR(
+            session().ExecuteScript(migration->sql).status());
+      }
+      USERPROFILE_ASSIGN_OR_RETURN(
+          const bool is_new,
+          history.Record(*migration, base::SteadyTime::Now() - start));
+      if (is_new) applied.push_back(migration->version);
+    }
+    return last ? CheckContract() : absl::OkStatus();
+  }
+
+  // What became of a migration, in words where it says something of the table.
+  absl::Status ExplainFailure(const std::string& label,
+                              const absl::Status& status) {
+    if (status.ok() || !base::ErrorReason(status).empty() ||
+        absl::IsCancelled(status)) {
+      return status;
+    }
+    const std::string state = postgres::SqlState(status);
+    const std::string words = state.empty() ? ""
+                              : state == kRefusedState
+                                  ? ServersWords(status)
+                                  : ExplainObstacle(session(), status);
+    if (!words.empty()) {
+      return Refused(absl::StrCat("migration ", label, " changed nothing: "),
+                     words);
+    }
+    return base::Annotate(status, absl::StrCat("migration ", label, ": "));
+  }
+
+  // If the schema is as needed, and else nothing.
+  absl::Status RecordAll() {
+    result_.applied.clear();
+    USERPROFILE_RETURN_IF_ERROR(CheckContract());
+    USERPROFILE_ASSIGN_OR_RETURN(
+        History history, History::Open(session(), options_.tool_version));
+    USERPROFILE_ASSIGN_OR_RETURN(const auto entries, ReadHistory());
+    for (const MigrationStatus& entry : entries) {
+      if (entry.state == MigrationState::kApplied ||
+          entry.state == MigrationState::kUnknown) {
+        continue;
+      }
+      const Migration& migration = *Find(entry.version);
+      USERPROFILE_RETURN_IF_ERROR(
+          history.Record(migration, absl::ZeroDuration(), true).status());
+      result_.applied.push_back(entry.version);
+    }
     return absl::OkStatus();
   }
 
   absl::Status CheckContract() {
     USERPROFILE_ASSIGN_OR_RETURN(result_.report,
-                                 Inspect(*session_, options_.migrations));
+                                 Inspect(session(), options_.migrations));
     return result_.report.ToStatus();
   }
 
-  // Even to look waits for whoever alters the table.
-  absl::Status CheckAlone() {
-    return InDdlTransaction(*session_, options_, "the check",
-                            [&] { return CheckContract(); });
-  }
-
-  const postgres::SessionFactory& connect_;
   const MigrateOptions& options_;
-  std::unique_ptr<postgres::Session> session_;
-  absl::optional<History> history_;
+  Repairer repairer_;
   MigrateResult result_;
 };
 
@@ -272,6 +372,11 @@ absl::StatusOr<MigrateResult> Migrate(const postgres::SessionFactory& connect,
 absl::StatusOr<MigrateResult> Baseline(const postgres::SessionFactory& connect,
                                        const MigrateOptions& options) {
   return Migrator(connect, options).Baseline();
+}
+
+absl::StatusOr<MigrationPlan> PlanMigrations(
+    const postgres::SessionFactory& connect, const MigrateOptions& options) {
+  return Migrator(connect, options, /*dry_run=*/true).Plan();
 }
 
 }  // namespace userprofile::schema

@@ -9,13 +9,12 @@
 #include "migrations/embedded.h"
 #include "server/postgres/session.h"
 #include "server/schema/ddl.h"
-#include "server/schema/refusal.h"
 #include "server/schema/report.h"
 
 namespace userprofile::schema {
 
-// Reasons of this file's errors, beside kSchemaNotReady, kMigrationRefused and
-// kMigratorBusy.
+// Reasons of this file's errors, beside kSchemaNotReady and kMigratorBusy.
+inline constexpr char kMigrationRefused[] = "MIGRATION_REFUSED";
 inline constexpr char kMigrationChanged[] = "MIGRATION_CHANGED";
 inline constexpr char kMigrationLate[] = "MIGRATION_LATE";
 
@@ -38,14 +37,15 @@ struct MigrateResult {
   Report report;             // no breach in it blocks
 };
 
-// Applies the migrations that are pending, in order, each as its kind asks
-// (migrations::Kind), and records each when it is complete: in its own
-// transaction where it has one. Before the last one is recorded, the schema
-// must be as the contract asks; earlier ones need not lead there. What no
-// migration mends is refused before the first. An index that only speed asks
-// for and that some row keeps from being built is left out, with a warning.
-// Safe to repeat, also after a kill at any point, and by several processes at
-// once: one works, the others wait. Blocks for as long as it takes.
+// Applies the migrations that are pending, in order. One of SQL is recorded in
+// its own transaction. Those that follow one another and say what the contract
+// asks for are one run of the Repairer, and recorded together after it; what it
+// can't do and only speed asks for is left out, with a warning. Before the last
+// one is recorded, the schema must be as the contract asks; earlier ones need
+// not lead there. What needs a person's decision is refused before the first,
+// all of it at once. Safe to repeat, also after a kill at any point, and by
+// several processes at once: one works, the others wait. Blocks for as long as
+// it takes.
 //
 // `connect` must reach the server itself, or a pooler in session mode.
 // Statement time-outs that its sessions have are lifted.
@@ -56,8 +56,8 @@ struct MigrateResult {
 //                                           last migration is not recorded, and
 //                                           undone if it was a transaction
 //   FAILED_PRECONDITION  MIGRATION_REFUSED  a person must decide something
-//                                           first; the migration was undone,
-//                                           or none was begun
+//                                           first; the message says whether
+//                                           anything was changed
 //   FAILED_PRECONDITION  MIGRATION_CHANGED  a migration was applied from a file
 //                                           with other contents; nothing done
 //   FAILED_PRECONDITION  MIGRATION_LATE     a migration is pending although a
@@ -74,6 +74,42 @@ absl::StatusOr<MigrateResult> Migrate(
 // UNAVAILABLE with the reason SCHEMA_NOT_READY, and nothing recorded, if it is
 // not. Other errors are those of Migrate.
 absl::StatusOr<MigrateResult> Baseline(
+    const postgres::SessionFactory& connect,
+    const MigrateOptions& options = MigrateOptions());
+
+// One statement that Migrate would run.
+struct PlannedStatement {
+  std::string sql;
+  std::string lock;  // the strongest on users; empty if none is known
+  bool rewrites_table = false;  // with that lock held
+  std::string problem = {};     // why it would be refused; empty if it is not
+};
+
+struct PlannedMigration {
+  int version;
+  std::string name;
+  migrations::Kind kind;
+
+  // Of those that Migrate does together, the first one has them all.
+  std::vector<PlannedStatement> statements;
+};
+
+struct MigrationPlan {
+  std::vector<PlannedMigration> migrations;
+
+  // What is odd about the history: Migrate may refuse to run because of it.
+  std::vector<std::string> warnings;
+
+  // Why Migrate would begin nothing, a line for each; empty if it would begin.
+  std::string obstacles;
+
+  // Whether Migrate would fail, as far as is known.
+  bool is_refused = false;
+};
+
+// What Migrate would do to the table as it is: it is read, and nobody has to
+// wait. Without a table it is made and forgotten again, in a transaction.
+absl::StatusOr<MigrationPlan> PlanMigrations(
     const postgres::SessionFactory& connect,
     const MigrateOptions& options = MigrateOptions());
 

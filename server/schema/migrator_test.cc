@@ -13,12 +13,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/error_info.h"
-#include "server/schema/back_fill.h"
 #include "server/schema/damages_testing.h"
 #include "server/schema/history.h"
-#include "server/schema/index_build.h"
 #include "server/schema/inspector.h"
-#include "server/schema/plan.h"
 #include "server/schema/report_format.h"
 #include "tests/support/test_database.h"
 
@@ -28,7 +25,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 
 using Migrations = std::vector<migrations::Migration>;
 
@@ -81,130 +77,6 @@ TEST(MigratorTest, BuildsTheTableInAnEmptyDatabaseOnce) {
   EXPECT_THAT(second->report.breaches, IsEmpty());
 }
 
-TEST(MigratorTest, MendsTheLegacyTableAndLosesNothing) {
-  testing::TestDatabase database;
-  CreateLegacyTable(database);
-  constexpr char kColumns[] = "user_id, is_active, created_at, referral";
-  const std::string before = Dump(database, kColumns);
-
-  const auto result = Migrate(database);
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_THAT(result->report.breaches, IsEmpty());
-  EXPECT_EQ(Dump(database, kColumns), before);
-  EXPECT_EQ(database.Execute("SELECT count(*) FROM active_users").Int64(0, 0),
-            3);
-  EXPECT_TRUE(
-      database.Execute("SELECT to_regclass('idx_users_referral') IS NOT NULL")
-          .Bool(0, 0));
-
-  // The trigger still works, and nothing made it fire.
-  database.Execute("UPDATE users SET referral = 'x' WHERE user_id = 101");
-  EXPECT_EQ(database.Execute("SELECT count(*) FROM users_log").Int64(0, 0), 1);
-}
-
-TEST(MigratorTest, MendsEveryDamageOrRefusesAndChangesNothing) {
-  testing::TestDatabase database;
-  for (const Damage& damage : Damages()) {
-    SCOPED_TRACE(damage.sql);
-    CreateUnmigratedTable(database);
-    database.Execute(damage.sql);
-    const std::string rows = Dump(database, "*");
-    const std::string report = FormatJson(*Inspect(*database.Connect()));
-
-    const auto result = Migrate(database);
-    if (damage.refusal == nullptr) {
-      ASSERT_TRUE(result.ok()) << result.status();
-      EXPECT_THAT(result->report.breaches, IsEmpty())
-          << FormatText(result->report);
-      EXPECT_EQ(database.Execute("SELECT count(*) FROM users").Int64(0, 0), 2);
-      EXPECT_EQ(Dump(database, "\"Coins\""), "(10)\n(20)");
-    } else {
-      EXPECT_TRUE(absl::IsFailedPrecondition(result.status()));
-      EXPECT_EQ(base::ErrorReason(result.status()), kMigrationRefused);
-      EXPECT_THAT(std::string(result.status().message()),
-                  HasSubstr(damage.refusal));
-      EXPECT_EQ(Dump(database, "*"), rows);
-      EXPECT_EQ(FormatJson(*Inspect(*database.Connect())), report);
-    }
-  }
-}
-
-TEST(MigratorTest, KeepsEveryValueOfConvertedColumns) {
-  testing::TestDatabase database;
-  CreateUnmigratedTable(database);
-  constexpr char kColumns[] =
-      "user_id, first_name, created_at, last_seen_at, updated_at, phone";
-  const std::string before = Dump(database, kColumns);
-  database.Execute(
-      "ALTER TABLE users ALTER user_id TYPE integer,"
-      " ALTER first_name TYPE varchar(64), ALTER phone TYPE varchar(20),"
-      " ALTER created_at TYPE timestamptz USING created_at AT TIME ZONE 'UTC',"
-      " ALTER last_seen_at TYPE timestamp"
-      "  USING last_seen_at AT TIME ZONE 'UTC'");
-  ASSERT_NE(Dump(database, kColumns), before);
-  ASSERT_TRUE(Migrate(database).ok());
-  EXPECT_EQ(Dump(database, kColumns), before);
-}
-
-TEST(MigratorTest, FillsWhatWasNullWithWhatItMeant) {
-  testing::TestDatabase database;
-  CreateLegacyTable(database);
-  database.Execute(
-      "ALTER TABLE users ADD last_seen_at timestamptz;"
-      "UPDATE users SET is_active = NULL, created_at = NULL,"
-      " last_seen_at = '2025-05-05 05:05:05+00' WHERE user_id = 102");
-  ASSERT_TRUE(Migrate(database).ok());
-  const auto row = database.Execute(
-      "SELECT is_active, onboarding_completed, created_at, revision"
-      " FROM users WHERE user_id = 102");
-  EXPECT_TRUE(row.Bool(0, 0));
-  EXPECT_FALSE(row.Bool(0, 1));
-  EXPECT_EQ(row.Text(0, 2), "2025-05-05 05:05:05");
-  EXPECT_EQ(row.Int64(0, 3), 1);
-}
-
-TEST(MigratorTest, KeepsThoseOnboardedWhoAnsweredBeforeThereWasAColumnForIt) {
-  testing::TestDatabase database;
-  CreateLegacyTable(database);
-  database.Execute(
-      "ALTER TABLE users ADD real_name varchar(50), ADD nickname char(20);"
-      "UPDATE users SET real_name = 'Sara', nickname = 'sara'"
-      " WHERE user_id = 101;"
-      "UPDATE users SET real_name = 'Ali' WHERE user_id = 102;"
-      "UPDATE users SET real_name = ' ', nickname = 'x' WHERE user_id = 103;"
-      "TRUNCATE users_log");
-  const auto result = Migrate(database);
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(Dump(database, "user_id, onboarding_completed"),
-            "(101,t)\n(102,f)\n(103,f)\n(104,f)");
-  EXPECT_EQ(database.Execute("SELECT count(*) FROM users_log").Int64(0, 0), 0);
-}
-
-TEST(MigratorTest, LeavesAnOnboardingThatABotRecordedAsItIs) {
-  testing::TestDatabase database;
-  CreateLegacyTable(database);
-  database.Execute(
-      "ALTER TABLE users ADD real_name text, ADD nickname text,"
-      " ADD onboarding_completed boolean;"
-      "UPDATE users SET real_name = 'A', nickname = user_id::text;"
-      "UPDATE users SET onboarding_completed = true WHERE user_id = 101;"
-      "UPDATE users SET onboarding_completed = false WHERE user_id = 102");
-  const auto result = Migrate(database);
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(Dump(database, "user_id, onboarding_completed"),
-            "(101,t)\n(102,f)\n(103,f)\n(104,f)");
-}
-
-TEST(MigratorTest, RaisesRevisionsFromWhichAUserWouldLookNew) {
-  testing::TestDatabase database;
-  CreateLegacyTable(database);
-  database.Execute("ALTER TABLE users ADD revision bigint DEFAULT 0");
-  database.Execute("UPDATE users SET revision = 7 WHERE user_id = 104");
-  ASSERT_TRUE(Migrate(database).ok());
-  EXPECT_EQ(Dump(database, "user_id, revision"),
-            "(101,1)\n(102,1)\n(103,1)\n(104,7)");
-}
-
 TEST(MigratorTest, NeverHidesATableOfUsersBehindANewOne) {
   constexpr const char* kHidings[] = {
       "CREATE SCHEMA bot; ALTER TABLE users SET SCHEMA bot",
@@ -242,149 +114,6 @@ TEST(MigratorTest, MakesNoNewTableWhereTheMigratedOneWasLost) {
   const auto report = Inspect(*database.Connect());
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_THAT(report->breaches.front().remedy, HasSubstr("restore a backup"));
-}
-
-TEST(MigratorTest, LeavesATextColumnThatAViewKeepsFromChanging) {
-  testing::TestDatabase database;
-  CreateUnmigratedTable(database);
-  database.Execute(
-      "ALTER TABLE users ALTER first_name TYPE text;"
-      "CREATE VIEW names AS SELECT first_name FROM users");
-  const auto result = Migrate(database);
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->report.Count(Severity::kAdvisory), 1);
-}
-
-TEST(MigratorTest, AdoptsATableThatLiesInALaterSchemaOfTheSearchPath) {
-  testing::TestDatabase database;
-  CreateLegacyTable(database);
-  database.Execute(
-      "CREATE SCHEMA bot; ALTER SCHEMA public RENAME TO \"Old Bot\";"
-      "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = bot, "
-      "\"Old Bot\"', current_database()); END $$");
-  const auto result = Migrate(database);
-  ASSERT_TRUE(result.ok()) << result.status();
-  const auto row = database.Execute(
-      "SELECT to_regclass('bot.users') IS NULL,"
-      " to_regclass('\"Old Bot\".userprofile_migrations') IS NOT NULL,"
-      " (SELECT count(*) FROM \"Old Bot\".users WHERE revision = 1)");
-  EXPECT_TRUE(row.Bool(0, 0));
-  EXPECT_TRUE(row.Bool(0, 1));
-  EXPECT_EQ(row.Int64(0, 2), 4);
-}
-
-TEST(MigratorTest, KeepsAFillfactorThatSomebodyChose) {
-  testing::TestDatabase database;
-  CreateLegacyTable(database);
-  database.Execute("ALTER TABLE users SET (fillfactor = 70)");
-  ASSERT_TRUE(Migrate(database).ok());
-  EXPECT_EQ(database
-                .Execute("SELECT reloptions::text FROM pg_class"
-                         " WHERE oid = 'users'::regclass")
-                .Text(0, 0),
-            "{fillfactor=70}");
-}
-
-TEST(MigratorTest, SaysInWordsWhatKeepsAColumnAndGoesOnOnceThatIsDone) {
-  struct Case {
-    const char* sql;
-    const char* words;
-  };
-  for (const Case& c : std::vector<Case>{
-           {"ALTER TABLE users ADD grade_year integer"
-            " CONSTRAINT positive CHECK (grade_year > 0)",
-            "ALTER TABLE users DROP CONSTRAINT positive"},
-           {"ALTER TABLE users ADD grade_year integer;"
-            "CREATE INDEX next_year ON users ((grade_year + 1))",
-            "DROP INDEX next_year"},
-           {"ALTER TABLE users ADD first_name varchar(9);"
-            "CREATE VIEW names AS SELECT first_name FROM users;"
-            "CREATE MATERIALIZED VIEW kept AS SELECT first_name FROM users",
-            "create it again: DROP"},
-           {"ALTER TABLE users ADD first_name varchar(9);"
-            "CREATE POLICY p ON users USING (first_name <> '')",
-            "DROP POLICY p ON users"},
-           {"ALTER TABLE users ADD first_name varchar(9);"
-            "CREATE TRIGGER t AFTER UPDATE OF first_name ON users FOR EACH ROW"
-            " WHEN (NEW.first_name <> '') EXECUTE FUNCTION log_user()",
-            "DROP TRIGGER t ON users"},
-           {"CREATE TABLE base (phone varchar(9));"
-            "ALTER TABLE users ADD phone varchar(9); ALTER TABLE users INHERIT "
-            "base",
-            "ALTER TABLE users NO INHERIT base"},
-           {"ALTER TABLE users ADD CONSTRAINT r CHECK (referral <> '')"
-            " NOT VALID",
-            "1 rows of users break the constraint r"},
-       }) {
-    SCOPED_TRACE(c.sql);
-    testing::TestDatabase database;
-    CreateLegacyTable(database);
-    database.Execute(c.sql);
-    const std::string rows = Dump(database, "*");
-    const auto plan = MakePlan(database.session_factory());
-    ASSERT_TRUE(plan.ok()) << plan.status();
-    EXPECT_TRUE(plan->is_refused);
-    EXPECT_THAT(FormatText(*plan), HasSubstr(c.words));
-
-    absl::Status status = Migrate(database).status();
-    EXPECT_EQ(base::ErrorReason(status), kMigrationRefused) << status;
-    EXPECT_THAT(std::string(status.message()), HasSubstr(c.words));
-    // Before anything began.
-    EXPECT_TRUE(
-        database.Execute("SELECT to_regclass('userprofile_migrations') IS NULL")
-            .Bool(0, 0));
-    for (int i = 0; i < 3 && !status.ok(); ++i) {
-      for (const std::string& sql : SqlIn(status.message())) {
-        database.Execute(sql);
-      }
-      status = Migrate(database).status();
-    }
-    EXPECT_TRUE(status.ok()) << status;
-    EXPECT_EQ(database.Execute("SELECT count(*) FROM users").Int64(0, 0), 4);
-  }
-}
-
-TEST(MigratorTest, DoesWithoutAnIndexThatOnlySpeedAsksForAndARowForbids) {
-  testing::TestDatabase database;
-  CreateLegacyTable(database);
-  constexpr char kLong[] =
-      "(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 600) AS i)";
-  database.Execute(absl::StrCat(
-      "ALTER TABLE users ADD study_track text, ADD nickname varchar;"
-      "UPDATE users SET study_track = ",
-      kLong, " WHERE user_id = 101"));
-  // Another's index of that name, before ours in the search path, stays.
-  database.Execute(
-      "CREATE SCHEMA bot; CREATE TABLE bot.tracks (t text);"
-      "CREATE INDEX idx_users_study_track ON bot.tracks (t);"
-      "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = bot, "
-      "public', current_database()); END $$");
-  const auto result = Migrate(database);
-  ASSERT_TRUE(result.ok()) << result.status();
-  ASSERT_EQ(result->report.breaches.size(), 1u);
-  EXPECT_EQ(result->report.breaches[0].object, "idx_users_study_track");
-  EXPECT_EQ(result->report.breaches[0].severity, Severity::kAdvisory);
-  EXPECT_EQ(result->report.breaches[0].found, kMissing);
-  EXPECT_THAT(Migrate(database)->applied, IsEmpty());
-  EXPECT_EQ(database
-                .Execute("SELECT string_agg(schemaname, ',') FROM pg_indexes"
-                         " WHERE indexname = 'idx_users_study_track'")
-                .Text(0, 0),
-            "bot");
-
-  // A unique one is needed.
-  testing::TestDatabase strict;
-  CreateLegacyTable(strict);
-  strict.Execute(
-      absl::StrCat("ALTER TABLE users ADD nickname varchar;"
-                   "UPDATE users SET nickname = ",
-                   kLong, " WHERE user_id = 101"));
-  const absl::Status status = Migrate(strict).status();
-  EXPECT_EQ(base::ErrorReason(status), kMigrationRefused) << status;
-  EXPECT_THAT(std::string(status.message()), HasSubstr("nickname is too long"));
-  for (const std::string& sql : SqlIn(status.message())) {
-    EXPECT_EQ(strict.Execute(sql).Int64(0, 0), 101);
-  }
 }
 
 TEST(MigratorTest, UndoesALastMigrationThatBreaksTheContract) {
@@ -475,7 +204,7 @@ TEST(MigratorTest, FinishesWhatAKilledMigratorBegan) {
   });
   AwaitTrue(database,
             "SELECT count(*) = 1 FROM pg_stat_activity"
-            " WHERE query LIKE 'SELECT pg_sleep%'"
+            " WHERE query LIKE 'ALTER TABLE users ADD extra%'"
             " AND wait_event = 'PgSleep'");
   database.CutConnections();
   killed.join();
@@ -569,16 +298,6 @@ TEST(MigratorTest, WaitsForTheTableInShortAttempts) {
   migrator.join();
 }
 
-TEST(MigratorTest, WidensARevisionThatIsTooNarrow) {
-  testing::TestDatabase database;
-  CreateLegacyTable(database);
-  database.Execute("ALTER TABLE users ADD revision integer DEFAULT 5");
-  const auto result = Migrate(database);
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_THAT(result->report.breaches, IsEmpty());
-  EXPECT_EQ(Dump(database, "revision"), "(5)\n(5)\n(5)\n(5)");
-}
-
 TEST(MigratorTest, GivesAnOlderHistoryTheColumnsThatItLacks) {
   testing::TestDatabase database;
   CreateLegacyTable(database);
@@ -602,6 +321,18 @@ TEST(MigratorTest, GivesAnOlderHistoryTheColumnsThatItLacks) {
   EXPECT_EQ(status->front().role, "");
   EXPECT_EQ(status->back().role, "userprofile");
   database.Execute(absl::StrCat(insert, "99, 'older', 'x')"));
+}
+
+// 008 was SQL then.
+TEST(MigratorTest, KnowsTheChecksumsThatOlderProgramsWrote) {
+  testing::TestDatabase database;
+  ASSERT_TRUE(Migrate(database).ok());
+  EXPECT_EQ(
+      database
+          .Execute(
+              "SELECT sha256 FROM userprofile_migrations WHERE version = 8")
+          .Text(0, 0),
+      "cb53d4e411063114e230aca7a97f47a17df56b14a5dd5b504734bedcc5fa8ef8");
 }
 
 TEST(MigratorTest, TakesNoOtherTablesHistoryForItsOwn) {
@@ -633,51 +364,6 @@ TEST(MigratorTest, LeavesATableOfOthersThatHasTheHistorysName) {
                          " AND attrelid = 'userprofile_migrations'::regclass")
                 .Int64(0, 0),
             1);
-}
-
-TEST(MigratorTest, FillsTheRestOfWhatAnEarlierRunFilled) {
-  testing::TestDatabase database;
-  ASSERT_TRUE(Migrate(database).ok());
-  database.Execute(
-      "ALTER TABLE users ADD extra integer, ADD CHECK (user_id <> 7);"
-      "INSERT INTO users (user_id) SELECT generate_series(-3, 6);"
-      "UPDATE users SET extra = 1 WHERE user_id < 2");
-  const migrations::Migration fill = {
-      18, "fill", "x",
-      "UPDATE users SET extra = coalesce(extra, 0) + 2"
-      " WHERE user_id > $1 AND user_id <= $2 AND extra IS NULL",
-      migrations::Kind::kBatches};
-  for (int run = 0; run < 2; ++run) {
-    const auto session = database.Connect();
-    const absl::Status status = BackFill(*session, fill, {}, 3);
-    ASSERT_TRUE(status.ok()) << status;
-    EXPECT_EQ(Dump(database, "extra"),
-              "(1)\n(1)\n(1)\n(1)\n(1)\n(2)\n(2)\n(2)\n(2)\n(2)");
-  }
-}
-
-TEST(MigratorTest, LeavesNoPartOfAnIndexThatCanNotBeUnique) {
-  testing::TestDatabase database;
-  ASSERT_TRUE(Migrate(database).ok());
-  database.Execute(
-      "DROP INDEX idx_users_nickname; INSERT INTO users (user_id, nickname)"
-      " VALUES (1, 'same'), (2, 'same')");
-  const auto session = database.Connect();
-  const auto build = [&] {
-    return BuildIndex(*session, database.session_factory(), {},
-                      "idx_users_nickname",
-                      "CREATE UNIQUE INDEX CONCURRENTLY idx_users_nickname"
-                      " ON users (nickname)");
-  };
-  const absl::Status status = build();
-  EXPECT_EQ(base::ErrorReason(status), kMigrationRefused) << status;
-  EXPECT_THAT(std::string(status.message()), Not(HasSubstr("same")));
-  EXPECT_TRUE(
-      database.Execute("SELECT to_regclass('idx_users_nickname') IS NULL")
-          .Bool(0, 0));
-  database.Execute("UPDATE users SET nickname = 'other' WHERE user_id = 2");
-  EXPECT_TRUE(build().ok());
-  EXPECT_TRUE(build().ok());
 }
 
 TEST(MigratorTest, SetsNoTimeLimitToWhatTakesLong) {

@@ -1,132 +1,145 @@
-#include "server/schema/plan.h"
-
 #include <string>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "server/schema/damages_testing.h"
 #include "server/schema/history.h"
 #include "server/schema/migrator.h"
+#include "server/schema/report_format.h"
 #include "tests/support/test_database.h"
 
 namespace userprofile::schema {
 namespace {
 
+using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
 
-using Migrations = std::vector<migrations::Migration>;
+using migrations::Migration;
 
-// Of the migrations that follow those of this program, on a migrated table.
 class PlanTest : public ::testing::Test {
  protected:
-  void MigrateLegacyTable() {
-    CreateLegacyTable(database_);
-    const auto result = Migrate(database_.session_factory());
-    ASSERT_TRUE(result.ok()) << result.status();
-  }
-
-  Plan PlanFor(const Migrations& more) {
-    Migrations all(migrations::Embedded().begin(),
-                   migrations::Embedded().end());
+  // With migrations that follow those of this program.
+  MigrationPlan Plan(const std::vector<Migration>& more = {}) {
+    std::vector<Migration> all(migrations::Embedded().begin(),
+                               migrations::Embedded().end());
     all.insert(all.end(), more.begin(), more.end());
-    auto plan = MakePlan(database_.session_factory(), all);
+    MigrateOptions options;
+    options.migrations = all;
+    auto plan = PlanMigrations(database_.session_factory(), options);
     EXPECT_TRUE(plan.ok()) << plan.status();
-    return plan.ok() ? *plan : Plan();
+    return plan.ok() ? *plan : MigrationPlan();
   }
 
-  PlannedStatement PlanForStatement(const char* sql) {
-    const Plan plan = PlanFor({{18, "new", "x", sql}});
-    return plan.migrations.at(0).statements.at(0);
+  // With a line for each statement: its lock, whether it rewrites the table,
+  // and its SQL.
+  std::vector<std::string> StatementsOf(const MigrationPlan& plan) {
+    std::vector<std::string> lines;
+    for (const PlannedMigration& migration : plan.migrations) {
+      for (const PlannedStatement& statement : migration.statements) {
+        EXPECT_EQ(statement.problem, "") << statement.sql;
+        lines.push_back(absl::StrCat(statement.lock, "|",
+                                     statement.rewrites_table ? "REWRITES" : "",
+                                     "|", statement.sql));
+      }
+    }
+    return lines;
+  }
+
+  // Each is told by the statement that starts so.
+  void ExpectPlanned(const std::vector<const char*>& starts) {
+    const std::vector<std::string> statements = StatementsOf(Plan());
+    for (const char* start : starts) {
+      EXPECT_THAT(statements, Contains(StartsWith(start)));
+    }
   }
 
   testing::TestDatabase database_;
 };
 
 TEST_F(PlanTest, TellsTheLockOfEachStatementAndWhetherItRewrites) {
-  MigrateLegacyTable();
-  struct Case {
-    const char* sql;
-    const char* lock;
-    bool rewrites;
+  const struct {
+    const char* damage;
+    std::vector<const char*> starts;
+  } kCases[] = {
+      {"ALTER TABLE users DROP phone",
+       {"ACCESS EXCLUSIVE||ALTER TABLE users ADD COLUMN phone"}},
+      {"ALTER TABLE users ALTER user_id TYPE integer",
+       {"ACCESS EXCLUSIVE|REWRITES|ALTER TABLE users ALTER COLUMN user_id"}},
+      {"ALTER TABLE users ALTER username TYPE text",
+       {"ACCESS EXCLUSIVE||ALTER TABLE users ALTER COLUMN username TYPE"}},
+      {"ALTER TABLE users ALTER created_at TYPE timestamptz",
+       {"ACCESS EXCLUSIVE||SET TimeZone = 'UTC'; ALTER TABLE users ALTER"}},
+      {"ALTER TABLE users RESET (fillfactor)",
+       {"SHARE UPDATE EXCLUSIVE||ALTER TABLE users SET (fillfactor = 85)"}},
+      {"ALTER TABLE users SET UNLOGGED",
+       {"ACCESS EXCLUSIVE|REWRITES|ALTER TABLE users SET LOGGED"}},
+      {"UPDATE users SET revision = 0 WHERE user_id = 1",
+       {"ROW EXCLUSIVE||WITH lacking"}},
+      {"ALTER TABLE users ALTER is_active DROP NOT NULL",
+       {"ROW EXCLUSIVE||WITH lacking",
+        "ACCESS EXCLUSIVE||ALTER TABLE users DROP CONSTRAINT IF EXISTS "
+        "userprofile_never_null, ADD CONSTRAINT",
+        "ROW EXCLUSIVE||UPDATE users SET is_active = coalesce",
+        "SHARE UPDATE EXCLUSIVE||ALTER TABLE users VALIDATE CONSTRAINT",
+        "ACCESS EXCLUSIVE||ALTER TABLE users ALTER COLUMN is_active SET NOT "
+        "NULL"}},
+      {"DROP INDEX idx_users_nickname",
+       {"ACCESS SHARE||SELECT CASE",
+        "SHARE UPDATE EXCLUSIVE||CREATE UNIQUE INDEX CONCURRENTLY"}},
+      {"ALTER TABLE users DROP CONSTRAINT users_pkey",
+       {"SHARE UPDATE EXCLUSIVE||CREATE UNIQUE INDEX CONCURRENTLY",
+        "ACCESS EXCLUSIVE||ALTER TABLE users ADD PRIMARY KEY USING INDEX"}},
   };
-  for (const Case& c : std::vector<Case>{
-           {"SELECT 1", "", false},
-           {"SELECT count(*) FROM users", "ACCESS SHARE", false},
-           {"UPDATE users SET phone = phone", "ROW EXCLUSIVE", false},
-           {"ALTER TABLE users ADD extra integer DEFAULT 7", "ACCESS EXCLUSIVE",
-            false},
-           {"ALTER TABLE users ADD extra float DEFAULT random()",
-            "ACCESS EXCLUSIVE", true},
-           {"ALTER TABLE users ALTER user_id TYPE numeric", "ACCESS EXCLUSIVE",
-            true},
-           {"ALTER TABLE users ALTER username TYPE text", "ACCESS EXCLUSIVE",
-            false},
-           {"ALTER TABLE users SET (fillfactor = 50)", "SHARE UPDATE EXCLUSIVE",
-            false},
-           {"CREATE INDEX ON users (phone)", "SHARE", false},
-           {"DO $$ BEGIN ALTER TABLE users DROP phone; END $$",
-            "ACCESS EXCLUSIVE", false},
-       }) {
-    const PlannedStatement planned = PlanForStatement(c.sql);
-    EXPECT_EQ(planned.lock, c.lock) << c.sql;
-    EXPECT_EQ(planned.rewrites_table, c.rewrites) << c.sql;
-    EXPECT_EQ(planned.problem, "") << c.sql;
+  for (const auto& test : kCases) {
+    SCOPED_TRACE(test.damage);
+    CreateUnmigratedTable(database_);
+    EXPECT_THAT(StatementsOf(Plan()), SizeIs(2));  // 001 and 004
+    database_.Execute(test.damage);
+    ExpectPlanned(test.starts);
+    EXPECT_THAT(StatementsOf(Plan()), SizeIs(::testing::Ge(3)));
   }
 }
 
-TEST_F(PlanTest, TellsEachStatementsOwnLockAfterAStrongerOne) {
-  MigrateLegacyTable();
-  const Plan plan =
-      PlanFor({{18, "new", "x",
-                "ALTER TABLE users ADD extra integer;"
-                "UPDATE users SET extra = 1;"
-                "ALTER TABLE users ALTER extra SET NOT NULL;"
-                "SELECT extra FROM users"},
-               {19, "fill", "y",
-                "UPDATE users SET extra = 2 WHERE user_id > $1 AND user_id "
-                "<= $2",
-                migrations::Kind::kBatches},
-               {20, "index", "z",
-                "CREATE INDEX CONCURRENTLY idx_users_extra ON users (extra)",
-                migrations::Kind::kIndex, "idx_users_extra"}});
-  ASSERT_EQ(plan.migrations.size(), 3u);
-  std::vector<std::string> locks;
-  for (const PlannedMigration& migration : plan.migrations) {
-    for (const PlannedStatement& statement : migration.statements) {
-      locks.push_back(statement.lock);
-      EXPECT_EQ(statement.problem, "") << statement.sql;
-    }
-  }
+TEST_F(PlanTest, PrintsTheSqlOfEachMigrationByItself) {
+  CreateLegacyTable(database_);
+  ASSERT_TRUE(Migrate(database_.session_factory()).ok());
+  database_.Execute("DROP INDEX idx_users_study_track");
+  const MigrationPlan plan =
+      Plan({{18, "new", "x", "ALTER TABLE users ADD extra integer;\n"},
+            {19, "contract", "y", "-- more", migrations::Kind::kContract},
+            {20, "last", "z", "UPDATE users SET extra = 1"}});
   EXPECT_THAT(
-      locks, ::testing::ElementsAre("ACCESS EXCLUSIVE", "ROW EXCLUSIVE",
-                                    "ACCESS EXCLUSIVE", "ACCESS SHARE",
-                                    "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE"));
+      StatementsOf(plan),
+      ElementsAre("ACCESS EXCLUSIVE||ALTER TABLE users ADD extra integer",
+                  StartsWith("SHARE UPDATE EXCLUSIVE||CREATE INDEX"),
+                  "||UPDATE users SET extra = 1"));
+  EXPECT_THAT(plan.migrations, SizeIs(3));
 }
 
 TEST_F(PlanTest, TellsWhatAnEmptyALegacyAndAMigratedDatabaseNeed) {
-  Plan plan = PlanFor({});
-  EXPECT_EQ(plan.migrations.size(), migrations::Embedded().size());
-  for (const PlannedMigration& migration : plan.migrations) {
-    for (const PlannedStatement& statement : migration.statements) {
-      EXPECT_EQ(statement.problem, "") << statement.sql;
-      EXPECT_FALSE(statement.rewrites_table) << statement.sql;
-    }
+  MigrationPlan plan;
+  for (const bool is_legacy : {false, true}) {
+    if (is_legacy) CreateLegacyTable(database_);
+    plan = Plan();
+    EXPECT_FALSE(plan.is_refused) << plan.obstacles;
+    EXPECT_EQ(plan.migrations.size(), migrations::Embedded().size());
+    EXPECT_THAT(StatementsOf(plan), Not(Contains(HasSubstr("|REWRITES|"))));
+    EXPECT_THAT(FormatText(plan),
+                HasSubstr("CREATE UNIQUE INDEX CONCURRENTLY"));
+    EXPECT_EQ(
+        database_.Execute("SELECT to_regclass('users') IS NOT NULL").Bool(0, 0),
+        is_legacy);
   }
-  CreateLegacyTable(database_);
-  plan = PlanFor({});
-  EXPECT_EQ(plan.migrations.size(), migrations::Embedded().size());
-  for (const PlannedMigration& migration : plan.migrations) {
-    for (const PlannedStatement& statement : migration.statements) {
-      EXPECT_EQ(statement.problem, "") << statement.sql;
-      EXPECT_FALSE(statement.rewrites_table) << statement.sql;
-    }
-  }
-  EXPECT_THAT(FormatText(plan), HasSubstr("CREATE UNIQUE INDEX CONCURRENTLY"));
   ASSERT_TRUE(Migrate(database_.session_factory()).ok());
-  plan = PlanFor({});
+  plan = Plan();
   EXPECT_THAT(plan.migrations, IsEmpty());
   EXPECT_THAT(FormatText(plan), HasSubstr("Nothing is pending"));
 }
@@ -136,7 +149,7 @@ TEST_F(PlanTest, SeesARewriteThatOnlyRowsBringAbout) {
   database_.Execute(
       "ALTER TABLE users ADD real_name text, ADD nickname text;"
       "UPDATE users SET real_name = 'A', nickname = 'a' WHERE user_id = 101");
-  EXPECT_THAT(FormatText(PlanFor({})), HasSubstr("REWRITES THE TABLE"));
+  EXPECT_THAT(FormatText(Plan()), HasSubstr("REWRITES THE TABLE"));
 }
 
 TEST_F(PlanTest, ChangesNothingAndHoldsUpNobody) {
@@ -146,7 +159,7 @@ TEST_F(PlanTest, ChangesNothingAndHoldsUpNobody) {
   const auto other = database_.Connect();
   ASSERT_TRUE(
       other->ExecuteScript("BEGIN; LOCK TABLE users IN EXCLUSIVE MODE").ok());
-  EXPECT_EQ(PlanFor({}).migrations.size(), migrations::Embedded().size());
+  EXPECT_EQ(Plan().migrations.size(), migrations::Embedded().size());
   ASSERT_TRUE(other->ExecuteScript("ROLLBACK").ok());
   EXPECT_EQ(Dump(database_, "*"), rows);
   const auto after = database_.Execute(
@@ -158,20 +171,23 @@ TEST_F(PlanTest, ChangesNothingAndHoldsUpNobody) {
 TEST_F(PlanTest, TellsWhatAMigrationWouldRefuse) {
   CreateLegacyTable(database_);
   database_.Execute("ALTER TABLE users ADD phone bytea");
-  const std::string text = FormatText(PlanFor({}));
-  EXPECT_THAT(text, HasSubstr("users.phone is bytea, but has to be text"));
-  EXPECT_THAT(text, HasSubstr("not known: what it builds on fails"));
-  EXPECT_THAT(FormatJson(PlanFor({})), HasSubstr("users.phone is bytea"));
+  const std::string text = FormatText(Plan());
+  constexpr char kWords[] =
+      "users.phone is not as needed: bytea instead of text";
+  EXPECT_THAT(text, HasSubstr(kWords));
+  EXPECT_THAT(FormatJson(Plan()), HasSubstr(kWords));
+  EXPECT_TRUE(Plan().is_refused);
 }
 
 TEST_F(PlanTest, WarnsOfAHistoryThatIsOdd) {
-  MigrateLegacyTable();
+  CreateLegacyTable(database_);
+  ASSERT_TRUE(Migrate(database_.session_factory()).ok());
   database_.Execute(
       "UPDATE userprofile_migrations SET sha256 = 'x' WHERE version = 4;"
       "DELETE FROM userprofile_migrations WHERE version = 9;"
       "INSERT INTO userprofile_migrations (version, name, sha256)"
       " VALUES (99, 'future', 'x')");
-  const Plan plan = PlanFor({});
+  const MigrationPlan plan = Plan();
   ASSERT_EQ(plan.warnings.size(), 3u);
   EXPECT_THAT(plan.warnings[0], HasSubstr("004_user_identity_persistence was"));
   EXPECT_THAT(plan.warnings[1], HasSubstr("009_add_revision is pending"));

@@ -59,13 +59,12 @@ std::string Conversion(const Column& column, absl::string_view found) {
   return absl::StrCat(value, "::text::", wanted);
 }
 
-// Whoever left a real name and a nickname had answered the questions. The rule
-// of migration 008.
+// Whoever left a real name and a nickname had answered the questions.
 constexpr char kWasOnboarded[] =
     "coalesce(real_name::text ~ '\\S' AND nickname::text ~ '\\S', false)";
 
 // Whose first contact nobody recorded was there at the latest at the oldest
-// time known. The rule of migration 011.
+// time known.
 constexpr char kFirstContact[] =
     "LEAST(last_seen_at AT TIME ZONE 'UTC', last_activity AT TIME ZONE 'UTC', "
     "updated_at, now() AT TIME ZONE 'UTC')";
@@ -87,8 +86,14 @@ const char* MeaningOfNull(const Column& column) {
   return name == "created_at" ? kFirstContact : nullptr;
 }
 
-bool IsFilledFromOthers(const Column& column) {
-  return ValueOfLost(column.name) != nullptr;
+bool IsFilledFromOthers(const Column& column,
+                        absl::FunctionRef<bool(absl::string_view)> has) {
+  const absl::string_view name = column.name;
+  if (name == "onboarding_completed") {
+    return has("real_name") && has("nickname");
+  }
+  return name == "created_at" &&
+         (has("last_seen_at") || has("last_activity") || has("updated_at"));
 }
 
 // kAnyDefault stands for the time of the insert.
@@ -97,22 +102,26 @@ absl::string_view DefaultOf(const Column& column) {
                                              : column.default_value;
 }
 
+std::string AddColumnClause(const Column& column) {
+  return absl::StrCat("ADD COLUMN ", column.name, " ", column.type,
+                      column.nullable ? "" : " NOT NULL",
+                      column.default_value == nullptr
+                          ? ""
+                          : absl::StrCat(" DEFAULT ", DefaultOf(column)));
+}
+
 std::string AddColumn(const Column& column) {
-  std::string sql = absl::StrFormat("ALTER TABLE users ADD COLUMN %s %s",
-                                    column.name, column.type);
+  const char* value = ValueOfLost(column.name);
+  if (value == nullptr) {
+    return absl::StrCat("ALTER TABLE users ", AddColumnClause(column));
+  }
   // By a change of type: no trigger of others shall take it for a change of the
   // profile.
-  if (const char* value = ValueOfLost(column.name)) {
-    return absl::StrFormat(
-        "%1$s; ALTER TABLE users ALTER COLUMN %2$s TYPE %3$s USING %4$s, ALTER "
-        "COLUMN %2$s SET DEFAULT %5$s, ALTER COLUMN %2$s SET NOT NULL",
-        sql, column.name, column.type, value, DefaultOf(column));
-  }
-  if (!column.nullable) absl::StrAppend(&sql, " NOT NULL");
-  if (column.default_value != nullptr) {
-    absl::StrAppend(&sql, " DEFAULT ", DefaultOf(column));
-  }
-  return sql;
+  return absl::StrFormat(
+      "ALTER TABLE users ADD COLUMN %1$s %2$s; ALTER TABLE users ALTER COLUMN "
+      "%1$s TYPE %2$s USING %3$s, ALTER COLUMN %1$s SET DEFAULT %4$s, ALTER "
+      "COLUMN %1$s SET NOT NULL",
+      column.name, column.type, value, DefaultOf(column));
 }
 
 bool CanChangeType(const Column& column, absl::string_view found) {
@@ -122,9 +131,9 @@ bool CanChangeType(const Column& column, absl::string_view found) {
          (IsTime(wanted) && IsTime(found));
 }
 
-bool ChangeRewritesTable(const Column& column, absl::string_view found) {
-  if (IsTime(found)) return HasTimeZone(column.type) != HasTimeZone(found);
-  return found != "text" && !absl::StartsWith(found, "character varying");
+bool ChangeRewritesTable(absl::string_view found) {
+  return !IsTime(found) && found != "text" &&
+         !absl::StartsWith(found, "character varying");
 }
 
 std::string ChangeType(const Column& column, absl::string_view found) {
@@ -149,6 +158,11 @@ std::string ChangeType(const Column& column, absl::string_view found) {
                             changes_zone ? absl::StrCat(" USING ", column.name,
                                                         " AT TIME ZONE 'UTC'")
                                          : ""));
+}
+
+std::string ChangeTypeInUtc(const Column& column) {
+  return absl::StrCat("SET TimeZone = 'UTC'; ",
+                      Alter(column, absl::StrCat("TYPE ", column.type)));
 }
 
 std::string ChangeNullability(const Column& column) {

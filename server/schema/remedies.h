@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "server/schema/contract.h"
 
@@ -15,9 +16,14 @@ inline constexpr char kByPerson[] = "a person must decide: ";
 
 std::string AddColumn(const Column& column);
 
-// Whether AddColumn fills it from the other columns, which writes the whole
-// table anew: the column is there filled, or not at all.
-bool IsFilledFromOthers(const Column& column);
+// "ADD COLUMN ...", without a look at the other columns.
+std::string AddColumnClause(const Column& column);
+
+// Whether AddColumn has to fill it from other columns, of those that `has` says
+// are there: that writes the whole table anew, for the column shall be there
+// filled, or not at all.
+bool IsFilledFromOthers(const Column& column,
+                        absl::FunctionRef<bool(absl::string_view)> has);
 
 // What the rows of users hold where NULL must not be: what NULL meant to the
 // bots. nullptr if that is nothing.
@@ -27,11 +33,13 @@ const char* MeaningOfNull(const Column& column);
 bool CanChangeType(const Column& column, absl::string_view found);
 
 // Whether that change writes the whole table anew, for it stores values in
-// another form. Else only the catalog is changed.
-bool ChangeRewritesTable(const Column& column, absl::string_view found);
+// another form. Else only the catalog is changed; where the time zone is UTC.
+bool ChangeRewritesTable(absl::string_view found);
 
-// To the column's type, from the one that was found.
+// To the column's type, from the one that was found; in any time zone, or only
+// where that is UTC.
 std::string ChangeType(const Column& column, absl::string_view found);
+std::string ChangeTypeInUtc(const Column& column);
 
 // To the column's nullability.
 std::string ChangeNullability(const Column& column);

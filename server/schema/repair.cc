@@ -1,7 +1,7 @@
 #include "server/schema/repair.h"
 
 #include <algorithm>
-#include <memory>
+#include <map>
 #include <utility>
 
 #include <spdlog/spdlog.h>
@@ -9,10 +9,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/types/optional.h"
+#include "absl/strings/str_replace.h"
 #include "base/status_macros.h"
+#include "base/steady_time.h"
 #include "server/postgres/errors.h"
 #include "server/schema/inspector.h"
+#include "server/schema/obstacles.h"
 
 namespace userprofile::schema {
 namespace {
@@ -22,254 +24,322 @@ using State = RepairOutcome::State;
 
 constexpr int kBuildAttempts = 3;
 
-// What PostgreSQL said, without what the layers below put before it.
-absl::string_view ServersWords(const absl::Status& status) {
-  absl::string_view text = status.message();
-  if (const std::size_t at = text.find(":  "); at != absl::string_view::npos) {
-    text.remove_prefix(at + 3);
+void Refuse(RepairOutcome& outcome, std::string reason) {
+  outcome.state = State::kRefused;
+  outcome.reason = std::move(reason);
+}
+
+}  // namespace
+
+Repairer::Repairer(const postgres::SessionFactory& connect,
+                   RepairOptions options)
+    : connect_(connect), options_(std::move(options)) {}
+
+absl::Status Repairer::Begin() { return Reconnect(); }
+
+absl::Status Repairer::Plan() {
+  result_.outcomes.clear();
+  USERPROFILE_ASSIGN_OR_RETURN(result_.report, InspectNow());
+  for (RepairStep& step : PlanRepair(result_.report)) {
+    USERPROFILE_ASSIGN_OR_RETURN(const bool needed, IsNeeded(step));
+    if (needed) result_.outcomes.push_back({std::move(step)});
   }
-  return text;
+  // So that a dry run tells the truth, and nothing is torn down that could not
+  // be built again.
+  for (RepairOutcome& outcome : result_.outcomes) {
+    if (!outcome.step.refusal.empty()) Refuse(outcome, outcome.step.refusal);
+    for (const RepairAction& action : outcome.step.actions) {
+      if (action.kind != Kind::kCheck || outcome.state == State::kRefused) {
+        continue;
+      }
+      const absl::Status status = Check(outcome, action);
+      // What it reads may be among what is to be added.
+      if (status.ok() || postgres::SqlState(status) == "42703") continue;
+      USERPROFILE_RETURN_IF_ERROR(RefuseFor(outcome, status));
+    }
+  }
+  return TryOnCopy();
+}
+
+absl::Status Repairer::Run() {
+  for (RepairOutcome& outcome : result_.outcomes) {
+    if (outcome.state == State::kPlanned) {
+      USERPROFILE_RETURN_IF_ERROR(RunStep(outcome));
+    }
+  }
+  USERPROFILE_ASSIGN_OR_RETURN(result_.report, InspectNow());
+  FindFutility();
+  AddNewRefusals();
+  return absl::OkStatus();
+}
+
+std::string Repairer::Refusals() const {
+  std::vector<std::string> lines;
+  for (const RepairOutcome& outcome : result_.outcomes) {
+    if (outcome.state == State::kRefused && !outcome.step.actions.empty() &&
+        outcome.step.severity == Severity::kBlocking) {
+      lines.push_back(absl::StrCat(absl::StrJoin(outcome.step.objects, ", "),
+                                   ": ", outcome.reason));
+    }
+  }
+  return absl::StrJoin(lines, "\n");
+}
+
+bool Repairer::HasWork() const {
+  return std::any_of(
+      result_.outcomes.begin(), result_.outcomes.end(),
+      [](const RepairOutcome& o) { return o.state == State::kPlanned; });
+}
+
+// Even to look waits for whoever alters the table.
+absl::StatusOr<Report> Repairer::InspectNow() {
+  Report report;
+  USERPROFILE_RETURN_IF_ERROR(InDdlTransaction(
+      *session_, options_, "an inspection", [&]() -> absl::Status {
+        USERPROFILE_ASSIGN_OR_RETURN(
+            report, Inspect(*session_, migrations::Embedded(), options_.role));
+        return absl::OkStatus();
+      }));
+  return report;
+}
+
+// After UNAVAILABLE a session can't be used any more, not even where that is
+// PostgreSQL's way of saying that a feature is missing.
+absl::Status Repairer::Reconnect() {
+  if (session_ != nullptr && session_->healthy()) return absl::OkStatus();
+  session_ = nullptr;  // lets the lock go
+  USERPROFILE_ASSIGN_OR_RETURN(session_, connect_());
+  return options_.dry_run ? absl::OkStatus() : LockSchema(*session_, options_);
+}
+
+// An error that says something of the step, or one of the whole repair.
+absl::Status Repairer::RefuseFor(RepairOutcome& outcome,
+                                 const absl::Status& status) {
+  const std::string state = postgres::SqlState(status);
+  if (state.empty() || (options_.needs_locks && IsForLock(status))) {
+    return status;
+  }
+  USERPROFILE_RETURN_IF_ERROR(Reconnect());
+  Refuse(outcome, Explain(outcome, status));
+  return absl::OkStatus();
 }
 
 // What a person should do about a statement that PostgreSQL refused.
-std::string Explain(const absl::Status& status) {
+std::string Repairer::Explain(const RepairOutcome& outcome,
+                              const absl::Status& status) {
   const std::string state = postgres::SqlState(status);
   const std::string words =
       absl::StrCat("PostgreSQL says \"", ServersWords(status), "\"");
-  if (state == "0A000" || state == "2BP01") {
-    return absl::StrCat(words,
-                        ": drop what depends on the column, repair, and create "
-                        "it again");
-  }
-  if (state == "42501") {
-    return absl::StrCat(words, ": repair as the role that owns users");
-  }
-  if (state == "55P03" || state == "40P01" || state == "40001") {
+  if (IsForLock(status)) {
     return absl::StrCat("others held the table all the time (", words,
                         "): run this again when their transactions are over");
   }
   if (state == "42703") {
     return absl::StrCat(words, ": that column must be mended first");
   }
+  if (state == "23505") {
+    return absl::StrCat(words, ", since just now: run this again");
+  }
+  if (state == "54000") {  // a row that an index can't hold
+    for (const Index& index : UsersContract().indexes) {
+      if (index.name != outcome.step.objects.front()) continue;
+      return absl::StrCat(
+          "it can't be built, for a ", index.column,
+          " is too long; shorten it, then run 'userprofile-server schema "
+          "repair': SELECT user_id FROM users WHERE octet_length(",
+          index.column, ") > 2000");
+    }
+  }
+  std::string obstacle = ExplainObstacle(*session_, status);
+  if (!obstacle.empty()) return obstacle;
+  if (state == "0A000" || state == "2BP01") {
+    return absl::StrCat(words,
+                        ": drop what depends on the column, repair, and create "
+                        "it again");
+  }
   return absl::StrCat(words, ": mend that by hand, then run this again");
 }
 
-class Repairer {
- public:
-  Repairer(const postgres::SessionFactory& connect,
-           const RepairOptions& options)
-      : connect_(connect), options_(options) {}
+// Where the role may not look, or a column is not as it is believed, nothing is
+// known to be needed.
+absl::StatusOr<bool> Repairer::IsNeeded(const RepairStep& step) {
+  if (step.needed.empty()) return true;
+  const auto rows = Transaction(step.needed, "a look at the rows");
+  if (rows.ok()) return rows->Bool(0, 0);
+  if (!postgres::SqlState(rows.status()).empty()) return false;
+  return rows.status();
+}
 
-  absl::StatusOr<RepairResult> Run() {
-    USERPROFILE_RETURN_IF_ERROR(Reconnect());
-    USERPROFILE_ASSIGN_OR_RETURN(result_.report, InspectNow());
-    for (RepairStep& step : PlanRepair(result_.report)) {
-      result_.outcomes.push_back({std::move(step)});
-    }
-    USERPROFILE_RETURN_IF_ERROR(FindRefusals());
-    if (options_.dry_run || !HasWork()) return std::move(result_);
-
-    USERPROFILE_RETURN_IF_ERROR(options_.before_first_change(result_));
-    for (RepairOutcome& outcome : result_.outcomes) {
-      if (outcome.state == State::kPlanned) {
-        USERPROFILE_RETURN_IF_ERROR(RunStep(outcome));
-      }
-    }
-    USERPROFILE_ASSIGN_OR_RETURN(result_.report, InspectNow());
-    FindFutility();
-    AddNewRefusals();
-    return std::move(result_);
-  }
-
- private:
-  // Even to look waits for whoever alters the table.
-  absl::StatusOr<Report> InspectNow() {
-    Report report;
-    USERPROFILE_RETURN_IF_ERROR(InDdlTransaction(
-        *session_, options_, "an inspection", [&]() -> absl::Status {
-          USERPROFILE_ASSIGN_OR_RETURN(
-              report,
-              Inspect(*session_, migrations::Embedded(), options_.role));
-          return absl::OkStatus();
-        }));
-    return report;
-  }
-
-  bool HasWork() const {
-    return std::any_of(
-        result_.outcomes.begin(), result_.outcomes.end(),
-        [](const RepairOutcome& o) { return o.state == State::kPlanned; });
-  }
-
-  // After UNAVAILABLE a session can't be used any more, not even where that is
-  // PostgreSQL's way of saying that a feature is missing.
-  absl::Status Reconnect() {
-    if (session_ != nullptr && session_->healthy()) return absl::OkStatus();
-    session_ = nullptr;  // lets the lock go
-    USERPROFILE_ASSIGN_OR_RETURN(session_, connect_());
-    return options_.dry_run ? absl::OkStatus()
-                            : LockSchema(*session_, options_);
-  }
-
-  static void Refuse(RepairOutcome& outcome, std::string reason) {
-    outcome.state = State::kRefused;
-    outcome.reason = std::move(reason);
-  }
-
-  // An error that says something of the step, or one of the whole repair.
-  absl::Status RefuseFor(RepairOutcome& outcome, const absl::Status& status) {
-    if (postgres::SqlState(status).empty()) return status;
-    Refuse(outcome, Explain(status));
-    return Reconnect();
-  }
-
-  // Reads what a step requires, so that a dry run tells the truth, and nothing
-  // is torn down that could not be built again.
-  absl::Status FindRefusals() {
-    for (RepairOutcome& outcome : result_.outcomes) {
-      if (!outcome.step.refusal.empty()) Refuse(outcome, outcome.step.refusal);
-      for (const RepairAction& action : outcome.step.actions) {
-        if (action.kind != Kind::kRequireNone) continue;
-        const absl::Status status = RequireNone(outcome, action);
-        // What it reads may be among what is to be added.
-        if (status.ok() || postgres::SqlState(status) == "42703") continue;
-        USERPROFILE_RETURN_IF_ERROR(RefuseFor(outcome, status));
-      }
-    }
+// PostgreSQL does not alter a column under everything that may be built on it.
+// Whether it does is seen on a copy without rows, so before anything is
+// changed. Objects outside the table are not copied.
+absl::Status Repairer::TryOnCopy() {
+  const auto is_tried = [](const RepairOutcome& outcome) {
+    return outcome.step.alters_columns && outcome.state == State::kPlanned;
+  };
+  if (std::none_of(result_.outcomes.begin(), result_.outcomes.end(),
+                   is_tried)) {
     return absl::OkStatus();
   }
-
-  // Of steps that left what they were to mend: a right that was not ours to
-  // grant, a column that somebody dropped again.
-  void FindFutility() {
-    for (RepairOutcome& outcome : result_.outcomes) {
-      if (outcome.state != State::kDone) continue;
-      for (const Breach& breach : result_.report.breaches) {
-        const auto& objects = outcome.step.objects;
-        if (breach.fault != Fault::kForPerson &&
-            std::count(objects.begin(), objects.end(), breach.object) > 0) {
-          Refuse(outcome, absl::StrCat("it was done, and did not help: ",
-                                       Describe(breach),
-                                       "; do it as the role "
-                                       "that owns users: ",
-                                       breach.remedy));
+  std::map<RepairOutcome*, absl::Status> failures;
+  const auto attempt = [&](const std::string& sql) {
+    absl::Status status =
+        session_->ExecuteScript(absl::StrCat("SAVEPOINT trial; ", sql))
+            .status();
+    if (!status.ok()) {
+      session_->ExecuteScript("ROLLBACK TO trial").status().IgnoreError();
+    }
+    return status;
+  };
+  USERPROFILE_RETURN_IF_ERROR(
+      InDdlTransaction(*session_, options_, "a trial", [&]() -> absl::Status {
+        const absl::Status made = attempt(
+            "CREATE TEMP TABLE users (LIKE users INCLUDING ALL) ON COMMIT "
+            "DROP");
+        if (IsForLock(made)) return made;
+        if (!made.ok()) return absl::OkStatus();  // not without the rights
+        for (RepairOutcome& outcome : result_.outcomes) {
+          if (!is_tried(outcome)) continue;
+          for (const RepairAction& action : outcome.step.actions) {
+            const absl::Status status = attempt(absl::StrReplaceAll(
+                action.sql, {{"TABLE users", "TABLE pg_temp.users"}}));
+            if (!status.ok()) failures[&outcome] = status;
+          }
         }
-      }
-    }
-  }
-
-  // Of what came up meanwhile: a unique index that was set aside may refuse a
-  // user as before.
-  void AddNewRefusals() {
-    for (RepairStep& step : PlanRepair(result_.report)) {
-      const bool known = std::any_of(
-          result_.outcomes.begin(), result_.outcomes.end(),
-          [&](const RepairOutcome& o) { return o.reason == step.refusal; });
-      if (step.refusal.empty() || known) continue;
-      RepairOutcome& outcome = result_.outcomes.emplace_back();
-      Refuse(outcome, step.refusal);
-      outcome.step = std::move(step);
-    }
-  }
-
-  absl::Status RunStep(RepairOutcome& outcome) {
-    const std::string label = absl::StrJoin(outcome.step.objects, ", ");
-    spdlog::info("repairing {}", label);
-    for (const RepairAction& action : outcome.step.actions) {
-      const absl::Status status = RunAction(outcome, action, label);
-      if (!status.ok()) {
-        USERPROFILE_RETURN_IF_ERROR(RefuseFor(outcome, status));
-        ClearAway(action, label);
         return absl::OkStatus();
+      }));
+  for (const auto& [outcome, status] : failures) {
+    USERPROFILE_RETURN_IF_ERROR(RefuseFor(*outcome, status));
+  }
+  return absl::OkStatus();
+}
+
+// Of steps that left what they were to mend: a right that was not ours to
+// grant, a column that somebody dropped again.
+void Repairer::FindFutility() {
+  for (RepairOutcome& outcome : result_.outcomes) {
+    if (outcome.state != State::kDone) continue;
+    for (const Breach& breach : result_.report.breaches) {
+      const auto& objects = outcome.step.objects;
+      if (breach.fault != Fault::kForPerson &&
+          std::count(objects.begin(), objects.end(), breach.object) > 0) {
+        Refuse(outcome,
+               absl::StrCat(
+                   "it was done, and did not help: ", Describe(breach),
+                   "; do it as the role that owns users: ", breach.remedy));
       }
-      if (outcome.state == State::kRefused) return absl::OkStatus();
-    }
-    outcome.state = State::kDone;
-    return absl::OkStatus();
-  }
-
-  absl::Status RunAction(RepairOutcome& outcome, const RepairAction& action,
-                         const std::string& label) {
-    switch (action.kind) {
-      case Kind::kRequireNone:
-        return RequireNone(outcome, action);
-      case Kind::kTransaction:
-        return Transaction(action.sql, label).status();
-      case Kind::kBatches:
-        return Batches(action, label);
-      case Kind::kConcurrently:
-        return Concurrently(action, label);
-    }
-    return absl::OkStatus();
-  }
-
-  void ClearAway(const RepairAction& action, const std::string& label) {
-    if (action.also.empty()) return;
-    if (action.kind == Kind::kTransaction) {
-      Transaction(action.also, label).status().IgnoreError();
-    } else if (action.kind == Kind::kConcurrently) {
-      RunConcurrently(*session_, connect_, options_, action.also, label)
-          .IgnoreError();
     }
   }
+}
 
-  absl::StatusOr<postgres::Rows> Transaction(const std::string& sql,
-                                             const std::string& label) {
-    postgres::Rows rows;
-    USERPROFILE_RETURN_IF_ERROR(
-        InDdlTransaction(*session_, options_, label, [&]() -> absl::Status {
-          USERPROFILE_ASSIGN_OR_RETURN(rows, session_->ExecuteScript(sql));
-          return absl::OkStatus();
-        }));
-    return rows;
+// Of what came up meanwhile: a unique index that was set aside may refuse a
+// user as before.
+void Repairer::AddNewRefusals() {
+  for (RepairStep& step : PlanRepair(result_.report)) {
+    const bool known = std::any_of(
+        result_.outcomes.begin(), result_.outcomes.end(),
+        [&](const RepairOutcome& o) { return o.reason == step.refusal; });
+    if (step.refusal.empty() || known) continue;
+    RepairOutcome& outcome = result_.outcomes.emplace_back();
+    Refuse(outcome, step.refusal);
+    outcome.step = std::move(step);
   }
+}
 
-  absl::Status RequireNone(RepairOutcome& outcome, const RepairAction& action) {
-    USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
-                                 Transaction(action.sql, "a check"));
-    if (!rows.IsNull(0, 0)) {
-      Refuse(outcome, absl::StrCat(rows.Text(0, 0), ": ", action.also));
-    }
-    return absl::OkStatus();
-  }
-
-  // Ends, whatever a trigger makes of the rows.
-  absl::Status Batches(const RepairAction& action, const std::string& label) {
-    USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows count,
-                                 Transaction(action.also, label));
-    const std::int64_t total = count.Int64(0, 0);
-    std::int64_t done = 0;
-    while (done < total) {
-      USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
-                                   Transaction(action.sql, label));
-      if (rows.affected() == 0) break;
-      done += static_cast<std::int64_t>(rows.affected());
-      spdlog::info("{}: {} of {} rows", label, done, total);
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status Concurrently(const RepairAction& action,
-                            const std::string& label) {
-    for (int attempt = 1;; ++attempt) {
-      absl::Status status =
-          RunConcurrently(*session_, connect_, options_, action.sql, label);
-      if (!absl::IsAborted(status) || attempt == kBuildAttempts) return status;
+absl::Status Repairer::RunStep(RepairOutcome& outcome) {
+  const std::string label = absl::StrJoin(outcome.step.objects, ", ");
+  const base::SteadyTime start = base::SteadyTime::Now();
+  spdlog::info("repairing {}", label);
+  for (const RepairAction& action : outcome.step.actions) {
+    const absl::Status status = RunAction(outcome, action, label);
+    if (!status.ok()) {
+      USERPROFILE_RETURN_IF_ERROR(RefuseFor(outcome, status));
       ClearAway(action, label);
+      return absl::OkStatus();
     }
+    if (outcome.state == State::kRefused) return absl::OkStatus();
   }
+  outcome.state = State::kDone;
+  spdlog::info("repaired {} in {}", label,
+               absl::FormatDuration(base::SteadyTime::Now() - start));
+  return absl::OkStatus();
+}
 
-  const postgres::SessionFactory& connect_;
-  const RepairOptions& options_;
-  std::unique_ptr<postgres::Session> session_;
-  RepairResult result_;
-};
+absl::Status Repairer::RunAction(RepairOutcome& outcome,
+                                 const RepairAction& action,
+                                 const std::string& label) {
+  switch (action.kind) {
+    case Kind::kCheck:
+      return Check(outcome, action);
+    case Kind::kTransaction:
+      return Transaction(action.sql, label).status();
+    case Kind::kBatches:
+      return Batches(action, label);
+    case Kind::kConcurrently:
+      return Concurrently(action, label);
+  }
+  return absl::OkStatus();
+}
 
-}  // namespace
+void Repairer::ClearAway(const RepairAction& action, const std::string& label) {
+  if (action.also.empty()) return;
+  if (action.kind == Kind::kTransaction) {
+    Transaction(action.also, label).status().IgnoreError();
+  } else if (action.kind == Kind::kConcurrently) {
+    RunConcurrently(*session_, connect_, options_, action.also, label)
+        .IgnoreError();
+  }
+}
+
+absl::StatusOr<postgres::Rows> Repairer::Transaction(const std::string& sql,
+                                                     const std::string& label) {
+  postgres::Rows rows;
+  USERPROFILE_RETURN_IF_ERROR(
+      InDdlTransaction(*session_, options_, label, [&]() -> absl::Status {
+        USERPROFILE_ASSIGN_OR_RETURN(rows, session_->ExecuteScript(sql));
+        return absl::OkStatus();
+      }));
+  return rows;
+}
+
+absl::Status Repairer::Check(RepairOutcome& outcome,
+                             const RepairAction& action) {
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
+                               Transaction(action.sql, "a check"));
+  if (!rows.IsNull(0, 0)) {
+    Refuse(outcome, absl::StrCat(rows.Text(0, 0), "; ", action.also));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Repairer::Batches(const RepairAction& action,
+                               const std::string& label) {
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows any,
+                               Transaction(action.also, label));
+  return any.Bool(0, 0) ? InBatches(*session_, options_, action.sql, label)
+                        : absl::OkStatus();
+}
+
+absl::Status Repairer::Concurrently(const RepairAction& action,
+                                    const std::string& label) {
+  for (int attempt = 1;; ++attempt) {
+    absl::Status status =
+        RunConcurrently(*session_, connect_, options_, action.sql, label);
+    if (!absl::IsAborted(status) || attempt == kBuildAttempts) return status;
+    ClearAway(action, label);
+  }
+}
 
 absl::StatusOr<RepairResult> Repair(const postgres::SessionFactory& connect,
                                     const RepairOptions& options) {
-  return Repairer(connect, options).Run();
+  Repairer repairer(connect, options);
+  USERPROFILE_RETURN_IF_ERROR(repairer.Begin());
+  USERPROFILE_RETURN_IF_ERROR(repairer.Plan());
+  if (repairer.HasWork() && !options.dry_run) {
+    USERPROFILE_RETURN_IF_ERROR(options.before_first_change(repairer.result()));
+    USERPROFILE_RETURN_IF_ERROR(repairer.Run());
+  }
+  return repairer.result();
 }
 
 }  // namespace userprofile::schema

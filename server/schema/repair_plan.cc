@@ -1,39 +1,77 @@
-#include "server/schema/repair_plan.h"
-
 #include <algorithm>
+#include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "server/schema/remedies.h"
+#include "server/schema/repair.h"
 
 namespace userprofile::schema {
 namespace {
 
 using Kind = RepairAction::Kind;
 
-constexpr int kBatchRows = 5000;
 constexpr int kListed = 20;  // of groups of users, and of each group
 
-// Says that a column is never NULL, so that SET NOT NULL need not look at the
-// rows. The name is that of migration 012, which goes the same way.
+// The locks on users, by PostgreSQL's names.
+constexpr char kNobody[] = "";
+constexpr char kRowExclusive[] = "ROW EXCLUSIVE";
+constexpr char kShareUpdateExclusive[] = "SHARE UPDATE EXCLUSIVE";
+constexpr char kAccessExclusive[] = "ACCESS EXCLUSIVE";
+
+RepairAction Check(std::string sql, std::string advice) {
+  return {Kind::kCheck, std::move(sql), "ACCESS SHARE", std::move(advice)};
+}
+
+RepairAction Transaction(std::string sql, const char* lock = kAccessExclusive,
+                         std::string clear_away = "") {
+  return {Kind::kTransaction, std::move(sql), lock, std::move(clear_away)};
+}
+
+RepairAction Concurrently(std::string sql, std::string clear_away = "") {
+  return {Kind::kConcurrently, std::move(sql), kShareUpdateExclusive,
+          std::move(clear_away)};
+}
+
+// Says `set` for those of whom `condition` holds. Locked by ascending user_id,
+// as the service does, so that nobody deadlocks.
+RepairAction Batches(absl::string_view set, absl::string_view condition) {
+  return {
+      Kind::kBatches,
+      absl::StrCat("WITH lacking AS (SELECT user_id FROM users WHERE user_id > "
+                   "$1::bigint AND user_id <= $2::bigint AND (",
+                   condition,
+                   ") ORDER BY user_id FOR NO KEY UPDATE) UPDATE users SET ",
+                   set, " FROM lacking WHERE users.user_id = lacking.user_id"),
+      kRowExclusive,
+      absl::StrCat("SELECT EXISTS (SELECT FROM users WHERE ", condition, ")")};
+}
+
+// Says that columns are never NULL, so that SET NOT NULL need not look at the
+// rows.
 constexpr char kDropNeverNull[] =
     "ALTER TABLE users DROP CONSTRAINT IF EXISTS userprofile_never_null";
 
-// A text that lists the groups of users that share a value of `column`, by
+// A check that lists the groups of users that share a value of `column`, by
 // their ids: never by the value.
-std::string SharedBy(absl::string_view column) {
-  return absl::StrFormat(
-      "SELECT CASE WHEN count(*) > 0 THEN count(*) || ' in all: users ' || "
-      "string_agg(ids, '; users ' ORDER BY first) FILTER (WHERE rank <= %d) "
-      "END FROM (SELECT min(user_id) AS first, rank() OVER (ORDER BY "
-      "min(user_id)) AS rank, array_to_string((array_agg(user_id ORDER BY "
-      "user_id))[1:%d], ', ') || CASE WHEN count(*) > %d THEN ' and ' || "
-      "count(*) - %d || ' more' ELSE '' END AS ids FROM users WHERE %s IS NOT "
-      "NULL GROUP BY %s HAVING count(*) > 1) AS shared",
-      kListed, kListed, kListed, kListed, column, column);
+RepairAction RequireNoneShared(absl::string_view column, absl::string_view what,
+                               std::string advice) {
+  return Check(
+      absl::StrFormat(
+          "SELECT CASE WHEN count(*) > 0 THEN count(*) || ' %1$s: users ' || "
+          "string_agg(ids, '; users ' ORDER BY first) FILTER (WHERE rank <= "
+          "%2$d) END FROM (SELECT min(user_id) AS first, rank() OVER (ORDER BY "
+          "min(user_id)) AS rank, pg_catalog.array_to_string((array_agg("
+          "DISTINCT user_id ORDER BY user_id))[1:%2$d], ', ') || CASE WHEN "
+          "count(DISTINCT user_id) > %2$d THEN ' and ' || count(DISTINCT "
+          "user_id) - %2$d || ' more' ELSE '' END AS ids FROM users WHERE %3$s "
+          "IS NOT NULL GROUP BY %3$s HAVING count(*) > 1) AS shared",
+          what, kListed, column),
+      std::move(advice));
 }
 
 class Planner {
@@ -41,33 +79,63 @@ class Planner {
   explicit Planner(const Report& report) : report_(report) {}
 
   std::vector<RepairStep> Run() {
-    MendPersistence();
+    const Contract& contract = UsersContract();
+    LeaveRoomForUpdates();
+    for (const Breach& breach : report_.breaches) {
+      if (breach.fault != Fault::kUnlogged) continue;
+      Add({{breach.object}, {Transaction(breach.remedy)}, true});
+    }
     AddColumns();
-    for (const Column& column : UsersContract().columns) StopGenerating(column);
-    for (const Column& column : UsersContract().columns) AlterColumn(column);
-    for (const Column& column : UsersContract().columns) {
-      AddFilledColumn(column);
-      ForbidNull(column);
+    for (const Column& column : contract.columns) StopGenerating(column);
+    for (const Column& column : contract.columns) AlterColumn(column);
+    for (const Column& column : contract.columns) {
+      if (IsFilled(column)) {
+        Add({{Find(column, Fault::kColumnMissing)->object},
+             {Transaction(AddColumn(column))},
+             true});
+      }
+    }
+    for (const Column& column : contract.columns) {
+      if (MeaningOfNull(column) == nullptr) ForbidNull({&column});
     }
     for (const Breach& breach : report_.breaches) {
       if (breach.fault == Fault::kPrimaryKeyMissing) AddPrimaryKey(breach);
     }
+    std::vector<const Column*> filled;
+    for (const Column& column : contract.columns) {
+      if (MeaningOfNull(column) != nullptr) filled.push_back(&column);
+    }
+    ForbidNull(filled);
+    RaiseRevisions();
     for (const Breach& breach : report_.breaches) BuildIndex(breach);
     for (const Breach& breach : report_.breaches) {
-      if (breach.fault == Fault::kRightsMissing) {
-        steps_.push_back(
-            {{breach.object}, {{Kind::kTransaction, breach.remedy}}});
-      }
+      if (breach.fault != Fault::kRightsMissing) continue;
+      Add({{breach.object}, {Transaction(breach.remedy, kNobody)}});
     }
     for (const Breach& breach : report_.breaches) {
-      if (breach.fault == Fault::kForPerson) {
-        steps_.push_back({{breach.object}, {}, false, breach.remedy});
-      }
+      if (breach.fault != Fault::kForPerson) continue;
+      Add({{breach.object}, {}, false, breach.remedy});
     }
     return std::move(steps_);
   }
 
  private:
+  // With the severity of its breaches, if it has any.
+  void Add(RepairStep step) {
+    bool is_advisory = false;
+    bool is_blocking = false;
+    for (const Breach& breach : report_.breaches) {
+      if (std::count(step.objects.begin(), step.objects.end(), breach.object) ==
+          0) {
+        continue;
+      }
+      (breach.severity == Severity::kBlocking ? is_blocking : is_advisory) =
+          true;
+    }
+    if (is_advisory && !is_blocking) step.severity = Severity::kAdvisory;
+    steps_.push_back(std::move(step));
+  }
+
   const Breach* Find(const Column& column, Fault fault) const {
     const auto breach = std::find_if(
         report_.breaches.begin(), report_.breaches.end(), [&](const Breach& b) {
@@ -81,12 +149,32 @@ class Planner {
     return absl::StrCat(report_.schema, ".", index);
   }
 
-  void MendPersistence() {
-    for (const Breach& breach : report_.breaches) {
-      if (breach.fault != Fault::kUnlogged) continue;
-      steps_.push_back(
-          {{breach.object}, {{Kind::kTransaction, breach.remedy}}, true});
-    }
+  bool Has(absl::string_view name) const {
+    return std::none_of(UsersContract().columns.begin(),
+                        UsersContract().columns.end(), [&](const Column& c) {
+                          return c.name == name &&
+                                 Find(c, Fault::kColumnMissing) != nullptr;
+                        });
+  }
+
+  // Whether it is missing, and the other columns say what was in it.
+  bool IsFilled(const Column& column) const {
+    return Find(column, Fault::kColumnMissing) != nullptr &&
+           IsFilledFromOthers(
+               column, [&](absl::string_view name) { return Has(name); });
+  }
+
+  // Every contact updates its row. A new version that finds room on the same
+  // page touches no index (a HOT update). A choice that somebody made stays.
+  void LeaveRoomForUpdates() {
+    RepairStep step = {{"users fillfactor"},
+                       {Transaction("ALTER TABLE users SET (fillfactor = 85)",
+                                    kShareUpdateExclusive)}};
+    step.needed =
+        "SELECT relkind = 'r' AND coalesce(reloptions::text, '') NOT LIKE "
+        "'%fillfactor=%' FROM pg_class WHERE oid = 'users'::regclass";
+    step.severity = Severity::kAdvisory;
+    steps_.push_back(std::move(step));
   }
 
   // Those that nothing has to be found out for. PostgreSQL takes a default into
@@ -96,20 +184,14 @@ class Planner {
     std::vector<std::string> clauses;
     for (const Column& column : UsersContract().columns) {
       const Breach* breach = Find(column, Fault::kColumnMissing);
-      if (breach == nullptr || IsFilledFromOthers(column)) continue;
+      if (breach == nullptr || IsFilled(column)) continue;
       step.objects.push_back(breach->object);
-      clauses.push_back(
-          absl::StrCat("ADD COLUMN ", column.name, " ", column.type,
-                       column.nullable ? "" : " NOT NULL",
-                       column.default_value == nullptr
-                           ? ""
-                           : absl::StrCat(" DEFAULT ", DefaultOf(column))));
+      clauses.push_back(AddColumnClause(column));
     }
     if (clauses.empty()) return;
-    step.actions.push_back(
-        {Kind::kTransaction,
-         absl::StrCat("ALTER TABLE users ", absl::StrJoin(clauses, ", "))});
-    steps_.push_back(std::move(step));
+    step.actions.push_back(Transaction(
+        absl::StrCat("ALTER TABLE users ", absl::StrJoin(clauses, ", "))));
+    Add(std::move(step));
   }
 
   // Before any type: PostgreSQL does not change that of a column that another
@@ -117,8 +199,9 @@ class Planner {
   void StopGenerating(const Column& column) {
     const Breach* breach = Find(column, Fault::kColumnGenerated);
     if (breach == nullptr || Find(column, Fault::kForPerson) != nullptr) return;
-    steps_.push_back(
-        {{breach->object}, {{Kind::kTransaction, breach->remedy}}});
+    RepairStep step = {{breach->object}, {Transaction(breach->remedy)}};
+    step.alters_columns = true;
+    Add(std::move(step));
   }
 
   // All of a column's other clauses that need no look at the rows, in the order
@@ -130,78 +213,103 @@ class Planner {
     std::vector<std::string> statements;
     const auto add = [&](Fault fault) {
       const Breach* breach = Find(column, fault);
-      if (breach == nullptr) return false;
+      if (breach == nullptr) return;
       step.objects = {breach->object};
       statements.push_back(breach->remedy);
-      return true;
     };
     add(Fault::kColumnIdentity);
     if (column.nullable) add(Fault::kColumnNullability);
     if (column.default_value == nullptr) add(Fault::kColumnDefault);
-    if (add(Fault::kColumnType)) {
-      const absl::string_view found = Find(column, Fault::kColumnType)->found;
-      step.rewrites_table = ChangeRewritesTable(column, found);
+    if (const Breach* breach = Find(column, Fault::kColumnType)) {
+      step.objects = {breach->object};
+      step.rewrites_table = ChangeRewritesTable(breach->found);
+      step.alters_columns = true;
+      statements.push_back(absl::StartsWith(breach->found, "timestamp")
+                               ? ChangeTypeInUtc(column)
+                               : breach->remedy);
     }
     if (column.default_value != nullptr) add(Fault::kColumnDefault);
     if (statements.empty()) return;
-    step.actions.push_back(
-        {Kind::kTransaction, absl::StrJoin(statements, "; ")});
-    steps_.push_back(std::move(step));
+    step.actions.push_back(Transaction(absl::StrJoin(statements, "; ")));
+    Add(std::move(step));
   }
 
-  void AddFilledColumn(const Column& column) {
-    const Breach* breach = Find(column, Fault::kColumnMissing);
-    if (breach == nullptr || !IsFilledFromOthers(column)) return;
-    steps_.push_back(
-        {{breach->object}, {{Kind::kTransaction, breach->remedy}}, true});
-  }
-
-  // Without a look at every row while others wait: first no new NULL is
-  // accepted, then those that are there are sought beside the traffic, and then
-  // PostgreSQL knows that there is none.
-  void ForbidNull(const Column& column) {
-    const Breach* breach = Find(column, Fault::kColumnNullability);
-    if (breach == nullptr || column.nullable ||
-        Find(column, Fault::kForPerson) != nullptr) {
-      return;
-    }
+  // Of those of the columns in which NULL is accepted. Without a look at every
+  // row while others wait: the rows are filled beside the traffic; then no new
+  // NULL is accepted, then those that came meanwhile are sought, beside the
+  // traffic as well, and then PostgreSQL knows that there is none.
+  void ForbidNull(const std::vector<const Column*>& columns) {
     RepairStep step;
-    step.objects = {breach->object};
-    const char* value = MeaningOfNull(column);
-    const std::string update =
-        value == nullptr
-            ? ""
-            : absl::StrFormat("UPDATE users SET %1$s = %2$s WHERE %1$s IS NULL",
-                              column.name, value);
-    if (value == nullptr) {
-      step.actions.push_back(
-          {Kind::kRequireNone,
-           absl::StrFormat("SELECT CASE WHEN count(*) > 0 THEN count(*) || ' "
-                           "rows have no %1$s' END FROM users WHERE %1$s IS "
-                           "NULL",
-                           column.name),
-           absl::StrFormat("find out whose they are, or delete them: SELECT * "
-                           "FROM users WHERE %s IS NULL",
-                           column.name)});
-    } else {
-      step.actions.push_back(
-          {Kind::kBatches,
-           absl::StrFormat("%s AND ctid = ANY (ARRAY(SELECT ctid FROM users "
-                           "WHERE %s IS NULL LIMIT %d))",
-                           update, column.name, kBatchRows),
-           absl::StrFormat("SELECT count(*) FROM users WHERE %s IS NULL",
-                           column.name)});
+    std::vector<std::string> sets;
+    std::vector<std::string> lacking;
+    std::vector<std::string> never;
+    std::vector<std::string> alters;
+    for (const Column* column : columns) {
+      const Breach* breach = Find(*column, Fault::kColumnNullability);
+      if (breach == nullptr || column->nullable ||
+          Find(*column, Fault::kForPerson) != nullptr) {
+        continue;
+      }
+      const absl::string_view name = column->name;
+      step.objects.push_back(breach->object);
+      lacking.push_back(absl::StrCat(name, " IS NULL"));
+      never.push_back(absl::StrCat(name, " IS NOT NULL"));
+      alters.push_back(absl::StrCat("ALTER COLUMN ", name, " SET NOT NULL"));
+      if (const char* value = MeaningOfNull(*column)) {
+        sets.push_back(
+            absl::StrFormat("%1$s = coalesce(%1$s, %2$s)", name, value));
+      } else {
+        step.actions.push_back(Check(
+            absl::StrFormat("SELECT CASE WHEN count(*) > 0 THEN count(*) || ' "
+                            "rows of users have no %1$s' END FROM users WHERE "
+                            "%1$s IS NULL",
+                            name),
+            absl::StrFormat("find out whose they are, or delete them: SELECT * "
+                            "FROM users WHERE %s IS NULL",
+                            name)));
+      }
     }
-    const auto add = [&](std::string sql) {
-      step.actions.push_back(
-          {Kind::kTransaction, std::move(sql), kDropNeverNull});
+    if (step.objects.empty()) return;
+    const std::string condition = absl::StrJoin(lacking, " OR ");
+    const std::string set = absl::StrJoin(sets, ", ");
+    const auto add = [&](std::string sql, const char* lock) {
+      step.actions.push_back(Transaction(std::move(sql), lock, kDropNeverNull));
     };
+    if (!sets.empty() && HasWholeUserId()) {
+      step.actions.push_back(Batches(set, condition));
+    }
     add(absl::StrCat(kDropNeverNull,
                      ", ADD CONSTRAINT userprofile_never_null CHECK (",
-                     column.name, " IS NOT NULL) NOT VALID"));
-    if (value != nullptr) add(update);  // those that came meanwhile
-    add("ALTER TABLE users VALIDATE CONSTRAINT userprofile_never_null");
-    add(absl::StrCat(breach->remedy, "; ", kDropNeverNull));
+                     absl::StrJoin(never, " AND "), ") NOT VALID"),
+        kAccessExclusive);
+    if (!sets.empty()) {
+      add(absl::StrCat("UPDATE users SET ", set, " WHERE ", condition),
+          kRowExclusive);
+    }
+    add("ALTER TABLE users VALIDATE CONSTRAINT userprofile_never_null",
+        kShareUpdateExclusive);
+    add(absl::StrCat("ALTER TABLE users ", absl::StrJoin(alters, ", "), "; ",
+                     kDropNeverNull),
+        kAccessExclusive);
+    Add(std::move(step));
+  }
+
+  // Whether users can be walked through by it.
+  bool HasWholeUserId() const {
+    return std::none_of(
+        report_.breaches.begin(), report_.breaches.end(), [](const Breach& b) {
+          return b.fault == Fault::kForPerson && b.object == "users.user_id";
+        });
+  }
+
+  // A write to a row of revision 0 would return 1, as if it had created it.
+  void RaiseRevisions() {
+    if (!Has("revision")) return;
+    RepairStep step = {{"users.revision"},
+                       {Batches("revision = 1", "revision < 1")}};
+    step.needed =
+        "SELECT relkind = 'r' AND EXISTS (SELECT FROM users WHERE revision < "
+        "1) FROM pg_class WHERE oid = 'users'::regclass";
     steps_.push_back(std::move(step));
   }
 
@@ -213,33 +321,34 @@ class Planner {
     const std::string name = Qualified(kName);
     const std::string drop =
         absl::StrCat("DROP INDEX CONCURRENTLY IF EXISTS ", name);
-    steps_.push_back(
-        {{breach.object},
-         {{Kind::kRequireNone, SharedBy(key),
-           absl::StrFormat(
-               "users have more than one row; decide which one stays: SELECT "
-               "%1$s, count(*) FROM users GROUP BY %1$s HAVING count(*) > 1",
-               key)},
-          {Kind::kRequireNone,
-           absl::StrFormat(
-               "SELECT 'the name %1$s is taken' FROM pg_class AS c JOIN "
-               "pg_class AS u ON u.relnamespace = c.relnamespace LEFT JOIN "
-               "pg_index AS i ON i.indexrelid = c.oid WHERE u.oid = "
-               "'users'::regclass AND c.relname = '%1$s' AND (i.indrelid IS "
-               "DISTINCT FROM u.oid OR EXISTS (SELECT FROM pg_constraint WHERE "
-               "conindid = c.oid)) UNION ALL SELECT NULL LIMIT 1",
-               kName),
-           absl::StrCat("rename what has it: ALTER INDEX ", name,
-                        " RENAME TO ...")},
-          {Kind::kConcurrently, drop},
-          {Kind::kConcurrently,
-           absl::StrFormat("CREATE UNIQUE INDEX CONCURRENTLY %s ON users (%s)",
+    Add({{breach.object},
+         {RequireNoneShared(
+              key, "users have more than one row",
+              absl::StrFormat(
+                  "decide which one stays: SELECT %1$s, count(*) FROM users "
+                  "GROUP BY %1$s HAVING count(*) > 1",
+                  key)),
+          Check(absl::StrFormat(
+                    "SELECT 'the name %1$s is taken' FROM pg_class AS c JOIN "
+                    "pg_class AS u ON u.relnamespace = c.relnamespace LEFT "
+                    "JOIN pg_index AS i ON i.indexrelid = c.oid WHERE u.oid = "
+                    "'users'::regclass AND c.relname = '%1$s' AND (i.indrelid "
+                    "IS DISTINCT FROM u.oid OR EXISTS (SELECT FROM "
+                    "pg_constraint WHERE conindid = c.oid)) UNION ALL SELECT "
+                    "NULL LIMIT 1",
+                    kName),
+                absl::StrCat("rename what has it: ALTER INDEX ", name,
+                             " RENAME TO ...")),
+          Concurrently(drop),
+          Concurrently(absl::StrFormat(
+                           "CREATE UNIQUE INDEX CONCURRENTLY %s ON users (%s)",
                            kName, key),
-           drop},
-          {Kind::kTransaction,
-           absl::StrFormat("ALTER TABLE users ADD PRIMARY KEY USING INDEX %s",
-                           kName),
-           absl::StrCat("DROP INDEX IF EXISTS ", name)}}});
+                       drop),
+          Transaction(
+              absl::StrFormat("ALTER TABLE users ADD PRIMARY KEY USING INDEX "
+                              "%s",
+                              kName),
+              kAccessExclusive, absl::StrCat("DROP INDEX IF EXISTS ", name))}});
   }
 
   void BuildIndex(const Breach& breach) {
@@ -252,39 +361,37 @@ class Planner {
     RepairStep step;
     step.objects = {breach.object};
     if (index.unique) {
-      step.actions.push_back(
-          {Kind::kRequireNone, SharedBy(index.column),
-           absl::StrFormat(
-               "users share a %1$s (an empty one counts), which must be "
-               "unique; clear all but one of each: SELECT %1$s, "
-               "array_agg(user_id) FROM users WHERE %1$s IS NOT NULL GROUP BY "
-               "%1$s HAVING count(*) > 1",
-               index.column)});
+      step.actions.push_back(RequireNoneShared(
+          index.column,
+          absl::StrCat(index.column, "s are used by more than one user"),
+          absl::StrFormat("clear all but one of each (an empty one counts): "
+                          "SELECT %1$s, array_agg(user_id) FROM users WHERE "
+                          "%1$s IS NOT NULL GROUP BY %1$s HAVING count(*) > 1",
+                          index.column)));
     }
     const std::string drop = absl::StrCat("DROP INDEX CONCURRENTLY IF EXISTS ",
                                           Qualified(index.name));
     if (breach.fault == Fault::kIndexInvalid) {
-      step.actions.push_back({Kind::kConcurrently, drop});
+      step.actions.push_back(Concurrently(drop));
     } else if (breach.fault == Fault::kIndexElse) {
-      step.actions.push_back(
-          {Kind::kTransaction,
-           absl::StrFormat(
-               "DO $$ DECLARE name text := '%2$s_set_aside'; n integer := 1; "
-               "BEGIN WHILE EXISTS (SELECT FROM pg_class AS c JOIN pg_class AS "
-               "u ON u.relnamespace = c.relnamespace WHERE u.oid = "
-               "'users'::regclass AND c.relname = name) LOOP n := n + 1; name "
-               ":= '%2$s_set_aside_' || n; END LOOP; EXECUTE 'ALTER INDEX "
-               "%1$s RENAME TO ' || name; END $$",
-               absl::StrReplaceAll(Qualified(index.name), {{"'", "''"}}),
-               index.name)});
+      step.actions.push_back(Transaction(
+          absl::StrFormat(
+              "DO $$ DECLARE name text := '%2$s_set_aside'; n integer := 1; "
+              "BEGIN WHILE EXISTS (SELECT FROM pg_class AS c JOIN pg_class AS "
+              "u ON u.relnamespace = c.relnamespace WHERE u.oid = "
+              "'users'::regclass AND c.relname = name) LOOP n := n + 1; name "
+              ":= '%2$s_set_aside_' || n; END LOOP; EXECUTE 'ALTER INDEX "
+              "%1$s RENAME TO ' || name; END $$",
+              absl::StrReplaceAll(Qualified(index.name), {{"'", "''"}}),
+              index.name),
+          kNobody));
     }
-    step.actions.push_back(
-        {Kind::kConcurrently,
-         absl::StrFormat("CREATE %sINDEX CONCURRENTLY %s ON users (%s)",
-                         index.unique ? "UNIQUE " : "", index.name,
-                         index.column),
-         drop});
-    steps_.push_back(std::move(step));
+    step.actions.push_back(Concurrently(
+        absl::StrFormat("CREATE %sINDEX CONCURRENTLY %s ON users (%s)",
+                        index.unique ? "UNIQUE " : "", index.name,
+                        index.column),
+        drop));
+    Add(std::move(step));
   }
 
   const Report& report_;

@@ -198,8 +198,9 @@ TEST(RepairTest, ChangesNothingInADryRun) {
   EXPECT_EQ(result.outcomes[0].state, State::kPlanned);
   EXPECT_TRUE(result.outcomes[1].step.rewrites_table);
   EXPECT_EQ(result.outcomes[2].state, State::kRefused);
-  EXPECT_THAT(result.outcomes[2].reason,
-              HasSubstr("1 in all: users 1, 2: users share a nickname"));
+  EXPECT_THAT(
+      result.outcomes[2].reason,
+      HasSubstr("1 nicknames are used by more than one user: users 1, 2"));
 }
 
 TEST(RepairTest, ListsTheUsersThatBlockTheUniqueIndexByTheirIds) {
@@ -210,7 +211,10 @@ TEST(RepairTest, ListsTheUsersThatBlockTheUniqueIndexByTheirIds) {
       "INSERT INTO users (user_id, nickname, revision)"
       " SELECT i, 'secret' || i / 30, 2 FROM generate_series(10, 89) AS i");
   const std::string reasons = ReasonsOf(RepairOrDie(database));
-  EXPECT_THAT(reasons, HasSubstr("3 in all: users 10, 11, 12, "));
+  EXPECT_THAT(
+      reasons,
+      HasSubstr(
+          "3 nicknames are used by more than one user: users 10, 11, 12, "));
   EXPECT_THAT(reasons, HasSubstr("; users 30, 31, "));
   EXPECT_THAT(reasons, HasSubstr(" 49 and 10 more; users 60, "));
   EXPECT_THAT(reasons, Not(HasSubstr("secret")));
@@ -243,7 +247,7 @@ TEST(RepairTest, GoesOnWithWhatItCanDo) {
   const RepairResult result = RepairOrDie(database);
   ASSERT_THAT(result.report.breaches, SizeIs(1));
   EXPECT_EQ(result.report.breaches[0].object, "users.first_name");
-  EXPECT_THAT(ReasonsOf(result), HasSubstr("drop what depends on the column"));
+  EXPECT_THAT(ReasonsOf(result), HasSubstr("create it again: DROP VIEW names"));
 }
 
 // What says that user_id is no Telegram id must not be mended away.
@@ -277,6 +281,15 @@ TEST(RepairTest, FillsWhatWasLostFromWhatIsKnown) {
                   " AND created_at = '2025-02-03 04:05:06'"),
             1);
   EXPECT_EQ(Count(database, "SELECT count(*) FROM log"), 0);
+}
+
+TEST(RepairTest, RaisesRevisionsFromWhichAUserWouldLookNew) {
+  testing::TestDatabase database;
+  CreateUnmigratedTable(database);
+  database.Execute("UPDATE users SET revision = 2 - 2 * user_id");
+  EXPECT_THAT(RepairOrDie(database).outcomes, SizeIs(1));
+  EXPECT_EQ(Dump(database, "user_id, revision"), "(1,1)\n(2,1)");
+  EXPECT_THAT(RepairOrDie(database).outcomes, IsEmpty());
 }
 
 TEST(RepairTest, ReplacesNullByWhatItMeantInBatches) {

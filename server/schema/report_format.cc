@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 
 namespace userprofile::schema {
 namespace {
@@ -37,6 +38,31 @@ Json ToJson(const std::vector<Breach>& breaches) {
                     {"remedy", breach.remedy}});
   }
   return list;
+}
+
+Json TextOrNull(const std::string& text) {
+  return text.empty() ? Json(nullptr) : Json(text);
+}
+
+// A statement that would be run, and what it does to others.
+void AppendStatement(absl::string_view indent, const PlannedStatement& planned,
+                     std::string& text) {
+  if (!planned.lock.empty()) {
+    absl::StrAppend(&text, indent, "-- lock on users: ", planned.lock,
+                    planned.lock == "ACCESS EXCLUSIVE"
+                        ? " (reads and writes wait)\n"
+                        : " (nobody waits)\n");
+  }
+  if (planned.rewrites_table) {
+    absl::StrAppend(&text, indent,
+                    "-- REWRITES THE TABLE: nobody can use it meanwhile\n");
+  }
+  if (!planned.problem.empty()) {
+    absl::StrAppend(&text, indent, "-- problem: ",
+                    absl::StrReplaceAll(planned.problem, {{"\n", "\n--   "}}),
+                    "\n");
+  }
+  absl::StrAppend(&text, indent, planned.sql, ";\n");
 }
 
 std::string Dump(const Json& json) {
@@ -99,13 +125,9 @@ std::string FormatText(const RepairResult& result) {
     }
     if (outcome.state != RepairOutcome::State::kPlanned) continue;
     for (const RepairAction& action : outcome.step.actions) {
-      absl::StrAppendFormat(&text, "%10s%s\n", "", action.sql);
-    }
-    if (outcome.step.rewrites_table) {
-      absl::StrAppendFormat(&text,
-                            "%10s(writes the table anew: nobody can use "
-                            "it meanwhile)\n",
-                            "");
+      AppendStatement(
+          "          ",
+          {action.sql, action.lock, outcome.step.rewrites_table, ""}, text);
     }
   }
   if (result.outcomes.empty()) {
@@ -139,6 +161,59 @@ std::string FormatJson(const RepairResult& result) {
                {"breaches", ToJson(result.report.breaches)}});
 }
 
+std::string FormatText(const MigrationPlan& plan) {
+  std::string text;
+  for (const std::string& warning : plan.warnings) {
+    absl::StrAppend(&text, "-- WARNING: ", warning, "\n\n");
+  }
+  if (!plan.obstacles.empty()) {
+    absl::StrAppend(
+        &text, "-- REFUSED: ",
+        absl::StrReplaceAll(plan.obstacles, {{"\n", "\n-- REFUSED: "}}),
+        "\n\n");
+  }
+  if (plan.migrations.empty()) {
+    absl::StrAppend(&text, "-- Nothing is pending.\n");
+  }
+  for (const PlannedMigration& migration : plan.migrations) {
+    absl::StrAppend(
+        &text, "-- ==== ", Label(migration.version, migration.name), ": ",
+        migration.kind == migrations::Kind::kTransaction
+            ? "one transaction, with the strongest of its locks to its end"
+        : migration.statements.empty()
+            ? "nothing more to do"
+            : "step by step, each by itself, while others read and write",
+        "\n\n");
+    for (const PlannedStatement& statement : migration.statements) {
+      AppendStatement("", statement, text);
+      absl::StrAppend(&text, "\n");
+    }
+  }
+  return text;
+}
+
+std::string FormatJson(const MigrationPlan& plan) {
+  Json migrations = Json::array();
+  for (const PlannedMigration& migration : plan.migrations) {
+    Json statements = Json::array();
+    for (const PlannedStatement& statement : migration.statements) {
+      statements.push_back({{"sql", statement.sql},
+                            {"lock", TextOrNull(statement.lock)},
+                            {"rewrites_table", statement.rewrites_table},
+                            {"problem", TextOrNull(statement.problem)}});
+    }
+    const bool is_sql = migration.kind == migrations::Kind::kTransaction;
+    migrations.push_back({{"version", migration.version},
+                          {"name", migration.name},
+                          {"kind", is_sql ? "transaction" : "contract"},
+                          {"statements", statements}});
+  }
+  return Dump({{"warnings", plan.warnings},
+               {"obstacles", TextOrNull(plan.obstacles)},
+               {"refused", plan.is_refused},
+               {"migrations", migrations}});
+}
+
 std::string FormatText(const std::vector<MigrationStatus>& migrations) {
   std::string text;
   for (const MigrationStatus& migration : migrations) {
@@ -164,21 +239,18 @@ std::string FormatText(const std::vector<MigrationStatus>& migrations) {
 }
 
 std::string FormatJson(const std::vector<MigrationStatus>& migrations) {
-  const auto text_or_null = [](const std::string& text) {
-    return text.empty() ? Json(nullptr) : Json(text);
-  };
   Json list = Json::array();
   for (const MigrationStatus& migration : migrations) {
     list.push_back({{"version", migration.version},
                     {"name", migration.name},
                     {"state", ToString(migration.state)},
-                    {"applied_at", text_or_null(migration.applied_at)},
-                    {"started_at", text_or_null(migration.started_at)},
+                    {"applied_at", TextOrNull(migration.applied_at)},
+                    {"started_at", TextOrNull(migration.started_at)},
                     {"duration_ms", migration.duration_ms.has_value()
                                         ? Json(*migration.duration_ms)
                                         : Json(nullptr)},
-                    {"role", text_or_null(migration.role)},
-                    {"tool_version", text_or_null(migration.tool_version)},
+                    {"role", TextOrNull(migration.role)},
+                    {"tool_version", TextOrNull(migration.tool_version)},
                     {"baseline", migration.baseline}});
   }
   return Dump({{"migrations", list}});

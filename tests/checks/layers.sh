@@ -26,12 +26,12 @@ client/adapter      base client client/telegram ops
 client/examples
 tests/support       base server/postgres server/schema
 tests               base tests/support client client/telegram
-tests/bench         base migrations server/postgres server/schema
+tests/bench         base
 '
 
 # What tests beside the code, and what helps them, may include besides; only
 # they may include what helps them.
-for_tests='tests/support migrations server/transport'
+for_tests='tests/support migrations server/schema server/transport'
 is_test='_(test|benchmark)[.]cc$|_testing[.](h|cc)$|/testing([.]h|[.]cc|/)'
 
 # The start of an include, and the folders that may include it. What is in no

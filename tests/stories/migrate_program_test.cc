@@ -102,7 +102,7 @@ TEST_F(MigrateProgramTest, LetsOneOfEightWorkOnAHalfMigratedTable) {
   }
   const auto before =
       database_.Execute("SELECT count(*) FROM userprofile_migrations");
-  EXPECT_GT(before.Int64(0, 0), 2);
+  EXPECT_GE(before.Int64(0, 0), 2);
   EXPECT_LT(before.Int64(0, 0), kMigrations);
   EXPECT_LE(AppliedByEight(), kMigrations - before.Int64(0, 0));
 }

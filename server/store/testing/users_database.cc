@@ -1,17 +1,19 @@
 #include "server/store/testing/users_database.h"
 
+#include <cstdlib>
+#include <iostream>
+
 #include "absl/strings/str_cat.h"
 #include "base/steady_time.h"
-#include "migrations/embedded.h"
+#include "server/schema/migrator.h"
 
 namespace userprofile::store {
 
 UsersDatabase::UsersDatabase() {
-  for (const migrations::Migration& migration : migrations::Embedded()) {
-    // There are no rows to fill.
-    if (migration.kind == migrations::Kind::kBatches) continue;
-    Execute(migration.sql);
-  }
+  const auto result = schema::Migrate(session_factory());
+  if (result.ok()) return;
+  std::cerr << result.status() << std::endl;
+  std::abort();
 }
 
 UsersDatabase& UsersDatabase::Shared() {

@@ -1,0 +1,4 @@
+-- The fix: makes users what the contract asks for, whatever state a bot left it
+-- in. Nothing is lost: rows, foreign columns, indexes, triggers and views stay.
+-- 004 had forgotten the columns that say who a user is.
+-- was: cb53d4e411063114e230aca7a97f47a17df56b14a5dd5b504734bedcc5fa8ef8

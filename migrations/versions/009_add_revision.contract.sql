@@ -1,0 +1,3 @@
+-- The column revision, raised by one on every write to a row. A write that
+-- returns revision 1 created its row: so "new" is known from the row itself.
+-- was: 20d6a21f15087e514d042628e20743827cd70a84852728dedb7f48e9bf7d4f0a

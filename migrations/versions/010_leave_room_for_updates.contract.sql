@@ -1,0 +1,3 @@
+-- fillfactor 85: a new version of a row that finds room on the same page touches
+-- no index (a HOT update).
+-- was: 2767183324cf155856421a58c0a3bf321246996ceafcc1040a9fd29e244e5a3f

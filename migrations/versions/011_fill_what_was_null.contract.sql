@@ -1,0 +1,3 @@
+-- What was NULL became what it had meant to the bots, and a revision below 1,
+-- with which a user would look new, became 1.
+-- was: 09ca0f37d440f9667bf644f6d7ae49bb72b43c8a4e77023b154cf19c005d2f76

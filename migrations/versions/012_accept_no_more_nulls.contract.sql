@@ -1,0 +1,2 @@
+-- No new NULL in is_active, onboarding_completed, created_at and revision.
+-- was: 4d5a7a41108f91eb2a79c0332811fdaeef9b3e08faae2c538ade46e0b26ad24c

@@ -1,0 +1,2 @@
+-- NOT NULL for these four.
+-- was: bbe22602147ca3274fbbdec1101955340a2b5ffc82195a0b6a9fc6d92aefba25

@@ -1,0 +1,2 @@
+-- Two users never have the same nickname.
+-- was: db252c439295e712d5367e305d52be15b7c2da68f9422add71a6d86d404dc6a6

@@ -1,0 +1,2 @@
+-- An index for lists of those who have answered, or have not.
+-- was: f6b177799a3e44ab5e5edb6a1bc8bab655edd0618b02c2b48e04d2a1c67230cf

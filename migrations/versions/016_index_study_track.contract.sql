@@ -1,0 +1,2 @@
+-- An index for lists by study track.
+-- was: 3013b86a021827170abe3a5bd286d6623cfd804c2b9ca7c8b2c4da8a2bdb9451

@@ -1,0 +1,2 @@
+-- An index for lists by year.
+-- was: 3e6c2ace686273aca6e8eb8f249109e186fedc2fa65f76bef7fc11215c89e43c
