@@ -17,7 +17,7 @@ namespace {
 using enum Severity;
 
 // A kind of what others hung on the table, or of what holds it.
-struct Kind {
+struct KindOfOther {
   const char* name;  // Catalog::others has them, or Others
   Severity severity;
   const char* expected;
@@ -30,7 +30,7 @@ struct Kind {
 // A trigger that changes a row before it is stored is common and mostly
 // harmless, and what it stores is what we answer: it is only reported, and so
 // is a constraint, which may refuse nobody in practice.
-constexpr Kind kKinds[] = {
+constexpr KindOfOther kKinds[] = {
     {"rule", kBlocking, "no rules for INSERT and UPDATE", "rules",
      "a trigger can do what a rule does", "DROP RULE $0 ON users"},
     {"no identity", kBlocking, "a replica identity, for it is published",
@@ -116,7 +116,7 @@ class Others {
              [catalog_.encoding] = catalog_.copy_name;
     }
     std::vector<Breach> breaches;
-    for (const Kind& kind : kKinds) {
+    for (const KindOfOther& kind : kKinds) {
       const auto found = others_.find(kind.name);
       if (found == others_.end()) continue;
       breaches.push_back(BreachOf(kind, found->second));
@@ -215,7 +215,7 @@ class Others {
   }
 
   // One for all of a kind.
-  Breach BreachOf(const Kind& kind, const Items& items) const {
+  Breach BreachOf(const KindOfOther& kind, const Items& items) const {
     const auto list = [&](absl::string_view separator, const char* format) {
       return absl::StrJoin(
           items, separator, [&](std::string* text, const auto& item) {

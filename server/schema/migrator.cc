@@ -21,7 +21,6 @@
 namespace userprofile::schema {
 namespace {
 
-using migrations::Kind;
 using migrations::Migration;
 using State = RepairOutcome::State;
 
@@ -69,8 +68,9 @@ class Migrator {
       const auto group = next;
       do {
         ++next;
-      } while (next != pending.end() && (*group)->kind == Kind::kContract &&
-               (*next)->kind == Kind::kContract);
+      } while (next != pending.end() &&
+               (*group)->kind == migrations::Kind::kContract &&
+               (*next)->kind == migrations::Kind::kContract);
       USERPROFILE_RETURN_IF_ERROR(
           Apply({group, next}, /*last=*/next == pending.end()));
     }
@@ -117,7 +117,7 @@ class Migrator {
                                  migration->kind,
                                  {}});
       auto& statements = plan.migrations.back().statements;
-      if (migration->kind == Kind::kContract) {
+      if (migration->kind == migrations::Kind::kContract) {
         statements = std::exchange(steps, {});
         continue;
       }
@@ -181,7 +181,7 @@ class Migrator {
   static bool AsksForContract(const std::vector<const Migration*>& migrations) {
     return std::any_of(migrations.begin(), migrations.end(),
                        [](const Migration* migration) {
-                         return migration->kind == Kind::kContract;
+                         return migration->kind == migrations::Kind::kContract;
                        });
   }
 
@@ -258,7 +258,7 @@ class Migrator {
   absl::Status Apply(const std::vector<const Migration*>& group, bool last) {
     const std::string label = LabelOf(*group.front());
     const base::SteadyTime start = base::SteadyTime::Now();
-    absl::Status status = group.front()->kind == Kind::kContract
+    absl::Status status = group.front()->kind == migrations::Kind::kContract
                               ? AskForContract(label)
                               : absl::OkStatus();
     std::vector<int> applied;
@@ -300,7 +300,7 @@ class Migrator {
     USERPROFILE_ASSIGN_OR_RETURN(
         History history, History::Open(session(), options_.tool_version));
     for (const Migration* migration : group) {
-      if (migration->kind == Kind::kTransaction) {
+      if (migration->kind == migrations::Kind::kTransaction) {
         USERPROFILE_RETURN_IF_ERROR(
             session().ExecuteScript(migration->sql).status());
       }
