@@ -220,7 +220,7 @@ class Migrator {
     std::vector<RepairOutcome> outcomes = repairer_.result().outcomes;
     if (repairer_.result().report.schema.empty() && !is_refused) {
       outcomes.clear();
-      const absl::Status undo = absl::CancelledError("not to be kept");
+      absl::Status undo = absl::CancelledError("not to be kept");
       const absl::Status status =
           InTransaction("a trial", [&]() -> absl::Status {
             USERPROFILE_RETURN_IF_ERROR(

@@ -193,7 +193,7 @@ absl::Status Repairer::TryOnCopy() {
   };
   USERPROFILE_RETURN_IF_ERROR(
       InDdlTransaction(*session_, options_, "a trial", [&]() -> absl::Status {
-        const absl::Status made = attempt(
+        absl::Status made = attempt(
             "CREATE TEMP TABLE users (LIKE users INCLUDING ALL) ON COMMIT "
             "DROP");
         if (IsForLock(made)) return made;
