@@ -200,8 +200,7 @@ absl::StatusOr<std::vector<MigrationStatus>> ReadMigrationStatus(
   return result;
 }
 
-absl::StatusOr<History> History::Open(postgres::Session& session,
-                                      std::string tool_version) {
+absl::StatusOr<std::string> OpenHistory(postgres::Session& session) {
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows found,
                                session.Execute(kFindHistory, {}));
   if (found.IsNull(0, 0)) {
@@ -219,24 +218,23 @@ absl::StatusOr<History> History::Open(postgres::Session& session,
     USERPROFILE_RETURN_IF_ERROR(
         session.ExecuteScript(absl::Substitute(kExtend, table)).status());
   }
-  return History(session, table, std::move(tool_version));
+  return std::string(table);
 }
 
-History::History(postgres::Session& session, absl::string_view table,
-                 std::string tool_version)
-    : session_(session),
-      record_(absl::Substitute(kRecord, table)),
-      tool_version_(std::move(tool_version)) {}
-
-absl::StatusOr<bool> History::Record(const migrations::Migration& migration,
-                                     absl::Duration elapsed, bool baseline) {
+absl::StatusOr<bool> RecordMigration(postgres::Session& session,
+                                     const std::string& history,
+                                     const migrations::Migration& migration,
+                                     absl::Duration elapsed,
+                                     const std::string& tool_version,
+                                     bool baseline) {
+  const std::string sql = absl::Substitute(kRecord, history);
   USERPROFILE_ASSIGN_OR_RETURN(
       const postgres::Rows rows,
-      session_.Execute(
-          {"record_migration", record_.c_str()},
+      session.Execute(
+          {"record_migration", sql.c_str()},
           {absl::StrCat(migration.version), std::string(migration.name),
            std::string(migration.sha256),
-           absl::StrCat(absl::ToInt64Milliseconds(elapsed)), tool_version_,
+           absl::StrCat(absl::ToInt64Milliseconds(elapsed)), tool_version,
            baseline ? "true" : "false"}));
   return rows.affected() == 1;
 }

@@ -62,29 +62,21 @@ absl::StatusOr<std::vector<MigrationStatus>> ReadMigrationStatus(
     absl::Span<const migrations::Migration> migrations =
         migrations::Embedded());
 
-// Writes the history.
-class History {
- public:
-  // Creates the history if there is none, and gives an older one the columns
-  // that it lacks; what reads and writes those goes on working. Needs no right
-  // but to read where nothing is to be done. Executes several statements: call
-  // it in a transaction. `session` must outlive the object.
-  static absl::StatusOr<History> Open(postgres::Session& session,
-                                      std::string tool_version);
+// Creates the history if there is none, and gives an older one the columns that
+// it lacks; what reads and writes those goes on working. Needs no right but to
+// read where nothing is to be done. Returns its name, quoted. Executes several
+// statements: call it in a transaction.
+absl::StatusOr<std::string> OpenHistory(postgres::Session& session);
 
-  // Records `migration` as applied, begun `elapsed` ago; false if it was
-  // recorded before. As a baseline also then, in the place of that.
-  absl::StatusOr<bool> Record(const migrations::Migration& migration,
-                              absl::Duration elapsed, bool baseline = false);
-
- private:
-  History(postgres::Session& session, absl::string_view table,
-          std::string tool_version);
-
-  postgres::Session& session_;
-  std::string record_;
-  std::string tool_version_;
-};
+// Records `migration` as applied by `tool_version`, begun `elapsed` ago, in the
+// history of that name; false if it was recorded before. As a baseline also
+// then, in the place of that.
+absl::StatusOr<bool> RecordMigration(postgres::Session& session,
+                                     const std::string& history,
+                                     const migrations::Migration& migration,
+                                     absl::Duration elapsed,
+                                     const std::string& tool_version,
+                                     bool baseline = false);
 
 }  // namespace userprofile::schema
 

@@ -61,9 +61,8 @@ class Migrator {
     USERPROFILE_ASSIGN_OR_RETURN(const auto history, ReadHistory());
     USERPROFILE_ASSIGN_OR_RETURN(const auto pending, Pending(history));
     if (!pending.empty()) USERPROFILE_RETURN_IF_ERROR(Prepare(pending));
-    USERPROFILE_RETURN_IF_ERROR(InTransaction("history", [&] {
-      return History::Open(session(), options_.tool_version).status();
-    }));
+    USERPROFILE_RETURN_IF_ERROR(InTransaction(
+        "history", [&] { return OpenHistory(session()).status(); }));
     for (auto next = pending.begin(); next != pending.end();) {
       const auto group = next;
       do {
@@ -107,27 +106,24 @@ class Migrator {
     }
     plan.is_refused = plan.is_refused || !plan.obstacles.empty();
 
-    std::vector<PlannedStatement> steps;
+    std::vector<RepairOutcome> steps;
     if (AsksForContract(pending)) {
       USERPROFILE_ASSIGN_OR_RETURN(steps, PlanSteps(plan.is_refused));
     }
     for (const Migration* migration : pending) {
-      plan.migrations.push_back({migration->version,
-                                 std::string(migration->name),
-                                 migration->kind,
-                                 {}});
-      auto& statements = plan.migrations.back().statements;
+      PlannedMigration& planned = plan.migrations.emplace_back();
+      planned.migration = *migration;
       if (migration->kind == migrations::Kind::kContract) {
-        statements = std::exchange(steps, {});
+        planned.outcomes = std::exchange(steps, {});
         continue;
       }
       absl::string_view sql = migration->sql;
       sql.remove_suffix(sql.size() - sql.find_last_not_of(" ;\n") - 1);
-      PlannedStatement& statement = statements.emplace_back();
-      statement.sql = std::string(sql);
-      if (absl::StrContains(sql, "ALTER TABLE users")) {
-        statement.lock = "ACCESS EXCLUSIVE";
-      }
+      RepairOutcome& outcome = planned.outcomes.emplace_back();
+      outcome.step.actions.push_back(
+          {RepairAction::Kind::kTransaction, std::string(sql),
+           absl::StrContains(sql, "ALTER TABLE users") ? "ACCESS EXCLUSIVE"
+                                                       : ""});
     }
     return plan;
   }
@@ -220,12 +216,11 @@ class Migrator {
 
   // What the Repairer has planned; without a table, what it would do to the one
   // that is made first, if that is not refused. Nobody has to wait for that.
-  absl::StatusOr<std::vector<PlannedStatement>> PlanSteps(bool is_refused) {
-    std::vector<PlannedStatement> statements;
+  absl::StatusOr<std::vector<RepairOutcome>> PlanSteps(bool is_refused) {
     std::vector<RepairOutcome> outcomes = repairer_.result().outcomes;
     if (repairer_.result().report.schema.empty() && !is_refused) {
       outcomes.clear();
-      const absl::Status undo = absl::CancelledError("not to be kept");
+      absl::Status undo = absl::CancelledError("not to be kept");
       const absl::Status status =
           InTransaction("a trial", [&]() -> absl::Status {
             USERPROFILE_RETURN_IF_ERROR(
@@ -245,13 +240,7 @@ class Migrator {
           });
       if (status != undo) return status;
     }
-    for (const RepairOutcome& outcome : outcomes) {
-      for (const RepairAction& action : outcome.step.actions) {
-        statements.push_back({action.sql, action.lock,
-                              outcome.step.rewrites_table, outcome.reason});
-      }
-    }
-    return statements;
+    return outcomes;
   }
 
   // One of SQL, or some that ask for the contract.
@@ -297,16 +286,17 @@ class Migrator {
   absl::Status RunAndRecord(const std::vector<const Migration*>& group,
                             base::SteadyTime start, bool last,
                             std::vector<int>& applied) {
-    USERPROFILE_ASSIGN_OR_RETURN(
-        History history, History::Open(session(), options_.tool_version));
+    USERPROFILE_ASSIGN_OR_RETURN(const std::string history,
+                                 OpenHistory(session()));
     for (const Migration* migration : group) {
       if (migration->kind == migrations::Kind::kTransaction) {
         USERPROFILE_RETURN_IF_ERROR(
             session().ExecuteScript(migration->sql).status());
       }
       USERPROFILE_ASSIGN_OR_RETURN(
-          const bool is_new,
-          history.Record(*migration, base::SteadyTime::Now() - start));
+          const bool is_new, RecordMigration(session(), history, *migration,
+                                             base::SteadyTime::Now() - start,
+                                             options_.tool_version));
       if (is_new) applied.push_back(migration->version);
     }
     return last ? CheckContract() : absl::OkStatus();
@@ -335,8 +325,8 @@ class Migrator {
   absl::Status RecordAll() {
     result_.applied.clear();
     USERPROFILE_RETURN_IF_ERROR(CheckContract());
-    USERPROFILE_ASSIGN_OR_RETURN(
-        History history, History::Open(session(), options_.tool_version));
+    USERPROFILE_ASSIGN_OR_RETURN(const std::string history,
+                                 OpenHistory(session()));
     USERPROFILE_ASSIGN_OR_RETURN(const auto entries, ReadHistory());
     for (const MigrationStatus& entry : entries) {
       if (entry.state == MigrationState::kApplied ||
@@ -344,8 +334,10 @@ class Migrator {
         continue;
       }
       const Migration& migration = *Find(entry.version);
-      USERPROFILE_RETURN_IF_ERROR(
-          history.Record(migration, absl::ZeroDuration(), true).status());
+      USERPROFILE_RETURN_IF_ERROR(RecordMigration(session(), history, migration,
+                                                  absl::ZeroDuration(),
+                                                  options_.tool_version, true)
+                                      .status());
       result_.applied.push_back(entry.version);
     }
     return absl::OkStatus();

@@ -9,6 +9,7 @@
 #include "migrations/embedded.h"
 #include "server/postgres/session.h"
 #include "server/schema/ddl.h"
+#include "server/schema/repair.h"
 #include "server/schema/report.h"
 
 namespace userprofile::schema {
@@ -77,21 +78,12 @@ absl::StatusOr<MigrateResult> Baseline(
     const postgres::SessionFactory& connect,
     const MigrateOptions& options = MigrateOptions());
 
-// One statement that Migrate would run.
-struct PlannedStatement {
-  std::string sql;
-  std::string lock;  // the strongest on users; empty if none is known
-  bool rewrites_table = false;  // with that lock held
-  std::string problem = {};     // why it would be refused; empty if it is not
-};
-
 struct PlannedMigration {
-  int version;
-  std::string name;
-  migrations::Kind kind;
+  migrations::Migration migration;
 
-  // Of those that Migrate does together, the first one has them all.
-  std::vector<PlannedStatement> statements;
+  // What is to be done: its SQL, or what the Repairer says. Of those that
+  // Migrate does together, the first one has it all.
+  std::vector<RepairOutcome> outcomes;
 };
 
 struct MigrationPlan {

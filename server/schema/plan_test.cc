@@ -43,11 +43,13 @@ class PlanTest : public ::testing::Test {
   std::vector<std::string> StatementsOf(const MigrationPlan& plan) {
     std::vector<std::string> lines;
     for (const PlannedMigration& migration : plan.migrations) {
-      for (const PlannedStatement& statement : migration.statements) {
-        EXPECT_EQ(statement.problem, "") << statement.sql;
-        lines.push_back(absl::StrCat(statement.lock, "|",
-                                     statement.rewrites_table ? "REWRITES" : "",
-                                     "|", statement.sql));
+      for (const RepairOutcome& outcome : migration.outcomes) {
+        EXPECT_EQ(outcome.reason, "");
+        for (const RepairAction& action : outcome.step.actions) {
+          lines.push_back(absl::StrCat(
+              action.lock, "|", outcome.step.rewrites_table ? "REWRITES" : "",
+              "|", action.sql));
+        }
       }
     }
     return lines;

@@ -52,7 +52,7 @@ absl::Status Repairer::Plan() {
       if (action.kind != Kind::kCheck || outcome.state == State::kRefused) {
         continue;
       }
-      const absl::Status status = Check(outcome, action);
+      const absl::Status status = RunAction(outcome, action, "a check");
       // What it reads may be among what is to be added.
       if (status.ok() || postgres::SqlState(status) == "42703") continue;
       USERPROFILE_RETURN_IF_ERROR(RefuseFor(outcome, status));
@@ -193,7 +193,7 @@ absl::Status Repairer::TryOnCopy() {
   };
   USERPROFILE_RETURN_IF_ERROR(
       InDdlTransaction(*session_, options_, "a trial", [&]() -> absl::Status {
-        const absl::Status made = attempt(
+        absl::Status made = attempt(
             "CREATE TEMP TABLE users (LIKE users INCLUDING ALL) ON COMMIT "
             "DROP");
         if (IsForLock(made)) return made;
@@ -269,16 +269,31 @@ absl::Status Repairer::RunAction(RepairOutcome& outcome,
                                  const RepairAction& action,
                                  const std::string& label) {
   switch (action.kind) {
-    case Kind::kCheck:
-      return Check(outcome, action);
+    case Kind::kCheck: {
+      USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
+                                   Transaction(action.sql, label));
+      if (!rows.IsNull(0, 0)) {
+        Refuse(outcome, absl::StrCat(rows.Text(0, 0), "; ", action.also));
+      }
+      return absl::OkStatus();
+    }
     case Kind::kTransaction:
       return Transaction(action.sql, label).status();
-    case Kind::kBatches:
-      return Batches(action, label);
+    case Kind::kBatches: {
+      USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows any,
+                                   Transaction(action.also, label));
+      return any.Bool(0, 0) ? InBatches(*session_, options_, action.sql, label)
+                            : absl::OkStatus();
+    }
     case Kind::kConcurrently:
-      return Concurrently(action, label);
+      break;
   }
-  return absl::OkStatus();
+  for (int attempt = 1;; ++attempt) {
+    absl::Status status =
+        RunConcurrently(*session_, connect_, options_, action.sql, label);
+    if (!absl::IsAborted(status) || attempt == kBuildAttempts) return status;
+    ClearAway(action, label);
+  }
 }
 
 void Repairer::ClearAway(const RepairAction& action, const std::string& label) {
@@ -300,34 +315,6 @@ absl::StatusOr<postgres::Rows> Repairer::Transaction(const std::string& sql,
         return absl::OkStatus();
       }));
   return rows;
-}
-
-absl::Status Repairer::Check(RepairOutcome& outcome,
-                             const RepairAction& action) {
-  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
-                               Transaction(action.sql, "a check"));
-  if (!rows.IsNull(0, 0)) {
-    Refuse(outcome, absl::StrCat(rows.Text(0, 0), "; ", action.also));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Repairer::Batches(const RepairAction& action,
-                               const std::string& label) {
-  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows any,
-                               Transaction(action.also, label));
-  return any.Bool(0, 0) ? InBatches(*session_, options_, action.sql, label)
-                        : absl::OkStatus();
-}
-
-absl::Status Repairer::Concurrently(const RepairAction& action,
-                                    const std::string& label) {
-  for (int attempt = 1;; ++attempt) {
-    absl::Status status =
-        RunConcurrently(*session_, connect_, options_, action.sql, label);
-    if (!absl::IsAborted(status) || attempt == kBuildAttempts) return status;
-    ClearAway(action, label);
-  }
 }
 
 absl::StatusOr<RepairResult> Repair(const postgres::SessionFactory& connect,

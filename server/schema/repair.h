@@ -147,10 +147,6 @@ class Repairer {
   void ClearAway(const RepairAction& action, const std::string& label);
   absl::StatusOr<postgres::Rows> Transaction(const std::string& sql,
                                              const std::string& label);
-  absl::Status Check(RepairOutcome& outcome, const RepairAction& action);
-  absl::Status Batches(const RepairAction& action, const std::string& label);
-  absl::Status Concurrently(const RepairAction& action,
-                            const std::string& label);
 
   const postgres::SessionFactory connect_;
   const RepairOptions options_;

@@ -120,19 +120,16 @@ class Planner {
   }
 
  private:
-  // With the severity of its breaches, if it has any.
+  // With the severity of its breaches.
   void Add(RepairStep step) {
-    bool is_advisory = false;
-    bool is_blocking = false;
+    step.severity = Severity::kAdvisory;
     for (const Breach& breach : report_.breaches) {
-      if (std::count(step.objects.begin(), step.objects.end(), breach.object) ==
-          0) {
-        continue;
+      if (breach.severity == Severity::kBlocking &&
+          std::count(step.objects.begin(), step.objects.end(), breach.object) >
+              0) {
+        step.severity = Severity::kBlocking;
       }
-      (breach.severity == Severity::kBlocking ? is_blocking : is_advisory) =
-          true;
     }
-    if (is_advisory && !is_blocking) step.severity = Severity::kAdvisory;
     steps_.push_back(std::move(step));
   }
 

@@ -45,24 +45,19 @@ Json TextOrNull(const std::string& text) {
 }
 
 // A statement that would be run, and what it does to others.
-void AppendStatement(absl::string_view indent, const PlannedStatement& planned,
-                     std::string& text) {
-  if (!planned.lock.empty()) {
-    absl::StrAppend(&text, indent, "-- lock on users: ", planned.lock,
-                    planned.lock == "ACCESS EXCLUSIVE"
+void AppendAction(absl::string_view indent, const RepairOutcome& outcome,
+                  const RepairAction& action, std::string& text) {
+  if (!action.lock.empty()) {
+    absl::StrAppend(&text, indent, "-- lock on users: ", action.lock,
+                    action.lock == "ACCESS EXCLUSIVE"
                         ? " (reads and writes wait)\n"
                         : " (nobody waits)\n");
   }
-  if (planned.rewrites_table) {
+  if (outcome.step.rewrites_table) {
     absl::StrAppend(&text, indent,
                     "-- REWRITES THE TABLE: nobody can use it meanwhile\n");
   }
-  if (!planned.problem.empty()) {
-    absl::StrAppend(&text, indent, "-- problem: ",
-                    absl::StrReplaceAll(planned.problem, {{"\n", "\n--   "}}),
-                    "\n");
-  }
-  absl::StrAppend(&text, indent, planned.sql, ";\n");
+  absl::StrAppend(&text, indent, action.sql, ";\n");
 }
 
 std::string Dump(const Json& json) {
@@ -125,9 +120,7 @@ std::string FormatText(const RepairResult& result) {
     }
     if (outcome.state != RepairOutcome::State::kPlanned) continue;
     for (const RepairAction& action : outcome.step.actions) {
-      AppendStatement(
-          "          ",
-          {action.sql, action.lock, outcome.step.rewrites_table, ""}, text);
+      AppendAction("          ", outcome, action, text);
     }
   }
   if (result.outcomes.empty()) {
@@ -175,43 +168,54 @@ std::string FormatText(const MigrationPlan& plan) {
   if (plan.migrations.empty()) {
     absl::StrAppend(&text, "-- Nothing is pending.\n");
   }
-  for (const PlannedMigration& migration : plan.migrations) {
+  for (const PlannedMigration& planned : plan.migrations) {
+    const migrations::Migration& migration = planned.migration;
     absl::StrAppend(
         &text, "-- ==== ", Label(migration.version, migration.name), ": ",
         migration.kind == migrations::Kind::kTransaction
-            ? "one transaction, with the strongest of its locks to its end"
-        : migration.statements.empty()
+            ? "one transaction, with its locks to its end"
+        : planned.outcomes.empty()
             ? "nothing more to do"
             : "step by step, each by itself, while others read and write",
         "\n\n");
-    for (const PlannedStatement& statement : migration.statements) {
-      AppendStatement("", statement, text);
-      absl::StrAppend(&text, "\n");
+    for (const RepairOutcome& outcome : planned.outcomes) {
+      if (!outcome.reason.empty() && !outcome.step.actions.empty()) {
+        absl::StrAppend(
+            &text, "-- problem: ",
+            absl::StrReplaceAll(outcome.reason, {{"\n", "\n--   "}}), "\n");
+      }
+      for (const RepairAction& action : outcome.step.actions) {
+        AppendAction("", outcome, action, text);
+        absl::StrAppend(&text, "\n");
+      }
     }
   }
   return text;
 }
 
 std::string FormatJson(const MigrationPlan& plan) {
-  Json migrations = Json::array();
-  for (const PlannedMigration& migration : plan.migrations) {
+  Json list = Json::array();
+  for (const PlannedMigration& planned : plan.migrations) {
     Json statements = Json::array();
-    for (const PlannedStatement& statement : migration.statements) {
-      statements.push_back({{"sql", statement.sql},
-                            {"lock", TextOrNull(statement.lock)},
-                            {"rewrites_table", statement.rewrites_table},
-                            {"problem", TextOrNull(statement.problem)}});
+    for (const RepairOutcome& outcome : planned.outcomes) {
+      for (const RepairAction& action : outcome.step.actions) {
+        statements.push_back({{"sql", action.sql},
+                              {"lock", TextOrNull(action.lock)},
+                              {"rewrites_table", outcome.step.rewrites_table},
+                              {"problem", TextOrNull(outcome.reason)}});
+      }
     }
+    const migrations::Migration& migration = planned.migration;
     const bool is_sql = migration.kind == migrations::Kind::kTransaction;
-    migrations.push_back({{"version", migration.version},
-                          {"name", migration.name},
-                          {"kind", is_sql ? "transaction" : "contract"},
-                          {"statements", statements}});
+    list.push_back({{"version", migration.version},
+                    {"name", std::string(migration.name)},
+                    {"kind", is_sql ? "transaction" : "contract"},
+                    {"statements", statements}});
   }
   return Dump({{"warnings", plan.warnings},
                {"obstacles", TextOrNull(plan.obstacles)},
                {"refused", plan.is_refused},
-               {"migrations", migrations}});
+               {"migrations", list}});
 }
 
 std::string FormatText(const std::vector<MigrationStatus>& migrations) {

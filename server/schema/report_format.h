@@ -6,7 +6,6 @@
 
 #include "server/schema/history.h"
 #include "server/schema/migrator.h"
-#include "server/schema/repair.h"
 #include "server/schema/report.h"
 
 namespace userprofile::schema {
