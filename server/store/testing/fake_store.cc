@@ -1,4 +1,4 @@
-#include "server/store/fake_store.h"
+#include "server/store/testing/fake_store.h"
 
 #include <string>
 #include <utility>
