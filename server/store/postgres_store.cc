@@ -165,7 +165,7 @@ postgres::Parameters ParametersOf(const Contacts& contacts, bool insert) {
     const v1::Identity& identity = request.identity();
     arrays[0].AppendInt64(request.user_id());
     for (std::size_t i = 0; i < texts.size(); ++i) {
-      if (identity.GetReflection()->HasField(identity, texts[i].given)) {
+      if (users::Has(identity, texts[i].given)) {
         arrays[1 + i].AppendText(users::Text(identity, texts[i].given));
       } else {
         arrays[1 + i].AppendNull();

@@ -74,6 +74,11 @@ const std::vector<GivenText>& AnswerTexts() {
   return texts;
 }
 
+bool Has(const google::protobuf::Message& message,
+         const google::protobuf::FieldDescriptor* field) {
+  return message.GetReflection()->HasField(message, field);
+}
+
 const std::string& Text(const google::protobuf::Message& message,
                         const google::protobuf::FieldDescriptor* field) {
   thread_local std::string unused;  // a field of this type needs no copy

@@ -62,7 +62,9 @@ struct GivenText {
 const std::vector<GivenText>& IdentityTexts();
 const std::vector<GivenText>& AnswerTexts();
 
-// The text in the field of a message; empty if it is absent.
+// Whether the field of a message is there, and the text in it; empty if not.
+bool Has(const google::protobuf::Message& message,
+         const google::protobuf::FieldDescriptor* field);
 const std::string& Text(const google::protobuf::Message& message,
                         const google::protobuf::FieldDescriptor* field);
 

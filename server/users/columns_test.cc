@@ -46,7 +46,7 @@ TEST(ColumnsTest, SetTheFieldOfTheirName) {
       (profile.*std::get<TimeField>(column.field))();
     }
     std::vector<const google::protobuf::FieldDescriptor*> fields;
-    profile.GetReflection()->ListFields(profile, &fields);
+    v1::Profile::GetReflection()->ListFields(profile, &fields);
     ASSERT_EQ(fields.size(), 1u) << column.name;
     EXPECT_EQ(fields[0]->name(), column.name);
   }

@@ -14,7 +14,6 @@ server/api/request_log.cc        shown
 server/app/schema_command.cc     the name of a backup
 server/app/status_page.cc        shown
 server/transport/tls.cc          certificates say until when they hold
-server/store/fake_store          stored
 server/store/postgres_store      stored
 '
 

@@ -9,9 +9,9 @@
 
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
-#include "server/store/fake_store.h"
 #include "server/store/postgres_store.h"
 #include "server/store/testing/blocking_store.h"
+#include "server/store/testing/fake_store.h"
 #include "server/store/testing/users_database.h"
 
 // What every ProfileStore does is tested with each of these: the fake and

@@ -1,4 +1,4 @@
-#include "server/store/fake_store.h"
+#include "server/store/testing/fake_store.h"
 
 #include <string>
 #include <utility>
@@ -24,7 +24,7 @@ absl::Status Verdict(const CallContext& context) {
 // Stores a text, NULL if it is empty; whether that changed anything.
 bool Store(const std::string& text,
            const google::protobuf::FieldDescriptor* field,
-           v1::Profile& profile) {
+           google::protobuf::Message& profile) {
   const bool changes = users::Text(profile, field) != text;
   if (text.empty()) {
     profile.GetReflection()->ClearField(&profile, field);
@@ -58,8 +58,9 @@ void FakeStore::Contact(const v1::UpsertUserRequest& request,
         occurred_at >= FromTimestamp(profile.last_activity())) {
       const v1::Identity& identity = request.identity();
       for (const auto& [given, stored] : users::IdentityTexts()) {
-        if (!identity.GetReflection()->HasField(identity, given)) continue;
-        changed |= Store(users::Text(identity, given), stored, profile);
+        if (users::Has(identity, given)) {
+          changed |= Store(users::Text(identity, given), stored, profile);
+        }
       }
       if (created || request.has_is_active()) {
         const bool is_active = IsActiveIfNew(request);

@@ -1,5 +1,5 @@
-#ifndef USERPROFILE_SERVER_STORE_FAKE_STORE_H_
-#define USERPROFILE_SERVER_STORE_FAKE_STORE_H_
+#ifndef USERPROFILE_SERVER_STORE_TESTING_FAKE_STORE_H_
+#define USERPROFILE_SERVER_STORE_TESTING_FAKE_STORE_H_
 
 #include <cstdint>
 
@@ -34,4 +34,4 @@ class FakeStore final : public ProfileStore {
 
 }  // namespace userprofile::store
 
-#endif  // USERPROFILE_SERVER_STORE_FAKE_STORE_H_
+#endif  // USERPROFILE_SERVER_STORE_TESTING_FAKE_STORE_H_
