@@ -14,7 +14,7 @@
 
 namespace userprofile::schema {
 
-// Reasons of this file's errors, beside kSchemaNotReady, kMigrationRefused and
+// Reasons of this file's errors, beside SCHEMA_NOT_READY, kMigrationRefused and
 // kMigratorBusy.
 inline constexpr char kMigrationChanged[] = "MIGRATION_CHANGED";
 inline constexpr char kMigrationLate[] = "MIGRATION_LATE";

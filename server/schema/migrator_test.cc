@@ -30,6 +30,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
+constexpr char kSchemaNotReady[] = "SCHEMA_NOT_READY";
+
 using Migrations = std::vector<migrations::Migration>;
 
 // The embedded migrations and more.
