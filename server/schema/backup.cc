@@ -28,22 +28,6 @@
 namespace userprofile::schema {
 namespace {
 
-// Where users and the history are; NULL for what there is not. And whether
-// users is a table that holds all of its rows itself: of others, pg_dump writes
-// the definition only.
-constexpr postgres::Statement kFindTables = {
-    "find_tables",
-    "SELECT current_setting('server_version_num')::integer / 10000,"
-    " quote_ident(n.nspname) || '.users',"
-    " quote_ident(n.nspname) || '.' || quote_ident(h.relname),"
-    " c.relkind = 'r'"
-    "  AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid)"
-    " FROM (SELECT to_regclass('users')::oid AS oid) AS found"
-    " LEFT JOIN pg_class AS c ON c.oid = found.oid"
-    " LEFT JOIN pg_namespace AS n ON n.oid = c.relnamespace"
-    " LEFT JOIN pg_class AS h ON h.relnamespace = n.oid"
-    " AND h.relname = 'userprofile_migrations'"};
-
 // What is where the tables of an archive, of the schema $1, are to go.
 constexpr postgres::Statement kFindTarget = {
     "find_target",
@@ -250,34 +234,43 @@ std::string MakeRoom(const postgres::Rows& target, bool replace,
   return sql;
 }
 
+absl::StatusOr<postgres::Binaries> ProgramsFor(postgres::Session& session) {
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const postgres::Rows version,
+      session.ExecuteScript(
+          "SELECT current_setting('server_version_num')::integer / 10000"));
+  return postgres::FindClientPrograms(static_cast<int>(version.Int64(0, 0)));
+}
+
 absl::Status Dump(const postgres::SessionFactory& connect,
                   const std::string& conninfo, const FileBeside& target) {
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, connect());
-  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows found,
-                               session->Execute(kFindTables, {}));
-  if (found.IsNull(0, 1)) {
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const Catalog catalog, ReadCatalog(*session, migrations::Embedded(), ""));
+  if (catalog.schema.empty()) {
     return absl::FailedPreconditionError(
         "there is no table users to back up; 'userprofile-server schema check' "
         "says more");
   }
-  if (!found.Bool(0, 3)) {
+  // Of others, pg_dump writes the definition only.
+  if (catalog.kind != "r" || !catalog.Others("heir").empty()) {
     return absl::FailedPreconditionError(
         "users is a view, a partitioned or a foreign table, or other tables "
         "inherit from it: a backup of it would hold none of their rows; "
         "'userprofile-server schema check' says more");
   }
-  USERPROFILE_ASSIGN_OR_RETURN(
-      const postgres::Binaries programs,
-      postgres::FindClientPrograms(static_cast<int>(found.Int64(0, 0))));
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Binaries programs,
+                               ProgramsFor(*session));
   USERPROFILE_ASSIGN_OR_RETURN(postgres::ProgramConnection connection,
                                postgres::ForProgram(conninfo));
 
   postgres::Command command;
   command.words = {absl::StrCat(programs.folder, "/pg_dump"), "--format=custom",
                    "--no-password", "--lock-wait-timeout=600s",
-                   absl::StrCat("--table=", found.Text(0, 1))};
-  if (!found.IsNull(0, 2)) {
-    command.words.push_back(absl::StrCat("--table=", found.Text(0, 2)));
+                   absl::StrCat("--table=", catalog.schema, ".users")};
+  if (catalog.has_history) {
+    command.words.push_back(
+        absl::StrCat("--table=", catalog.schema, ".userprofile_migrations"));
   }
   command.words.push_back(absl::StrCat("--dbname=", connection.conninfo));
   command.environment = std::move(connection.environment);
@@ -337,11 +330,8 @@ absl::StatusOr<RestoreResult> RestoreBackup(
     const postgres::SessionFactory& connect, const std::string& conninfo,
     const std::string& file, const RestoreOptions& options) {
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, connect());
-  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows version,
-                               session->Execute(kFindTables, {}));
-  USERPROFILE_ASSIGN_OR_RETURN(
-      const postgres::Binaries programs,
-      postgres::FindClientPrograms(static_cast<int>(version.Int64(0, 0))));
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Binaries programs,
+                               ProgramsFor(*session));
   USERPROFILE_ASSIGN_OR_RETURN(const Archive archive,
                                Archive::Open(programs, file));
   USERPROFILE_ASSIGN_OR_RETURN(const auto lock, connect());
