@@ -37,12 +37,8 @@ constexpr postgres::Statement kFindTarget = {
     " (SELECT quote_ident(nspname) FROM pg_class"
     "  JOIN pg_namespace ON pg_namespace.oid = relnamespace"
     "  WHERE pg_class.oid = to_regclass('users') AND nspname <> $1::name),"
-    " (SELECT name FROM (SELECT n, 'userprofile_replaced_'"
-    "   || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD_HH24MISS')"
-    "   || CASE n WHEN 1 THEN '' ELSE '_' || n END AS name"
-    "   FROM generate_series(1, 10000) AS n) AS names"
-    "  WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = name)"
-    "  ORDER BY n LIMIT 1)"};
+    " 'userprofile_replaced_'"
+    "  || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD_HH24MISS_US')"};
 
 // Who may do what with the tables $2 of schema $1 and their sequences, as
 // statements, for others of those names: owners, rights on tables and columns
