@@ -76,13 +76,14 @@ absl::Status Baseline(const MigrateCommand& command) {
                                postgres::Database::Use::kInspect));
   const auto result =
       schema::Baseline(database->Sessions(), OptionsOf(command));
-  if (base::ErrorReason(result.status()) == schema::kSchemaNotReady) {
+  if (base::ErrorReason(result.status()) ==
+      base::ReasonName(v1::ERROR_REASON_SCHEMA_NOT_READY)) {
     return base::MakeError(
         absl::StatusCode::kUnavailable,
         absl::StrCat("nothing was recorded, for the schema is not as needed: ",
                      result.status().message(),
                      "; 'migrate up' adopts a table in any state"),
-        schema::kSchemaNotReady);
+        v1::ERROR_REASON_SCHEMA_NOT_READY);
   }
   USERPROFILE_RETURN_IF_ERROR(result.status());
   if (command.json) {
@@ -115,7 +116,7 @@ absl::Status CheckReady(const MigrateCommand& command) {
   return base::MakeError(
       absl::StatusCode::kUnavailable,
       "migrations are pending; run 'userprofile-server migrate up'",
-      schema::kSchemaNotReady);
+      v1::ERROR_REASON_SCHEMA_NOT_READY);
 }
 
 absl::Status AwaitReady(const MigrateCommand& command) {
@@ -165,7 +166,7 @@ absl::Status Plan(const MigrateCommand& command) {
   if (!plan.is_refused) return absl::OkStatus();
   return base::MakeError(absl::StatusCode::kUnavailable,
                          "'migrate up' would fail; see the plan",
-                         schema::kSchemaNotReady);
+                         v1::ERROR_REASON_SCHEMA_NOT_READY);
 }
 
 // A migration that is pending, came late or was changed is a fault, and so is
@@ -208,7 +209,7 @@ absl::Status Verify(const MigrateCommand& command) {
   if (!faults.empty()) {
     return base::MakeError(absl::StatusCode::kUnavailable,
                            absl::StrCat("faults found: ", faults.size()),
-                           schema::kSchemaNotReady);
+                           v1::ERROR_REASON_SCHEMA_NOT_READY);
   }
   if (!command.json) {
     std::cout << "The history, the files and the schema agree." << std::endl;

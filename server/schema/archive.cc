@@ -1,24 +1,21 @@
 #include "server/schema/archive.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/read_file.h"
 #include "base/status_macros.h"
 #include "server/postgres/array_literal.h"
 #include "server/postgres/conninfo.h"
@@ -45,51 +42,27 @@ bool IsOneOf(absl::string_view entry,
   });
 }
 
-// Both ends of a stream; a write to one whose reader is gone is an error, not a
-// signal.
-struct Stream {
-  ~Stream() {
-    CloseReader();
-    CloseWriter();
+// A descriptor of ours.
+struct Descriptor {
+  ~Descriptor() { Close(); }
+  void Close() {
+    if (fd >= 0) close(fd);
+    fd = -1;
   }
-  void CloseReader() { Close(ends[0]); }
-  void CloseWriter() { Close(ends[1]); }
-  static void Close(int& end) {
-    if (end >= 0) close(end);
-    end = -1;
-  }
-
-  absl::Status Open() {
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0) {
-      return absl::OkStatus();
-    }
-    return absl::ErrnoToStatus(errno, "can't create a stream");
-  }
-
-  // False if nobody reads it any more.
-  bool Write(absl::string_view text) const {
-    while (!text.empty()) {
-      const ssize_t n = send(ends[1], text.data(), text.size(), MSG_NOSIGNAL);
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) return false;
-      text.remove_prefix(static_cast<std::size_t>(n));
-    }
-    return true;
-  }
-
-  std::string ReadToEnd() const {
-    std::string text;
-    std::array<char, 4096> buffer;
-    ssize_t n;
-    while ((n = read(ends[0], buffer.data(), buffer.size())) > 0 ||
-           (n < 0 && errno == EINTR)) {
-      if (n > 0) text.append(buffer.data(), static_cast<std::size_t>(n));
-    }
-    return text;
-  }
-
-  std::array<int, 2> ends = {-1, -1};
+  int fd = -1;
 };
+
+// False if nobody reads the socket any more, which is an error here, not a
+// signal.
+bool Write(const Descriptor& socket, absl::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = send(socket.fd, text.data(), text.size(), MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -117,16 +90,12 @@ absl::StatusOr<Archive> Archive::Open(postgres::Binaries programs,
     return absl::FailedPreconditionError(
         absl::StrCat("can't read ", file, ": ", why));
   };
-  // Opening a FIFO would wait for somebody who writes into it.
-  const int fd =
-      open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0) return cant_read(std::generic_category().message(errno));
-  struct stat info = {};
-  const bool is_file = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-  close(fd);
+  // To open a FIFO would wait for somebody who writes into it.
+  std::error_code error;
+  const bool is_file = std::filesystem::is_regular_file(file, error);
+  if (error) return cant_read(error.message());
   if (!is_file) return cant_read("it is no regular file");
   // The programs run elsewhere.
-  std::error_code error;
   const std::string path = std::filesystem::absolute(file, error).string();
   if (error) return cant_read(error.message());
 
@@ -221,10 +190,15 @@ absl::Status Archive::Restore(const std::string& conninfo,
                               const std::string& after) const {
   USERPROFILE_ASSIGN_OR_RETURN(postgres::ProgramConnection connection,
                                postgres::ForProgram(conninfo));
-  Stream script;
-  Stream errors;
-  USERPROFILE_RETURN_IF_ERROR(script.Open());
-  USERPROFILE_RETURN_IF_ERROR(errors.Open());
+  int ends[2] = {-1, -1};
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return absl::ErrnoToStatus(errno, "can't create a socket");
+  }
+  Descriptor input{ends[0]};
+  Descriptor script{ends[1]};
+  const Descriptor errors{memfd_create("errors", MFD_CLOEXEC)};
+  // A file, for pg_restore opens it by name.
+  const Descriptor selection{memfd_create("selection", MFD_CLOEXEC)};
 
   postgres::Command psql;
   psql.words = {absl::StrCat(programs_.folder, "/psql"),
@@ -236,15 +210,11 @@ absl::Status Archive::Restore(const std::string& conninfo,
                 "--set=SHOW_CONTEXT=never",
                 absl::StrCat("--dbname=", connection.conninfo)};
   psql.environment = std::move(connection.environment);
-  psql.input = script.ends[0];
-  psql.errors = errors.ends[1];
+  psql.input = input.fd;
+  psql.errors = errors.fd;
   USERPROFILE_ASSIGN_OR_RETURN(const pid_t pid, postgres::Spawn(psql));
-  script.CloseReader();
-  errors.CloseWriter();
+  input.Close();
 
-  // A file, for pg_restore opens it by name.
-  const int selection = memfd_create("selection", MFD_CLOEXEC);
-  const absl::Cleanup close_selection = [&] { close(selection); };
   postgres::Command restore;
   restore.words = {absl::StrCat(programs_.folder, "/pg_restore"),
                    "--no-owner",
@@ -253,17 +223,16 @@ absl::Status Archive::Restore(const std::string& conninfo,
                    "--use-list=/dev/stdin",
                    "--file=-",
                    file_};
-  restore.input = selection;
-  restore.output = script.ends[1];
-  bool complete = script.Write(absl::StrCat("BEGIN;\n", before)) &&
-                  write(selection, selection_.data(), selection_.size()) ==
+  restore.input = selection.fd;
+  restore.output = script.fd;
+  bool complete = Write(script, absl::StrCat("BEGIN;\n", before)) &&
+                  write(selection.fd, selection_.data(), selection_.size()) ==
                       static_cast<ssize_t>(selection_.size());
-  absl::StatusOr<postgres::Outcome> restored =
+  const absl::StatusOr<postgres::Outcome> restored =
       postgres::RunToEnd(std::move(restore));
   complete = complete && restored.ok() && restored->exit_code == 0 &&
-             script.Write(absl::StrCat(after, "\nCOMMIT;\n"));
-  script.CloseWriter();
-  const std::string complaint = FirstComplaint(errors.ReadToEnd());
+             Write(script, absl::StrCat(after, "\nCOMMIT;\n"));
+  script.Close();
   const int exit_code = postgres::WaitForEnd(pid);
 
   if (exit_code == 0 && complete) return absl::OkStatus();
@@ -276,9 +245,12 @@ absl::Status Archive::Restore(const std::string& conninfo,
   USERPROFILE_RETURN_IF_ERROR(restored.status());
   return absl::FailedPreconditionError(absl::StrCat(
       "nothing was restored, nothing was changed: ",
-      exit_code != 0 ? complaint
-                     : absl::StrCat(file_, " can't be read to its end: ",
-                                    FirstComplaint(restored->output))));
+      exit_code != 0
+          ? FirstComplaint(
+                base::ReadFile(absl::StrCat("/proc/self/fd/", errors.fd))
+                    .value_or(""))
+          : absl::StrCat(file_, " can't be read to its end: ",
+                         FirstComplaint(restored->output))));
 }
 
 }  // namespace userprofile::schema

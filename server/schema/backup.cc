@@ -28,22 +28,6 @@
 namespace userprofile::schema {
 namespace {
 
-// Where users and the history are; NULL for what there is not. And whether
-// users is a table that holds all of its rows itself: of others, pg_dump writes
-// the definition only.
-constexpr postgres::Statement kFindTables = {
-    "find_tables",
-    "SELECT current_setting('server_version_num')::integer / 10000,"
-    " quote_ident(n.nspname) || '.users',"
-    " quote_ident(n.nspname) || '.' || quote_ident(h.relname),"
-    " c.relkind = 'r'"
-    "  AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid)"
-    " FROM (SELECT to_regclass('users')::oid AS oid) AS found"
-    " LEFT JOIN pg_class AS c ON c.oid = found.oid"
-    " LEFT JOIN pg_namespace AS n ON n.oid = c.relnamespace"
-    " LEFT JOIN pg_class AS h ON h.relnamespace = n.oid"
-    " AND h.relname = 'userprofile_migrations'"};
-
 // What is where the tables of an archive, of the schema $1, are to go.
 constexpr postgres::Statement kFindTarget = {
     "find_target",
@@ -53,12 +37,8 @@ constexpr postgres::Statement kFindTarget = {
     " (SELECT quote_ident(nspname) FROM pg_class"
     "  JOIN pg_namespace ON pg_namespace.oid = relnamespace"
     "  WHERE pg_class.oid = to_regclass('users') AND nspname <> $1::name),"
-    " (SELECT name FROM (SELECT n, 'userprofile_replaced_'"
-    "   || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD_HH24MISS')"
-    "   || CASE n WHEN 1 THEN '' ELSE '_' || n END AS name"
-    "   FROM generate_series(1, 10000) AS n) AS names"
-    "  WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = name)"
-    "  ORDER BY n LIMIT 1)"};
+    " 'userprofile_replaced_'"
+    "  || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD_HH24MISS_US')"};
 
 // Who may do what with the tables $2 of schema $1 and their sequences, as
 // statements, for others of those names: owners, rights on tables and columns
@@ -250,34 +230,43 @@ std::string MakeRoom(const postgres::Rows& target, bool replace,
   return sql;
 }
 
+absl::StatusOr<postgres::Binaries> ProgramsFor(postgres::Session& session) {
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const postgres::Rows version,
+      session.ExecuteScript(
+          "SELECT current_setting('server_version_num')::integer / 10000"));
+  return postgres::FindClientPrograms(static_cast<int>(version.Int64(0, 0)));
+}
+
 absl::Status Dump(const postgres::SessionFactory& connect,
                   const std::string& conninfo, const FileBeside& target) {
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, connect());
-  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows found,
-                               session->Execute(kFindTables, {}));
-  if (found.IsNull(0, 1)) {
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const Catalog catalog, ReadCatalog(*session, migrations::Embedded(), ""));
+  if (catalog.schema.empty()) {
     return absl::FailedPreconditionError(
         "there is no table users to back up; 'userprofile-server schema check' "
         "says more");
   }
-  if (!found.Bool(0, 3)) {
+  // Of others, pg_dump writes the definition only.
+  if (catalog.kind != "r" || !catalog.Others("heir").empty()) {
     return absl::FailedPreconditionError(
         "users is a view, a partitioned or a foreign table, or other tables "
         "inherit from it: a backup of it would hold none of their rows; "
         "'userprofile-server schema check' says more");
   }
-  USERPROFILE_ASSIGN_OR_RETURN(
-      const postgres::Binaries programs,
-      postgres::FindClientPrograms(static_cast<int>(found.Int64(0, 0))));
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Binaries programs,
+                               ProgramsFor(*session));
   USERPROFILE_ASSIGN_OR_RETURN(postgres::ProgramConnection connection,
                                postgres::ForProgram(conninfo));
 
   postgres::Command command;
   command.words = {absl::StrCat(programs.folder, "/pg_dump"), "--format=custom",
                    "--no-password", "--lock-wait-timeout=600s",
-                   absl::StrCat("--table=", found.Text(0, 1))};
-  if (!found.IsNull(0, 2)) {
-    command.words.push_back(absl::StrCat("--table=", found.Text(0, 2)));
+                   absl::StrCat("--table=", catalog.schema, ".users")};
+  if (catalog.has_history) {
+    command.words.push_back(
+        absl::StrCat("--table=", catalog.schema, ".userprofile_migrations"));
   }
   command.words.push_back(absl::StrCat("--dbname=", connection.conninfo));
   command.environment = std::move(connection.environment);
@@ -337,11 +326,8 @@ absl::StatusOr<RestoreResult> RestoreBackup(
     const postgres::SessionFactory& connect, const std::string& conninfo,
     const std::string& file, const RestoreOptions& options) {
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, connect());
-  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows version,
-                               session->Execute(kFindTables, {}));
-  USERPROFILE_ASSIGN_OR_RETURN(
-      const postgres::Binaries programs,
-      postgres::FindClientPrograms(static_cast<int>(version.Int64(0, 0))));
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Binaries programs,
+                               ProgramsFor(*session));
   USERPROFILE_ASSIGN_OR_RETURN(const Archive archive,
                                Archive::Open(programs, file));
   USERPROFILE_ASSIGN_OR_RETURN(const auto lock, connect());

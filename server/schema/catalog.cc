@@ -1,7 +1,7 @@
 #include "server/schema/catalog.h"
 
 #include <algorithm>
-#include <utility>
+#include <type_traits>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -273,30 +273,21 @@ const postgres::Statement& WithLikeness(const char* name, const char* sql) {
   return *new postgres::Statement{name, text->c_str()};
 }
 
-void Take(const postgres::Rows& rows, std::size_t i, int column,
-          std::string* field) {
-  *field = std::string(rows.Text(i, column));
-}
-
-void Take(const postgres::Rows& rows, std::size_t i, int column,
-          absl::optional<std::string>* field) {
-  if (!rows.IsNull(i, column)) Take(rows, i, column, &field->emplace());
-}
-
-void Take(const postgres::Rows& rows, std::size_t i, int column, bool* field) {
-  *field = rows.Bool(i, column);
-}
-
-void Take(const postgres::Rows& rows, std::size_t i, int column, int* field) {
-  *field = static_cast<int>(rows.Int64(i, column));
-}
-
-void Take(const postgres::Rows& rows, std::size_t i, int column,
-          std::vector<int>* field) {
-  for (const absl::string_view number :
-       absl::StrSplit(rows.Text(i, column), ' ', absl::SkipEmpty())) {
-    int value = 0;
-    if (absl::SimpleAtoi(number, &value)) field->push_back(value);
+template <typename Field>
+void Take(const postgres::Rows& rows, std::size_t i, int column, Field* field) {
+  const absl::string_view text = rows.Text(i, column);
+  if constexpr (std::is_same_v<Field, bool>) {
+    *field = rows.Bool(i, column);
+  } else if constexpr (std::is_same_v<Field, int>) {
+    *field = static_cast<int>(rows.Int64(i, column));
+  } else if constexpr (std::is_same_v<Field, std::vector<int>>) {
+    for (const absl::string_view number :
+         absl::StrSplit(text, ' ', absl::SkipEmpty())) {
+      int value = 0;
+      if (absl::SimpleAtoi(number, &value)) field->push_back(value);
+    }
+  } else if (!rows.IsNull(i, column)) {
+    *field = std::string(text);
   }
 }
 
@@ -307,49 +298,34 @@ void TakeRow(const postgres::Rows& rows, std::size_t i, Fields*... fields) {
   (Take(rows, i, column++, fields), ...);
 }
 
-absl::Status ReadColumns(postgres::Session& session, const std::string& oid,
-                         Catalog& catalog) {
-  static const postgres::Statement& kStatement =
-      WithLikeness("read_columns", kReadColumns);
-  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
-                               session.Execute(kStatement, {oid}));
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    CatalogColumn& c = catalog.columns.emplace_back();
-    TakeRow(rows, i, &c.number, &c.name, &c.quoted, &c.type, &c.not_null,
-            &c.default_value, &c.identity, &c.is_generated, &c.is_vague,
-            &c.likeness, &c.can_hold_id, &c.is_counted, &c.comment);
-  }
-  return absl::OkStatus();
+void Fill(const postgres::Rows& rows, std::size_t i, CatalogColumn& c) {
+  TakeRow(rows, i, &c.number, &c.name, &c.quoted, &c.type, &c.not_null,
+          &c.default_value, &c.identity, &c.is_generated, &c.is_vague,
+          &c.likeness, &c.can_hold_id, &c.is_counted, &c.comment);
 }
 
-absl::Status ReadIndexes(postgres::Session& session, const std::string& oid,
-                         Catalog& catalog) {
-  postgres::ArrayLiteral names;
-  for (const Index& index : UsersContract().indexes) {
-    names.AppendText(index.name);
-  }
-  USERPROFILE_ASSIGN_OR_RETURN(
-      const postgres::Rows rows,
-      session.Execute(kReadIndexes, {oid, names.Finish()}));
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    CatalogIndex& x = catalog.indexes.emplace_back();
-    TakeRow(rows, i, &x.name, &x.quoted, &x.is_of_users, &x.is_valid,
-            &x.is_unique, &x.is_primary, &x.is_immediate, &x.is_partial,
-            &x.nulls_not_distinct, &x.is_vague, &x.is_identity, &x.keys,
-            &x.columns, &x.constraint);
-  }
-  return absl::OkStatus();
+void Fill(const postgres::Rows& rows, std::size_t i, CatalogIndex& x) {
+  TakeRow(rows, i, &x.name, &x.quoted, &x.is_of_users, &x.is_valid,
+          &x.is_unique, &x.is_primary, &x.is_immediate, &x.is_partial,
+          &x.nulls_not_distinct, &x.is_vague, &x.is_identity, &x.keys,
+          &x.columns, &x.constraint);
 }
 
-absl::Status ReadConstraints(postgres::Session& session, const std::string& oid,
-                             Catalog& catalog) {
+void Fill(const postgres::Rows& rows, std::size_t i, CatalogConstraint& c) {
+  TakeRow(rows, i, &c.quoted, &c.type, &c.table, &c.is_of_users,
+          &c.is_validated, &c.is_deferrable, &c.definition, &c.columns,
+          &c.index);
+}
+
+template <typename T>
+absl::Status ReadAll(postgres::Session& session,
+                     const postgres::Statement& statement,
+                     const postgres::Parameters& parameters,
+                     std::vector<T>& list) {
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
-                               session.Execute(kReadConstraints, {oid}));
+                               session.Execute(statement, parameters));
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    CatalogConstraint& c = catalog.constraints.emplace_back();
-    TakeRow(rows, i, &c.quoted, &c.type, &c.table, &c.is_of_users,
-            &c.is_validated, &c.is_deferrable, &c.definition, &c.columns,
-            &c.index);
+    Fill(rows, i, list.emplace_back());
   }
   return absl::OkStatus();
 }
@@ -436,9 +412,18 @@ absl::Status Read(postgres::Session& session,
           &catalog.may_use_schema, &catalog.has_history,
           &catalog.hidden_history, &catalog.may_read, &catalog.aside);
   if (!oid.empty()) {
-    USERPROFILE_RETURN_IF_ERROR(ReadColumns(session, oid, catalog));
-    USERPROFILE_RETURN_IF_ERROR(ReadIndexes(session, oid, catalog));
-    USERPROFILE_RETURN_IF_ERROR(ReadConstraints(session, oid, catalog));
+    postgres::ArrayLiteral names;
+    for (const Index& index : UsersContract().indexes) {
+      names.AppendText(index.name);
+    }
+    static const postgres::Statement& kColumns =
+        WithLikeness("read_columns", kReadColumns);
+    USERPROFILE_RETURN_IF_ERROR(
+        ReadAll(session, kColumns, {oid}, catalog.columns));
+    USERPROFILE_RETURN_IF_ERROR(
+        ReadAll(session, kReadIndexes, {oid, names.Finish()}, catalog.indexes));
+    USERPROFILE_RETURN_IF_ERROR(
+        ReadAll(session, kReadConstraints, {oid}, catalog.constraints));
     USERPROFILE_RETURN_IF_ERROR(ReadOthers(session, oid, whose, catalog));
   }
   if (catalog.kind == "r") {

@@ -14,7 +14,7 @@
 
 namespace userprofile::schema {
 
-// Reasons of this file's errors, beside kSchemaNotReady and kMigratorBusy.
+// Reasons of this file's errors, beside SCHEMA_NOT_READY and kMigratorBusy.
 inline constexpr char kMigrationRefused[] = "MIGRATION_REFUSED";
 inline constexpr char kMigrationChanged[] = "MIGRATION_CHANGED";
 inline constexpr char kMigrationLate[] = "MIGRATION_LATE";

@@ -26,6 +26,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
+constexpr char kSchemaNotReady[] = "SCHEMA_NOT_READY";
+
 using Migrations = std::vector<migrations::Migration>;
 
 // The embedded migrations and more.

@@ -20,7 +20,7 @@ using base::SteadyTime;
 absl::Status Unreachable() {
   return base::MakeError(absl::StatusCode::kUnavailable,
                          "the database can't be reached; try again",
-                         kDatabaseUnavailable);
+                         v1::ERROR_REASON_DATABASE_UNAVAILABLE);
 }
 
 // What an inspection that failed says of the database.
@@ -30,7 +30,7 @@ absl::Status StateOf(const absl::Status& failure) {
     return base::MakeError(absl::StatusCode::kUnavailable,
                            "the database does not say in time what its schema "
                            "is, for others hold the table users; try again",
-                           kDatabaseUnavailable);
+                           v1::ERROR_REASON_DATABASE_UNAVAILABLE);
   }
   // Not by itself over soon, as those are.
   const std::string state = postgres::SqlState(failure);
@@ -40,7 +40,7 @@ absl::Status StateOf(const absl::Status& failure) {
                    state.empty() ? "" : absl::StrCat(" (SQLSTATE ", state, ")"),
                    "; the server's log says more, and so does "
                    "'userprofile-server schema check'"),
-      kSchemaNotReady);
+      v1::ERROR_REASON_SCHEMA_NOT_READY);
 }
 
 // Every breach, for the log.

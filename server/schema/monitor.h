@@ -19,9 +19,6 @@
 
 namespace userprofile::schema {
 
-// Reason of this layer's errors, beside kSchemaNotReady.
-inline constexpr char kDatabaseUnavailable[] = "DATABASE_UNAVAILABLE";
-
 struct MonitorOptions {
   // The pause between two inspections.
   absl::Duration interval = absl::Seconds(2);

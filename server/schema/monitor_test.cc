@@ -25,6 +25,8 @@ using ::testing::Not;
 
 constexpr char kReady[] = "";
 constexpr char kStarting[] = "STARTING";
+constexpr char kSchemaNotReady[] = "SCHEMA_NOT_READY";
+constexpr char kDatabaseUnavailable[] = "DATABASE_UNAVAILABLE";
 
 // Records the states of a Readiness, by reason.
 class States {

@@ -40,7 +40,7 @@ absl::Status Report::ToStatus() const {
                                             more == 1 ? "breach" : "breaches",
                                             " of the schema)"),
                    "; run 'userprofile-server ", NextCommand(), "'"),
-      kSchemaNotReady, {{"object", breaches.front().object}});
+      v1::ERROR_REASON_SCHEMA_NOT_READY, {{"object", breaches.front().object}});
 }
 
 }  // namespace userprofile::schema

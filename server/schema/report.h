@@ -9,9 +9,6 @@
 
 namespace userprofile::schema {
 
-// Reasons of this layer's errors (base::ErrorReason).
-inline constexpr char kSchemaNotReady[] = "SCHEMA_NOT_READY";
-
 // One thing that the contract asks for and the database has.
 struct Holding {
   std::string object;    // such as "users.first_name"
