@@ -7,9 +7,16 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ops/command_line.h"
 #include "userprofile/client/profile_client.h"
 
 namespace userprofile::adapter {
+
+// Each adds one command of userprofile-adapter, with its flags, to the command
+// line.
+void AddStdinCommand(ops::CommandLine& command_line);
+void AddPollCommand(ops::CommandLine& command_line);
+void AddWebhookCommand(ops::CommandLine& command_line);
 
 // The service that is called.
 struct ServiceOptions {
