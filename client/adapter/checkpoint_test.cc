@@ -1,4 +1,4 @@
-#include "client/adapter/checkpoint.h"
+#include "client/adapter/input.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "client/adapter/line_reader.h"
+#include "client/adapter/input.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -5,7 +5,7 @@
 
 #include <csignal>
 
-#include "client/adapter/commands.h"
+#include "client/adapter/options.h"
 #include "ops/command_line.h"
 
 namespace {

@@ -22,33 +22,30 @@ constexpr const char* kPeerNames[kPeers] = {"service", "bot", "telegram"};
 }  // namespace
 
 struct AdapterMetrics::Families {
+  prometheus::Family<prometheus::Counter>& Counters(const char* name,
+                                                    const char* help) {
+    return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+  }
+
   prometheus::Registry registry;
   prometheus::Family<prometheus::Counter>& updates =
-      prometheus::BuildCounter()
-          .Name("userprofile_adapter_updates_total")
-          .Help("Updates that the bot took, by who sent them.")
-          .Register(registry);
+      Counters("userprofile_adapter_updates_total",
+               "Updates that the bot took, by who sent them.");
   prometheus::Family<prometheus::Counter>& failures =
-      prometheus::BuildCounter()
-          .Name("userprofile_adapter_failures_total")
-          .Help("Tries that failed, by the peer that failed.")
-          .Register(registry);
+      Counters("userprofile_adapter_failures_total",
+               "Tries that failed, by the peer that failed.");
+  prometheus::Family<prometheus::Counter>& refused_calls =
+      Counters("userprofile_adapter_webhook_refused_total",
+               "Webhook calls that were refused, by HTTP status.");
+  prometheus::Counter& passed_over =
+      Counters("userprofile_adapter_updates_refused_total",
+               "Updates that were passed over after several tries.")
+          .Add({});
   prometheus::Family<prometheus::Gauge>& up =
       prometheus::BuildGauge()
           .Name("userprofile_adapter_peer_up")
           .Help("Whether the last try with a peer went well; 1 before any.")
           .Register(registry);
-  prometheus::Family<prometheus::Counter>& refused_calls =
-      prometheus::BuildCounter()
-          .Name("userprofile_adapter_webhook_refused_total")
-          .Help("Webhook calls that were refused, by HTTP status.")
-          .Register(registry);
-  prometheus::Counter& passed_over =
-      prometheus::BuildCounter()
-          .Name("userprofile_adapter_updates_refused_total")
-          .Help("Updates that were passed over after several tries.")
-          .Register(registry)
-          .Add({});
   prometheus::Histogram& seconds =
       prometheus::BuildHistogram()
           .Name("userprofile_adapter_update_seconds")

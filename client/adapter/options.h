@@ -11,6 +11,12 @@
 
 namespace userprofile::adapter {
 
+// Each adds one command of userprofile-adapter, with its flags, to the command
+// line.
+void AddStdinCommand(ops::CommandLine& command_line);
+void AddPollCommand(ops::CommandLine& command_line);
+void AddWebhookCommand(ops::CommandLine& command_line);
+
 // The service that is called.
 struct ServiceOptions {
   std::string server;

@@ -18,7 +18,7 @@
 #include "absl/types/optional.h"
 #include "base/mutex.h"
 #include "base/steady_time.h"
-#include "client/adapter/commands.h"
+#include "client/adapter/options.h"
 #include "client/adapter/sidecar.h"
 #include "client/adapter/stop_event.h"
 #include "client/adapter/telegram_api.h"
@@ -58,9 +58,8 @@ constexpr absl::Duration kWithoutNews = absl::Milliseconds(300);
 constexpr absl::Duration kLongestPause = absl::Minutes(1);
 
 struct PollOptions {
-  SidecarOptions sidecar;
+  SidecarOptions sidecar{{"bot token", "--bot-token-file"}};
   std::string bot_api_url = "https://api.telegram.org";
-  SecretOption token{"bot token", "--bot-token-file"};
 
   // How long a getUpdates waits for an update.
   absl::Duration poll_timeout = absl::Seconds(50);
@@ -100,13 +99,12 @@ struct Job {
 // who come after it has failed.
 class Poller {
  public:
-  Poller(const PollOptions& options, TelegramApi& telegram, Sidecar& sidecar,
-         const StopEvent& stop)
+  Poller(const PollOptions& options, TelegramApi& telegram, Sidecar& sidecar)
       : options_(options),
         telegram_(telegram),
         delivery_(sidecar.delivery()),
         metrics_(sidecar.metrics()),
-        stop_(stop),
+        stop_(sidecar.stop()),
         window_(kWindow,
                 [this](Update update, UpdateWindow::Done done) {
                   Begin(std::move(update), std::move(done));
@@ -399,28 +397,21 @@ class Poller {
 };
 
 int RunPoll(const PollOptions& options) {
-  auto url = ParseHttpUrl(options.bot_api_url);
+  const auto url = ParseHttpUrl(options.bot_api_url);
   if (!url.ok()) {
     return Fail(absl::InvalidArgumentError(
         absl::StrCat("--bot-api-url ", url.status().message())));
   }
-  const auto token = ReadSecret(options.token);
-  if (!token.ok()) return Fail(token.status());
-  if (!std::all_of(token->begin(), token->end(), absl::ascii_isgraph)) {
-    return Fail(absl::InvalidArgumentError("the bot token is not one word"));
-  }
-  static StopEvent stop;
-  StopOnSignals(stop);
-  auto sidecar = Sidecar::Start(
-      options.sidecar,
-      [](const AdapterMetrics& metrics) { return metrics.Failing(); });
-  if (!sidecar.ok()) return Fail(sidecar.status());
-  TelegramApi telegram(*url, *token);
-  spdlog::info("polling, {}", (*sidecar)->addresses());
-  const absl::Status status = Poller(options, telegram, **sidecar, stop).Run();
-  if (!status.ok()) return Fail(status);
-  spdlog::info("stopped");
-  return ops::kDone;
+  return Sidecar::Run(
+      options.sidecar, /*always_ready=*/false, [&](Sidecar& sidecar) {
+        const std::string& token = sidecar.secret();
+        if (!std::all_of(token.begin(), token.end(), absl::ascii_isgraph)) {
+          return absl::InvalidArgumentError("the bot token is not one word");
+        }
+        TelegramApi telegram(*url, token);
+        spdlog::info("polling, {}", sidecar.addresses());
+        return Poller(options, telegram, sidecar).Run();
+      });
 }
 
 }  // namespace
@@ -435,7 +426,6 @@ void AddPollCommand(ops::CommandLine& command_line) {
   ops::AddFlag(flags, "--bot-api-url", options->bot_api_url,
                "Where the Bot API is")
       .TypeName("URL");
-  AddSecretFlag(flags, options->token);
   ops::AddDurationFlag(flags, "--poll-timeout", options->poll_timeout,
                        "How long Telegram shall wait for an update");
   ops::AddFlag(flags, "--in-flight", options->in_flight,

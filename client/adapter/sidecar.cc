@@ -7,11 +7,13 @@
 #include "client/adapter/json_api.h"
 #include "httplib.h"
 #include "ops/command_line.h"
+#include "spdlog/spdlog.h"
 
 namespace userprofile::adapter {
 
 void AddSidecarFlags(ops::Command command, SidecarOptions& options) {
   AddServiceFlags(command, options.service);
+  AddSecretFlag(command, options.secret);
   ops::AddFlag(command, "--forward-to", options.forward_to,
                "Where the bot takes updates, such as http://127.0.0.1:8090/")
       .TypeName("URL")
@@ -29,14 +31,30 @@ void AddSidecarFlags(ops::Command command, SidecarOptions& options) {
   ops::AddLoggingFlags(command, options.logging);
 }
 
-Sidecar::Sidecar(const SidecarOptions& options,
+Sidecar::Sidecar(const SidecarOptions& options, std::string secret,
+                 const StopEvent& stop,
                  std::unique_ptr<client::ProfileClient> service, HttpUrl bot)
-    : service_(std::move(service)),
+    : secret_(std::move(secret)),
+      stop_(stop),
+      service_(std::move(service)),
       delivery_(std::move(bot), options.forward_timeout, *service_, metrics_) {}
 
+int Sidecar::Run(const SidecarOptions& options, bool always_ready,
+                 const std::function<absl::Status(Sidecar&)>& work) {
+  static StopEvent stop;
+  StopOnSignals(stop);
+  const auto sidecar = Start(options, stop, always_ready);
+  if (!sidecar.ok()) return Fail(sidecar.status());
+  const absl::Status status = work(**sidecar);
+  if (!status.ok()) return Fail(status);
+  spdlog::info("stopped");
+  return ops::kDone;
+}
+
 absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(
-    const SidecarOptions& options,
-    std::function<std::string(const AdapterMetrics&)> not_ready) {
+    const SidecarOptions& options, const StopEvent& stop, bool always_ready) {
+  auto secret = ReadSecret(options.secret);
+  if (!secret.ok()) return secret.status();
   auto bot = ParseHttpUrl(options.forward_to);
   if (!bot.ok()) {
     return absl::InvalidArgumentError(
@@ -52,13 +70,12 @@ absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(
 
   auto service = Connect(options.service);
   if (!service.ok()) return service.status();
-  std::unique_ptr<Sidecar> sidecar(
-      new Sidecar(options, *std::move(service), *std::move(bot)));
-  ops::HttpServerOptions http;
-  http.threads = 64;
-  http.requests_per_connection = 1000;
-  http.max_body = kMaxJsonRequest;
-  auto api = ops::HttpServer::Start(options.api_listen, http,
+  std::unique_ptr<Sidecar> sidecar(new Sidecar(
+      options, *std::move(secret), stop, *std::move(service), *std::move(bot)));
+  auto api = ops::HttpServer::Start(options.api_listen,
+                                    {.threads = 64,
+                                     .requests_per_connection = 1000,
+                                     .max_body = kMaxJsonRequest},
                                     [&sidecar](httplib::Server& server) {
                                       AddJsonApi(*sidecar->service_, server);
                                     });
@@ -66,9 +83,8 @@ absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(
   sidecar->api_ = *std::move(api);
 
   ops::AdminPages pages;
-  pages.not_ready = [metrics = &sidecar->metrics_,
-                     not_ready = std::move(not_ready)] {
-    return not_ready(*metrics);
+  pages.not_ready = [metrics = &sidecar->metrics_, always_ready] {
+    return always_ready ? "" : metrics->Failing();
   };
   pages.metrics = [metrics = &sidecar->metrics_] { return metrics->Text(); };
   auto admin = ops::StartAdminServer(options.admin_listen, std::move(pages));

@@ -10,6 +10,7 @@
 #include "client/adapter/delivery.h"
 #include "client/adapter/metrics.h"
 #include "client/adapter/options.h"
+#include "client/adapter/stop_event.h"
 #include "ops/admin_server.h"
 #include "ops/http_server.h"
 #include "ops/logging.h"
@@ -20,13 +21,14 @@ namespace userprofile::adapter {
 // What `poll` and `webhook` have in common: a process that runs on, beside a
 // bot.
 struct SidecarOptions {
-  ServiceOptions service;
-  std::string forward_to;
+  SecretOption secret;
+  ServiceOptions service = {};
+  std::string forward_to = {};
   absl::Duration forward_timeout = absl::Seconds(30);
   std::string api_listen = "127.0.0.1:8089";
   std::string admin_listen = "127.0.0.1:9465";
   bool insecure = false;
-  ops::LoggingOptions logging;
+  ops::LoggingOptions logging = {};
 };
 void AddSidecarFlags(ops::Command command, SidecarOptions& options);
 
@@ -41,23 +43,32 @@ inline constexpr char kHeadersHelp[] = R"(
 // The parts of such a process, built in order and gone in reverse.
 class Sidecar {
  public:
-  // Sets up logging and connects everything: the service, the bot, the profile
-  // API for the bot, the admin port. `not_ready` is for /readyz. Errors are for
-  // people; INVALID_ARGUMENT is wrong usage.
-  static absl::StatusOr<std::unique_ptr<Sidecar>> Start(
-      const SidecarOptions& options,
-      std::function<std::string(const AdapterMetrics&)> not_ready);
+  // Sets up logging and signals, connects everything (the service, the bot, the
+  // service's door for the bot, the admin port) and does `work`. /readyz names
+  // the peers that fail, unless it is `always_ready`. Returns the exit code,
+  // once the errors, which are for people, are told.
+  static int Run(const SidecarOptions& options, bool always_ready,
+                 const std::function<absl::Status(Sidecar&)>& work);
 
+  const std::string& secret() const { return secret_; }
   Delivery& delivery() { return delivery_; }
   AdapterMetrics& metrics() { return metrics_; }
+
+  // Set when the work shall end.
+  const StopEvent& stop() const { return stop_; }
 
   // For the log: where its ports are.
   std::string addresses() const;
 
  private:
-  Sidecar(const SidecarOptions& options,
-          std::unique_ptr<client::ProfileClient> service, HttpUrl bot);
+  Sidecar(const SidecarOptions& options, std::string secret,
+          const StopEvent& stop, std::unique_ptr<client::ProfileClient> service,
+          HttpUrl bot);
+  static absl::StatusOr<std::unique_ptr<Sidecar>> Start(
+      const SidecarOptions& options, const StopEvent& stop, bool always_ready);
 
+  const std::string secret_;
+  const StopEvent& stop_;
   AdapterMetrics metrics_;
   const std::unique_ptr<client::ProfileClient> service_;
   Delivery delivery_;

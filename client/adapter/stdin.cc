@@ -18,9 +18,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "base/steady_time.h"
-#include "client/adapter/checkpoint.h"
-#include "client/adapter/commands.h"
-#include "client/adapter/line_reader.h"
+#include "client/adapter/input.h"
 #include "client/adapter/options.h"
 #include "ops/command_line.h"
 

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
-#include "client/adapter/line_reader.h"
+#include "client/adapter/input.h"
 #include "userprofile/client/recognition.h"
 #include "userprofile/v1/user_profile_service.pb.h"
 

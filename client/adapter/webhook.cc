@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "client/adapter/commands.h"
+#include "client/adapter/options.h"
 #include "client/adapter/sidecar.h"
 #include "client/adapter/stop_event.h"
 #include "client/adapter/window.h"
@@ -31,9 +31,8 @@ The secret is read from --webhook-secret-file, or from
 USERPROFILE_WEBHOOK_SECRET.)";
 
 struct WebhookOptions {
-  SidecarOptions sidecar;
+  SidecarOptions sidecar{{"webhook secret", "--webhook-secret-file"}};
   std::string listen = "127.0.0.1:8088";
-  SecretOption secret{"webhook secret", "--webhook-secret-file"};
   int max_connections = 128;
 };
 
@@ -72,8 +71,8 @@ int ReadBody(const httplib::Request& request,
 class Webhook {
  public:
   // The sidecar must outlive it.
-  Webhook(std::string secret, Sidecar& sidecar)
-      : secret_(std::move(secret)),
+  explicit Webhook(Sidecar& sidecar)
+      : secret_(sidecar.secret()),
         delivery_(sidecar.delivery()),
         metrics_(sidecar.metrics()) {}
 
@@ -115,42 +114,35 @@ class Webhook {
   }
 
  private:
-  const std::string secret_;
+  const std::string& secret_;
   Delivery& delivery_;
   AdapterMetrics& metrics_;
   Turns turns_;
 };
 
 int RunWebhook(const WebhookOptions& options) {
-  auto secret = ReadSecret(options.secret);
-  if (!secret.ok()) return Fail(secret.status());
   const absl::Status listen =
       CheckListen(options.listen, options.sidecar.insecure);
   if (!listen.ok()) return Fail(listen);
-  static StopEvent stop;
-  StopOnSignals(stop);
   // Always ready: a failing bot or service is answered for by 503, and one
   // that gets no calls because of it would never be seen to be well again.
-  auto sidecar = Sidecar::Start(
-      options.sidecar, [](const AdapterMetrics&) { return std::string(); });
-  if (!sidecar.ok()) return Fail(sidecar.status());
-  Webhook webhook(*std::move(secret), **sidecar);
-  ops::HttpServerOptions http;
-  http.threads = options.max_connections;
-  http.requests_per_connection = 1000;
-  http.read_timeout = 10;
-  http.write_timeout = 10;
-  http.max_body = kMaxUpdate;
-  auto server = ops::HttpServer::Start(
-      options.listen, http,
-      [&webhook](httplib::Server& pages) { webhook.AddTo(pages); });
-  if (!server.ok()) return Fail(server.status());
-  spdlog::info("taking updates on http://{}, {}", (*server)->address(),
-               (*sidecar)->addresses());
-  while (!stop.WaitFor(absl::Hours(1))) continue;
-  server->reset();
-  spdlog::info("stopped");
-  return ops::kDone;
+  return Sidecar::Run(
+      options.sidecar, /*always_ready=*/true, [&](Sidecar& sidecar) {
+        Webhook webhook(sidecar);
+        auto server = ops::HttpServer::Start(
+            options.listen,
+            {.threads = options.max_connections,
+             .requests_per_connection = 1000,
+             .read_timeout = 10,
+             .write_timeout = 10,
+             .max_body = kMaxUpdate},
+            [&webhook](httplib::Server& pages) { webhook.AddTo(pages); });
+        if (!server.ok()) return server.status();
+        spdlog::info("taking updates on http://{}, {}", (*server)->address(),
+                     sidecar.addresses());
+        while (!sidecar.stop().WaitFor(absl::Hours(1))) continue;
+        return absl::OkStatus();
+      });
 }
 
 }  // namespace
@@ -165,7 +157,6 @@ void AddWebhookCommand(ops::CommandLine& command_line) {
   ops::AddFlag(flags, "--listen", options->listen,
                "HTTP for Telegram, behind a proxy that ends TLS")
       .TypeName("HOST:PORT");
-  AddSecretFlag(flags, options->secret);
   ops::AddFlag(flags, "--max-connections", options->max_connections,
                "How many connections are served at once")
       .TypeName("NUMBER")
