@@ -139,7 +139,7 @@ struct Server::Parts {
   std::unique_ptr<api::UserProfileService> service;
   std::unique_ptr<transport::HealthService> health;
   std::unique_ptr<transport::ReflectionService> reflection;
-  std::unique_ptr<SocketPathLock> socket_path;
+  std::unique_ptr<base::FileLock> socket_path;
   std::unique_ptr<transport::GrpcServer> grpc;
   std::unique_ptr<ops::Reloader> reloader;
   std::unique_ptr<ops::AdminServer> admin;
@@ -227,7 +227,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   grpc.max_connection_age_grace = options.max_connection_age_grace;
   if (parts.tls != nullptr) grpc.credentials = parts.tls->ServerCredentials();
   USERPROFILE_ASSIGN_OR_RETURN(parts.socket_path,
-                               SocketPathLock::Acquire(options.listen));
+                               LockSocketPath(options.listen));
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.grpc, transport::GrpcServer::Start(
                       grpc, {parts.service.get(), parts.health.get(),
