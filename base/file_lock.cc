@@ -61,6 +61,7 @@ absl::StatusOr<std::unique_ptr<FileLock>> FileLock::Take(
 }
 
 FileLock::~FileLock() {
+  if (tidy_) tidy_();
   // A process that is just being started may share it for an instant.
   flock(fd_, LOCK_UN);
   close(fd_);

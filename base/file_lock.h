@@ -4,8 +4,10 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -34,12 +36,14 @@ class FileLock {
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;
 
-  int fd() const { return fd_; }
+  // What to do at the end, while it is still held.
+  void OnRelease(std::function<void()> tidy) { tidy_ = std::move(tidy); }
 
  private:
   explicit FileLock(int fd) : fd_(fd) {}
 
   const int fd_;
+  std::function<void()> tidy_;
 };
 
 }  // namespace userprofile::base

@@ -121,7 +121,7 @@ struct Server::Parts {
   std::unique_ptr<api::UserProfileService> service;
   std::unique_ptr<transport::HealthService> health;
   std::unique_ptr<transport::ReflectionService> reflection;
-  std::unique_ptr<SocketPathLock> socket_path;
+  std::unique_ptr<base::FileLock> socket_path;
   std::unique_ptr<transport::GrpcServer> grpc;
   std::unique_ptr<Reloader> reloader;
   std::unique_ptr<ops::HttpServer> admin;
@@ -192,8 +192,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
       std::make_unique<transport::ReflectionService>(*parts.access);
   transport::GrpcServerOptions grpc = options.grpc;
   if (parts.tls != nullptr) grpc.credentials = parts.tls->ServerCredentials();
-  USERPROFILE_ASSIGN_OR_RETURN(parts.socket_path,
-                               SocketPathLock::Acquire(grpc.address));
+  USERPROFILE_ASSIGN_OR_RETURN(parts.socket_path, LockSocketPath(grpc.address));
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.grpc, transport::GrpcServer::Start(
                       grpc, {parts.service.get(), parts.health.get(),

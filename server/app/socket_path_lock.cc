@@ -35,24 +35,21 @@ bool SomebodyListens(absl::string_view path) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<SocketPathLock>> SocketPathLock::Acquire(
+absl::StatusOr<std::unique_ptr<base::FileLock>> LockSocketPath(
     const std::string& address) {
   absl::string_view path = address;
   if (!absl::ConsumePrefix(&path, "unix:")) return nullptr;
   absl::ConsumePrefix(&path, "//");
-  std::string file = absl::StrCat(path, ".lock");
+  const std::string file = absl::StrCat(path, ".lock");
   while (true) {
     USERPROFILE_ASSIGN_OR_RETURN(const int fd, base::OpenOwnFile(file));
-    auto held = base::FileLock::Take(fd);
-    if (absl::IsNotFound(held.status())) continue;  // by one that just ended
-    if (!held.ok()) return InUse(address);
-    std::unique_ptr<SocketPathLock> lock(
-        new SocketPathLock(std::move(file), *std::move(held)));
+    auto lock = base::FileLock::Take(fd);
+    if (absl::IsNotFound(lock.status())) continue;  // by one that just ended
+    if (!lock.ok()) return InUse(address);
+    (*lock)->OnRelease([file] { unlink(file.c_str()); });
     if (SomebodyListens(path)) return InUse(address);
     return lock;
   }
 }
-
-SocketPathLock::~SocketPathLock() { unlink(path_.c_str()); }
 
 }  // namespace userprofile::app

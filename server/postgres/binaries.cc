@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -19,9 +21,8 @@ namespace {
 constexpr char kVariable[] = "USERPROFILE_POSTGRES_BIN";
 constexpr char kDebianRoot[] = "/usr/lib/postgresql";
 
-using Names = std::vector<const char*>;
-
-bool Holds(const std::string& folder, const Names& programs) {
+bool Holds(const std::string& folder,
+           const std::vector<const char*>& programs) {
   return std::all_of(programs.begin(), programs.end(), [&](const char* name) {
     return access(absl::StrCat(folder, "/", name).c_str(), X_OK) == 0;
   });
@@ -32,17 +33,15 @@ int MajorVersion(const std::string& program) {
   Command command;
   command.words = {program, "--version"};
   const absl::StatusOr<Outcome> outcome = RunToEnd(std::move(command));
-  if (!outcome.ok() || outcome->exit_code != 0) return 0;
-  const std::vector<absl::string_view> words =
-      absl::StrSplit(outcome->output, ' ');
-  int version = 0;
-  if (words.size() < 3) return 0;
-  const std::vector<absl::string_view> parts =
-      absl::StrSplit(words[2], absl::ByAnyChar(".abdr\n"));
-  return absl::SimpleAtoi(parts[0], &version) ? version : 0;
+  if (!outcome.ok()) return 0;
+  const std::vector<std::string> words = absl::StrSplit(outcome->output, ' ');
+  return words.size() < 3 ? 0 : std::atoi(words[2].c_str());
 }
 
-std::vector<std::string> DebianFolders() {
+// The folders of the variable if it is set, else those of $PATH and Debian's,
+// newest first, in this order or the other.
+std::vector<std::string> Candidates(bool path_first) {
+  if (const char* folder = getenv(kVariable)) return {folder};
   std::vector<int> versions;
   for (const std::string& name : base::ListFolder(kDebianRoot)) {
     int version = 0;
@@ -53,28 +52,15 @@ std::vector<std::string> DebianFolders() {
   for (const int version : versions) {
     folders.push_back(absl::StrCat(kDebianRoot, "/", version, "/bin"));
   }
-  return folders;
-}
-
-std::vector<std::string> PathFolders() {
   const char* path = getenv("PATH");
-  std::vector<std::string> folders =
-      absl::StrSplit(path == nullptr ? "" : path, ':', absl::SkipEmpty());
-  // A relative folder would mean another one in the program's own directory.
-  folders.erase(std::remove_if(folders.begin(), folders.end(),
-                               [](const auto& f) { return f[0] != '/'; }),
-                folders.end());
-  return folders;
-}
-
-// The folders of the variable, if it is set, else of both, in this order.
-std::vector<std::string> Candidates(std::vector<std::string> first,
-                                    const std::vector<std::string>& second) {
-  if (const char* folder = getenv(kVariable); folder != nullptr) {
-    return {folder};
+  auto at = path_first ? folders.begin() : folders.end();
+  for (const absl::string_view folder :
+       absl::StrSplit(path == nullptr ? "" : path, ':')) {
+    // A relative one would mean another one in the program's own directory.
+    if (!absl::StartsWith(folder, "/")) continue;
+    at = std::next(folders.insert(at, std::string(folder)));
   }
-  first.insert(first.end(), second.begin(), second.end());
-  return first;
+  return folders;
 }
 
 // Ends the message of an error: where was looked, and what to install.
@@ -90,7 +76,7 @@ std::string HowToInstall(const std::string& package) {
 }  // namespace
 
 absl::StatusOr<Binaries> FindBinaries(absl::optional<int> major_version) {
-  for (const std::string& folder : Candidates(PathFolders(), DebianFolders())) {
+  for (const std::string& folder : Candidates(/*path_first=*/true)) {
     if (!Holds(folder, {"postgres", "initdb"})) continue;
     const int version = MajorVersion(absl::StrCat(folder, "/postgres"));
     if (major_version ? version == *major_version
@@ -109,7 +95,7 @@ absl::StatusOr<Binaries> FindBinaries(absl::optional<int> major_version) {
 
 absl::StatusOr<Binaries> FindClientPrograms(int major_version) {
   absl::optional<Binaries> best;
-  for (std::string& folder : Candidates(DebianFolders(), PathFolders())) {
+  for (std::string& folder : Candidates(/*path_first=*/false)) {
     if (!Holds(folder, {"pg_dump", "pg_restore", "psql"})) continue;
     const int version = MajorVersion(absl::StrCat(folder, "/pg_dump"));
     if (version < major_version) continue;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <map>
 #include <memory>
 
@@ -36,6 +37,7 @@ constexpr char kSearchPath[] =
 constexpr char kSslMode[] = "write sslmode=require, or sslmode=verify-full";
 constexpr char kConnections[] =
     "leave it out; --read-connections and the like say how many";
+constexpr char kLeaveOut[] = "leave it out, or write what libpq has for it";
 constexpr ForeignKey kForeignKeys[] = {
     {"schema", kSearchPath},
     {"currentSchema", kSearchPath},
@@ -50,14 +52,15 @@ constexpr ForeignKey kForeignKeys[] = {
     {"connection_limit", kConnections},
     {"max_connections", kConnections},
     {"pool_size", kConnections},
+    {"pgbouncer", kLeaveOut},
     {"max", kConnections},
 };
 
-std::string AdviceFor(absl::string_view key) {
-  for (const ForeignKey& foreign : kForeignKeys) {
-    if (key == foreign.key) return foreign.advice;
-  }
-  return "leave it out, or write what libpq has for it";
+const ForeignKey* FindForeignKey(absl::string_view key) {
+  const auto* found = std::find_if(
+      std::begin(kForeignKeys), std::end(kForeignKeys),
+      [&](const ForeignKey& foreign) { return key == foreign.key; });
+  return found == std::end(kForeignKeys) ? nullptr : found;
 }
 
 using Options = std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)>;
@@ -96,10 +99,9 @@ std::string ForeignWord(absl::string_view words) {
   for (const absl::string_view word :
        absl::StrSplit(words, ' ', absl::SkipEmpty())) {
     const absl::string_view key = word.substr(0, word.find('='));
-    for (const ForeignKey& foreign : kForeignKeys) {
-      if (key == foreign.key && key.size() < word.size()) return foreign.key;
+    if (key.size() < word.size() && FindForeignKey(key) != nullptr) {
+      return std::string(key);
     }
-    if (key == "pgbouncer") return std::string(key);
   }
   return "";
 }
@@ -122,8 +124,9 @@ std::string WhatIsWrong(absl::string_view conninfo) {
   }
   const std::string key = url ? UnknownKey(rest) : ForeignWord(conninfo);
   if (!key.empty()) {
-    return absl::StrCat("PostgreSQL has no setting \"", key,
-                        "\": ", AdviceFor(key));
+    const ForeignKey* foreign = FindForeignKey(key);
+    return absl::StrCat("PostgreSQL has no setting \"", key, "\": ",
+                        foreign != nullptr ? foreign->advice : kLeaveOut);
   }
   return absl::StrCat(
       "it must be a URL, postgresql://USER@HOST:PORT/DATABASE, or words as in "

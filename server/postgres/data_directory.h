@@ -61,6 +61,22 @@ std::string StatusOf(const std::string& directory, pid_t postmaster);
 // it was killed; empty if there is none.
 std::string SocketFolderOf(const std::string& directory);
 
+// The private folder of a server's Unix socket. It is not in the data
+// directory, for the path of a socket can't be longer than 107 bytes: it is in
+// $XDG_RUNTIME_DIR or /run/userprofile, where that is the account's alone and
+// the path not too long, else in /tmp. Only `account` and root can enter it,
+// which is all the authentication that the server needs. Removed, with what is
+// in it, when its lock is let go.
+struct SocketFolder {
+  std::string path;
+  std::unique_ptr<base::FileLock> lock;
+};
+
+// Makes the folder: the same one each time, unless somebody else took its name.
+// Removes those of the account that killed servers left behind.
+absl::StatusOr<SocketFolder> MakeSocketFolder(const std::string& directory,
+                                              const Account& account);
+
 }  // namespace userprofile::postgres
 
 #endif  // USERPROFILE_SERVER_POSTGRES_DATA_DIRECTORY_H_

@@ -49,33 +49,6 @@ absl::Status CheckExternal(const std::string& text) {
 
 }  // namespace
 
-// A session to a target, until that leads elsewhere.
-class Database::RenewableSession final : public Session {
- public:
-  RenewableSession(std::unique_ptr<Session> session,
-                   std::shared_ptr<const Target> target, std::string conninfo)
-      : session_(std::move(session)),
-        target_(std::move(target)),
-        conninfo_(std::move(conninfo)) {}
-
-  absl::StatusOr<Rows> Execute(const Statement& statement,
-                               const Parameters& parameters) override {
-    return session_->Execute(statement, parameters);
-  }
-  absl::StatusOr<Rows> ExecuteScript(absl::string_view sql) override {
-    return session_->ExecuteScript(sql);
-  }
-  bool healthy() override {
-    return session_->healthy() && target_->IsAt(conninfo_);
-  }
-  bool lost() override { return session_->lost(); }
-
- private:
-  const std::unique_ptr<Session> session_;
-  const std::shared_ptr<const Target> target_;
-  const std::string conninfo_;
-};
-
 std::string Database::Target::conninfo() const {
   base::MutexLock lock(mutex_);
   return conninfo_;
@@ -155,49 +128,37 @@ absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
   embedded_ = true;
   const base::SteadyTime give_up = base::SteadyTime::Now() + kStartPatience;
   for (bool logged = false;; absl::SleepFor(kPoll)) {
-    switch (HolderOf(directory)) {
-      case DirectoryHolder::kNobody: {
-        if (use == Use::kInspect && !EmbeddedCluster::Exists(directory)) {
-          return absl::NotFoundError(absl::StrCat(
-              "there is no database in ", directory,
-              "; 'userprofile-server serve' and 'migrate up' make one"));
-        }
-        absl::Status status =
-            Own(directory, use == Use::kServe ? DirectoryHolder::kServer
-                                              : DirectoryHolder::kCommand);
-        // Or somebody was faster.
-        if (status.ok() || HolderOf(directory) == DirectoryHolder::kNobody) {
-          return status;
-        }
-        break;
+    const DirectoryHolder holder = HolderOf(directory);
+    if (holder == DirectoryHolder::kCommand) {
+      if (!std::exchange(logged, true)) {
+        spdlog::info("waiting for a command that works on {} to finish",
+                     directory);
       }
-      case DirectoryHolder::kServer: {
-        if (use == Use::kServe) {
-          absl::Status status = Own(directory, DirectoryHolder::kServer);
-          // Or it is a command that had not said so yet.
-          if (status.ok() || HolderOf(directory) != DirectoryHolder::kCommand) {
-            return status;
-          }
-          break;
-        }
-        const std::string conninfo =
-            EmbeddedCluster::ConninfoIfRunning(directory).value_or("");
-        target_ = std::make_shared<Target>("", conninfo);
-        absl::Status status =
-            conninfo.empty() ? absl::UnavailableError("the server has ended")
-                             : Sessions()().status();
-        if (status.ok() || base::SteadyTime::Now() > give_up) return status;
-        break;
-      }
-      case DirectoryHolder::kCommand:
-        if (!logged) {
-          spdlog::info("waiting for a command that works on {} to finish",
-                       directory);
-          logged = true;
-        }
-        break;
+      continue;
     }
+    if (holder == DirectoryHolder::kServer && use != Use::kServe) {
+      absl::Status status = Share(directory);
+      if (status.ok() || base::SteadyTime::Now() > give_up) return status;
+      continue;
+    }
+    if (use == Use::kInspect && !EmbeddedCluster::Exists(directory)) {
+      return absl::NotFoundError(absl::StrCat(
+          "there is no database in ", directory,
+          "; 'userprofile-server serve' and 'migrate up' make one"));
+    }
+    absl::Status status =
+        Own(directory, use == Use::kServe ? DirectoryHolder::kServer
+                                          : DirectoryHolder::kCommand);
+    // Or somebody was faster, or a command had not said yet that it is one.
+    if (status.ok() || HolderOf(directory) == holder) return status;
   }
+}
+
+absl::Status Database::Share(const std::string& directory) {
+  const auto conninfo = EmbeddedCluster::ConninfoIfRunning(directory);
+  if (!conninfo) return absl::UnavailableError("the server has ended");
+  target_ = std::make_shared<Target>("", *conninfo);
+  return Sessions()().status();
 }
 
 absl::Status Database::Own(const std::string& directory,
@@ -224,16 +185,18 @@ SessionFactory Database::ServingSessions() const {
 }
 
 SessionFactory Database::Factory(ConnectOptions options) const {
-  using Made = absl::StatusOr<std::unique_ptr<Session>>;
   options.watchdog = watchdog_;
-  return [options, target = target_]() -> Made {
+  return [options,
+          target = target_]() -> absl::StatusOr<std::unique_ptr<Session>> {
     target->Reload().status().IgnoreError();  // it is in the log
     ConnectOptions now = options;
     now.conninfo = target->conninfo();
+    now.wanted = [target, conninfo = now.conninfo] {
+      return target->IsAt(conninfo);
+    };
     USERPROFILE_ASSIGN_OR_RETURN(auto session, Connect(now));
     target->SetReached(now.conninfo);
-    return std::make_unique<RenewableSession>(std::move(session), target,
-                                              std::move(now.conninfo));
+    return session;
   };
 }
 

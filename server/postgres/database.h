@@ -103,12 +103,12 @@ class Database {
     std::string reached_ ABSL_GUARDED_BY(mutex_);
     absl::Status logged_ ABSL_GUARDED_BY(mutex_);
   };
-  class RenewableSession;
 
   Database() = default;
 
   SessionFactory Factory(ConnectOptions options) const;
   absl::Status OpenEmbedded(const std::string& directory, Use use);
+  absl::Status Share(const std::string& directory);
   absl::Status Own(const std::string& directory, DirectoryHolder holder);
 
   std::unique_ptr<EmbeddedCluster> cluster_;

@@ -19,7 +19,6 @@
 namespace userprofile::postgres {
 
 class Postmaster;
-class SocketFolder;
 
 // A private PostgreSQL server: its data lies in a directory of ours, it is
 // reached through a Unix socket only, and it lives as long as this object.
@@ -90,14 +89,13 @@ class EmbeddedCluster {
   void Stop();
 
  private:
-  EmbeddedCluster(std::unique_ptr<base::FileLock> lock,
-                  std::unique_ptr<SocketFolder> sockets);
+  EmbeddedCluster(std::unique_ptr<base::FileLock> lock, SocketFolder sockets);
 
   absl::Status CreateDatabase() const;
 
   // Let go in reverse order.
   std::unique_ptr<base::FileLock> lock_;
-  std::unique_ptr<SocketFolder> sockets_;
+  SocketFolder sockets_;
   std::unique_ptr<Postmaster> postmaster_;
   const std::string conninfo_;
 };

@@ -23,30 +23,17 @@ namespace {
 
 constexpr std::size_t kPasswdBuffer = 16384;
 
-Account Named(const passwd& entry) {
-  return {entry.pw_uid, entry.pw_gid, entry.pw_name, true};
-}
-
-absl::optional<Account> AccountNamed(const char* name) {
+// What `look_up`, getpwnam_r or getpwuid_r, finds; nothing of root's.
+template <typename Key>
+absl::optional<Account> FindAccount(int (*look_up)(Key, passwd*, char*,
+                                                   std::size_t, passwd**),
+                                    Key key) {
   passwd entry;
   passwd* found = nullptr;
   std::array<char, kPasswdBuffer> buffer;
-  getpwnam_r(name, &entry, buffer.data(), buffer.size(), &found);
+  look_up(key, &entry, buffer.data(), buffer.size(), &found);
   if (found == nullptr || found->pw_uid == 0) return absl::nullopt;
-  return Named(*found);
-}
-
-// The owner of what lies at `path`, unless that is root or nothing is there.
-// initdb wants the user to have a name.
-absl::optional<Account> OwnerOf(const std::string& path) {
-  struct stat info;
-  if (stat(path.c_str(), &info) != 0 || info.st_uid == 0) return absl::nullopt;
-  passwd entry;
-  passwd* found = nullptr;
-  std::array<char, kPasswdBuffer> buffer;
-  getpwuid_r(info.st_uid, &entry, buffer.data(), buffer.size(), &found);
-  if (found == nullptr) return absl::nullopt;
-  return Named(*found);
+  return Account{found->pw_uid, found->pw_gid, found->pw_name, true};
 }
 
 // Of setpriv(1), which is Essential in Debian. Absolute, for our $PATH may be
@@ -122,12 +109,15 @@ ssize_t ReadSome(int fd, void* buffer, std::size_t size) {
 
 absl::StatusOr<Account> AccountFor(const std::string& directory) {
   if (geteuid() != 0) return Account{geteuid(), getegid(), "", false};
+  // initdb wants the user to have a name.
   for (const std::string& path :
        {absl::StrCat(directory, "/data"), directory}) {
-    if (absl::optional<Account> owner = OwnerOf(path)) return *owner;
+    struct stat info;
+    if (stat(path.c_str(), &info) != 0) continue;
+    if (auto owner = FindAccount(getpwuid_r, info.st_uid)) return *owner;
   }
   for (const char* name : {"postgres", "nobody"}) {
-    if (absl::optional<Account> account = AccountNamed(name)) return *account;
+    if (auto account = FindAccount(getpwnam_r, name)) return *account;
   }
   return absl::FailedPreconditionError(
       "PostgreSQL can't run as root, and there is no user `postgres` or "

@@ -152,7 +152,8 @@ class PqxxSession final : public Session {
   PqxxSession(const std::string& conninfo, const ConnectOptions& options)
       : connection_(conninfo),
         socket_(connection_.sock(), options.watchdog),
-        answer_timeout_(options.answer_timeout) {
+        answer_timeout_(options.answer_timeout),
+        wanted_(options.wanted) {
     Configure(connection_);
   }
 
@@ -188,11 +189,11 @@ class PqxxSession final : public Session {
     });
   }
 
-  bool healthy() override {
-    if (healthy_ && (!connection_.is_open() || LostWhileIdle())) {
-      healthy_ = false;
-    }
-    return healthy_;
+  bool healthy() override { return !lost() && (!wanted_ || wanted_()); }
+
+  bool lost() override {
+    lost_ = lost_ || !connection_.is_open() || LostWhileIdle();
+    return lost_;
   }
 
  private:
@@ -219,7 +220,7 @@ class PqxxSession final : public Session {
 
   template <typename Body>
   absl::StatusOr<Rows> Query(const char* name, Body body) {
-    if (!healthy()) return NotSent("the session is closed");
+    if (lost()) return NotSent("the session is closed");
     Rows rows;
     absl::Status status = Guard(
         [&] {
@@ -234,7 +235,7 @@ class PqxxSession final : public Session {
     if (status.ok()) return rows;
     // Also where the server is alive but can't be used any more, as a primary
     // that became a standby: a fresh connection may find a better one.
-    if (absl::IsUnavailable(status)) healthy_ = false;
+    if (absl::IsUnavailable(status)) lost_ = true;
     return base::Annotate(status, absl::StrCat(name, ": "));
   }
 
@@ -258,11 +259,12 @@ class PqxxSession final : public Session {
   pqxx::connection connection_;
   Watchdog::Socket socket_;
   const absl::Duration answer_timeout_;
+  const std::function<bool()> wanted_;
   bool noticed_ = false;
   const NoticeWatch notice_watch_{connection_, &noticed_};
   std::set<std::string> prepared_;
   std::set<std::string> refused_;  // of these, and not for a stale plan
-  bool healthy_ = true;
+  bool lost_ = false;
 };
 
 // What bounds the time that a dead network can cost, and who we are.

@@ -96,6 +96,9 @@ struct ConnectOptions {
 
   // What can break the connection; may be null.
   std::shared_ptr<Watchdog> watchdog;
+
+  // Whether the session is still wanted, where it leads; null: always.
+  std::function<bool()> wanted;
 };
 
 // Makes a session whose text is UTF-8, whose times are in UTC and ISO style,
