@@ -3,6 +3,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <set>
 #include <string>
 #include <thread>
@@ -41,6 +42,14 @@ TEST(ServerProgramTest, SaysItsVersion) {
       RunProgram({{"userprofile-server", "version", "--output", "json"}});
   EXPECT_EQ(json.exit_code, 0) << json.errors;
   EXPECT_TRUE(nlohmann::json::parse(json.output).contains("version"));
+}
+
+TEST(ServerProgramTest, PrintsItsSqlAsItStandsInTheTree) {
+  std::ifstream file(USERPROFILE_SOURCE_DIR "/server/store/statements.sql");
+  const std::string sql{std::istreambuf_iterator<char>(file), {}};
+  const Outcome printed = RunProgram({{"userprofile-server", "schema", "sql"}});
+  EXPECT_EQ(printed.exit_code, 0);
+  EXPECT_EQ(printed.output, sql);
 }
 
 TEST(ServerProgramTest, ExplainsWrongUsage) {
