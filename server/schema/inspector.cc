@@ -171,7 +171,7 @@ class Judgement {
     }
     std::vector<const CatalogColumn*> others;
     for (const CatalogColumn& column : catalog_.columns) {
-      if (names.count(column.name) == 0) others.push_back(&column);
+      if (!names.contains(column.name)) others.push_back(&column);
     }
     std::sort(others.begin(), others.end(),
               [](const auto* a, const auto* b) { return a->name < b->name; });
