@@ -64,7 +64,7 @@ absl::StatusOr<HttpAnswer> HttpClient::Post(
     return answer.body.size() <= max_answer_;
   };
 
-  const Clients::iterator client = Take();
+  const auto client = Take();
   (*client)->set_read_timeout(absl::ToChronoMicroseconds(timeout));
   (*client)->set_write_timeout(absl::ToChronoMicroseconds(timeout));
   const auto begin = base::SteadyTime::Now();

@@ -82,7 +82,7 @@ Update ReadUpdate(const nlohmann::json& update);
 nlohmann::json ParseJson(std::string& text);
 
 // JSON as text, whatever is in it.
-std::string ToText(const nlohmann::json& json);
+std::string ToText(const nlohmann::json& value);
 
 }  // namespace userprofile::adapter
 
