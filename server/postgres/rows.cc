@@ -26,9 +26,9 @@ struct Rows::Data {
   std::vector<Value> values;  // row by row
 };
 
-Rows::Rows(pqxx::result result) {
+Rows::Rows(const pqxx::result& result) {
   Data data;
-  data.result = std::move(result);
+  data.result = result;
   data.rows = static_cast<std::size_t>(data.result.size());
   data.columns = static_cast<std::size_t>(data.result.columns());
   data.values.reserve(data.rows * data.columns);

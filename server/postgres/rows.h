@@ -21,7 +21,7 @@ class Rows {
   Rows() = default;
 
   // What the driver returned.
-  explicit Rows(pqxx::result result);
+  explicit Rows(const pqxx::result& result);
 
   std::size_t size() const;
   bool empty() const { return size() == 0; }

@@ -73,7 +73,7 @@ class FullDiskTest : public ::testing::TestWithParam<bool> {
   grpc::Status StoreNext() {
     const std::int64_t user = next_++;
     v1::UpsertUserResponse response;
-    const grpc::Status status = Upsert(*stub_, user, &response);
+    grpc::Status status = Upsert(*stub_, user, &response);
     if (status.ok()) acknowledged_.push_back(user);
     return status;
   }
@@ -83,15 +83,16 @@ class FullDiskTest : public ::testing::TestWithParam<bool> {
     std::ifstream mark(disk_.path() + "/db/data/postmaster.pid");
     std::string sockets;
     for (int line = 0; line < 5; ++line) std::getline(mark, sockets);
-    const auto next_file = [&] {
-      return RunProgram({{"/usr/bin/psql", "--no-psqlrc", "--quiet",
-                          absl::StrCat("--dbname=host=", sockets,
-                                       " user=userprofile dbname=userprofile"),
-                          "--command=CREATE TABLE IF NOT EXISTS theirs ();"
-                          "SELECT pg_switch_wal(); DROP TABLE theirs"}})
-          .exit_code;
-    };
-    EXPECT_TRUE(Eventually([&] { return next_file() != 0; }));
+    const std::vector<std::string> psql = {
+        "/usr/bin/psql",
+        "-X",
+        "-q",
+        "-c",
+        "SELECT pg_logical_emit_message(true, '', ''), pg_switch_wal()",
+        absl::StrCat("host=", sockets, " user=userprofile dbname=userprofile")};
+    constexpr int kConnectionLost = 2;
+    EXPECT_TRUE(Eventually(
+        [&] { return RunProgram({psql}).exit_code == kConnectionLost; }));
   }
 
   Disk disk_;
