@@ -14,7 +14,6 @@
 #include "server/schema/damages_testing.h"
 #include "server/schema/inspector.h"
 #include "server/schema/migrator.h"
-#include "server/schema/obstacles.h"
 #include "server/schema/report_format.h"
 #include "tests/support/test_database.h"
 
@@ -114,7 +113,7 @@ std::string Advice(const TestDatabase& database, const std::string& role) {
     absl::StrAppend(&text, breach.remedy, "\n");
   }
   return absl::StrCat(text,
-                      *FindObstacles(*session, migrations::Embedded(), false));
+                      PlanMigrations(database.session_factory())->obstacles);
 }
 
 TEST(AdviceTest, PrintsOnlyStatementsThatRunAndLeadOn) {

@@ -79,24 +79,6 @@ absl::StatusOr<postgres::Rows> FindDependents(postgres::Session& session,
   return session.Execute(kFindDependents, {names.Finish()});
 }
 
-// Whether the type of each column can be changed with the constraints and
-// indexes that it has, tried on a copy without rows, which is called users as
-// well for that long. Needs a transaction.
-bool TypesCanChange(postgres::Session& session, const Report& report) {
-  std::string sql =
-      "SAVEPOINT userprofile_trial; CREATE TEMP TABLE users (LIKE users "
-      "INCLUDING CONSTRAINTS INCLUDING INDEXES)";
-  for (const Breach& breach : report.breaches) {
-    if (breach.fault == Fault::kColumnType) {
-      absl::StrAppend(&sql, "; ", breach.remedy);
-    }
-  }
-  const absl::Status status = session.ExecuteScript(sql).status();
-  const bool is_undone =
-      session.ExecuteScript("ROLLBACK TO userprofile_trial").ok();
-  return status.ok() || !is_undone || !IsOfDependents(status);
-}
-
 // How many rows there are, in front of what is to be said of them.
 absl::Status CountRows(postgres::Session& session, absl::string_view from,
                        absl::string_view words,
@@ -110,28 +92,9 @@ absl::Status CountRows(postgres::Session& session, absl::string_view from,
   return absl::OkStatus();
 }
 
-// Users that a key could not hold, and those that would break a constraint as
-// soon as they are updated.
+// Users that would break a constraint as soon as they are updated.
 absl::Status FindRows(postgres::Session& session, const Catalog& catalog,
-                      const Report& report, std::vector<std::string>& lines) {
-  bool lacks_key = false;
-  for (const Breach& breach : report.breaches) {
-    lacks_key = lacks_key || breach.object == "users primary key";
-  }
-  if (lacks_key && catalog.FindColumn(UsersContract().primary_key) != nullptr) {
-    USERPROFILE_RETURN_IF_ERROR(CountRows(
-        session, "FROM users WHERE user_id IS NULL",
-        " rows of users have no user_id; find out whose they are, or delete "
-        "them: SELECT * FROM users WHERE user_id IS NULL",
-        lines));
-    USERPROFILE_RETURN_IF_ERROR(CountRows(
-        session,
-        "FROM (SELECT FROM users WHERE user_id IS NOT NULL GROUP BY user_id "
-        "HAVING count(*) > 1) AS twice",
-        " users have more than one row; decide which one stays: SELECT "
-        "user_id, count(*) FROM users GROUP BY user_id HAVING count(*) > 1",
-        lines));
-  }
+                      std::vector<std::string>& lines) {
   for (const CatalogConstraint& constraint : catalog.constraints) {
     if (constraint.type != "c" || constraint.is_validated) continue;
     absl::string_view condition = constraint.definition;
@@ -163,7 +126,6 @@ absl::StatusOr<std::string> FindObstacles(
     const bool is_elsewhere =
         breach.object == kSchemaOfUsers ||
         (breach.object == UsersContract().table && breach.found == kMissing);
-    // 008 refuses whatever has an index's name.
     if ((breach.severity == Severity::kBlocking || breach.index != nullptr) &&
         breach.fault == Fault::kForPerson && breach.remedy != kRunMigrations &&
         !(new_table && is_elsewhere)) {
@@ -174,10 +136,8 @@ absl::StatusOr<std::string> FindObstacles(
   if (lines.empty()) {
     USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows dependents,
                                  FindDependents(session, report));
-    const bool only_firm =
-        dependents.empty() || TypesCanChange(session, report);
     for (std::size_t i = 0; i < dependents.size(); ++i) {
-      if (only_firm && !dependents.Bool(i, 1)) continue;
+      if (!dependents.Bool(i, 1)) continue;  // the Repairer tries these
       lines.push_back(absl::StrCat(
           dependents.Text(i, 0),
           " keeps a column's type, which must change; drop what depends on the "
@@ -186,7 +146,7 @@ absl::StatusOr<std::string> FindObstacles(
     }
   }
   if (catalog.may_read) {
-    USERPROFILE_RETURN_IF_ERROR(FindRows(session, catalog, report, lines));
+    USERPROFILE_RETURN_IF_ERROR(FindRows(session, catalog, lines));
   }
   return absl::StrJoin(lines, "\n");
 }
