@@ -92,9 +92,31 @@ absl::Status CountRows(postgres::Session& session, absl::string_view from,
   return absl::OkStatus();
 }
 
-// Users that would break a constraint as soon as they are updated.
+// Users that a key could not hold where a person must make it, for else the
+// Repairer looks; and those that would break a constraint as soon as they are
+// updated.
 absl::Status FindRows(postgres::Session& session, const Catalog& catalog,
-                      std::vector<std::string>& lines) {
+                      const Report& report, std::vector<std::string>& lines) {
+  bool has_other_key = false;
+  for (const Breach& breach : report.breaches) {
+    has_other_key = has_other_key || (breach.fault == Fault::kForPerson &&
+                                      breach.object == "users primary key");
+  }
+  if (has_other_key &&
+      catalog.FindColumn(UsersContract().primary_key) != nullptr) {
+    USERPROFILE_RETURN_IF_ERROR(CountRows(
+        session, "FROM users WHERE user_id IS NULL",
+        " rows of users have no user_id; find out whose they are, or delete "
+        "them: SELECT * FROM users WHERE user_id IS NULL",
+        lines));
+    USERPROFILE_RETURN_IF_ERROR(CountRows(
+        session,
+        "FROM (SELECT FROM users WHERE user_id IS NOT NULL GROUP BY user_id "
+        "HAVING count(*) > 1) AS twice",
+        " users have more than one row; decide which one stays: SELECT "
+        "user_id, count(*) FROM users GROUP BY user_id HAVING count(*) > 1",
+        lines));
+  }
   for (const CatalogConstraint& constraint : catalog.constraints) {
     if (constraint.type != "c" || constraint.is_validated) continue;
     absl::string_view condition = constraint.definition;
@@ -146,7 +168,7 @@ absl::StatusOr<std::string> FindObstacles(
     }
   }
   if (catalog.may_read) {
-    USERPROFILE_RETURN_IF_ERROR(FindRows(session, catalog, lines));
+    USERPROFILE_RETURN_IF_ERROR(FindRows(session, catalog, report, lines));
   }
   return absl::StrJoin(lines, "\n");
 }

@@ -14,7 +14,7 @@ namespace userprofile::schema {
 // What no migration can mend, for a person must decide: said before anything is
 // changed. Empty if nothing stands in the way; else a line for each obstacle,
 // with what to do about it. With `new_table`, users that may be in another
-// table are none. Reads all users where a constraint leaves no other
+// table are none. Reads all users where the key or a constraint leaves no other
 // way, which can take long: call it where no statement time-out holds.
 absl::StatusOr<std::string> FindObstacles(
     postgres::Session& session,
