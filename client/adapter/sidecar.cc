@@ -87,7 +87,7 @@ absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(
     return always_ready ? "" : metrics->Failing();
   };
   pages.metrics = [metrics = &sidecar->metrics_] { return metrics->Text(); };
-  auto admin = ops::StartAdminServer(options.admin_listen, std::move(pages));
+  auto admin = ops::StartAdminServer(options.admin_listen, pages);
   if (!admin.ok()) return admin.status();
   sidecar->admin_ = *std::move(admin);
   return sidecar;
