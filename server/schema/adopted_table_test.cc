@@ -1,16 +1,21 @@
 // What becomes of the tables that bots left when they are migrated.
 
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/error_info.h"
+#include "server/postgres/errors.h"
 #include "server/schema/damages_testing.h"
 #include "server/schema/inspector.h"
 #include "server/schema/migrator.h"
+#include "server/schema/repair.h"
 #include "server/schema/report_format.h"
 #include "tests/support/test_database.h"
 
@@ -19,6 +24,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 absl::StatusOr<MigrateResult> Migrate(const testing::TestDatabase& database) {
   return schema::Migrate(database.session_factory());
@@ -157,14 +163,83 @@ TEST(AdoptedTableTest, KeepsEveryValueOfConvertedColumns) {
 }
 
 TEST(AdoptedTableTest, LeavesATextColumnThatAViewKeepsFromChanging) {
-  testing::TestDatabase database;
-  CreateUnmigratedTable(database);
-  database.Execute(
-      "ALTER TABLE users ALTER first_name TYPE text;"
-      "CREATE VIEW names AS SELECT first_name FROM users");
-  const auto result = Migrate(database);
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->report.Count(Severity::kAdvisory), 1);
+  for (const char* sql :
+       {"ALTER TABLE users ALTER first_name TYPE text;"
+        "CREATE VIEW names AS SELECT first_name FROM users",
+        // Something else is wrong with it as well.
+        "UPDATE users SET nickname = user_id::text;"
+        "ALTER TABLE users ALTER nickname TYPE text,"
+        " ALTER nickname SET NOT NULL, ALTER nickname SET DEFAULT 'x';"
+        "CREATE VIEW names AS SELECT nickname FROM users"}) {
+    SCOPED_TRACE(sql);
+    testing::TestDatabase database;
+    CreateUnmigratedTable(database);
+    database.Execute(sql);
+    const auto result = Migrate(database);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_THAT(result->report.breaches, SizeIs(1));
+    EXPECT_EQ(result->report.Count(Severity::kAdvisory), 1);
+  }
+}
+
+// Fails what begins with `sql`, with `sqlstate`.
+class FailingSession final : public postgres::Session {
+ public:
+  FailingSession(std::unique_ptr<postgres::Session> session, const char* sql,
+                 const char* sqlstate)
+      : session_(std::move(session)), sql_(sql), sqlstate_(sqlstate) {}
+
+  absl::StatusOr<postgres::Rows> Execute(
+      const postgres::Statement& statement,
+      const postgres::Parameters& parameters) override {
+    return session_->Execute(statement, parameters);
+  }
+  absl::StatusOr<postgres::Rows> ExecuteScript(absl::string_view sql) override {
+    if (!absl::StartsWith(sql, sql_)) return session_->ExecuteScript(sql);
+    return postgres::ErrorFromSqlState(sqlstate_, "ERROR:  it passes");
+  }
+  bool healthy() override { return session_->healthy(); }
+
+ private:
+  const std::unique_ptr<postgres::Session> session_;
+  const char* const sql_;
+  const char* const sqlstate_;
+};
+
+// Nothing is taken for done, or for not to be done, because of it.
+TEST(AdoptedTableTest, TakesNoErrorThatPassesForARefusal) {
+  struct Case {
+    const char* sql;
+    const char* sqlstate;
+  };
+  for (const Case& c : std::vector<Case>{
+           {"SELECT relkind = 'r' AND EXISTS (SELECT FROM users WHERE rev",
+            "57014"},
+           {"SELECT relkind = 'r' AND EXISTS (SELECT FROM users WHERE rev",
+            "53200"},
+           {"CREATE INDEX CONCURRENTLY idx_users_study_track", "53100"},
+           {"CREATE INDEX CONCURRENTLY idx_users_study_track", "XX000"},
+           {"ALTER TABLE users ADD COLUMN", "53400"},
+       }) {
+    SCOPED_TRACE(absl::StrCat(c.sqlstate, " ", c.sql));
+    testing::TestDatabase database;
+    CreateLegacyTable(database);
+    database.Execute("ALTER TABLE users ADD revision bigint DEFAULT 0");
+    const postgres::SessionFactory connect =
+        [&]() -> absl::StatusOr<std::unique_ptr<postgres::Session>> {
+      return std::make_unique<FailingSession>(database.Connect(), c.sql,
+                                              c.sqlstate);
+    };
+    const absl::Status status = schema::Migrate(connect).status();
+    EXPECT_TRUE(absl::IsAborted(status) || absl::IsUnavailable(status));
+    EXPECT_EQ(base::ErrorReason(status), "") << status;
+    EXPECT_EQ(postgres::SqlState(schema::Repair(connect, {}).status()),
+              c.sqlstate);
+    const auto again = Migrate(database);
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_THAT(again->report.breaches, IsEmpty());
+    EXPECT_EQ(Dump(database, "DISTINCT revision"), "(1)");
+  }
 }
 
 TEST(AdoptedTableTest, AdoptsATableThatLiesInALaterSchemaOfTheSearchPath) {
@@ -214,6 +289,9 @@ TEST(AdoptedTableTest, SaysInWordsWhatKeepsAColumnAndGoesOnOnceThatIsDone) {
             "ALTER TABLE users NO INHERIT base"},
            {"ALTER TABLE users ADD CONSTRAINT r CHECK (referral <> '')"
             " NOT VALID",
+            "1 rows of users break the constraint r"},
+           {"ALTER TABLE users ADD CONSTRAINT r CHECK (referral <> '')"
+            " NO INHERIT NOT VALID",
             "1 rows of users break the constraint r"},
        }) {
     SCOPED_TRACE(c.sql);

@@ -117,7 +117,8 @@ constexpr postgres::Statement kReadConstraints = {
     "read_constraints",
     "SELECT quote_ident(conname::text), contype, conrelid::regclass,"
     " conrelid = $1::oid, convalidated, condeferrable,"
-    " pg_get_constraintdef(p.oid), pg_catalog.array_to_string(conkey, ' '),"
+    " pg_get_constraintdef(p.oid), pg_get_expr(conbin, conrelid),"
+    " pg_catalog.array_to_string(conkey, ' '),"
     " CASE WHEN contype <> 'f' OR confrelid = $1::oid THEN i.relname END"
     " FROM (SELECT DISTINCT objid FROM pg_depend"
     "  WHERE classid = 'pg_constraint'::regclass"
@@ -309,8 +310,8 @@ void Fill(const postgres::Rows& rows, std::size_t i, CatalogIndex& x) {
 
 void Fill(const postgres::Rows& rows, std::size_t i, CatalogConstraint& c) {
   TakeRow(rows, i, &c.quoted, &c.type, &c.table, &c.is_of_users,
-          &c.is_validated, &c.is_deferrable, &c.definition, &c.columns,
-          &c.index);
+          &c.is_validated, &c.is_deferrable, &c.definition, &c.condition,
+          &c.columns, &c.index);
 }
 
 template <typename T>

@@ -67,6 +67,7 @@ struct CatalogConstraint {
   bool is_validated = false;
   bool is_deferrable = false;
   std::string definition;
+  std::string condition;  // of a check
   std::vector<int> columns;
   std::string index;  // the name of the one of users that it is made of
 };

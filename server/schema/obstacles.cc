@@ -5,7 +5,6 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 #include "absl/strings/substitute.h"
 #include "base/status_macros.h"
 #include "server/postgres/array_literal.h"
@@ -119,10 +118,8 @@ absl::Status FindRows(postgres::Session& session, const Catalog& catalog,
   }
   for (const CatalogConstraint& constraint : catalog.constraints) {
     if (constraint.type != "c" || constraint.is_validated) continue;
-    absl::string_view condition = constraint.definition;
-    absl::ConsumePrefix(&condition, "CHECK ");
-    absl::ConsumeSuffix(&condition, " NOT VALID");
-    const std::string broken = absl::StrCat("FROM users WHERE NOT ", condition);
+    const std::string broken =
+        absl::StrCat("FROM users WHERE NOT (", constraint.condition, ")");
     USERPROFILE_RETURN_IF_ERROR(CountRows(
         session, broken,
         absl::Substitute(

@@ -6,10 +6,11 @@
 
 #include <spdlog/spdlog.h>
 
-#include "absl/strings/match.h"
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "base/error_info.h"
 #include "base/status_macros.h"
 #include "base/steady_time.h"
 #include "server/postgres/errors.h"
@@ -27,6 +28,22 @@ constexpr int kBuildAttempts = 3;
 void Refuse(RepairOutcome& outcome, std::string reason) {
   outcome.state = State::kRefused;
   outcome.reason = std::move(reason);
+}
+
+absl::Status RunAgain(const RepairStep& step, const absl::Status& passing) {
+  return base::Annotate(passing,
+                        absl::StrCat(absl::StrJoin(step.objects, ", "),
+                                     " is left for now, run this again: "));
+}
+
+// Whether a statement failed because of what the table and its objects are:
+// only that will be so again.
+bool IsOfTable(const absl::Status& status) {
+  constexpr absl::string_view kClasses[] = {"0A", "22", "23", "2B", "42",
+                                            "54", "55", "P0", "UP"};
+  return !IsForLock(status) &&
+         absl::c_linear_search(kClasses,
+                               postgres::SqlState(status).substr(0, 2));
 }
 
 }  // namespace
@@ -112,12 +129,13 @@ absl::Status Repairer::Reconnect() {
   return options_.dry_run ? absl::OkStatus() : LockSchema(*session_, options_);
 }
 
-// An error that says something of the step, or one of the whole repair.
+// An error that says something of the table; else one of the whole repair,
+// which passes, as a full disk does.
 absl::Status Repairer::RefuseFor(RepairOutcome& outcome,
                                  const absl::Status& status) {
-  const std::string state = postgres::SqlState(status);
-  if (state.empty() || (options_.needs_locks && IsForLock(status))) {
-    return status;
+  if (postgres::SqlState(status).empty()) return status;
+  if (IsForLock(status) ? options_.needs_locks : !IsOfTable(status)) {
+    return RunAgain(outcome.step, status);
   }
   USERPROFILE_RETURN_IF_ERROR(Reconnect());
   Refuse(outcome, Explain(outcome, status));
@@ -160,14 +178,19 @@ std::string Repairer::Explain(const RepairOutcome& outcome,
   return absl::StrCat(words, ": mend that by hand, then run this again");
 }
 
-// Where the role may not look, or a column is not as it is believed, nothing is
-// known to be needed.
+// Not where the role may not look, or a column is missing or of a type that is
+// refused or mended first.
 absl::StatusOr<bool> Repairer::IsNeeded(const RepairStep& step) {
   if (step.needed.empty()) return true;
   const auto rows = Transaction(step.needed, "a look at the rows");
   if (rows.ok()) return rows->Bool(0, 0);
-  if (!postgres::SqlState(rows.status()).empty()) return false;
-  return rows.status();
+  constexpr absl::string_view kNothingToLookAt[] = {"42P01", "42703", "42883",
+                                                    "42804", "42501"};
+  if (absl::c_linear_search(kNothingToLookAt,
+                            postgres::SqlState(rows.status()))) {
+    return false;
+  }
+  return RunAgain(step, rows.status());
 }
 
 // PostgreSQL does not alter a column under everything that may be built on it.
@@ -196,8 +219,8 @@ absl::Status Repairer::TryOnCopy() {
         absl::Status made = attempt(
             "CREATE TEMP TABLE users (LIKE users INCLUDING ALL) ON COMMIT "
             "DROP");
-        if (IsForLock(made)) return made;
-        if (!made.ok()) return absl::OkStatus();  // not without the rights
+        // Not without the rights.
+        if (!made.ok()) return IsOfTable(made) ? absl::OkStatus() : made;
         for (RepairOutcome& outcome : result_.outcomes) {
           if (!is_tried(outcome)) continue;
           for (const RepairAction& action : outcome.step.actions) {
@@ -220,9 +243,16 @@ void Repairer::FindFutility() {
   for (RepairOutcome& outcome : result_.outcomes) {
     if (outcome.state != State::kDone) continue;
     for (const Breach& breach : result_.report.breaches) {
-      const auto& objects = outcome.step.objects;
-      if (breach.fault != Fault::kForPerson &&
-          std::count(objects.begin(), objects.end(), breach.object) > 0) {
+      const auto is_of = [&](const RepairOutcome& o) {
+        return absl::c_linear_search(o.step.objects, breach.object);
+      };
+      // Else it may be what that step was to mend.
+      const bool another_was_refused =
+          absl::c_any_of(result_.outcomes, [&](const RepairOutcome& o) {
+            return o.state == State::kRefused && is_of(o);
+          });
+      if (breach.fault != Fault::kForPerson && is_of(outcome) &&
+          !another_was_refused) {
         Refuse(outcome,
                absl::StrCat(
                    "it was done, and did not help: ", Describe(breach),
@@ -253,9 +283,12 @@ absl::Status Repairer::RunStep(RepairOutcome& outcome) {
   for (const RepairAction& action : outcome.step.actions) {
     const absl::Status status = RunAction(outcome, action, label);
     if (!status.ok()) {
-      USERPROFILE_RETURN_IF_ERROR(RefuseFor(outcome, status));
-      ClearAway(action, label);
-      return absl::OkStatus();
+      absl::Status passing = RefuseFor(outcome, status);
+      if (!postgres::SqlState(status).empty() && session_ != nullptr &&
+          session_->healthy()) {
+        ClearAway(action, label);
+      }
+      return passing;
     }
     if (outcome.state == State::kRefused) return absl::OkStatus();
   }

@@ -88,6 +88,7 @@ class Planner {
     AddColumns();
     for (const Column& column : contract.columns) StopGenerating(column);
     for (const Column& column : contract.columns) AlterColumn(column);
+    for (const Column& column : contract.columns) RenameType(column);
     for (const Column& column : contract.columns) {
       if (IsFilled(column)) {
         Add({{Find(column, Fault::kColumnMissing)->object},
@@ -202,7 +203,7 @@ class Planner {
   }
 
   // All of a column's other clauses that need no look at the rows, in the order
-  // in which PostgreSQL accepts them.
+  // in which PostgreSQL accepts them; but those for a type's name.
   void AlterColumn(const Column& column) {
     // Its type comes first.
     if (Find(column, Fault::kForPerson) != nullptr) return;
@@ -217,7 +218,8 @@ class Planner {
     add(Fault::kColumnIdentity);
     if (column.nullable) add(Fault::kColumnNullability);
     if (column.default_value == nullptr) add(Fault::kColumnDefault);
-    if (const Breach* breach = Find(column, Fault::kColumnType)) {
+    const Breach* breach = Find(column, Fault::kColumnType);
+    if (breach != nullptr && breach->severity == Severity::kBlocking) {
       step.objects = {breach->object};
       step.rewrites_table = ChangeRewritesTable(breach->found);
       step.alters_columns = true;
@@ -229,6 +231,19 @@ class Planner {
     if (statements.empty()) return;
     step.actions.push_back(Transaction(absl::StrJoin(statements, "; ")));
     Add(std::move(step));
+  }
+
+  // Which a view may keep, and the service can do without.
+  void RenameType(const Column& column) {
+    const Breach* breach = Find(column, Fault::kColumnType);
+    if (breach == nullptr || breach->severity == Severity::kBlocking ||
+        Find(column, Fault::kForPerson) != nullptr) {
+      return;
+    }
+    RepairStep step = {{breach->object}, {Transaction(breach->remedy)}};
+    step.alters_columns = true;
+    step.severity = Severity::kAdvisory;
+    steps_.push_back(std::move(step));
   }
 
   // Of those of the columns in which NULL is accepted. Without a look at every
