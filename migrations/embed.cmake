@@ -26,9 +26,15 @@ foreach(file IN LISTS MIGRATIONS)
 
   file(READ ${file} bytes HEX)
   file(SHA256 ${file} sha256)
-  file(STRINGS ${file} was REGEX "^-- was: [0-9a-f]+$")
+  file(STRINGS ${file} was REGEX "^-- was:")
   if(was)
     string(SUBSTRING "${was}" 8 -1 sha256)
+    string(LENGTH "${sha256}" digits)
+    if(NOT kind STREQUAL kContract OR NOT was MATCHES "^-- was: [0-9a-f]+$" OR
+       NOT digits EQUAL 64)
+      message(FATAL_ERROR "${file}: only NNN_name.contract.sql can say which "
+                          "checksum it had, in 64 digits")
+    endif()
   endif()
   string(REGEX REPLACE "(..)" "\\\\x\\1" literal "${bytes}")
   string(LENGTH "${bytes}" digits)

@@ -28,8 +28,8 @@ struct Migration {
   int version;
   absl::string_view name;
 
-  // Of the file, in lower-case hex; or what the file says itself, in a line
-  // "-- was: HEX", of the SQL that it once held.
+  // Of the file, in lower-case hex; or what a file of kContract says itself, in
+  // a line "-- was: HEX", of the SQL that it once held.
   absl::string_view sha256;
 
   absl::string_view sql;

@@ -44,8 +44,8 @@ void Print(const SchemaCommand& command, const T& result) {
             << std::flush;
 }
 
-int ExitCodeFor(const schema::Report& report) {
-  return report.breaches.empty() ? ops::kDone : kExitSchemaNotReady;
+int ExitCodeFor(bool is_as_needed) {
+  return is_as_needed ? ops::kDone : kExitSchemaNotReady;
 }
 
 absl::StatusOr<schema::Report> Inspect(const SchemaCommand& command) {
@@ -59,7 +59,7 @@ int Check(const SchemaCommand& command) {
   const absl::StatusOr<schema::Report> report = Inspect(command);
   if (!report.ok()) return Fail(report.status());
   Print(command, *report);
-  return ExitCodeFor(*report);
+  return ExitCodeFor(report->breaches.empty());
 }
 
 absl::Status BackUp(const SchemaCommand& command, const Database& database) {
@@ -96,7 +96,7 @@ int Repair(const SchemaCommand& command) {
   const absl::StatusOr<schema::RepairResult> result = RunRepair(command);
   if (!result.ok()) return Fail(result.status());
   Print(command, *result);
-  return ExitCodeFor(result->report);
+  return ExitCodeFor(result->is_as_needed());
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "absl/algorithm/container.h"
 #include "absl/cleanup/cleanup.h"
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
@@ -146,6 +147,14 @@ class Watch {
 bool IsForLock(const absl::Status& status) {
   const std::string state = postgres::SqlState(status);
   return state == "55P03" || state == "40P01" || state == "40001";
+}
+
+bool IsOfTable(const absl::Status& status) {
+  constexpr absl::string_view kClasses[] = {"0A", "22", "23", "2B", "42",
+                                            "54", "55", "P0", "UP"};
+  return !IsForLock(status) &&
+         absl::c_linear_search(kClasses,
+                               postgres::SqlState(status).substr(0, 2));
 }
 
 std::string ServersWords(const absl::Status& status) {

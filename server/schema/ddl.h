@@ -42,6 +42,10 @@ struct DdlOptions {
 // Whether a statement failed because others held what it wanted.
 bool IsForLock(const absl::Status& status);
 
+// Whether a statement failed because of what the table, its objects or its
+// rights are: it would fail again. Else that passes, or is no error of SQL.
+bool IsOfTable(const absl::Status& status);
+
 // What PostgreSQL said of a failed statement, without what the layers below put
 // before it.
 std::string ServersWords(const absl::Status& status);

@@ -20,7 +20,7 @@ namespace {
 // users table. But where there is no users, a history says that it is lost.
 constexpr postgres::Statement kFindHistory = {
     "find_migration_history",
-    "SELECT pg_catalog.format('%I.userprofile_migrations', n.nspname), h.oid "
+    "SELECT quote_ident(n.nspname::text) || '.userprofile_migrations', h.oid "
     "IS NOT NULL,"
     " coalesce(has_table_privilege(h.oid, 'SELECT'), false),"
     " (SELECT count(*) = 5 FROM pg_attribute WHERE attrelid = h.oid"

@@ -24,8 +24,6 @@ namespace {
 using migrations::Migration;
 using State = RepairOutcome::State;
 
-constexpr char kRefusedState[] = "UP001";
-
 // As 001 does; but it refuses to where others look as if users were in them.
 constexpr char kCreateTable[] =
     "DO $$ BEGIN IF to_regclass('users') IS NULL THEN CREATE TABLE users ("
@@ -107,9 +105,20 @@ class Migrator {
     plan.is_refused = plan.is_refused || !plan.obstacles.empty();
 
     std::vector<RepairOutcome> steps;
-    if (AsksForContract(pending)) {
-      USERPROFILE_ASSIGN_OR_RETURN(steps, PlanSteps(plan.is_refused));
+    absl::Status status;
+    if (pending.empty()) {
+      status = InTransaction("the check", [&] { return CheckContract(); });
+    } else if (AsksForContract(pending)) {
+      status = PlanSteps(plan.is_refused, steps);
     }
+    if (IsOfTable(status)) {
+      plan.obstacles = ExplainRefusal(session(), {}, status);
+    } else if (!result_.report.ToStatus().ok()) {
+      plan.obstacles = std::string(status.message());
+    } else {
+      USERPROFILE_RETURN_IF_ERROR(status);
+    }
+    plan.is_refused = plan.is_refused || !status.ok();
     for (const Migration* migration : pending) {
       PlannedMigration& planned = plan.migrations.emplace_back();
       planned.migration = *migration;
@@ -216,36 +225,36 @@ class Migrator {
 
   // What the Repairer has planned; without a table, what it would do to the one
   // that is made first, if that is not refused. Nobody has to wait for that.
-  absl::StatusOr<std::vector<RepairOutcome>> PlanSteps(bool is_refused) {
-    std::vector<RepairOutcome> outcomes = repairer_.result().outcomes;
-    if (repairer_.result().report.schema.empty() && !is_refused) {
-      outcomes.clear();
-      absl::Status undo = absl::CancelledError("not to be kept");
-      const absl::Status status =
-          InTransaction("a trial", [&]() -> absl::Status {
-            USERPROFILE_RETURN_IF_ERROR(
-                session().ExecuteScript(kCreateTable).status());
-            USERPROFILE_ASSIGN_OR_RETURN(const Report report,
-                                         Inspect(session()));
-            for (RepairStep& step : PlanRepair(report)) {
-              if (!step.needed.empty()) {
-                USERPROFILE_ASSIGN_OR_RETURN(
-                    const postgres::Rows needed,
-                    session().ExecuteScript(step.needed));
-                if (!needed.Bool(0, 0)) continue;
-              }
-              outcomes.push_back({std::move(step)});
-            }
-            return undo;
-          });
-      if (status != undo) return status;
+  absl::Status PlanSteps(bool is_refused,
+                         std::vector<RepairOutcome>& outcomes) {
+    outcomes = repairer_.result().outcomes;
+    if (!repairer_.result().report.schema.empty() || is_refused) {
+      return absl::OkStatus();
     }
-    return outcomes;
+    absl::Status undo = absl::CancelledError("not to be kept");
+    absl::Status status = InTransaction("a trial", [&]() -> absl::Status {
+      outcomes.clear();
+      USERPROFILE_RETURN_IF_ERROR(
+          session().ExecuteScript(kCreateTable).status());
+      USERPROFILE_ASSIGN_OR_RETURN(const Report report, Inspect(session()));
+      for (RepairStep& step : PlanRepair(report)) {
+        if (!step.needed.empty()) {
+          USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows needed,
+                                       session().ExecuteScript(step.needed));
+          if (!needed.Bool(0, 0)) continue;
+        }
+        outcomes.push_back({std::move(step)});
+      }
+      return undo;
+    });
+    return status == undo ? absl::OkStatus() : status;
   }
 
   // One of SQL, or some that ask for the contract.
   absl::Status Apply(const std::vector<const Migration*>& group, bool last) {
-    const std::string label = LabelOf(*group.front());
+    const std::string label =
+        absl::StrCat(LabelOf(*group.front()),
+                     group.size() == 1 ? "" : " to " + LabelOf(*group.back()));
     const base::SteadyTime start = base::SteadyTime::Now();
     absl::Status status = group.front()->kind == migrations::Kind::kContract
                               ? AskForContract(label)
@@ -260,8 +269,7 @@ class Migrator {
     USERPROFILE_RETURN_IF_ERROR(ExplainFailure(label, status));
     result_.applied.insert(result_.applied.end(), applied.begin(),
                            applied.end());
-    spdlog::info("migration {}{} applied in {}", label,
-                 group.size() == 1 ? "" : " to " + LabelOf(*group.back()),
+    spdlog::info("migration {} applied in {}", label,
                  absl::FormatDuration(base::SteadyTime::Now() - start));
     return absl::OkStatus();
   }
@@ -309,14 +317,9 @@ class Migrator {
         absl::IsCancelled(status)) {
       return status;
     }
-    const std::string state = postgres::SqlState(status);
-    const std::string words = state.empty() ? ""
-                              : state == kRefusedState
-                                  ? ServersWords(status)
-                                  : ExplainObstacle(session(), status);
-    if (!words.empty()) {
+    if (IsOfTable(status)) {
       return Refused(absl::StrCat("migration ", label, " changed nothing: "),
-                     words);
+                     ExplainRefusal(session(), {}, status));
     }
     return base::Annotate(status, absl::StrCat("migration ", label, ": "));
   }

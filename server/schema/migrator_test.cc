@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -325,16 +326,44 @@ TEST(MigratorTest, GivesAnOlderHistoryTheColumnsThatItLacks) {
   database.Execute(absl::StrCat(insert, "99, 'older', 'x')"));
 }
 
-// 008 was SQL then.
+// All were SQL then.
 TEST(MigratorTest, KnowsTheChecksumsThatOlderProgramsWrote) {
+  const std::vector<std::pair<int, std::string>> written = {
+      {1, "a2f287b9f29aeffa617ca4db1bbf3c161143fe42f37056fd883a3ccbbf26e56c"},
+      {4, "307350bc8ddb3460c87797fd1d95982dec7c4821defd02ed6d2ebd349813e0e3"},
+      {8, "cb53d4e411063114e230aca7a97f47a17df56b14a5dd5b504734bedcc5fa8ef8"},
+      {9, "20d6a21f15087e514d042628e20743827cd70a84852728dedb7f48e9bf7d4f0a"},
+      {10, "2767183324cf155856421a58c0a3bf321246996ceafcc1040a9fd29e244e5a3f"},
+      {11, "09ca0f37d440f9667bf644f6d7ae49bb72b43c8a4e77023b154cf19c005d2f76"},
+      {12, "4d5a7a41108f91eb2a79c0332811fdaeef9b3e08faae2c538ade46e0b26ad24c"},
+      {13, "bbe22602147ca3274fbbdec1101955340a2b5ffc82195a0b6a9fc6d92aefba25"},
+      {14, "db252c439295e712d5367e305d52be15b7c2da68f9422add71a6d86d404dc6a6"},
+      {15, "f6b177799a3e44ab5e5edb6a1bc8bab655edd0618b02c2b48e04d2a1c67230cf"},
+      {16, "3013b86a021827170abe3a5bd286d6623cfd804c2b9ca7c8b2c4da8a2bdb9451"},
+      {17, "3e6c2ace686273aca6e8eb8f249109e186fedc2fa65f76bef7fc11215c89e43c"},
+  };
+  std::vector<std::pair<int, std::string>> known;
+  for (const migrations::Migration& migration : migrations::Embedded()) {
+    if (migration.version > written.back().first) break;
+    known.emplace_back(migration.version, migration.sha256);
+  }
+  EXPECT_EQ(known, written);
+}
+
+TEST(MigratorTest, SaysThatNoSchemaOfTheSearchPathExists) {
   testing::TestDatabase database;
-  ASSERT_TRUE(Migrate(database).ok());
-  EXPECT_EQ(
-      database
-          .Execute(
-              "SELECT sha256 FROM userprofile_migrations WHERE version = 8")
-          .Text(0, 0),
-      "cb53d4e411063114e230aca7a97f47a17df56b14a5dd5b504734bedcc5fa8ef8");
+  const absl::Status status =
+      schema::Migrate(
+          [&]() -> absl::StatusOr<std::unique_ptr<postgres::Session>> {
+            auto session = database.Connect();
+            session->ExecuteScript("SET search_path = nowhere")
+                .status()
+                .IgnoreError();
+            return session;
+          })
+          .status();
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("no schema of the search path (nowhere) exists"));
 }
 
 TEST(MigratorTest, TakesNoOtherTablesHistoryForItsOwn) {

@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "server/postgres/array_literal.h"
 #include "server/postgres/errors.h"
+#include "server/schema/ddl.h"
 #include "server/schema/inspector.h"
 #include "server/schema/remedies.h"
 
@@ -160,7 +161,7 @@ absl::StatusOr<std::string> FindObstacles(
       lines.push_back(absl::StrCat(
           dependents.Text(i, 0),
           " keeps a column's type, which must change; drop what depends on the "
-          "column, or its parent, migrate, and create it again: ",
+          "column, or its parent, run this again, and create it again: ",
           dependents.Text(i, 2)));
     }
   }
@@ -170,32 +171,62 @@ absl::StatusOr<std::string> FindObstacles(
   return absl::StrJoin(lines, "\n");
 }
 
-std::string ExplainObstacle(postgres::Session& session,
-                            const absl::Status& failure) {
+std::string ExplainRefusal(postgres::Session& session,
+                           const std::vector<std::string>& objects,
+                           const absl::Status& failure) {
   const std::string state = postgres::SqlState(failure);
-  const std::string said =
-      absl::StrCat("PostgreSQL says \"", failure.message(), "\"; ");
+  if (state == "UP001") return ServersWords(failure);  // a migration's own
+  const std::string words =
+      absl::StrCat("PostgreSQL says \"", ServersWords(failure), "\"");
+  if (IsForLock(failure)) {
+    return absl::StrCat("others held the table all the time (", words,
+                        "): run this again when their transactions are over");
+  }
   if (state == "42501") {
-    return absl::StrCat(said, "migrate as the role that owns users");
+    return absl::StrCat(words, "; run this again as the role that owns users");
+  }
+  if (state == "42703") {
+    return absl::StrCat(words, ": that column must be mended first");
+  }
+  if (state == "23505") {
+    return absl::StrCat(words, ", since just now: run this again");
   }
   if (state == "23514") {
-    return absl::StrCat(said,
-                        "a row breaks that constraint as soon as it is "
+    return absl::StrCat(words,
+                        "; a row breaks that constraint as soon as it is "
                         "updated; mend the row, or drop the constraint");
   }
-  if (!IsOfDependents(failure)) return "";
-  const auto report = Inspect(session);
-  if (!report.ok()) return "";
-  const auto dependents = FindDependents(session, *report);
-  if (!dependents.ok() || dependents->empty()) return "";
-  std::vector<absl::string_view> drops;
-  for (std::size_t i = 0; i < dependents->size(); ++i) {
-    drops.push_back(dependents->Text(i, 2));
+  if (state == "54000") {  // a row that an index can't hold
+    for (const Index& index : UsersContract().indexes) {
+      if (!absl::c_linear_search(objects, index.name)) continue;
+      return absl::StrCat(
+          "it can't be built, for a ", index.column,
+          " is too long; shorten it, then run 'userprofile-server schema "
+          "repair': SELECT user_id FROM users WHERE octet_length(",
+          index.column, ") > 2000");
+    }
   }
-  return absl::StrCat(said,
-                      "drop what depends on columns whose type must change, "
-                      "migrate, and create it again: ",
-                      absl::StrJoin(drops, "; "));
+  if (IsOfDependents(failure)) {
+    const auto report = Inspect(session);
+    const auto dependents =
+        report.ok() ? FindDependents(session, *report) : postgres::Rows();
+    std::vector<absl::string_view> drops;
+    for (std::size_t i = 0; dependents.ok() && i < dependents->size(); ++i) {
+      drops.push_back(dependents->Text(i, 2));
+    }
+    if (!drops.empty()) {
+      return absl::StrCat(words,
+                          "; drop what depends on columns whose type must "
+                          "change, run this again, and create it again: ",
+                          absl::StrJoin(drops, "; "));
+    }
+  }
+  if (state == "0A000" || state == "2BP01") {
+    return absl::StrCat(words,
+                        ": drop what depends on the column, run this again, "
+                        "and create it again");
+  }
+  return absl::StrCat(words, ": mend that by hand, then run this again");
 }
 
 }  // namespace userprofile::schema

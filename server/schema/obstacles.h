@@ -2,6 +2,7 @@
 #define USERPROFILE_SERVER_SCHEMA_OBSTACLES_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -20,11 +21,12 @@ absl::StatusOr<std::string> FindObstacles(
     postgres::Session& session,
     absl::Span<const migrations::Migration> migrations, bool new_table);
 
-// In a person's words, what to do about a statement of a migration that
-// PostgreSQL refused with `failure`; empty where that says nothing about the
-// table. Asks `session`, which must be outside the failed transaction.
-std::string ExplainObstacle(postgres::Session& session,
-                            const absl::Status& failure);
+// In a person's words, what to do about a statement that PostgreSQL refused
+// with `failure` (IsOfTable or IsForLock), and that was to mend `objects`. Asks
+// `session`, which must be outside the failed transaction.
+std::string ExplainRefusal(postgres::Session& session,
+                           const std::vector<std::string>& objects,
+                           const absl::Status& failure);
 
 }  // namespace userprofile::schema
 

@@ -1,3 +1,4 @@
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -179,6 +180,33 @@ TEST_F(PlanTest, TellsWhatAMigrationWouldRefuse) {
   EXPECT_THAT(text, HasSubstr(kWords));
   EXPECT_THAT(FormatJson(Plan()), HasSubstr(kWords));
   EXPECT_TRUE(Plan().is_refused);
+}
+
+TEST_F(PlanTest, TellsThatTheSchemaIsNotAsNeededAlthoughNothingIsPending) {
+  ASSERT_TRUE(Migrate(database_.session_factory()).ok());
+  database_.Execute("ALTER TABLE users DROP phone");
+  const MigrationPlan plan = Plan();
+  EXPECT_TRUE(plan.is_refused);
+  EXPECT_THAT(plan.obstacles, HasSubstr("users.phone"));
+}
+
+TEST_F(PlanTest, TellsThatTheRoleMayMakeNoTable) {
+  database_.Execute(
+      "CREATE ROLE plan_test_stranger; REVOKE CREATE ON SCHEMA public FROM "
+      "PUBLIC; GRANT USAGE ON SCHEMA public TO plan_test_stranger");
+  const auto plan = PlanMigrations(
+      [&]() -> absl::StatusOr<std::unique_ptr<postgres::Session>> {
+        auto session = database_.Connect();
+        session->ExecuteScript("SET ROLE plan_test_stranger")
+            .status()
+            .IgnoreError();
+        return session;
+      });
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_TRUE(plan->is_refused);
+  EXPECT_THAT(plan->obstacles, HasSubstr("permission denied"));
+  database_.Execute(
+      "DROP OWNED BY plan_test_stranger; DROP ROLE plan_test_stranger");
 }
 
 TEST_F(PlanTest, WarnsOfAHistoryThatIsOdd) {

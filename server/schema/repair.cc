@@ -36,17 +36,14 @@ absl::Status RunAgain(const RepairStep& step, const absl::Status& passing) {
                                      " is left for now, run this again: "));
 }
 
-// Whether a statement failed because of what the table and its objects are:
-// only that will be so again.
-bool IsOfTable(const absl::Status& status) {
-  constexpr absl::string_view kClasses[] = {"0A", "22", "23", "2B", "42",
-                                            "54", "55", "P0", "UP"};
-  return !IsForLock(status) &&
-         absl::c_linear_search(kClasses,
-                               postgres::SqlState(status).substr(0, 2));
-}
-
 }  // namespace
+
+bool RepairResult::is_as_needed() const {
+  return report.breaches.empty() &&
+         absl::c_all_of(outcomes, [](const RepairOutcome& outcome) {
+           return outcome.state == State::kDone;
+         });
+}
 
 Repairer::Repairer(const postgres::SessionFactory& connect,
                    RepairOptions options)
@@ -138,44 +135,8 @@ absl::Status Repairer::RefuseFor(RepairOutcome& outcome,
     return RunAgain(outcome.step, status);
   }
   USERPROFILE_RETURN_IF_ERROR(Reconnect());
-  Refuse(outcome, Explain(outcome, status));
+  Refuse(outcome, ExplainRefusal(*session_, outcome.step.objects, status));
   return absl::OkStatus();
-}
-
-// What a person should do about a statement that PostgreSQL refused.
-std::string Repairer::Explain(const RepairOutcome& outcome,
-                              const absl::Status& status) {
-  const std::string state = postgres::SqlState(status);
-  const std::string words =
-      absl::StrCat("PostgreSQL says \"", ServersWords(status), "\"");
-  if (IsForLock(status)) {
-    return absl::StrCat("others held the table all the time (", words,
-                        "): run this again when their transactions are over");
-  }
-  if (state == "42703") {
-    return absl::StrCat(words, ": that column must be mended first");
-  }
-  if (state == "23505") {
-    return absl::StrCat(words, ", since just now: run this again");
-  }
-  if (state == "54000") {  // a row that an index can't hold
-    for (const Index& index : UsersContract().indexes) {
-      if (index.name != outcome.step.objects.front()) continue;
-      return absl::StrCat(
-          "it can't be built, for a ", index.column,
-          " is too long; shorten it, then run 'userprofile-server schema "
-          "repair': SELECT user_id FROM users WHERE octet_length(",
-          index.column, ") > 2000");
-    }
-  }
-  std::string obstacle = ExplainObstacle(*session_, status);
-  if (!obstacle.empty()) return obstacle;
-  if (state == "0A000" || state == "2BP01") {
-    return absl::StrCat(words,
-                        ": drop what depends on the column, repair, and create "
-                        "it again");
-  }
-  return absl::StrCat(words, ": mend that by hand, then run this again");
 }
 
 // Not where the role may not look, or a column is missing or of a type that is
@@ -306,7 +267,7 @@ absl::Status Repairer::RunAction(RepairOutcome& outcome,
       USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
                                    Transaction(action.sql, label));
       if (!rows.IsNull(0, 0)) {
-        Refuse(outcome, absl::StrCat(rows.Text(0, 0), "; ", action.also));
+        Refuse(outcome, absl::StrCat(rows.Text(0, 0), "; ", action.advice));
       }
       return absl::OkStatus();
     }
@@ -314,7 +275,7 @@ absl::Status Repairer::RunAction(RepairOutcome& outcome,
       return Transaction(action.sql, label).status();
     case Kind::kBatches: {
       USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows any,
-                                   Transaction(action.also, label));
+                                   Transaction(action.needed, label));
       return any.Bool(0, 0) ? InBatches(*session_, options_, action.sql, label)
                             : absl::OkStatus();
     }
@@ -330,11 +291,11 @@ absl::Status Repairer::RunAction(RepairOutcome& outcome,
 }
 
 void Repairer::ClearAway(const RepairAction& action, const std::string& label) {
-  if (action.also.empty()) return;
+  if (action.clear_away.empty()) return;
   if (action.kind == Kind::kTransaction) {
-    Transaction(action.also, label).status().IgnoreError();
+    Transaction(action.clear_away, label).status().IgnoreError();
   } else if (action.kind == Kind::kConcurrently) {
-    RunConcurrently(*session_, connect_, options_, action.also, label)
+    RunConcurrently(*session_, connect_, options_, action.clear_away, label)
         .IgnoreError();
   }
 }

@@ -29,10 +29,14 @@ struct RepairAction {
   std::string lock;
 
   // kCheck: what a person should do, after the text that was returned.
+  std::string advice = {};
+
   // kBatches: a query for whether there is anything to do.
-  // Else: what clears away the remains if it fails, run in the same way; or
-  // nothing.
-  std::string also = {};
+  std::string needed = {};
+
+  // kTransaction, kConcurrently: what clears away the remains if it fails, run
+  // in the same way; or nothing.
+  std::string clear_away = {};
 };
 
 // How one or more breaches are mended, independently of others; or why not.
@@ -78,6 +82,9 @@ struct RepairOutcome {
 struct RepairResult {
   std::vector<RepairOutcome> outcomes;  // in the order of PlanRepair
   Report report;  // what is so afterwards; of a dry run, what is so now
+
+  // Whether nothing is wrong, and all was done that the rows ask for.
+  bool is_as_needed() const;
 };
 
 struct RepairOptions : DdlOptions {
@@ -135,7 +142,6 @@ class Repairer {
   absl::StatusOr<Report> InspectNow();
   absl::Status Reconnect();
   absl::Status RefuseFor(RepairOutcome& outcome, const absl::Status& status);
-  std::string Explain(const RepairOutcome& outcome, const absl::Status& status);
   absl::StatusOr<bool> IsNeeded(const RepairStep& step);
   absl::Status TryOnCopy();
   void FindFutility();

@@ -29,26 +29,29 @@ RepairAction Check(std::string sql, std::string advice) {
 
 RepairAction Transaction(std::string sql, const char* lock = kAccessExclusive,
                          std::string clear_away = "") {
-  return {Kind::kTransaction, std::move(sql), lock, std::move(clear_away)};
+  return {Kind::kTransaction,   std::move(sql), lock, {}, {},
+          std::move(clear_away)};
 }
 
 RepairAction Concurrently(std::string sql, std::string clear_away = "") {
-  return {Kind::kConcurrently, std::move(sql), kShareUpdateExclusive,
+  return {Kind::kConcurrently,  std::move(sql), kShareUpdateExclusive, {}, {},
           std::move(clear_away)};
 }
 
 // Says `set` for those of whom `condition` holds. Locked by ascending user_id,
 // as the service does, so that nobody deadlocks.
 RepairAction Batches(absl::string_view set, absl::string_view condition) {
-  return {
+  RepairAction action = {
       Kind::kBatches,
       absl::StrCat("WITH lacking AS (SELECT user_id FROM users WHERE user_id > "
                    "$1::bigint AND user_id <= $2::bigint AND (",
                    condition,
                    ") ORDER BY user_id FOR NO KEY UPDATE) UPDATE users SET ",
                    set, " FROM lacking WHERE users.user_id = lacking.user_id"),
-      kRowExclusive,
-      absl::StrCat("SELECT EXISTS (SELECT FROM users WHERE ", condition, ")")};
+      kRowExclusive};
+  action.needed =
+      absl::StrCat("SELECT EXISTS (SELECT FROM users WHERE ", condition, ")");
+  return action;
 }
 
 // Says that columns are never NULL, so that SET NOT NULL need not look at the
@@ -107,6 +110,12 @@ class Planner {
       if (MeaningOfNull(column) != nullptr) filled.push_back(&column);
     }
     ForbidNull(filled);
+    if (!forbids_null_) {
+      // A run that was killed may have left it.
+      AddIfNeeded({{"userprofile_never_null"}, {Transaction(kDropNeverNull)}},
+                  "SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = "
+                  "'users'::regclass AND conname = 'userprofile_never_null')");
+    }
     RaiseRevisions();
     for (const Breach& breach : report_.breaches) BuildIndex(breach);
     for (const Breach& breach : report_.breaches) {
@@ -131,6 +140,13 @@ class Planner {
         step.severity = Severity::kBlocking;
       }
     }
+    steps_.push_back(std::move(step));
+  }
+
+  // What the service can do without.
+  void AddIfNeeded(RepairStep step, const char* needed) {
+    step.needed = needed;
+    step.severity = Severity::kAdvisory;
     steps_.push_back(std::move(step));
   }
 
@@ -165,14 +181,12 @@ class Planner {
   // Every contact updates its row. A new version that finds room on the same
   // page touches no index (a HOT update). A choice that somebody made stays.
   void LeaveRoomForUpdates() {
-    RepairStep step = {{"users fillfactor"},
-                       {Transaction("ALTER TABLE users SET (fillfactor = 85)",
-                                    kShareUpdateExclusive)}};
-    step.needed =
-        "SELECT relkind = 'r' AND coalesce(reloptions::text, '') NOT LIKE "
-        "'%fillfactor=%' FROM pg_class WHERE oid = 'users'::regclass";
-    step.severity = Severity::kAdvisory;
-    steps_.push_back(std::move(step));
+    AddIfNeeded({{"users fillfactor"},
+                 {Transaction("ALTER TABLE users SET (fillfactor = 85)",
+                              kShareUpdateExclusive)}},
+                "SELECT relkind = 'r' AND coalesce(reloptions::text, '') NOT "
+                "LIKE '%fillfactor=%' FROM pg_class WHERE oid = "
+                "'users'::regclass");
   }
 
   // Those that nothing has to be found out for. PostgreSQL takes a default into
@@ -282,6 +296,7 @@ class Planner {
       }
     }
     if (step.objects.empty()) return;
+    forbids_null_ = true;
     const std::string condition = absl::StrJoin(lacking, " OR ");
     const std::string set = absl::StrJoin(sets, ", ");
     const auto add = [&](std::string sql, const char* lock) {
@@ -408,6 +423,7 @@ class Planner {
 
   const Report& report_;
   std::vector<RepairStep> steps_;
+  bool forbids_null_ = false;
 };
 
 }  // namespace

@@ -287,9 +287,32 @@ TEST(RepairTest, RaisesRevisionsFromWhichAUserWouldLookNew) {
   testing::TestDatabase database;
   CreateUnmigratedTable(database);
   database.Execute("UPDATE users SET revision = 2 - 2 * user_id");
-  EXPECT_THAT(RepairOrDie(database).outcomes, SizeIs(1));
+  // Of which no breach tells.
+  RepairOptions options;
+  options.dry_run = true;
+  const RepairResult plan = RepairOrDie(database, options);
+  EXPECT_THAT(plan.outcomes, SizeIs(1));
+  EXPECT_FALSE(plan.is_as_needed());
+  EXPECT_THAT(FormatText(plan), Not(HasSubstr("as the service needs it")));
+
+  const RepairResult result = RepairOrDie(database);
+  EXPECT_THAT(result.outcomes, SizeIs(1));
+  EXPECT_TRUE(result.is_as_needed());
   EXPECT_EQ(Dump(database, "user_id, revision"), "(1,1)\n(2,1)");
   EXPECT_THAT(RepairOrDie(database).outcomes, IsEmpty());
+}
+
+TEST(RepairTest, DropsTheConstraintThatAKilledRunLeft) {
+  testing::TestDatabase database;
+  CreateUnmigratedTable(database);
+  database.Execute(
+      "ALTER TABLE users ADD CONSTRAINT userprofile_never_null"
+      " CHECK (is_active IS NOT NULL)");
+  EXPECT_TRUE(RepairOrDie(database).is_as_needed());
+  EXPECT_EQ(Count(database,
+                  "SELECT count(*) FROM pg_constraint"
+                  " WHERE conname = 'userprofile_never_null'"),
+            0);
 }
 
 TEST(RepairTest, ReplacesNullByWhatItMeantInBatches) {
@@ -310,7 +333,8 @@ TEST(RepairTest, EndsWhereATriggerPutsNullBack) {
   testing::TestDatabase database;
   CreateUnmigratedTable(database);
   database.Execute(
-      "ALTER TABLE users ALTER is_active DROP NOT NULL;"
+      "ALTER TABLE users ALTER is_active DROP NOT NULL,"
+      " ALTER is_active SET DEFAULT false;"
       "UPDATE users SET is_active = NULL;"
       "CREATE FUNCTION stubborn() RETURNS trigger LANGUAGE plpgsql AS"
       " $$ BEGIN NEW.is_active := NULL; RETURN NEW; END $$;"
@@ -324,6 +348,8 @@ TEST(RepairTest, EndsWhereATriggerPutsNullBack) {
                   " WHERE conname = 'userprofile_never_null'"),
             0);
   EXPECT_THAT(ReasonsOf(result), HasSubstr("AFTER trigger"));
+  // The default was set.
+  EXPECT_THAT(ReasonsOf(result), Not(HasSubstr("did not help")));
 }
 
 TEST(RepairTest, SetsAsideAnIndexOfOthersThatHasOurName) {

@@ -129,7 +129,7 @@ std::string FormatText(const RepairResult& result) {
   if (refused > 0) {
     absl::StrAppend(&text, "\n", refused,
                     " refused: a person must decide; then run this again.\n");
-  } else if (result.report.breaches.empty()) {
+  } else if (result.is_as_needed()) {
     absl::StrAppend(&text, "\nThe schema is as the service needs it.\n");
   }
   return text;
