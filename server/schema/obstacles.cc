@@ -66,13 +66,16 @@ bool IsOfDependents(const absl::Status& failure) {
   return absl::c_linear_search(kStates, postgres::SqlState(failure));
 }
 
-// Of columns whose type must change, for more than its name.
-absl::StatusOr<postgres::Rows> FindDependents(postgres::Session& session,
-                                              const Report& report) {
+// Of those of `objects` that are columns whose type must change, for more than
+// its name.
+absl::StatusOr<postgres::Rows> FindDependents(
+    postgres::Session& session, const Report& report,
+    const std::vector<std::string>& objects) {
   postgres::ArrayLiteral names;
   for (const Breach& breach : report.breaches) {
     if (breach.column != nullptr && breach.expected == breach.column->type &&
-        breach.severity == Severity::kBlocking) {
+        breach.severity == Severity::kBlocking &&
+        absl::c_linear_search(objects, breach.object)) {
       names.AppendText(breach.column->name);
     }
   }
@@ -153,22 +156,27 @@ absl::StatusOr<std::string> FindObstacles(
     }
   }
   if (catalog.schema.empty()) return absl::StrJoin(lines, "\n");
-  if (lines.empty()) {
-    USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows dependents,
-                                 FindDependents(session, report));
-    for (std::size_t i = 0; i < dependents.size(); ++i) {
-      if (!dependents.Bool(i, 1)) continue;  // the Repairer tries these
-      lines.push_back(absl::StrCat(
-          dependents.Text(i, 0),
-          " keeps a column's type, which must change; drop what depends on the "
-          "column, or its parent, run this again, and create it again: ",
-          dependents.Text(i, 2)));
-    }
-  }
   if (catalog.may_read) {
     USERPROFILE_RETURN_IF_ERROR(FindRows(session, catalog, report, lines));
   }
   return absl::StrJoin(lines, "\n");
+}
+
+absl::StatusOr<std::vector<std::string>> FindWhatKeepsTypes(
+    postgres::Session& session, const Report& report,
+    const std::vector<std::string>& objects) {
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows dependents,
+                               FindDependents(session, report, objects));
+  std::vector<std::string> lines;
+  for (std::size_t i = 0; i < dependents.size(); ++i) {
+    if (!dependents.Bool(i, 1)) continue;  // a copy shows whether it does
+    lines.push_back(absl::StrCat(
+        dependents.Text(i, 0),
+        " keeps a column's type, which must change; drop what depends on the "
+        "column, or its parent, run this again, and create it again: ",
+        dependents.Text(i, 2)));
+  }
+  return lines;
 }
 
 std::string ExplainRefusal(postgres::Session& session,
@@ -208,8 +216,9 @@ std::string ExplainRefusal(postgres::Session& session,
   }
   if (IsOfDependents(failure)) {
     const auto report = Inspect(session);
-    const auto dependents =
-        report.ok() ? FindDependents(session, *report) : postgres::Rows();
+    const auto dependents = report.ok()
+                                ? FindDependents(session, *report, objects)
+                                : postgres::Rows();
     std::vector<absl::string_view> drops;
     for (std::size_t i = 0; dependents.ok() && i < dependents->size(); ++i) {
       drops.push_back(dependents->Text(i, 2));

@@ -9,6 +9,7 @@
 #include "absl/types/span.h"
 #include "migrations/embedded.h"
 #include "server/postgres/session.h"
+#include "server/schema/report.h"
 
 namespace userprofile::schema {
 
@@ -20,6 +21,12 @@ namespace userprofile::schema {
 absl::StatusOr<std::string> FindObstacles(
     postgres::Session& session,
     absl::Span<const migrations::Migration> migrations, bool new_table);
+
+// What PostgreSQL never alters a column's type under, of those of `objects`
+// whose type must change: a line for each, with what to do about it.
+absl::StatusOr<std::vector<std::string>> FindWhatKeepsTypes(
+    postgres::Session& session, const Report& report,
+    const std::vector<std::string>& objects);
 
 // In a person's words, what to do about a statement that PostgreSQL refused
 // with `failure` (IsOfTable or IsForLock), and that was to mend `objects`. Asks

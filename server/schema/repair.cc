@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <spdlog/spdlog.h>
@@ -72,6 +73,7 @@ absl::Status Repairer::Plan() {
       USERPROFILE_RETURN_IF_ERROR(RefuseFor(outcome, status));
     }
   }
+  USERPROFILE_RETURN_IF_ERROR(RefuseWhereTypesAreKept());
   return TryOnCopy();
 }
 
@@ -152,6 +154,34 @@ absl::StatusOr<bool> Repairer::IsNeeded(const RepairStep& step) {
     return false;
   }
   return RunAgain(step, rows.status());
+}
+
+absl::Status Repairer::RefuseWhereTypesAreKept() {
+  std::set<std::string> said;
+  for (RepairOutcome& outcome : result_.outcomes) {
+    if (!outcome.step.alters_columns || outcome.state != State::kPlanned ||
+        outcome.step.severity != Severity::kBlocking) {
+      continue;
+    }
+    std::vector<std::string> lines;
+    USERPROFILE_RETURN_IF_ERROR(InDdlTransaction(
+        *session_, options_, "a look at what depends on columns",
+        [&]() -> absl::Status {
+          USERPROFILE_ASSIGN_OR_RETURN(
+              lines, FindWhatKeepsTypes(*session_, result_.report,
+                                        outcome.step.objects));
+          return absl::OkStatus();
+        }));
+    if (lines.empty()) continue;
+    // One view can keep many.
+    std::vector<std::string> fresh;
+    for (const std::string& line : lines) {
+      if (said.insert(line).second) fresh.push_back(line);
+    }
+    Refuse(outcome, fresh.empty() ? "what keeps another one keeps it as well"
+                                  : absl::StrJoin(fresh, "\n"));
+  }
+  return absl::OkStatus();
 }
 
 // PostgreSQL does not alter a column under everything that may be built on it.

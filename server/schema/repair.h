@@ -143,6 +143,7 @@ class Repairer {
   absl::Status Reconnect();
   absl::Status RefuseFor(RepairOutcome& outcome, const absl::Status& status);
   absl::StatusOr<bool> IsNeeded(const RepairStep& step);
+  absl::Status RefuseWhereTypesAreKept();
   absl::Status TryOnCopy();
   void FindFutility();
   void AddNewRefusals();
