@@ -224,6 +224,10 @@ Flag Flag::Excludes(Flag other) const {
 
 void Command::Footer(const std::string& text) const { app_->footer(text); }
 
+void Command::Check() const {
+  for (const auto& check : *checks_) check();
+}
+
 CommandLine::CommandLine(std::string description, std::string name,
                          const std::string& version)
     : app_(
@@ -246,12 +250,16 @@ Command CommandLine::AddCommand(Command parent, const std::string& name,
   return Command(command);
 }
 
-void CommandLine::OnCall(Command command, std::function<int()> run) {
-  command.app().callback([this, command, run = std::move(run)] {
-    RefuseWrongValues(*app_);
-    RefuseWrongValues(command.app());
-    run_ = run;
-  });
+void CommandLine::OnCall(Command command, std::function<int()> run,
+                         std::function<void()> first) {
+  command.app().callback(
+      [this, command, run = std::move(run), first = std::move(first)] {
+        RefuseWrongValues(*app_);
+        RefuseWrongValues(command.app());
+        if (first) first();
+        command.Check();
+        run_ = run;
+      });
 }
 
 std::vector<CommandLine::Setting> CommandLine::SettingsOf(
@@ -319,12 +327,16 @@ Flag AddFlag(Command command, const std::string& flag, std::string& variable,
 template <typename Number>
 Flag AddFlag(Command command, const std::string& flag, Number& variable,
              const std::string& help, std::int64_t least) {
-  const auto fault = [least](const std::string& text) -> std::string {
-    std::int64_t value = 0;  // what is none, CLI11 refuses
-    if (!absl::SimpleAtoi(text, &value) || value >= least) return "";
-    return absl::StrCat("must be at least ", least);
-  };
-  return Flag(AddOption(command, flag, variable, help)->check(fault));
+  CLI::Option* option = AddOption(command, flag, variable, help);
+  // By the value, for CLI11 reads 0x0, too.
+  command.AddCheck([option, &variable, least] {
+    if (option->count() == 0) return;
+    if (static_cast<std::int64_t>(variable) >= least) return;
+    throw CLI::ValidationError(
+        option->get_name(),
+        absl::StrCat("must be a whole number of at least ", least));
+  });
+  return Flag(option);
 }
 template Flag AddFlag(Command, const std::string&, int&, const std::string&,
                       std::int64_t);
@@ -336,29 +348,32 @@ template Flag AddFlag(Command, const std::string&, std::size_t&,
 Flag AddDurationFlag(Command command, const std::string& flag,
                      absl::Duration& variable, const std::string& help,
                      absl::Duration least, absl::Duration most) {
-  const auto parse = [&variable, flag, least,
-                      most](const CLI::results_t& values) {
-    if (absl::ParseDuration(values.front(), &variable) && variable >= least &&
-        variable <= most && variable < absl::InfiniteDuration()) {
+  const auto parse = [&variable, flag](const CLI::results_t& values) {
+    if (absl::ParseDuration(values.front(), &variable) &&
+        variable < absl::InfiniteDuration()) {
       return true;
     }
     throw CLI::ValidationError(
-        flag,
-        absl::StrCat("\"", values.front(),
-                     "\" is no time such as 500ms, 10s or 1m30s, of at least ",
-                     absl::FormatDuration(least),
-                     most == absl::InfiniteDuration()
-                         ? ""
-                         : " and at most " + absl::FormatDuration(most)));
+        flag, absl::StrCat("\"", values.front(),
+                           "\" is no time such as 500ms, 10s or 1m30s"));
   };
-  return Flag(
+  CLI::Option* option =
       command.app()
           .add_option(flag, parse, help, true,
                       [&variable] { return absl::FormatDuration(variable); })
           ->type_name("DURATION")
           ->envname(EnvironmentName(flag))
           ->run_callback_for_default(false)
-          ->default_str(absl::FormatDuration(variable)));
+          ->default_str(absl::FormatDuration(variable));
+  command.AddCheck([option, &variable, least, most] {
+    if (option->count() == 0 || (variable >= least && variable <= most)) return;
+    throw CLI::ValidationError(
+        option->get_name(),
+        absl::StrCat(absl::FormatDuration(variable), " is not at ",
+                     variable < least ? "least " + absl::FormatDuration(least)
+                                      : "most " + absl::FormatDuration(most)));
+  });
+  return Flag(option);
 }
 
 Flag AddSwitch(Command command, const std::string& flag, bool& variable,

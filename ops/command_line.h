@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -53,10 +54,19 @@ class Command {
   // What help ends with.
   void Footer(const std::string& text) const;
 
+  // What is checked when the command is called, and only then: the environment
+  // and the file may be shared with others. Throws a CLI::ValidationError.
+  void AddCheck(std::function<void()> check) const {
+    checks_->push_back(std::move(check));
+  }
+  void Check() const;
+
   CLI::App& app() const { return *app_; }
 
  private:
   CLI::App* app_;
+  std::shared_ptr<std::vector<std::function<void()>>> checks_ =
+      std::make_shared<std::vector<std::function<void()>>>();
 };
 
 // The conventions of both programs' command lines, on top of CLI11: every flag
@@ -80,8 +90,10 @@ class CommandLine {
                      const std::string& description);
   Command root() { return Command(app_.get()); }
 
-  // What `command` does when it is called; returns the exit code.
-  void OnCall(Command command, std::function<int()> run);
+  // What `command` does when it is called; returns the exit code. `first` is
+  // done even where a number or a time is out of its range.
+  void OnCall(Command command, std::function<int()> run,
+              std::function<void()> first = nullptr);
 
   // What a command's flags came to, in the order in which they were added; to
   // be asked while it runs.

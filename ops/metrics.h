@@ -18,8 +18,9 @@ struct MetricFamily;
 
 namespace userprofile::ops {
 
-// All metrics of a process: prometheus-cpp behind names that are ours. Any
-// number of objects may exist side by side. Thread-safe.
+// All metrics of a process, counted by the handles below; what they came to is
+// read as prometheus-cpp has it. Any number of objects may exist side by side.
+// Thread-safe.
 class Metrics {
  public:
   Metrics();

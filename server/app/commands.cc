@@ -33,8 +33,10 @@ int Fail(const absl::Status& status) {
   if (absl::IsInvalidArgument(status) && postgres::SqlState(status).empty()) {
     return ops::kWrongUsage;
   }
-  return base::ErrorReason(status) == "SCHEMA_NOT_READY" ? kExitSchemaNotReady
-                                                         : ops::kFailed;
+  return base::ErrorReason(status) ==
+                 base::ReasonName(v1::ERROR_REASON_SCHEMA_NOT_READY)
+             ? kExitSchemaNotReady
+             : ops::kFailed;
 }
 
 namespace {

@@ -254,11 +254,15 @@ void AddConfigCommand(ops::CommandLine& command_line) {
   auto json = std::make_shared<bool>(false);
   AddServeFlags(app, *command);
   ops::AddOutputFlag(app, *json);
-  command_line.OnCall(app, [&command_line, app, command, json] {
-    PrintSettings(command_line, app, *command, *json);
-    const absl::Status status = command->serve.Validate();
-    return status.ok() ? static_cast<int>(ops::kDone) : Fail(status);
-  });
+  command_line.OnCall(
+      app,
+      [command] {
+        const absl::Status status = command->serve.Validate();
+        return status.ok() ? static_cast<int>(ops::kDone) : Fail(status);
+      },
+      [&command_line, app, command, json] {
+        PrintSettings(command_line, app, *command, *json);
+      });
 }
 
 }  // namespace userprofile::app

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/read_file.h"
+#include "base/status_macros.h"
 #include "server/postgres/process.h"
 
 namespace userprofile::postgres {
@@ -29,12 +30,12 @@ bool Holds(const std::string& folder,
 }
 
 // Of "postgres (PostgreSQL) 15.6 (Debian 15.6-0+deb12u1)", 15; 0 if unclear.
-int MajorVersion(const std::string& program) {
+absl::StatusOr<int> MajorVersion(const std::string& program) {
   Command command;
   command.words = {program, "--version"};
-  const absl::StatusOr<Outcome> outcome = RunToEnd(std::move(command));
-  if (!outcome.ok()) return 0;
-  const std::vector<std::string> words = absl::StrSplit(outcome->output, ' ');
+  USERPROFILE_ASSIGN_OR_RETURN(const Outcome outcome,
+                               RunToEnd(std::move(command)));
+  const std::vector<std::string> words = absl::StrSplit(outcome.output, ' ');
   return words.size() < 3 ? 0 : std::atoi(words[2].c_str());
 }
 
@@ -63,6 +64,26 @@ std::vector<std::string> Candidates(bool path_first) {
   return folders;
 }
 
+// Those of the candidates' folders that hold the programs, with the version of
+// the first one; an error if none of them can be run.
+absl::StatusOr<std::vector<Binaries>> Installed(
+    bool path_first, const std::vector<const char*>& programs) {
+  std::vector<Binaries> installed;
+  absl::Status failure;
+  for (const std::string& folder : Candidates(path_first)) {
+    if (!Holds(folder, programs)) continue;
+    const absl::StatusOr<int> version =
+        MajorVersion(absl::StrCat(folder, "/", programs[0]));
+    if (version.ok()) {
+      installed.push_back({folder, *version});
+    } else {
+      failure = version.status();
+    }
+  }
+  if (installed.empty() && !failure.ok()) return failure;
+  return installed;
+}
+
 // Ends the message of an error: where was looked, and what to install.
 std::string HowToInstall(const std::string& package) {
   const char* folder = getenv(kVariable);
@@ -76,12 +97,13 @@ std::string HowToInstall(const std::string& package) {
 }  // namespace
 
 absl::StatusOr<Binaries> FindBinaries(absl::optional<int> major_version) {
-  for (const std::string& folder : Candidates(/*path_first=*/true)) {
-    if (!Holds(folder, {"postgres", "initdb"})) continue;
-    const int version = MajorVersion(absl::StrCat(folder, "/postgres"));
-    if (major_version ? version == *major_version
-                      : version >= kOldestMajorVersion) {
-      return Binaries{folder, version};
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const std::vector<Binaries> installed,
+      Installed(/*path_first=*/true, {"postgres", "initdb"}));
+  for (const Binaries& binaries : installed) {
+    if (major_version ? binaries.major_version == *major_version
+                      : binaries.major_version >= kOldestMajorVersion) {
+      return binaries;
     }
   }
   return absl::FailedPreconditionError(absl::StrCat(
@@ -94,16 +116,17 @@ absl::StatusOr<Binaries> FindBinaries(absl::optional<int> major_version) {
 }
 
 absl::StatusOr<Binaries> FindClientPrograms(int major_version) {
-  absl::optional<Binaries> best;
-  for (std::string& folder : Candidates(/*path_first=*/false)) {
-    if (!Holds(folder, {"pg_dump", "pg_restore", "psql"})) continue;
-    const int version = MajorVersion(absl::StrCat(folder, "/pg_dump"));
-    if (version < major_version) continue;
-    if (!best || version < best->major_version) {
-      best = Binaries{std::move(folder), version};
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const std::vector<Binaries> installed,
+      Installed(/*path_first=*/false, {"pg_dump", "pg_restore", "psql"}));
+  const Binaries* best = nullptr;
+  for (const Binaries& binaries : installed) {
+    if (binaries.major_version >= major_version &&
+        (best == nullptr || binaries.major_version < best->major_version)) {
+      best = &binaries;
     }
   }
-  if (best) return *std::move(best);
+  if (best != nullptr) return *best;
   return absl::FailedPreconditionError(absl::StrCat(
       "there is no pg_dump of PostgreSQL ", major_version,
       ", which the server is, or newer",

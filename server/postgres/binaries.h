@@ -20,7 +20,8 @@ struct Binaries {
 // Finds PostgreSQL's programs: those of exactly `major_version` if given, else
 // any from kOldestMajorVersion on. Looks at $USERPROFILE_POSTGRES_BIN and, if
 // that is not set, at $PATH and Debian's /usr/lib/postgresql/N/bin, newest
-// first. FAILED_PRECONDITION names the package to install.
+// first. FAILED_PRECONDITION names the package to install; another error says
+// why none of those that are there can be run.
 absl::StatusOr<Binaries> FindBinaries(absl::optional<int> major_version);
 
 // Finds pg_dump, pg_restore and psql for a server of `major_version`: of that

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -89,6 +90,19 @@ TEST(BinariesTest, AreOfTheVersionThatIsAskedFor) {
   EXPECT_THAT(std::string(status.message()),
               HasSubstr("install the Debian package `postgresql-15`"));
   EXPECT_THAT(std::string(status.message()), HasSubstr(version.folder()));
+}
+
+TEST(BinariesTest, AreNotSaidToBeMissingWhereTheyCannotBeRun) {
+  PretendedVersion version(kVariable, "16.1");
+  const std::string before = std::filesystem::current_path();
+  std::filesystem::current_path(version.folder());
+  setenv(kVariable, ".", 1);  // programs run in another folder
+  const absl::Status status = FindBinaries(absl::nullopt).status();
+  const absl::Status client_status = FindClientPrograms(13).status();
+  std::filesystem::current_path(before);
+  EXPECT_EQ(client_status.code(), status.code());
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("./postgres can't be run"));
 }
 
 TEST(BinariesTest, OfClientsAreThoseOfTheServersVersionOrNewer) {

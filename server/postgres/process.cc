@@ -41,11 +41,11 @@ absl::optional<Account> FindAccount(int (*look_up)(Key, passwd*, char*,
 constexpr char kSetpriv[] = "/usr/bin/setpriv";
 
 // What the shell that setpriv becomes does first: $1 is our process, $2 the
-// directory, the rest the program. It tells file 3 what fails, which closes
-// without a word when it becomes the program. Of a parent that ended before
-// setpriv asked for the signal, only the shell would know.
+// directory, the rest the program. It tells file 3 that it began, and what
+// fails; which closes when it becomes the program. Of a parent that ended
+// before setpriv asked for the signal, only the shell would know.
 constexpr char kBecome[] =
-    "[ $PPID = \"$1\" ] || exit; umask 077; "
+    "printf b >&3; [ $PPID = \"$1\" ] || exit; umask 077; "
     "cd \"$2\" 2>&- || { echo d >&3; exit; }; shift 2; "
     "[ -x \"$1\" ] || { echo p >&3; exit; }; exec \"$@\" 3>&-";
 constexpr int kReport = 3;
@@ -64,6 +64,17 @@ absl::Status Explain(const Command& command, const std::string& path,
                                           "starts it (a directory in /var/lib "
                                           "is one that everybody can reach)")
                            : "this user"));
+}
+
+// Why setpriv failed, which has said it where the program's errors go.
+absl::Status ExplainAccount(const Command& command) {
+  if (command.account && command.account->foreign) {
+    return absl::ErrnoToStatus(
+        EPERM,
+        absl::StrCat("can't run a program as user ", command.account->name));
+  }
+  return absl::InternalError(
+      absl::StrCat("can't run ", command.words[0], " by ", kSetpriv));
 }
 
 std::vector<std::string> WordsFor(const Command& command) {
@@ -209,8 +220,10 @@ absl::StatusOr<pid_t> Spawn(const Command& command) {
     return absl::ErrnoToStatus(error, absl::StrCat("can't run ", words[0]));
   }
   char failure = 0;
-  if (ReadSome(report[0], &failure, 1) <= 0) return pid;
+  const bool began = ReadSome(report[0], &failure, 1) > 0;
+  if (began && ReadSome(report[0], &failure, 1) <= 0) return pid;
   WaitForEnd(pid);
+  if (!began) return ExplainAccount(command);
   return failure == 'd' ? Explain(command, command.directory, "entered")
                         : Explain(command, command.words[0], "run");
 }

@@ -62,7 +62,8 @@ struct Command {
 
 // Starts the program; its process is the caller's to wait for. An error says
 // which step failed, in words for the person at the terminal:
-// PERMISSION_DENIED if `account` can't reach the program or the directory.
+// PERMISSION_DENIED if nothing can run as `account`, or it can't reach the
+// program or the directory.
 absl::StatusOr<pid_t> Spawn(const Command& command);
 
 struct Outcome {

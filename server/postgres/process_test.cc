@@ -50,6 +50,13 @@ TEST(ProcessTest, SaysWhatCannotBeRunOrEntered) {
   status = Spawn(command).status();
   EXPECT_THAT(std::string(status.message()),
               HasSubstr("/nonexistent can't be entered"));
+  command = Shell("true");
+  command.account = Account{12345, 23456, "somebody", true};
+  command.death_signal = "nonsense";  // as good as not being allowed to
+  status = Spawn(command).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("can't run a program as user somebody: "));
 }
 
 TEST(ProcessTest, PassesNeitherSignalsNorFilesNorEnvironmentOn) {

@@ -12,6 +12,7 @@
 #include "base/error_info.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/message_differencer.h"
+#include "server/store/errors.h"
 #include "server/store/profile_rows.h"
 #include "server/store/testing/conformance.h"
 
@@ -69,11 +70,20 @@ TEST_P(ProfileStoreTest, ReadsThoseOfManyUsersWhoAreKnown) {
     ASSERT_TRUE(store_.Upsert(Contact(user)).ok());
   }
   std::map<std::int64_t, v1::Profile> found;
-  // Shared with the callback, which may still be in set_value.
-  auto done = std::make_shared<std::promise<absl::Status>>();
-  impl_->Read({{3, 4, 1}, [&](std::int64_t user) { return &found[user]; }}, {},
-              [done](absl::Status status) { done->set_value(status); });
-  const absl::Status status = done->get_future().get();
+  const auto read = [&](bool all_must_exist) {
+    found.clear();
+    // Shared with the callback, which may still be in set_value.
+    auto done = std::make_shared<std::promise<absl::Status>>();
+    impl_->Read({{3, 4, 1, 5},
+                 [&](std::int64_t user) { return &found[user]; },
+                 all_must_exist},
+                {}, [done](absl::Status status) { done->set_value(status); });
+    return done->get_future().get();
+  };
+  // The first one that is missing is one too many.
+  EXPECT_EQ(read(/*all_must_exist=*/true), UserNotFound(4));
+  EXPECT_THAT(found, ElementsAre(Key(3)));
+  const absl::Status status = read(/*all_must_exist=*/false);
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_THAT(found, ElementsAre(Key(1), Key(3)));
   for (const auto& [user, profile] : found) EXPECT_EQ(profile.user_id(), user);

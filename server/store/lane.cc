@@ -10,31 +10,31 @@
 #include "server/store/errors.h"
 #include "spdlog/spdlog.h"
 
+// clang-format off
 // The states of an operation, and the functions that move it on:
 //
-//   Submit ----------------- too many held, or shutting down --> answered
+//   Submit ------------- too many held, or shutting down --> answered
 //     |
 //     | one of its key is held already
-//     +--------------------> parked behind it
-//     |                        | that one is answered (Next)
-//     v                        v
-//   queued <-------------------+
+//     +----------------> parked behind it
+//     |                    | that one is answered (Next)
+//     v                    v
+//   queued <---------------+
 //     |
-//     | Collect: its deadline has passed, or it was cancelled -> dropped:
-//     answered
+//     | Collect: its deadline has passed, or cancelled ----> dropped: answered
 //     v
 //   in a batch, of different keys; Run, and RunPart for it and its parts
 //     |
-//     +-- no connection, or it was lost; nothing happened -----> queued, in
-//     front |     lost for the second time, or more ---> ... in a batch half as
-//     large |     lost for the second time, alone -----> ... behind all others
-//     |     it may have happened, and is not idempotent -------> answered
-//     +-- refused data, deadlock, time-out; others beside it --> its half runs
-//     +-- deadlock or time-out, alone -> queued, behind all others, to run
-//     alone
-//     +-- executed, but to be retried (Operation::retry) ------> runs at once
-//     +-- executed, or refused for good -----------------------> answered
+//     +-- no connection, or lost; nothing happened --------> queued, in front
+//     |     lost for the second time, or more ---> ... in a batch half as large
+//     |     lost for the second time, alone -----> ... behind all others
+//     |     may have happened, and is not idempotent ------> answered
+//     +-- refused data, deadlock, time-out; others beside -> its half runs
+//     +-- deadlock or time-out, alone ---> queued, behind all others, by itself
+//     +-- executed, but to be retried (Operation::retry) --> runs at once
+//     +-- executed, or refused for good -------------------> answered
 //
+// clang-format on
 // What is parked is dropped in time too: at the front of its key, each time the
 // one before it has run. What is queued in front keeps its place, so that its
 // key is not overtaken. Shutdown answers all that is queued or parked once its

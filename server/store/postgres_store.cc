@@ -139,6 +139,7 @@ absl::Status RunReads(Query query, Batch batch) {
         ReadProfile(rows, row->second, call.found(id));
       } else if (call.all_must_exist) {
         operation->result = UserNotFound(id);
+        break;
       }
     }
   }

@@ -18,7 +18,8 @@
 // where * is its name and # its parameter: those of `identity`, of `answers`,
 // all, or all as ReadProfile takes them (`profile`). {identity OR: form} is one
 // with another separator than a comma. {identity+1} is the parameter after
-// those of identity. What becomes of them is in statements.sql.
+// those of identity. What becomes of them is in statements.sql. A misspelt part
+// ends the program, and so each test, as it starts.
 namespace userprofile::store {
 namespace {
 
@@ -167,9 +168,16 @@ std::string Expand(absl::string_view sql) {
   return absl::StrCat(text, sql);
 }
 
+// All that were built, in that order.
+std::vector<postgres::Statement>& Built() {
+  static auto& built = *new std::vector<postgres::Statement>;
+  return built;
+}
+
 // A statement, for as long as the program runs.
 postgres::Statement Build(const char* name, absl::string_view sql) {
-  return {name, strdup(Expand(absl::StripLeadingAsciiWhitespace(sql)).c_str())};
+  return Built().emplace_back(postgres::Statement{
+      name, strdup(Expand(absl::StripLeadingAsciiWhitespace(sql)).c_str())});
 }
 
 }  // namespace
@@ -269,11 +277,9 @@ WHERE indrelid = 'users'::regclass AND indisunique
 
 std::string AllStatements() {
   std::string text;
-  for (const postgres::Statement* statement :
-       {&kGetProfiles, &kUpdateUsers, &kUpdateChangedUsers, &kInsertUsers,
-        &kCompleteOnboarding, &kNicknameIndexes}) {
-    absl::StrAppend(&text, text.empty() ? "" : "\n", "-- ", statement->name,
-                    "\n", statement->sql, ";\n");
+  for (const postgres::Statement& statement : Built()) {
+    absl::StrAppend(&text, text.empty() ? "" : "\n", "-- ", statement.name,
+                    "\n", statement.sql, ";\n");
   }
   return text;
 }

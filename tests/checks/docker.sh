@@ -98,6 +98,14 @@ else
     complain "the packages (<) are not those that are needed (>):"
     grep '^[<>]' <<<"$difference"
   fi
+  # Every Debian has what PostgreSQL's programs are started by.
+  for program in /usr/bin/setpriv /bin/sh; do
+    package=$(dpkg-query --search "$program" | sed '/^diversion/d; s/:.*//')
+    if [[ $(dpkg-query --show --showformat '${Essential}' "$package") != yes ]]
+    then
+      complain "$program is not in every Debian, but in $package"
+    fi
+  done
 fi
 
 ((failed)) || echo "the paths and packages of $dockerfile are right"

@@ -17,19 +17,23 @@ deploy/local/build.sh dev
 build=build/dev
 
 # What is compiled at once: a file that includes sources of a target, or a
-# source alone. With files, those that they are in.
+# source alone, as tests are. With files, those that they are in.
 #   units [FILE...]
 units() {
-  local unit
-  jq --raw-output '.[].file' "$build/compile_commands.json" | sort --unique |
-    grep --extended-regexp --invert-match \
-      "_test\.cc$|^$PWD/tests/|^$PWD/$build/(proto|tests)/" |
-    while read -r unit; do
-      if (($# == 0)) || { echo "$unit"; cat "$unit"; } |
-        grep --quiet --fixed-strings "${@/#/--regexp=$PWD/}"; then
-        echo "$unit"
-      fi
-    done
+  local all file
+  mapfile -t all < <(jq --raw-output '.[].file' "$build/compile_commands.json" |
+    sort --unique)
+  if (($# == 0)); then
+    printf '%s\n' "${all[@]}" | grep --extended-regexp --invert-match \
+      "_test\.cc$|^$PWD/tests/|^$PWD/$build/(proto|tests)/"
+  fi
+  for file in "${@/#/$PWD/}"; do
+    printf '%s\n' "${all[@]}" | grep --line-regexp --fixed-strings "$file" ||
+      grep --files-with-matches --fixed-strings "\"$file\"" "${all[@]}" || {
+      echo "$file is not compiled in $build" >&2
+      return 1
+    }
+  done | sort --unique
 }
 
 # What clang-tidy says of a unit depends on: the tool, the checks, the flags,
@@ -67,15 +71,10 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/userprofile/tidy
 mkdir -p "$cache"
 find "$cache" -type f -mtime +30 -delete
 
-mapfile -t units < <(units "$@")
-if ((${#units[@]} == 0)); then
-  echo "none of these is compiled in $build: $*" >&2
-  exit 1
-fi
+units=$(units "$@")
 export build cache
 export -f fingerprint tidy
 # shellcheck disable=SC2016 # $1 is the inner shell's
-printf '%s\n' "${units[@]}" |
-  xargs --max-procs "$(nproc)" --max-args 1 \
+xargs <<<"$units" --max-procs "$(nproc)" --max-args 1 \
     bash -euo pipefail -c 'tidy "$1"' tidy
-echo "$(project_files '*.cc' ':!*_test.cc' | wc -l) sources are tidy"
+echo "$(wc --lines <<<"$units") units are tidy"

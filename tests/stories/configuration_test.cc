@@ -10,6 +10,7 @@
 #include <iterator>
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -121,10 +122,42 @@ TEST(ConfigurationTest, SaysWhatIsAllowed) {
       {{"userprofile-server", "serve"}, {{"USERPROFILE_LOG_FORMAT", "xml"}}});
   EXPECT_EQ(outcome.exit_code, 2);
   EXPECT_THAT(outcome.errors, AllOf(HasSubstr("text"), HasSubstr("json")));
-  outcome = RunProgram(
-      {{"userprofile-server", "config", "print", "--max-batch", "0"}});
-  EXPECT_EQ(outcome.exit_code, 2);
-  EXPECT_THAT(outcome.errors, HasSubstr("at least 1"));
+}
+
+TEST(ConfigurationTest, SaysWhatIsOutOfRangeToThoseWhomItConcerns) {
+  TempDir directory;
+  const std::string file = directory / "config.toml";
+  for (const auto& [key, value, says] :
+       std::vector<std::tuple<std::string, std::string, std::string>>{
+           {"max-batch", "0", "whole number of at least 1"},
+           {"read-connections", "0x0", "whole number of at least 1"},
+           {"max-timeout", "-1s", "-1s is not at least 1ms"},
+           {"contact-interval", "25h", "25h is not at most 24h"}}) {
+    SCOPED_TRACE(key);
+    Write(file, absl::StrCat(key, " = \"", value, "\"\n"));
+    const std::string variable = absl::StrCat(
+        "USERPROFILE_",
+        absl::AsciiStrToUpper(absl::StrReplaceAll(key, {{"-", "_"}})));
+    for (const Program::Options& given : std::vector<Program::Options>{
+             {{"--config", file}, {}}, {{}, {{variable, value}}}}) {
+      const auto run = [&](std::vector<std::string> words) {
+        words.insert(words.begin(), "userprofile-server");
+        words.insert(words.end(), given.words.begin(), given.words.end());
+        return RunProgram({words, given.environment});
+      };
+      EXPECT_EQ(run({"version"}).exit_code, 0);
+      Outcome outcome = run({"serve"});
+      EXPECT_EQ(outcome.exit_code, 2);
+      EXPECT_THAT(outcome.errors, HasSubstr(says));
+      outcome = run({"config", "print"});
+      EXPECT_EQ(outcome.exit_code, 2);
+      EXPECT_THAT(outcome.errors, HasSubstr(says));
+      EXPECT_THAT(outcome.output,
+                  HasSubstr(absl::StrCat(
+                      key, " = \"", value, "\"  # ",
+                      given.words.empty() ? "environment" : "file")));
+    }
+  }
 }
 
 TEST(ConfigurationTest, AnEmptyValueIsNotTakenForNone) {
