@@ -7,6 +7,7 @@
 
 #include <grpc/support/time.h>
 #include <grpcpp/channel.h>
+#include <grpcpp/completion_queue.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/impl/codegen/proto_utils.h>
@@ -119,31 +120,61 @@ class GrpcProfileClient final : public ProfileClient {
       std::lock_guard<std::mutex> lock(mutex_);
       ++calls_under_way_;
     }
-    Message response(MessageFactory::generated_factory()
-                         ->GetPrototype(method.output_type())
-                         ->New());
     auto* call = new PendingCall{
-        {}, std::move(request), std::move(response), std::move(done)};
-    call->context.set_wait_for_ready(true);
-    call->context.set_deadline(
-        gpr_time_from_nanos(absl::ToInt64Nanoseconds(timeout_), GPR_TIMESPAN));
-    stub_.UnaryCall(
-        &call->context,
-        absl::StrCat("/", method.service()->full_name(), "/", method.name()),
-        {}, call->request.get(), call->response.get(),
-        [this, call](const grpc::Status& status) {
-          if (status.ok()) {
-            call->done(std::move(call->response));
-          } else {
-            call->done(ToStatus(status));
-          }
-          delete call;
-          std::lock_guard<std::mutex> lock(mutex_);
-          if (--calls_under_way_ == 0) idle_.notify_all();
-        });
+        {}, std::move(request), NewResponse(method), std::move(done)};
+    Prepare(call->context);
+    stub_.UnaryCall(&call->context, PathOf(method), {}, call->request.get(),
+                    call->response.get(),
+                    [this, call](const grpc::Status& status) {
+                      if (status.ok()) {
+                        call->done(std::move(call->response));
+                      } else {
+                        call->done(ToStatus(status));
+                      }
+                      delete call;
+                      std::lock_guard<std::mutex> lock(mutex_);
+                      if (--calls_under_way_ == 0) idle_.notify_all();
+                    });
+  }
+
+  // By a queue of its own, for which the waiting thread works itself: callbacks
+  // need one of the few threads that gRPC has for all of a process, and all of
+  // them may be waiting here.
+  absl::StatusOr<Message> Call(const MethodDescriptor& method,
+                               Message request) override {
+    grpc::ClientContext context;
+    Prepare(context);
+    Message response = NewResponse(method);
+    grpc::Status status;
+    grpc::CompletionQueue queue;
+    const auto call =
+        stub_.PrepareUnaryCall(&context, PathOf(method), *request, &queue);
+    call->StartCall();
+    call->Finish(response.get(), &status, nullptr);
+    void* tag = nullptr;
+    bool finished = false;
+    queue.Next(&tag, &finished);
+    if (!status.ok()) return ToStatus(status);
+    return response;
   }
 
  private:
+  static Message NewResponse(const MethodDescriptor& method) {
+    return Message(MessageFactory::generated_factory()
+                       ->GetPrototype(method.output_type())
+                       ->New());
+  }
+
+  static std::string PathOf(const MethodDescriptor& method) {
+    return absl::StrCat("/", method.service()->full_name(), "/", method.name());
+  }
+
+  void Prepare(grpc::ClientContext& context) const {
+    context.set_wait_for_ready(true);
+    context.set_deadline(
+        gpr_time_from_nanos(absl::ToInt64Nanoseconds(timeout_), GPR_TIMESPAN));
+  }
+
   absl::Status ToStatus(const grpc::Status& status) const {
     if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED &&
         channel_->GetState(false) != GRPC_CHANNEL_READY) {

@@ -9,6 +9,8 @@
 #include <future>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <grpcpp/server.h>
@@ -284,6 +286,42 @@ TEST_F(ProfileClientTest, WithoutAServerTheErrorSaysThatThereIsNoConnection) {
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(status.message(),
             absl::StrCat("no connection to ", port_.target(), " within 200ms"));
+}
+
+// The callbacks of a process share few threads, which all wait here.
+TEST_F(ProfileClientTest, HandlersOfACallbackServiceMayWaitForCalls) {
+  ClientOptions options;
+  options.timeout = absl::Seconds(1);
+  const auto away = MakeClient(port_.target(), options);
+  class : public v1::UserProfileService::CallbackService {
+   public:
+    grpc::ServerUnaryReactor* GetProfile(grpc::CallbackServerContext* context,
+                                         const v1::GetProfileRequest* request,
+                                         v1::GetProfileResponse*) override {
+      EXPECT_TRUE(
+          absl::IsDeadlineExceeded(away->GetProfile(*request).status()));
+      auto* reactor = context->DefaultReactor();
+      reactor->Finish(grpc::Status::OK);
+      return reactor;
+    }
+    ProfileClient* away;
+  } service;
+  service.away = away.get();
+  const Port port;
+  const auto server =
+      grpc::ServerBuilder()
+          .AddListeningPort(port.target(), grpc::InsecureServerCredentials())
+          .RegisterService(&service)
+          .BuildAndStart();
+  const auto client = MakeClient(port.target());
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 8; ++i) {
+    callers.emplace_back([&] {
+      const auto answer = client->GetProfile(v1::GetProfileRequest());
+      EXPECT_TRUE(answer.ok()) << answer.status();
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
 }
 
 TEST_F(ProfileClientTest, CallsWaitForAServerThatIsNotUpYet) {

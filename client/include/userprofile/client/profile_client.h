@@ -43,8 +43,9 @@ struct ClientOptions {
   std::string token;
 };
 
-// Called once with the outcome of a call, on a thread of gRPC's. Must not block
-// and must not destroy the client.
+// Called once with the outcome of a call, on one of the few threads that gRPC
+// has for the callbacks of a process. Must not block and must not destroy the
+// client.
 template <typename Response>
 using Done = absl::AnyInvocable<void(absl::StatusOr<Response>)>;
 
@@ -114,9 +115,11 @@ class ProfileClient {
       CompleteOnboarding{*this};
 
   // Calls any method of the service, with a message of its input type; the
-  // answer is one of its output type.
-  absl::StatusOr<Message> Call(const google::protobuf::MethodDescriptor& method,
-                               Message request);
+  // answer is one of its output type. Call() waits for what Start() brings;
+  // that of the real client needs no other thread for it, and so may be waited
+  // for on gRPC's own, too.
+  virtual absl::StatusOr<Message> Call(
+      const google::protobuf::MethodDescriptor& method, Message request);
   virtual void Start(const google::protobuf::MethodDescriptor& method,
                      Message request, Done<Message> done) = 0;
 
