@@ -40,32 +40,39 @@ Delivery::Delivery(HttpUrl bot, absl::Duration timeout,
       timeout_(timeout),
       service_(service),
       metrics_(metrics),
-      bot_(std::move(bot.origin), "the bot", kMaxBotAnswer) {}
+      bot_(std::move(bot.origin), "the bot", kMaxBotAnswer,
+           /*connect_timeout=*/absl::Seconds(5)) {}
+
+absl::StatusOr<Recognized> Delivery::TellService(
+    const Update& update, std::map<std::string, std::string>& headers) {
+  if (!update.contact) return update.outcome.recognized;
+  const auto response = service_.UpsertUser(*update.contact);
+  const bool refused = client::IsRefused(response.status());
+  metrics_.SetPeer(kService, refused ? absl::OkStatus() : response.status());
+  if (refused) {
+    spdlog::error("the service refuses the contact of update {}: {}",
+                  update.outcome.update_id.value_or(0),
+                  std::string(response.status().message()));
+    return Recognized::kError;
+  }
+  if (!response.ok()) return response.status();
+  const auto profile = ToJson(response->profile());
+  if (profile.ok()) {
+    headers[kProfileHeader] = absl::WebSafeBase64Escape(*profile);
+  }
+  return static_cast<Recognized>(client::RecognitionOf(*response));
+}
 
 absl::StatusOr<HttpAnswer> Delivery::Deliver(
     const Update& update, std::map<std::string, std::string> headers,
     Peer* failed) {
   const auto begin = base::SteadyTime::Now();
-  Recognized recognized = update.outcome.recognized;
-  if (update.contact) {
-    const auto response = service_.UpsertUser(*update.contact);
-    if (response.ok()) {
-      recognized = static_cast<Recognized>(client::RecognitionOf(*response));
-      headers[kProfileHeader] =
-          absl::WebSafeBase64Escape(ToJson(response->profile()));
-    } else if (client::IsRefused(response.status())) {
-      recognized = Recognized::kError;
-      spdlog::error("the service refuses the contact of update {}: {}",
-                    update.outcome.update_id.value_or(0),
-                    std::string(response.status().message()));
-    } else {
-      metrics_.SetPeer(kService, response.status());
-      if (failed != nullptr) *failed = kService;
-      return response.status();
-    }
-    metrics_.SetPeer(kService, absl::OkStatus());
+  const auto recognized = TellService(update, headers);
+  if (!recognized.ok()) {
+    if (failed != nullptr) *failed = kService;
+    return recognized.status();
   }
-  headers[kRecognizedHeader] = NameForBot(recognized);
+  headers[kRecognizedHeader] = NameForBot(*recognized);
   absl::StatusOr<HttpAnswer> answer =
       bot_.Post(path_, update.text, timeout_, headers);
   if (answer.ok()) {
@@ -77,7 +84,7 @@ absl::StatusOr<HttpAnswer> Delivery::Deliver(
   // A handler that throws looks like this with many HTTP servers.
   if (absl::IsAborted(answer.status())) answer = HttpAnswer{502, "", ""};
   if (answer.ok() && IsTaken(*answer)) {
-    metrics_.CountDelivered(recognized, base::SteadyTime::Now() - begin);
+    metrics_.CountDelivered(*recognized, base::SteadyTime::Now() - begin);
   }
   return answer;
 }

@@ -19,8 +19,9 @@ namespace userprofile::adapter {
 //                      "unknown" if the contact can't be stored, now or ever:
 //                      says nothing about the user, who may well be known
 //   X-User-Profile     the user's profile: ToJson() of it in base64url without
-//                      padding; absent if there is none. Less than 8 KiB, as
-//                      the API's limits keep a profile short
+//                      padding; absent if there is none, or JSON can't hold
+//                      it. Less than 8 KiB, as the API's limits keep a profile
+//                      short
 inline constexpr char kRecognizedHeader[] = "X-User-Recognized";
 inline constexpr char kProfileHeader[] = "X-User-Profile";
 
@@ -35,13 +36,19 @@ class Delivery {
   Delivery(HttpUrl bot, absl::Duration timeout, client::ProfileClient& service,
            AdapterMetrics& metrics);
 
-  // Brings an update to the bot; `headers` are passed on. Returns the bot's
-  // answer if it took the update or refused it; a bot that breaks off refuses
-  // it, with 502. Errors, with `failed` saying whose, and the update is to be
-  // given again: the service's if it can't store the contact now, or the bot's,
-  // as HttpClient returns them; UNAVAILABLE also if it says that it is away, by
-  // 502 or 504, and RESOURCE_EXHAUSTED that it has too much to do, by 429 or
-  // 503, or if it answers with more than a mebibyte.
+  // Tells the service of the contact, if the update is one, and returns who it
+  // is; `headers` get the profile. Errors are the service's, which can't store
+  // the contact now.
+  absl::StatusOr<Recognized> TellService(
+      const Update& update, std::map<std::string, std::string>& headers);
+
+  // Does that, and brings an update to the bot; `headers` are passed on.
+  // Returns the bot's answer if it took the update or refused it; a bot that
+  // breaks off refuses it, with 502. Errors, with `failed` saying whose, and
+  // the update is to be given again: the service's if it can't store the
+  // contact now, or the bot's, as HttpClient returns them; UNAVAILABLE also if
+  // it says that it is away, by 502 or 504, and RESOURCE_EXHAUSTED that it has
+  // too much to do, by 429 or 503, or if it answers with more than a mebibyte.
   absl::StatusOr<HttpAnswer> Deliver(
       const Update& update, std::map<std::string, std::string> headers = {},
       Peer* failed = nullptr);

@@ -66,6 +66,14 @@ TEST_F(DeliveryTest, TheBotIsToldWhoItIs) {
   EXPECT_THAT(seen_, ElementsAre("new profile"));
 }
 
+TEST_F(DeliveryTest, AProfileThatJsonCantHoldIsLeftOut) {
+  v1::UpsertUserResponse response;
+  response.mutable_profile()->mutable_created_at()->set_seconds(-1e12);
+  EXPECT_CALL(service_, UpsertUser(_)).WillOnce(Return(response));
+  EXPECT_TRUE(Deliver(MessageOf(7, 1)).ok());
+  EXPECT_THAT(seen_, ElementsAre("returning"));
+}
+
 TEST_F(DeliveryTest, NobodysUpdateIsDeliveredWithoutACall) {
   EXPECT_TRUE(Deliver(R"({"update_id": 1, "poll": {}})").ok());
   EXPECT_THAT(seen_, ElementsAre("ignored"));

@@ -1,5 +1,6 @@
 #include "client/adapter/http_client.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <iterator>
 #include <regex>
@@ -11,6 +12,12 @@
 #include "httplib.h"
 
 namespace userprofile::adapter {
+namespace {
+
+// A long poll waits for its answer, not for being taken.
+constexpr absl::Duration kLongestWrite = absl::Seconds(30);
+
+}  // namespace
 
 absl::StatusOr<HttpUrl> ParseHttpUrl(const std::string& url) {
   static const auto& pattern = *new std::regex(
@@ -28,10 +35,11 @@ absl::StatusOr<HttpUrl> ParseHttpUrl(const std::string& url) {
 }
 
 HttpClient::HttpClient(std::string origin, std::string server,
-                       std::size_t max_answer)
+                       std::size_t max_answer, absl::Duration connect_timeout)
     : origin_(std::move(origin)),
       server_(std::move(server)),
-      max_answer_(max_answer) {}
+      max_answer_(max_answer),
+      connect_timeout_(connect_timeout) {}
 
 HttpClient::~HttpClient() = default;
 
@@ -42,7 +50,7 @@ HttpClient::Clients::iterator HttpClient::Take() {
     client.set_keep_alive(true);
     client.set_tcp_nodelay(true);
     client.set_url_encode(false);
-    client.set_connection_timeout(10);
+    client.set_connection_timeout(absl::ToChronoMicroseconds(connect_timeout_));
   }
   busy_.splice(busy_.begin(), idle_, std::prev(idle_.end()));
   return busy_.begin();
@@ -66,7 +74,8 @@ absl::StatusOr<HttpAnswer> HttpClient::Post(
 
   const auto client = Take();
   (*client)->set_read_timeout(absl::ToChronoMicroseconds(timeout));
-  (*client)->set_write_timeout(absl::ToChronoMicroseconds(timeout));
+  (*client)->set_write_timeout(
+      absl::ToChronoMicroseconds(std::min(timeout, kLongestWrite)));
   const auto begin = base::SteadyTime::Now();
   const httplib::Result result = (*client)->send(request);
   const bool too_late = base::SteadyTime::Now() - begin >= timeout;

@@ -41,7 +41,8 @@ struct HttpAnswer {
 class HttpClient {
  public:
   // `server` is what errors call it, such as "the bot".
-  HttpClient(std::string origin, std::string server, std::size_t max_answer);
+  HttpClient(std::string origin, std::string server, std::size_t max_answer,
+             absl::Duration connect_timeout);
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
@@ -67,6 +68,7 @@ class HttpClient {
   const std::string origin_;
   const std::string server_;
   const std::size_t max_answer_;
+  const absl::Duration connect_timeout_;
 
   base::Mutex mutex_;
   Clients idle_ ABSL_GUARDED_BY(mutex_);

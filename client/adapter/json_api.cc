@@ -48,9 +48,9 @@ Json DetailOf(absl::string_view url, const std::string& bytes) {
       DescriptorPool::generated_pool()->FindMessageTypeByName(name);
   if (type == nullptr) return result;
   const auto detail = NewMessage(type);
-  if (detail->ParseFromString(bytes)) {
-    result["debug"] = Json::parse(ToJson(*detail));
-  }
+  if (!detail->ParseFromString(bytes)) return result;
+  const auto json = ToJson(*detail);
+  if (json.ok()) result["debug"] = Json::parse(*json);
   return result;
 }
 
@@ -69,16 +69,6 @@ void AnswerError(const absl::Status& status, httplib::Response& response) {
       "application/json");
 }
 
-// Whether bots may call it; the port does not ask who does.
-bool IsForBots(const MethodDescriptor* method) {
-  if (method == nullptr || method->client_streaming() ||
-      method->server_streaming()) {
-    return false;
-  }
-  const auto& roles = method->options().GetRepeatedExtension(v1::roles);
-  return std::find(roles.begin(), roles.end(), v1::ROLE_BOT) != roles.end();
-}
-
 }  // namespace
 
 void AddJsonApi(client::ProfileClient& client, httplib::Server& server) {
@@ -91,7 +81,7 @@ void AddJsonApi(client::ProfileClient& client, httplib::Server& server) {
                          httplib::Response& response) {
         const MethodDescriptor* method =
             service->FindMethodByName(http.matches[1]);
-        if (!IsForBots(method)) {
+        if (method == nullptr || !IsForBots(*method)) {
           response.status = 404;
           return;
         }
@@ -111,20 +101,32 @@ void AddJsonApi(client::ProfileClient& client, httplib::Server& server) {
         }
         const auto result = client.Call(*method, std::move(request));
         if (!result.ok()) return AnswerError(result.status(), response);
-        response.set_content(ToJson(**result), "application/json");
+        const auto json = ToJson(**result);
+        if (!json.ok()) return AnswerError(json.status(), response);
+        response.set_content(*json, "application/json");
       });
 }
 
-std::string ToJson(const google::protobuf::Message& message) {
+bool IsForBots(const MethodDescriptor& method) {
+  if (method.client_streaming() || method.server_streaming()) return false;
+  const auto& roles = method.options().GetRepeatedExtension(v1::roles);
+  return std::find(roles.begin(), roles.end(), v1::ROLE_BOT) != roles.end();
+}
+
+absl::StatusOr<std::string> ToJson(const Message& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   options.always_print_primitive_fields = true;
-  std::string json;
-  // Can't fail: there are no Any messages and no bad times in an answer.
-  (void)google::protobuf::util::MessageToJsonString(message, &json, options);
+  std::string text;
+  const bool written =
+      google::protobuf::util::MessageToJsonString(message, &text, options).ok();
   // Protobuf escapes more than JSON asks for, which makes texts longer.
-  return nlohmann::ordered_json::parse(json).dump(
-      -1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!written || json.is_discarded()) {
+    return absl::InternalError(
+        absl::StrCat("a ", message.GetTypeName(), " can't be written as JSON"));
+  }
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace userprofile::adapter

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <string>
 
+#include "absl/status/statusor.h"
+#include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "userprofile/client/profile_client.h"
 
@@ -26,14 +28,20 @@ inline constexpr std::size_t kMaxJsonRequest = 1024 * 1024;
 //   Content-Type: application/json
 //   {"user_id": 101, "answers": {"real_name": "Sara", "nickname": "sara"}}
 // 200 with the response, or another status with {"code": "already_exists",
-// "message": ..., "details": [...]}; of a detail, "debug" holds it in JSON.
+// "message": ..., "details": [...]}; of a detail, "debug" holds it in JSON, if
+// its kind is known here and it can be written so.
 // The client must outlive the server.
 void AddJsonApi(client::ProfileClient& client, httplib::Server& server);
 
+// Whether the API file lets bots call it; the port does not ask who does. Not
+// if it streams.
+bool IsForBots(const google::protobuf::MethodDescriptor& method);
+
 // A message as Protobuf's JSON, with the fields named as in the API's file:
 // 64-bit numbers are texts, times are RFC 3339, what is absent is left out, and
-// false is not.
-std::string ToJson(const google::protobuf::Message& message);
+// false is not. INTERNAL if it holds what can't be written so: a time outside
+// the years 1 to 9999, an Any of an unknown type.
+absl::StatusOr<std::string> ToJson(const google::protobuf::Message& message);
 
 }  // namespace userprofile::adapter
 

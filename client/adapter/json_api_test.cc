@@ -1,24 +1,34 @@
 #include "client/adapter/json_api.h"
 
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "google/protobuf/any.pb.h"
+#include "google/protobuf/descriptor.pb.h"
 #include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
 #include "httplib.h"
 #include "ops/http_server.h"
 #include "userprofile/client/mock_profile_client.h"
+#include "userprofile/v1/annotations.pb.h"
 
 namespace userprofile::adapter {
 namespace {
 
 using nlohmann::json;
 using ::testing::_;
+using ::testing::ElementsAre;
 using ::testing::Return;
 
 class JsonApiTest : public ::testing::Test {
@@ -84,6 +94,76 @@ TEST_F(JsonApiTest, ErrorsBringTheirDetails) {
       EXPECT_EQ(detail["debug"]["retry_delay"], "3s");
     }
   }
+}
+
+// Of what is linked in, some can't be written as JSON, whatever it holds.
+TEST_F(JsonApiTest, ADetailThatJsonCantHoldHasNoDebug) {
+  google::rpc::RetryInfo retry;
+  retry.mutable_retry_delay()->set_seconds(
+      std::numeric_limits<std::int64_t>::max());
+  google::protobuf::Any unknown;
+  unknown.set_type_url("type.googleapis.com/unknown.Kind");
+  unknown.set_value("x");
+  google::rpc::Status status;
+  *status.add_details() = unknown;
+  for (const google::protobuf::Message* detail :
+       std::initializer_list<const google::protobuf::Message*>{&retry, &status,
+                                                               &unknown}) {
+    const std::string type = detail->GetTypeName();
+    absl::Status error = absl::ResourceExhaustedError("too many");
+    error.SetPayload("type.googleapis.com/" + type,
+                     absl::Cord(detail->SerializeAsString()));
+    EXPECT_CALL(service_, GetProfile(_)).WillOnce(Return(error));
+    const auto answer = Post("GetProfile", R"({"user_id": 7})");
+    EXPECT_EQ(answer->status, 429) << type;
+    const json body = json::parse(answer->body, nullptr, false);
+    ASSERT_EQ(body["details"].size(), 1u) << type << answer->body;
+    EXPECT_EQ(body["details"][0]["type"], type);
+    EXPECT_FALSE(body["details"][0].contains("debug")) << type;
+  }
+}
+
+TEST_F(JsonApiTest, AnAnswerThatJsonCantHoldIsAnError) {
+  v1::GetProfileResponse found;
+  found.mutable_profile()->mutable_created_at()->set_seconds(
+      std::numeric_limits<std::int64_t>::max());
+  EXPECT_CALL(service_, GetProfile(_)).WillOnce(Return(found));
+  const auto answer = Post("GetProfile", R"({"user_id": 7})");
+  EXPECT_EQ(answer->status, 500);
+  EXPECT_EQ(json::parse(answer->body, nullptr, false)["code"], "internal");
+}
+
+TEST(IsForBotsTest, GoesByTheRolesAndNeverForStreams) {
+  google::protobuf::FileDescriptorProto file;
+  file.set_name("test.proto");
+  file.add_message_type()->set_name("Empty");
+  auto& service = *file.add_service();
+  service.set_name("Service");
+  const auto add = [&](const std::string& name, std::vector<v1::Role> roles) {
+    auto& method = *service.add_method();
+    method.set_name(name);
+    method.set_input_type("Empty");
+    method.set_output_type("Empty");
+    for (const v1::Role role : roles) {
+      method.mutable_options()->AddExtension(v1::roles, role);
+    }
+    return &method;
+  };
+  add("bot", {v1::ROLE_BOT});
+  add("reader_and_bot", {v1::ROLE_READER, v1::ROLE_BOT});
+  add("reader", {v1::ROLE_READER});
+  add("admin", {v1::ROLE_ADMIN});
+  add("nobody", {});
+  add("client_stream", {v1::ROLE_BOT})->set_client_streaming(true);
+  add("server_stream", {v1::ROLE_BOT})->set_server_streaming(true);
+  google::protobuf::DescriptorPool pool;
+  const auto* built = pool.BuildFile(file)->service(0);
+  std::vector<std::string> for_bots;
+  for (int i = 0; i < built->method_count(); ++i) {
+    if (IsForBots(*built->method(i)))
+      for_bots.push_back(built->method(i)->name());
+  }
+  EXPECT_THAT(for_bots, ElementsAre("bot", "reader_and_bot"));
 }
 
 }  // namespace

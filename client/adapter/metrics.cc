@@ -39,7 +39,7 @@ struct AdapterMetrics::Families {
                "Webhook calls that were refused, by HTTP status.");
   prometheus::Counter& passed_over =
       Counters("userprofile_adapter_updates_refused_total",
-               "Updates that were passed over after several tries.")
+               "Updates, or answers to them, that were passed over.")
           .Add({});
   prometheus::Family<prometheus::Gauge>& up =
       prometheus::BuildGauge()

@@ -47,6 +47,9 @@ The bot token is read from --bot-token-file, or from USERPROFILE_BOT_TOKEN.)";
 // Telegram gives no more than a hundred that are not confirmed.
 constexpr std::size_t kWindow = 1024;
 
+// How many users are kept in mind of whom an update was passed over.
+constexpr std::size_t kMaxFailing = 1024;
+
 // Telegram gives what is not done again at once, instead of waiting for more:
 // how long to wait ourselves, after a poll that brought something new, and from
 // the begin of one that did not.
@@ -137,7 +140,8 @@ class Poller {
   // A user of whom an update was passed over. Until the bot takes one of theirs
   // again, each has one attempt; and those that waited behind it have all
   // together twice the time that the bot may take for one. Else a hundred of
-  // them, which are all that Telegram gives, would hold up everybody else.
+  // them, which are all that Telegram gives, would hold up everybody else. The
+  // service hears of what is left then, too.
   struct Failing {
     std::int64_t newest = -1;  // update that waited
     absl::Duration left;       // for those up to that
@@ -229,14 +233,19 @@ class Poller {
       job->update.outcome.is_passing_error = true;
       return End(*job);
     }
-    if (!HasTimeLeft(*job)) {
-      PassOver(*job, "those before it used up the time of this user's");
-      return End(*job);
-    }
     const SteadyTime begin = SteadyTime::Now();
     Peer peer = kTelegram;
     absl::Status status;
-    if (job->call.is_null()) status = Deliver(*job, begin, peer);
+    if (!HasTimeLeft(*job)) {
+      peer = kService;
+      std::map<std::string, std::string> headers;
+      status = delivery_.TellService(job->update, headers).status();
+      if (status.ok()) {
+        PassOver(*job, "those before it used up the time of this user's");
+      }
+    } else if (job->call.is_null()) {
+      status = Deliver(*job, begin, peer);
+    }
     if (status.ok() && !job->call.is_null()) status = Call(*job);
     if (status.ok() || GivesUp(*job, begin, peer, status)) return End(*job);
     queue_.Add([this, job] { Try(job); }, PauseAfter(status, job->backoff));
@@ -305,8 +314,13 @@ class Poller {
       return false;
     }
     PassOver(job, why);
-    if (job.call.is_null() && user &&
-        (one_attempt || failing_.size() < kWindow)) {
+    if (job.call.is_null() && user) {
+      if (!one_attempt && failing_.size() == kMaxFailing) {
+        failing_.erase(std::min_element(
+            failing_.begin(), failing_.end(), [](const auto& a, const auto& b) {
+              return a.second.newest < b.second.newest;
+            }));
+      }
       Failing& failing = failing_[*user];
       if (IdOf(job) <= failing.newest) {
         failing.left -= SteadyTime::Now() - begin;
@@ -318,9 +332,9 @@ class Poller {
   }
 
   void PassOver(const Job& job, const std::string& why) {
-    spdlog::error("update {}: {} passed over after {} failures, at last: {}",
-                  IdOf(job), job.call.is_null() ? "it is" : "its answer is",
-                  job.failures, why);
+    spdlog::error("update {}: {} passed over after {} failures: {}", IdOf(job),
+                  job.call.is_null() ? "it is" : "its answer is", job.failures,
+                  why);
     metrics_.CountPassedOver();
   }
 

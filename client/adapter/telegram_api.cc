@@ -17,6 +17,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr absl::Duration kConnectTimeout = absl::Seconds(10);
 constexpr absl::Duration kTimeout = absl::Seconds(30);
 // A hundred updates are much shorter.
 constexpr std::size_t kMaxAnswer = 64 * 1024 * 1024;
@@ -79,8 +80,8 @@ absl::optional<absl::Duration> RetryAfter(const absl::Status& status) {
 
 TelegramApi::TelegramApi(const HttpUrl& url, const std::string& token)
     : path_(absl::StrCat(url.path == "/" ? "" : url.path, "/bot", token, "/")),
-      polls_(url.origin, "the Bot API", kMaxAnswer),
-      calls_(url.origin, "the Bot API", kMaxAnswer) {}
+      polls_(url.origin, "the Bot API", kMaxAnswer, kConnectTimeout),
+      calls_(url.origin, "the Bot API", kMaxAnswer, kConnectTimeout) {}
 
 absl::StatusOr<json> TelegramApi::Send(HttpClient& client,
                                        const std::string& method,

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "client/adapter/options.h"
 #include "client/adapter/sidecar.h"
@@ -101,8 +102,9 @@ class Webhook {
       const auto turn = std::make_shared<std::promise<void>>();
       turns_.Take(user, [turn] { turn->set_value(); });
       turn->get_future().wait();
+      absl::Cleanup give_up = [&] { turns_.GiveUp(user); };
       const auto answer = delivery_.Deliver(update, {{kSecretHeader, secret}});
-      turns_.GiveUp(user);
+      std::move(give_up).Invoke();
       if (!answer.ok()) {
         response.status = 503;
         response.set_header("Retry-After", "1");

@@ -681,6 +681,28 @@ TEST_F(PollTest, AUserWhomTheBotNeverAnswersInTimeHoldsOthersUpForSeconds) {
               HasSubstr("userprofile_adapter_updates_refused_total 105"));
 }
 
+TEST_F(PollTest, TheServiceHearsOfWhatIsPassedOverUntried) {
+  bot_.AnswerBy([](const RecordingBot::Seen&, httplib::Response&) {
+    absl::SleepFor(absl::Milliseconds(700));
+  });
+  Poll({"--attempts", "2", "--forward-timeout", "500ms"});
+  for (int i = 0; i < 10; ++i) api_.AddMessage(1661, "bad");
+  const json user = {{"id", 1661}, {"is_bot", false}, {"first_name", "Ada"}};
+  api_.Add({{"my_chat_member",
+             {{"chat", {{"id", 1661}, {"type", "private"}}},
+              {"from", user},
+              {"date", 1760000000},
+              {"old_chat_member", {{"user", user}, {"status", "member"}}},
+              {"new_chat_member", {{"user", user}, {"status", "kicked"}}}}}});
+  AwaitAllConfirmed();
+  EXPECT_THAT(Admin("/metrics")->body,
+              HasSubstr("userprofile_adapter_updates_refused_total 11"));
+  EXPECT_LT(bot_.seen().size(), 10u);
+  v1::GetProfileResponse stored;
+  EXPECT_TRUE(Get(*server_->NewStub(), 1661, &stored).ok());
+  EXPECT_FALSE(stored.profile().is_active());
+}
+
 TEST_F(PollTest, WhateverTheBotApiSaysItIsAskedAFewTimesASecond) {
   const auto update = [](const std::string& id) {
     return absl::StrCat(R"({"ok":true,"result":[{)", id, R"("poll":{}}]})");
