@@ -48,7 +48,7 @@ class Delivery {
   // the update is to be given again: the service's if it can't store the
   // contact now, or the bot's, as HttpClient returns them; UNAVAILABLE also if
   // it says that it is away, by 502 or 504, and RESOURCE_EXHAUSTED that it has
-  // too much to do, by 429 or 503, or if it answers with more than a mebibyte.
+  // too much to do, by 429 or 503.
   absl::StatusOr<HttpAnswer> Deliver(
       const Update& update, std::map<std::string, std::string> headers = {},
       Peer* failed = nullptr);

@@ -100,7 +100,7 @@ absl::StatusOr<HttpAnswer> HttpClient::Post(
       }
       return absl::AbortedError(absl::StrCat(server_, " broke off"));
     case httplib::Error::Canceled:
-      return absl::ResourceExhaustedError(absl::StrCat(
+      return absl::OutOfRangeError(absl::StrCat(
           server_, "'s answer is longer than ", max_answer_, " bytes"));
     default:
       return absl::UnavailableError(

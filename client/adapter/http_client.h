@@ -49,7 +49,7 @@ class HttpClient {
 
   // Posts JSON, and waits for the answer, of whatever status. UNAVAILABLE if
   // the server can't be reached, DEADLINE_EXCEEDED if it falls silent for
-  // longer than `timeout`, ABORTED if it breaks off, RESOURCE_EXHAUSTED if it
+  // longer than `timeout`, ABORTED if it breaks off, OUT_OF_RANGE if it
   // answers too much; it may have done what it was asked nevertheless.
   absl::StatusOr<HttpAnswer> Post(
       const std::string& path, const std::string& json, absl::Duration timeout,

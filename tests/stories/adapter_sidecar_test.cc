@@ -511,6 +511,18 @@ TEST_F(PollTest, AnAnswerOfAnyDepthIsSurvived) {
   EXPECT_TRUE(adapter_->running());
 }
 
+// Nobody else need be served meanwhile, as one would that shows that a bot is
+// not merely overloaded.
+TEST_F(PollTest, AnAnswerThatIsTooLongIsNoOverload) {
+  bot_.AnswerBy([](const RecordingBot::Seen&, httplib::Response& answer) {
+    answer.set_content(std::string(2 * 1024 * 1024, 'x'), "text/plain");
+  });
+  Poll({"--attempts", "2"});
+  api_.AddMessage(1001, "long");
+  AwaitAllConfirmed();
+  EXPECT_EQ(bot_.seen().size(), 2u);
+}
+
 // Each of these fails for ever, in a way of its own, and each user has one more
 // behind it.
 TEST_F(PollTest, AnUpdateThatAlwaysFailsStopsNobodyAndIsPassedOver) {
@@ -691,7 +703,7 @@ TEST_F(PollTest, TheServiceHearsOfWhatIsPassedOverUntried) {
   api_.Add({{"my_chat_member",
              {{"chat", {{"id", 1661}, {"type", "private"}}},
               {"from", user},
-              {"date", 1760000000},
+              {"date", absl::ToUnixSeconds(absl::Now())},
               {"old_chat_member", {{"user", user}, {"status", "member"}}},
               {"new_chat_member", {{"user", user}, {"status", "kicked"}}}}}});
   AwaitAllConfirmed();
