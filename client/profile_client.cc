@@ -1,6 +1,7 @@
 #include "userprofile/client/profile_client.h"
 
 #include <condition_variable>
+#include <cstdlib>
 #include <future>
 #include <mutex>
 #include <utility>
@@ -217,12 +218,18 @@ absl::StatusOr<ProfileClient::Message> ProfileClient::Call(
 }
 
 const MethodDescriptor& ProfileClient::MethodOf(
-    const google::protobuf::Descriptor& request) {
-  const google::protobuf::ServiceDescriptor& service =
-      *request.file()->FindServiceByName("UserProfileService");
-  int i = 0;
-  while (service.method(i)->input_type() != &request) ++i;
-  return *service.method(i);
+    const char* name, const google::protobuf::Descriptor& request,
+    const google::protobuf::Descriptor& response) {
+  const MethodDescriptor* method = v1::UpsertUserRequest::descriptor()
+                                       ->file()
+                                       ->FindServiceByName("UserProfileService")
+                                       ->FindMethodByName(name);
+  // A mistake in the list of methods, which no client gets past.
+  if (method == nullptr || method->input_type() != &request ||
+      method->output_type() != &response) {
+    std::abort();
+  }
+  return *method;
 }
 
 absl::StatusOr<Recognition> ProfileClient::Recognize(

@@ -70,7 +70,10 @@ class ProfileClient {
   template <typename Request, typename Response>
   class Method {
    public:
-    explicit Method(ProfileClient& client) : client_(client) {}
+    Method(ProfileClient& client, const char* name)
+        : client_(client),
+          method_(MethodOf(name, *Request::descriptor(),
+                           *Response::descriptor())) {}
     Method(const Method&) = delete;
     Method& operator=(const Method&) = delete;
 
@@ -94,8 +97,7 @@ class ProfileClient {
     }
 
     ProfileClient& client_;
-    const google::protobuf::MethodDescriptor& method_ =
-        MethodOf(*Request::descriptor());
+    const google::protobuf::MethodDescriptor& method_;
   };
 
   // Waits for the calls under way, which takes the timeout at most.
@@ -109,10 +111,12 @@ class ProfileClient {
   absl::StatusOr<Recognition> Recognize(const v1::UpsertUserRequest& contact);
   void Recognize(v1::UpsertUserRequest contact, Done<Recognition> done);
 
-  const Method<v1::UpsertUserRequest, v1::UpsertUserResponse> UpsertUser{*this};
-  const Method<v1::GetProfileRequest, v1::GetProfileResponse> GetProfile{*this};
+  const Method<v1::UpsertUserRequest, v1::UpsertUserResponse> UpsertUser{
+      *this, "UpsertUser"};
+  const Method<v1::GetProfileRequest, v1::GetProfileResponse> GetProfile{
+      *this, "GetProfile"};
   const Method<v1::CompleteOnboardingRequest, v1::CompleteOnboardingResponse>
-      CompleteOnboarding{*this};
+      CompleteOnboarding{*this, "CompleteOnboarding"};
 
   // Calls any method of the service, with a message of its input type; the
   // answer is one of its output type. Call() waits for what Start() brings;
@@ -127,9 +131,11 @@ class ProfileClient {
   ProfileClient() = default;
 
  private:
-  // The method of the service that takes these requests.
+  // The method of the service of that name. Ends the program if it takes or
+  // gives other messages than these.
   static const google::protobuf::MethodDescriptor& MethodOf(
-      const google::protobuf::Descriptor& request);
+      const char* name, const google::protobuf::Descriptor& request,
+      const google::protobuf::Descriptor& response);
 };
 
 // A client of the service at `server`: HOST:PORT, where HOST may be a DNS name
