@@ -28,8 +28,8 @@ answered 2xx, so does nobody, and Telegram tries again.
 Telegram wants https: a proxy that ends TLS belongs in front. Tell Telegram by
   curl "https://api.telegram.org/bot$TOKEN/setWebhook" \
     -d url=https://bot.example/ -d secret_token="$SECRET"
-The secret is read from --webhook-secret-file, or from
-USERPROFILE_WEBHOOK_SECRET.)";
+The secret, as setWebhook was given it, is read from --webhook-secret-file, or
+from USERPROFILE_WEBHOOK_SECRET.)";
 
 struct WebhookOptions {
   SidecarOptions sidecar{{"webhook secret", "--webhook-secret-file"}};
