@@ -264,10 +264,8 @@ constexpr postgres::Statement kCompareKeys = {
     "   AS theirs, coalesce(pg_catalog.to_jsonb(u) ->> 'user_id', '') AS ours"
     "  FROM users AS u LIMIT 1000) AS pair"};
 
-const postgres::Statement& WithLikeness(const char* name, const char* sql) {
-  const auto* const text =
-      new std::string(absl::Substitute(sql, kLikeness, kCanHoldId));
-  return *new postgres::Statement{name, text->c_str()};
+std::string WithLikeness(const char* sql) {
+  return absl::Substitute(sql, kLikeness, kCanHoldId);
 }
 
 template <typename Field>
@@ -345,11 +343,11 @@ absl::Status ReadOthers(postgres::Session& session, const std::string& oid,
 }
 
 absl::Status FindElsewhere(postgres::Session& session, Catalog& catalog) {
-  static const postgres::Statement& kStatement =
-      WithLikeness("find_users_elsewhere", kFindElsewhere);
+  static const auto& sql = *new std::string(WithLikeness(kFindElsewhere));
   USERPROFILE_ASSIGN_OR_RETURN(
       const postgres::Rows rows,
-      session.Execute(kStatement, {UsersContract().table}));
+      session.Execute({"find_users_elsewhere", sql.c_str()},
+                      {UsersContract().table}));
   if (rows.empty()) return absl::OkStatus();
   Elsewhere& e = catalog.elsewhere.emplace();
   TakeRow(rows, 0, &e.place, &e.schema, &e.has_its_name, &e.has_history,
@@ -413,10 +411,9 @@ absl::Status Read(postgres::Session& session,
     for (const Index& index : UsersContract().indexes) {
       names.AppendText(index.name);
     }
-    static const postgres::Statement& kColumns =
-        WithLikeness("read_columns", kReadColumns);
-    USERPROFILE_RETURN_IF_ERROR(
-        ReadAll(session, kColumns, {oid}, catalog.columns));
+    static const auto& sql = *new std::string(WithLikeness(kReadColumns));
+    USERPROFILE_RETURN_IF_ERROR(ReadAll(session, {"read_columns", sql.c_str()},
+                                        {oid}, catalog.columns));
     USERPROFILE_RETURN_IF_ERROR(
         ReadAll(session, kReadIndexes, {oid, names.Finish()}, catalog.indexes));
     USERPROFILE_RETURN_IF_ERROR(
