@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
@@ -70,6 +71,16 @@ absl::StatusOr<std::string> ReadSettingsFile(const std::string& path) {
     return absl::InvalidArgumentError(absl::StrCat(path, " is empty"));
   }
   return content;
+}
+
+absl::StatusOr<std::string> ReadValueFile(const std::string& path) {
+  absl::StatusOr<std::string> value = ReadSettingsFile(path);
+  if (!value.ok()) return value;
+  absl::StripAsciiWhitespace(&*value);
+  if (value->empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " is empty"));
+  }
+  return value;
 }
 
 std::vector<std::string> ListFolder(const std::string& path) {

@@ -20,6 +20,10 @@ absl::StatusOr<std::string> ReadFile(const std::string& path);
 // there is none, or it is empty, too.
 absl::StatusOr<std::string> ReadSettingsFile(const std::string& path);
 
+// A value that such a file holds, without the blanks and line ends around it.
+// INVALID_ARGUMENT if there is none in it, too.
+absl::StatusOr<std::string> ReadValueFile(const std::string& path);
+
 // The names of what is in a folder, in no order; none if it can't be read.
 std::vector<std::string> ListFolder(const std::string& path);
 

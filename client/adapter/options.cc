@@ -82,19 +82,12 @@ absl::StatusOr<std::unique_ptr<client::ProfileClient>> Connect(
 
 absl::StatusOr<std::string> ReadSecret(const std::string& file,
                                        const char* variable) {
-  std::string secret;
-  if (!file.empty()) {
-    auto content = base::ReadSettingsFile(file);
-    if (!content.ok()) return content.status();
-    secret = *std::move(content);
-  } else if (const char* value = std::getenv(variable)) {
-    secret = value;
-  }
+  if (!file.empty()) return base::ReadValueFile(file);
+  const char* value = std::getenv(variable);
+  std::string secret = value == nullptr ? "" : value;
   absl::StripAsciiWhitespace(&secret);
   if (secret.empty()) {
-    return absl::InvalidArgumentError(
-        file.empty() ? absl::StrCat(variable, " is not set")
-                     : absl::StrCat(file, " is empty"));
+    return absl::InvalidArgumentError(absl::StrCat(variable, " is not set"));
   }
   return secret;
 }

@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -26,15 +25,6 @@ constexpr char kEmbedded[] = "embedded:";
 // share it.
 constexpr absl::Duration kStartPatience = absl::Seconds(60);
 constexpr absl::Duration kPoll = absl::Milliseconds(100);
-
-absl::StatusOr<std::string> ReadDatabaseFile(const std::string& path) {
-  USERPROFILE_ASSIGN_OR_RETURN(std::string text, base::ReadSettingsFile(path));
-  absl::StripAsciiWhitespace(&text);
-  if (text.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(path, " is empty"));
-  }
-  return text;
-}
 
 // Not an embedded database, but one to connect to.
 absl::Status CheckExternal(const std::string& text) {
@@ -66,7 +56,7 @@ bool Database::Target::IsAt(absl::string_view conninfo) const {
 
 absl::StatusOr<bool> Database::Target::Reload() {
   if (file_.empty()) return false;
-  absl::StatusOr<std::string> text = ReadDatabaseFile(file_);
+  absl::StatusOr<std::string> text = base::ReadValueFile(file_);
   absl::Status status = text.ok() ? CheckExternal(*text) : text.status();
   base::MutexLock lock(mutex_);
   if (status.ok()) {
@@ -102,7 +92,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(
   std::string specification = options.database;
   if (!options.database_file.empty()) {
     USERPROFILE_ASSIGN_OR_RETURN(specification,
-                                 ReadDatabaseFile(options.database_file));
+                                 base::ReadValueFile(options.database_file));
   }
   auto database = std::unique_ptr<Database>(new Database);
   absl::string_view directory = specification;
