@@ -1,14 +1,15 @@
 #ifndef USERPROFILE_CLIENT_ADAPTER_METRICS_H_
 #define USERPROFILE_CLIENT_ADAPTER_METRICS_H_
 
-#include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/mutex.h"
 #include "client/adapter/update.h"
+#include "ops/metrics.h"
 
 namespace userprofile::adapter {
 
@@ -20,7 +21,6 @@ enum Peer { kService, kBot, kTelegram, kPeers };
 class AdapterMetrics {
  public:
   AdapterMetrics();
-  ~AdapterMetrics();
   AdapterMetrics(const AdapterMetrics&) = delete;
   AdapterMetrics& operator=(const AdapterMetrics&) = delete;
 
@@ -42,12 +42,18 @@ class AdapterMetrics {
   std::string Failing() const;
 
   // Everything, in Prometheus' text format, version 0.0.4.
-  std::string Text() const;
+  std::string Text() const { return metrics_.Text(); }
 
  private:
-  struct Families;
+  ops::Counter RefusedCalls(const std::string& code);
 
-  const std::unique_ptr<Families> families_;
+  ops::Metrics metrics_;
+  std::vector<ops::Counter> updates_;   // by Recognized
+  std::vector<ops::Counter> failures_;  // by Peer
+  std::vector<ops::Gauge> up_;          // by Peer
+  ops::Counter passed_over_;
+  ops::Histogram seconds_;
+
   mutable base::Mutex mutex_;
   absl::Status peers_[kPeers] ABSL_GUARDED_BY(mutex_);
 };

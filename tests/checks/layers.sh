@@ -49,7 +49,7 @@ userprofile/v1/user_profile_service.grpc.pb.h
 userprofile/client/ client client/adapter client/examples tests
 userprofile/telegram/
                     client/telegram client/adapter client/examples tests
-prometheus/         ops server/app client/adapter
+prometheus/         ops server/app
 httplib.h           ops client/adapter client/examples tests/support tests
 phonenumbers/       server/api
 CLI/                ops tests/bench
