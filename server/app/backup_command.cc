@@ -16,7 +16,7 @@ using postgres::Database;
 using postgres::DatabaseOptions;
 
 struct BackupCommand {
-  postgres::DatabaseOptions database;
+  DatabaseOptions database;
   ops::LoggingOptions logging;
   bool json = false;
   std::string file;
@@ -26,8 +26,7 @@ struct BackupCommand {
 absl::StatusOr<int> Create(const BackupCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const auto database,
-      postgres::Database::Open(command.database,
-                               postgres::Database::Use::kInspect));
+      Database::Open(command.database, Database::Use::kInspect));
   USERPROFILE_RETURN_IF_ERROR(schema::CreateBackup(
       database->Sessions(), database->conninfo(), command.file));
   if (command.json) {
@@ -64,8 +63,7 @@ void Print(const BackupCommand& command, const schema::RestoreResult& result) {
 absl::StatusOr<int> Restore(const BackupCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const auto database,
-      postgres::Database::Open(command.database,
-                               postgres::Database::Use::kCommand));
+      Database::Open(command.database, Database::Use::kCommand));
   USERPROFILE_ASSIGN_OR_RETURN(
       const schema::RestoreResult result,
       schema::RestoreBackup(database->Sessions(), database->conninfo(),

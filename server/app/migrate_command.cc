@@ -29,7 +29,7 @@ using postgres::DatabaseOptions;
 constexpr absl::Duration kBlockPoll = absl::Milliseconds(500);
 
 struct MigrateCommand {
-  postgres::DatabaseOptions database;
+  DatabaseOptions database;
   ops::LoggingOptions logging;
   bool json = false;
 
@@ -52,8 +52,7 @@ schema::MigrateOptions OptionsOf(const MigrateCommand& command) {
 absl::Status Up(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
-      postgres::Database::Open(command.database,
-                               postgres::Database::Use::kCommand));
+      Database::Open(command.database, Database::Use::kCommand));
   USERPROFILE_ASSIGN_OR_RETURN(
       const schema::MigrateResult result,
       schema::Migrate(database->Sessions(), OptionsOf(command)));
@@ -72,8 +71,7 @@ absl::Status Up(const MigrateCommand& command) {
 absl::Status Baseline(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
-      postgres::Database::Open(command.database,
-                               postgres::Database::Use::kInspect));
+      Database::Open(command.database, Database::Use::kInspect));
   const auto result =
       schema::Baseline(database->Sessions(), OptionsOf(command));
   if (base::ErrorReason(result.status()) ==
@@ -104,8 +102,7 @@ absl::Status Baseline(const MigrateCommand& command) {
 absl::Status CheckReady(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
-      postgres::Database::Open(command.database,
-                               postgres::Database::Use::kInspect));
+      Database::Open(command.database, Database::Use::kInspect));
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
   USERPROFILE_ASSIGN_OR_RETURN(const schema::Report report,
                                schema::Inspect(*session));
@@ -140,8 +137,7 @@ absl::Status Status(const MigrateCommand& command) {
   if (command.block) USERPROFILE_RETURN_IF_ERROR(AwaitReady(command));
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
-      postgres::Database::Open(command.database,
-                               postgres::Database::Use::kInspect));
+      Database::Open(command.database, Database::Use::kInspect));
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::vector<schema::MigrationStatus> migrations,
@@ -155,8 +151,7 @@ absl::Status Status(const MigrateCommand& command) {
 absl::Status Plan(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
-      postgres::Database::Open(command.database,
-                               postgres::Database::Use::kInspect));
+      Database::Open(command.database, Database::Use::kInspect));
   USERPROFILE_ASSIGN_OR_RETURN(
       const schema::MigrationPlan plan,
       schema::PlanMigrations(database->Sessions(), OptionsOf(command)));
@@ -174,8 +169,7 @@ absl::Status Plan(const MigrateCommand& command) {
 absl::Status Verify(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
-      postgres::Database::Open(command.database,
-                               postgres::Database::Use::kInspect));
+      Database::Open(command.database, Database::Use::kInspect));
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
   std::vector<std::string> faults;
   std::vector<std::string> notes;

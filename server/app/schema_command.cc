@@ -20,7 +20,7 @@ using postgres::Database;
 using postgres::DatabaseOptions;
 
 struct SchemaCommand {
-  postgres::DatabaseOptions database;
+  DatabaseOptions database;
   ops::LoggingOptions logging;
   bool json = false;
   std::string serving_role;
@@ -33,8 +33,7 @@ struct SchemaCommand {
 
 absl::StatusOr<std::unique_ptr<Database>> Open(const SchemaCommand& command) {
   USERPROFILE_RETURN_IF_ERROR(ops::SetUpLogging(command.logging));
-  return postgres::Database::Open(command.database,
-                                  postgres::Database::Use::kInspect);
+  return Database::Open(command.database, Database::Use::kInspect);
 }
 
 template <typename T>
