@@ -298,6 +298,15 @@ absl::Status InTransaction(Session& session,
   return status;
 }
 
+absl::Status ConfirmPrimary(Session& session) {
+  // A transaction that only has an id writes nothing, and so waits for nobody;
+  // a message that nobody decodes is the least that does write.
+  static constexpr Statement kConfirm = {
+      "confirm_primary",
+      "SELECT pg_catalog.pg_logical_emit_message(true, 'userprofile', '')"};
+  return session.Execute(kConfirm, {}).status();
+}
+
 absl::StatusOr<std::unique_ptr<Session>> Connect(
     const ConnectOptions& options) {
   USERPROFILE_ASSIGN_OR_RETURN(

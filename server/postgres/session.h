@@ -73,6 +73,13 @@ class Session {
 absl::Status InTransaction(Session& session,
                            absl::FunctionRef<absl::Status()> body);
 
+// Commits something of no meaning, as durably as any write. OK proves that when
+// it was called, this server still was the primary that its synchronous standby
+// follows: all that the session read or committed before is there, too. Where
+// there is no synchronous standby, only that it is on disk. It waits as any
+// commit does, so on a primary that has lost its standby until answer_timeout.
+absl::Status ConfirmPrimary(Session& session);
+
 // How to connect.
 struct ConnectOptions {
   // What libpq accepts: a postgresql:// URL or "key=value ..." words. What it
