@@ -1,64 +1,21 @@
 #include "tests/support/test_database.h"
 
 #include <signal.h>
-#include <unistd.h>
 
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include <spdlog/spdlog.h>
 
-#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
-#include "server/postgres/binaries.h"
 #include "server/postgres/embedded_cluster.h"
-#include "server/postgres/process.h"
+#include "tests/support/end_unless_ok.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/test_cluster.h"
 
 namespace userprofile::testing {
 namespace {
-
-namespace fs = std::filesystem;
-
-void EndUnlessOk(const absl::Status& status) {
-  if (status.ok()) return;
-  std::fprintf(stderr, "test database: %s\n", status.ToString().c_str());
-  std::exit(1);
-}
-
-template <typename T>
-T ValueOrEnd(absl::StatusOr<T> value) {
-  EndUnlessOk(value.status());
-  return *std::move(value);
-}
-
-absl::StatusOr<std::unique_ptr<postgres::EmbeddedCluster>> StartIn(
-    const std::string& directory) {
-  postgres::EmbeddedCluster::Options options;
-  options.directory = directory;
-  options.durable = false;
-  return postgres::EmbeddedCluster::Start(std::move(options));
-}
-
-// Where the directory of a new cluster is kept, in the build directory.
-std::string Template() {
-  return absl::StrCat(
-      USERPROFILE_TEST_CLUSTER_TEMPLATE, "-",
-      ValueOrEnd(postgres::FindBinaries(absl::nullopt)).major_version);
-}
-
-// Copies a directory, with the owners of what is in it.
-bool Copy(const std::string& from, const std::string& to) {
-  postgres::Command command;
-  command.words = {"/bin/cp", "-a", from, to};
-  const auto outcome = postgres::RunToEnd(std::move(command));
-  return outcome.ok() && outcome->exit_code == 0;
-}
 
 // The server that the program's tests share.
 class SharedServer {
@@ -70,7 +27,7 @@ class SharedServer {
 
   void Start() {
     if (cluster_ != nullptr) return;
-    cluster_ = ValueOrEnd(StartIn(directory_ / "postgres"));
+    cluster_ = StartTestCluster(directory_ / "postgres");
     conninfo_ = cluster_->conninfo();
   }
 
@@ -93,30 +50,7 @@ class SharedServer {
   SharedServer() {
     // Made before us, the logger is destroyed after us.
     spdlog::default_logger_raw();
-    if (!CopyTemplate()) MakeTemplate();
     Start();
-  }
-
-  // A directory made by a test program before us, which spares us initdb.
-  bool CopyTemplate() {
-    std::error_code error;
-    if (!fs::exists(Template(), error)) return false;
-    if (Copy(Template(), directory_ / "postgres")) return true;
-    fs::remove_all(directory_ / "postgres", error);
-    return false;
-  }
-
-  // Keeps what a first start makes. Of programs that do so at the same time,
-  // one succeeds. What fails here costs only time.
-  void MakeTemplate() {
-    Start();
-    Stop();
-    const std::string copy = absl::StrCat(Template(), ".", getpid());
-    std::error_code error;
-    if (Copy(directory_ / "postgres", copy)) {
-      fs::rename(copy, Template(), error);
-    }
-    fs::remove_all(copy, error);
   }
 
   TempDir directory_;
