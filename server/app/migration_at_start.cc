@@ -20,7 +20,9 @@ constexpr absl::Duration kPause = absl::Milliseconds(500);
 bool MayTryAgain(const absl::Status& status) {
   return absl::IsAborted(status) ||
          base::ErrorReason(status) == schema::kMigratorBusy ||
-         (absl::IsUnavailable(status) && base::ErrorReason(status).empty());
+         (absl::IsUnavailable(status) &&
+          base::ErrorReason(status) !=
+              base::ReasonName(v1::ERROR_REASON_SCHEMA_NOT_READY));
 }
 
 }  // namespace

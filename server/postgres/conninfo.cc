@@ -25,6 +25,7 @@ namespace {
 using Settings = std::map<std::string, std::string>;
 
 constexpr char kMask[] = "****";
+constexpr char kDefaultPort[] = "5432";
 
 // What other tools have in a connection string, and what to write here.
 struct ForeignKey {
@@ -151,6 +152,29 @@ absl::StatusOr<Settings> Parse(const std::string& conninfo) {
   return settings;
 }
 
+// What libpq takes for a setting that the connection string lacks; empty for
+// its own default.
+std::string FromEnvironment(const char* keyword) {
+  const Options options = {PQconndefaults(), &PQconninfoFree};
+  if (options == nullptr) return "";
+  for (const auto* o = options.get(); o->keyword != nullptr; ++o) {
+    if (absl::string_view(o->keyword) == keyword && o->val != nullptr) {
+      return o->val;
+    }
+  }
+  return "";
+}
+
+// A list as libpq takes it apart: none if there is no setting, one that is
+// empty if it is.
+std::vector<std::string> List(const Settings& settings, const char* keyword) {
+  const auto found = settings.find(keyword);
+  const std::string text =
+      found == settings.end() ? FromEnvironment(keyword) : found->second;
+  if (text.empty()) return {};
+  return absl::StrSplit(text, ',');
+}
+
 std::string Words(const Settings& settings) {
   std::string words;
   for (const auto& [key, value] : settings) {
@@ -173,6 +197,45 @@ absl::StatusOr<std::string> WithDefaults(
   USERPROFILE_ASSIGN_OR_RETURN(Settings settings, Parse(conninfo));
   settings.insert(defaults.begin(), defaults.end());  // where there is none yet
   return Words(settings);
+}
+
+absl::StatusOr<std::vector<Host>> HostsOf(const std::string& conninfo) {
+  USERPROFILE_ASSIGN_OR_RETURN(Settings settings, Parse(conninfo));
+  // A service of PostgreSQL's own file can name hosts that only libpq sees.
+  if (settings.contains("service") && !settings.contains("host") &&
+      !settings.contains("hostaddr")) {
+    return std::vector<Host>{{"the service's host", conninfo}};
+  }
+  const std::vector<std::string> names = List(settings, "host");
+  const std::vector<std::string> addresses = List(settings, "hostaddr");
+  const std::vector<std::string> ports = List(settings, "port");
+  const std::size_t count =
+      std::max<std::size_t>({names.size(), addresses.size(), 1});
+  if ((!names.empty() && names.size() != count) ||
+      (!addresses.empty() && addresses.size() != count) ||
+      (ports.size() > 1 && ports.size() != count)) {
+    return absl::InvalidArgumentError(
+        "the database's connection string must have as many of host, hostaddr "
+        "and port, or one port for all");
+  }
+  std::vector<Host> hosts;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string port = ports.empty()       ? ""
+                             : ports.size() == 1 ? ports[0]
+                                                 : ports[i];
+    Settings one = settings;
+    if (!names.empty()) one["host"] = names[i];
+    if (!addresses.empty()) one["hostaddr"] = addresses[i];
+    if (!ports.empty()) one["port"] = port;
+    one["target_session_attrs"] = "any";
+    const std::string name = !names.empty()       ? names[i]
+                             : !addresses.empty() ? addresses[i]
+                                                  : "";
+    hosts.push_back({absl::StrCat(name.empty() ? "localhost" : name, ":",
+                                  port.empty() ? kDefaultPort : port),
+                     Words(one)});
+  }
+  return hosts;
 }
 
 std::string Masked(const std::string& conninfo) {

@@ -22,6 +22,17 @@ absl::StatusOr<std::string> WithDefaults(
     const std::string& conninfo,
     const std::vector<std::pair<std::string, std::string>>& defaults);
 
+// One of the hosts that a connection string names.
+struct Host {
+  std::string name;      // "HOST:PORT", for people
+  std::string conninfo;  // leads there alone, be it primary or standby
+};
+
+// The hosts in their order, at least one, their lists of names, addresses and
+// ports taken apart as libpq does. CheckConninfo's errors; INVALID_ARGUMENT,
+// too, for lists that don't go together.
+absl::StatusOr<std::vector<Host>> HostsOf(const std::string& conninfo);
+
 // The connection string as words, for people to see: without its passwords, or
 // with none of it if libpq can't read it.
 std::string Masked(const std::string& conninfo);

@@ -35,6 +35,41 @@ TEST(ConninfoTest, ReadsUrlsWithSeveralHosts) {
             "dbname='d' host='a,b' port='1,2' user='u'");
 }
 
+TEST(ConninfoTest, TakesHostsApart) {
+  const auto hosts =
+      HostsOf("postgresql://u:p%20w@a:1,b:2/d?target_session_attrs=read-write");
+  ASSERT_TRUE(hosts.ok()) << hosts.status();
+  ASSERT_EQ(hosts->size(), 2);
+  EXPECT_EQ((*hosts)[0].name, "a:1");
+  EXPECT_EQ((*hosts)[1].name, "b:2");
+  EXPECT_EQ((*hosts)[1].conninfo,
+            "dbname='d' host='b' password='p w' port='2'"
+            " target_session_attrs='any' user='u'");
+}
+
+TEST(ConninfoTest, GivesOnePortToAllHosts) {
+  const auto hosts = HostsOf("host=a,/run/b hostaddr=::1, port=7 ");
+  ASSERT_TRUE(hosts.ok()) << hosts.status();
+  ASSERT_EQ(hosts->size(), 2);
+  EXPECT_EQ((*hosts)[0].name, "a:7");
+  EXPECT_EQ((*hosts)[0].conninfo,
+            "host='a' hostaddr='::1' port='7' target_session_attrs='any'");
+  EXPECT_EQ((*hosts)[1].name, "/run/b:7");
+}
+
+TEST(ConninfoTest, RefusesListsOfHostsThatDoNotGoTogether) {
+  for (const char* conninfo :
+       {"host=a,b port=1,2,3", "host=a,b hostaddr=::1", "port=1,2"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(HostsOf(conninfo).status()))
+        << conninfo;
+  }
+}
+
+TEST(ConninfoTest, FindsOneHostWhereNoneIsNamed) {
+  EXPECT_EQ(HostsOf("dbname=d")->size(), 1);
+  EXPECT_EQ((*HostsOf("service=s"))[0].conninfo, "service=s");
+}
+
 TEST(ConninfoTest, KeepsEveryCharacterOfAPassword) {
   EXPECT_EQ(*WithDefaults("postgresql://u:p?a%27%5C%20&b@h/d", {}),
             R"(dbname='d' host='h' password='p?a\'\\ &b' user='u')");

@@ -8,6 +8,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/optional.h"
+#include "base/error_info.h"
+#include "userprofile/v1/user_profile_service.pb.h"
 
 namespace userprofile::postgres {
 namespace {
@@ -29,7 +31,7 @@ constexpr Rule kRules[] = {
     {"22", Code::kInvalidArgument},     // data exception
     {"23505", Code::kAlreadyExists},    // unique_violation
     {"23", Code::kInvalidArgument},     // constraint violation
-    {"25006", Code::kUnavailable},      // became a standby
+    {kReadOnly, Code::kUnavailable},    // became a standby
     {"25", Code::kInternal},            // transaction in a wrong state
     {"26000", Code::kUnavailable},      // statement forgotten
     {"28", Code::kUnavailable},         // not authorized
@@ -71,7 +73,11 @@ absl::Status ErrorFromSqlState(absl::string_view sqlstate,
   if (!MayQuoteValues(sqlstate, known)) {
     absl::StrAppend(&text, ": ", absl::StripAsciiWhitespace(message));
   }
-  absl::Status status(known ? rule->code : Code::kInternal, text);
+  const Code code = known ? rule->code : Code::kInternal;
+  absl::Status status =
+      sqlstate == kReadOnly
+          ? base::MakeError(code, text, v1::ERROR_REASON_DATABASE_READ_ONLY)
+          : absl::Status(code, text);
   status.SetPayload(kSqlStateUrl, absl::Cord(sqlstate));
   return status;
 }

@@ -8,6 +8,10 @@
 
 namespace userprofile::postgres {
 
+// What PostgreSQL says to a write where there can be none: on a standby, or
+// where read-only was set.
+inline constexpr char kReadOnly[] = "25006";
+
 // The status for an error that PostgreSQL reported with this SQLSTATE
 // (https://www.postgresql.org/docs/current/errcodes-appendix.html); the codes
 // are those that Session documents. `message` is the server's, in terse form.

@@ -18,6 +18,8 @@
 #include "server/postgres/conninfo.h"
 #include "server/postgres/errors.h"
 #include "server/postgres/watchdog.h"
+#include "spdlog/spdlog.h"
+#include "userprofile/v1/user_profile_service.pb.h"
 
 namespace userprofile::postgres {
 namespace {
@@ -36,7 +38,8 @@ constexpr char kConfigureFormat[] =
     " set_config('timezone', 'UTC', false),"
     " set_config('datestyle', 'ISO', false),"
     " set_config('extra_float_digits', '1', false),"
-    " set_config('client_min_messages', 'error', false),"
+    // A commit that reached no standby says so in a warning.
+    " set_config('client_min_messages', 'warning', false),"
     " set_config('statement_timeout', '%d', false),"
     " set_config('lock_timeout', '%d', false),"
     " set_config('synchronous_commit',"
@@ -106,6 +109,12 @@ class NoticeWatch {
 };
 
 #endif
+
+// A transaction that only has an id writes nothing, and so waits for nobody; a
+// message that nobody decodes is the least that does write.
+constexpr Statement kConfirm = {
+    "confirm_primary",
+    "SELECT pg_catalog.pg_logical_emit_message(true, 'userprofile', '')"};
 
 // What a statement is told whose columns have other types than when it was
 // prepared, "cached plan must not change result type"; but also one that needs
@@ -218,10 +227,43 @@ class PqxxSession final : public Session {
         [&] { return connection_.is_open(); });
   }
 
+  // Runs `body`, which sends a statement, and proves what it committed.
   template <typename Body>
   absl::StatusOr<Rows> Query(const char* name, Body body) {
+    absl::StatusOr<Rows> rows = Send(name, body);
+    if (!rows.ok() || !noticed_) return rows;
+    // PostgreSQL says OK with a warning when somebody cancels the wait for the
+    // synchronous standby, so the write may be on this server only. What the
+    // warning says can't be told from any other's, a trigger's say. But the
+    // log is linear: if a later commit arrives there, this one has, too.
+    absl::Status proof = Send(kConfirm.name, [&](auto& transaction) {
+                           return transaction.exec(kConfirm.sql);
+                         }).status();
+    if (proof.ok() && !noticed_) {
+      if (!std::exchange(told_of_warnings_, true)) {
+        spdlog::warn(
+            "PostgreSQL has a warning for the statement {}: each such costs a "
+            "commit that shows that the standby has what it wrote",
+            name);
+      }
+      return rows;
+    }
+    lost_ = true;
+    return base::MakeError(
+        absl::StatusCode::kUnavailable,
+        absl::StrCat(name,
+                     ": committed with a warning, and nothing shows that "
+                     "a standby has it",
+                     proof.ok() ? "" : ": ", proof.message()),
+        v1::ERROR_REASON_REPLICATION_STALLED);
+  }
+
+  // Afterwards `noticed_` says whether it came with a warning.
+  template <typename Body>
+  absl::StatusOr<Rows> Send(const char* name, Body body) {
     if (lost()) return NotSent("the session is closed");
     Rows rows;
+    noticed_ = false;
     absl::Status status = Guard(
         [&] {
           socket_.Limit(answer_timeout_);
@@ -265,6 +307,7 @@ class PqxxSession final : public Session {
   std::set<std::string> prepared_;
   std::set<std::string> refused_;  // of these, and not for a stale plan
   bool lost_ = false;
+  bool told_of_warnings_ = false;
 };
 
 // What bounds the time that a dead network can cost, and who we are.
@@ -299,19 +342,18 @@ absl::Status InTransaction(Session& session,
 }
 
 absl::Status ConfirmPrimary(Session& session) {
-  // A transaction that only has an id writes nothing, and so waits for nobody;
-  // a message that nobody decodes is the least that does write.
-  static constexpr Statement kConfirm = {
-      "confirm_primary",
-      "SELECT pg_catalog.pg_logical_emit_message(true, 'userprofile', '')"};
   return session.Execute(kConfirm, {}).status();
 }
 
 absl::StatusOr<std::unique_ptr<Session>> Connect(
     const ConnectOptions& options) {
+  USERPROFILE_ASSIGN_OR_RETURN(const std::vector<Host> hosts,
+                               HostsOf(options.conninfo));
+  // Of one host we find out ourselves whether it takes writes, and can say so.
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::string conninfo,
-      WithDefaults(options.conninfo, Defaults(options)));
+      WithDefaults(hosts.size() == 1 ? hosts[0].conninfo : options.conninfo,
+                   Defaults(options)));
   std::unique_ptr<Session> session;
   USERPROFILE_RETURN_IF_ERROR(
       Guard([&] { session = std::make_unique<PqxxSession>(conninfo, options); },
@@ -322,7 +364,8 @@ absl::StatusOr<std::unique_ptr<Session>> Connect(
                            absl::ToInt64Milliseconds(options.statement_timeout),
                            absl::ToInt64Milliseconds(options.lock_timeout))));
   if (rows.Text(0, 0) == "on") {
-    return ConnectionLost("the database is read-only, perhaps a standby");
+    return ErrorFromSqlState(kReadOnly,
+                             "the database is read-only, perhaps a standby");
   }
   if (options.answer_timeout == absl::ZeroDuration()) {
     session->ExecuteScript(kGiveUpWithUs).status().IgnoreError();

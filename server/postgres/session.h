@@ -33,6 +33,10 @@ using Parameters = std::vector<absl::optional<std::string>>;
 // One connection to PostgreSQL, outside any transaction unless BEGIN was
 // executed. Not thread-safe.
 //
+// OK to a statement outside a transaction, or to COMMIT, means that what it
+// wrote is where commits have to be: on disk, and on the synchronous standby if
+// there is one, also where PostgreSQL was told to wait for it no longer.
+//
 // Errors, here and in everything that runs SQL (see errors.h for the SQLSTATEs
 // behind them):
 //   UNAVAILABLE          the connection is lost, or was never made; healthy()
