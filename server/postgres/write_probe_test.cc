@@ -3,23 +3,17 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
 #include "base/error_info.h"
 #include "base/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/postgres/database.h"
-#include "server/postgres/embedded_cluster.h"
 #include "server/postgres/errors.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/own_cluster.h"
 
 namespace userprofile::postgres {
 namespace {
@@ -78,21 +72,9 @@ class WriteStates {
 class WriteProbeTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    directory_ = new testing::TempDir;
-    Start();
+    cluster_ = std::make_unique<testing::OwnCluster>();
   }
-  static void TearDownTestSuite() {
-    cluster_ = nullptr;
-    delete std::exchange(directory_, nullptr);
-  }
-
-  static void Start() {
-    EmbeddedCluster::Options options;
-    options.directory = *directory_ / "postgres";
-    auto cluster = EmbeddedCluster::Start(options);
-    ASSERT_TRUE(cluster.ok()) << cluster.status();
-    cluster_ = *std::move(cluster);
-  }
+  static void TearDownTestSuite() { cluster_ = nullptr; }
 
   void SetUp() override {
     DatabaseOptions options;
@@ -108,53 +90,15 @@ class WriteProbeTest : public ::testing::Test {
     states_.Await("", SteadyTime::Now());
   }
 
-  // Runs SQL in a session that does not wait for a standby.
-  Rows Execute(absl::string_view sql) {
-    ConnectOptions options;
-    options.conninfo = absl::StrCat(cluster_->conninfo(),
-                                    " options='-c default_transaction_read_only"
-                                    "=off -c synchronous_commit=local'");
-    auto session = Connect(options);
-    EXPECT_TRUE(session.ok()) << session.status();
-    if (!session.ok()) return {};
-    (*session)->ExecuteScript("SET synchronous_commit = local").IgnoreError();
-    auto rows = (*session)->ExecuteScript(sql);
-    EXPECT_TRUE(rows.ok()) << rows.status();
-    return rows.ok() ? *std::move(rows) : Rows();
-  }
-
-  void Set(const std::string& setting) {
-    Execute(absl::StrCat("ALTER SYSTEM SET ", setting));
-    Execute("SELECT pg_reload_conf()");
-  }
-
   std::int64_t Waiting() {
-    return Execute(
-               "SELECT count(*) FROM pg_stat_activity"
-               " WHERE wait_event = 'SyncRep'")
+    return cluster_
+        ->Execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE wait_event = 'SyncRep'")
         .Int64(0, 0);
   }
 
-  // Sends a signal to each process of the cluster.
-  void Signal(int signal) {
-    const pid_t main = cluster_->pid();
-    kill(main, signal);
-    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-      int pid;
-      if (!absl::SimpleAtoi(entry.path().filename().string(), &pid)) continue;
-      std::ifstream stat(entry.path() / "stat");
-      std::string word;
-      std::string name;
-      std::string state;
-      int parent = 0;
-      stat >> word >> name;
-      while (stat && name.back() != ')' && stat >> word) name += word;
-      if (stat >> state >> parent && parent == main) kill(pid, signal);
-    }
-  }
-
-  static inline testing::TempDir* directory_ = nullptr;
-  static inline std::unique_ptr<EmbeddedCluster> cluster_;
+  static inline std::unique_ptr<testing::OwnCluster> cluster_;
 
   std::unique_ptr<Database> database_;
   ops::Readiness readiness_;
@@ -165,12 +109,12 @@ class WriteProbeTest : public ::testing::Test {
 TEST_F(WriteProbeTest, SeesThatTheDatabaseIsReadOnly) {
   StartProbe();
   const SteadyTime begin = SteadyTime::Now();
-  Set("default_transaction_read_only = on");
+  cluster_->Set("default_transaction_read_only = on");
   EXPECT_LT(states_.Await("DATABASE_READ_ONLY", begin),
             kOffWithin + kBusyMachine);
   EXPECT_TRUE(readiness_.AdmitRequest().ok());  // reads go on
   const SteadyTime end = SteadyTime::Now();
-  Set("default_transaction_read_only = off");
+  cluster_->Set("default_transaction_read_only = off");
   EXPECT_LT(states_.Await("", end), kOnWithin + kBusyMachine);
   EXPECT_THAT(states_.reasons(),
               ElementsAre("", "STARTING", "", "DATABASE_READ_ONLY", ""));
@@ -179,7 +123,7 @@ TEST_F(WriteProbeTest, SeesThatTheDatabaseIsReadOnly) {
 TEST_F(WriteProbeTest, SeesThatNoStandbyAnswersAndLeavesOneBackendWaiting) {
   StartProbe();
   const SteadyTime begin = SteadyTime::Now();
-  Set("synchronous_standby_names = 'nobody'");
+  cluster_->Set("synchronous_standby_names = 'nobody'");
   EXPECT_LT(states_.Await("REPLICATION_STALLED", begin),
             kOffWithin + kBusyMachine);
   // In the time of some more tries.
@@ -189,7 +133,7 @@ TEST_F(WriteProbeTest, SeesThatNoStandbyAnswersAndLeavesOneBackendWaiting) {
   EXPECT_EQ(most, 1);
   EXPECT_TRUE(readiness_.AdmitRequest().ok());
   const SteadyTime end = SteadyTime::Now();
-  Set("synchronous_standby_names = ''");
+  cluster_->Set("synchronous_standby_names = ''");
   EXPECT_LT(states_.Await("", end), kOnWithin + kBusyMachine);
   EXPECT_EQ(Waiting(), 0);
   EXPECT_THAT(states_.reasons(),
@@ -199,11 +143,11 @@ TEST_F(WriteProbeTest, SeesThatNoStandbyAnswersAndLeavesOneBackendWaiting) {
 TEST_F(WriteProbeTest, SeesThatTheDatabaseIsSilent) {
   StartProbe();
   const SteadyTime begin = SteadyTime::Now();
-  Signal(SIGSTOP);
+  cluster_->Signal(SIGSTOP);
   EXPECT_LT(states_.Await("DATABASE_UNAVAILABLE", begin),
             kOffWithin + kBusyMachine);
   const SteadyTime end = SteadyTime::Now();
-  Signal(SIGCONT);
+  cluster_->Signal(SIGCONT);
   EXPECT_LT(states_.Await("", end), kOnWithin + kBusyMachine);
   EXPECT_THAT(states_.reasons(),
               ElementsAre("", "STARTING", "", "DATABASE_UNAVAILABLE", ""));
@@ -212,10 +156,10 @@ TEST_F(WriteProbeTest, SeesThatTheDatabaseIsSilent) {
 TEST_F(WriteProbeTest, SeesThatTheDatabaseIsStopped) {
   StartProbe();
   const SteadyTime begin = SteadyTime::Now();
-  cluster_ = nullptr;
+  cluster_->Stop();
   EXPECT_LT(states_.Await("DATABASE_UNAVAILABLE", begin),
             kOffWithin + kBusyMachine);
-  Start();
+  cluster_->Start();
   EXPECT_LT(states_.Await("", SteadyTime::Now()), kOnWithin + kBusyMachine);
 }
 
@@ -225,25 +169,25 @@ TEST_F(WriteProbeTest, RidesOutWhatIsShorterThanTheGrace) {
   probe_ = std::make_unique<WriteProbe>(database_->ProbingSessions(),
                                         &readiness_, options);
   states_.Await("", SteadyTime::Now());
-  Set("synchronous_standby_names = 'nobody'");
+  cluster_->Set("synchronous_standby_names = 'nobody'");
   while (Waiting() == 0) continue;
-  Set("synchronous_standby_names = ''");
+  cluster_->Set("synchronous_standby_names = ''");
   while (Waiting() != 0) continue;
-  cluster_ = nullptr;
-  Start();
-  Execute("SELECT 1");
+  cluster_->Stop();
+  cluster_->Start();
+  cluster_->Execute("SELECT 1");
   probe_ = nullptr;
   EXPECT_THAT(states_.reasons(), ElementsAre("", "STARTING", ""));
 }
 
 // At the start, too, nobody is told that it is ready before it is known.
 TEST_F(WriteProbeTest, IsNotReadyBeforeTheFirstCommit) {
-  Set("default_transaction_read_only = on");
+  cluster_->Set("default_transaction_read_only = on");
   probe_ =
       std::make_unique<WriteProbe>(database_->ProbingSessions(), &readiness_);
   const SteadyTime give_up = SteadyTime::Now() + absl::Seconds(30);
   while (states_.reasons().size() < 3 && SteadyTime::Now() < give_up) continue;
-  Set("default_transaction_read_only = off");
+  cluster_->Set("default_transaction_read_only = off");
   states_.Await("", SteadyTime::Now());
   EXPECT_THAT(states_.reasons(), ElementsAre("", "STARTING", Not(""), ""));
 }
