@@ -56,6 +56,44 @@ TEST(ReadinessTest, AdmitsNothingWhileTheDatabaseOfABadSchemaIsAway) {
   EXPECT_EQ(readiness.AdmitRequest(), State("DATABASE_UNAVAILABLE"));
 }
 
+TEST(ReadinessTest, AdmitsWhileWritesDoNotGoThrough) {
+  Readiness readiness;
+  readiness.Set(absl::OkStatus());
+  readiness.SetWrites(State("REPLICATION_STALLED"));
+  EXPECT_EQ(readiness.state(), State("REPLICATION_STALLED"));
+  EXPECT_TRUE(readiness.AdmitRequest().ok());
+
+  // It says more than that the database does not answer, and less than that
+  // the schema is not right.
+  readiness.Set(State("DATABASE_UNAVAILABLE"));
+  EXPECT_EQ(readiness.state(), State("REPLICATION_STALLED"));
+  readiness.Set(State("SCHEMA_NOT_READY"));
+  EXPECT_EQ(readiness.state(), State("SCHEMA_NOT_READY"));
+  readiness.SetWrites(absl::OkStatus());
+  readiness.Set(absl::OkStatus());
+  EXPECT_TRUE(readiness.state().ok());
+}
+
+TEST(ReadinessTest, SaysOfTheDatabaseWhatTheFailureKnows) {
+  for (const std::string reason :
+       {"DATABASE_READ_ONLY", "REPLICATION_STALLED", "DEPOSED_PRIMARY",
+        "WRONG_DATABASE", "POOLER_UNSUPPORTED"}) {
+    const absl::Status state = DatabaseState(State(reason));
+    EXPECT_EQ(base::ErrorReason(state), reason);
+    EXPECT_NE(state.message(), State(reason).message());
+    Readiness readiness;
+    readiness.Set(absl::OkStatus());
+    readiness.Set(state);
+    EXPECT_TRUE(readiness.AdmitRequest().ok());
+  }
+  for (const absl::Status& failure :
+       {absl::UnavailableError(""), State("SCHEMA_NOT_READY"),
+        State("OTHER")}) {
+    EXPECT_EQ(base::ErrorReason(DatabaseState(failure)),
+              "DATABASE_UNAVAILABLE");
+  }
+}
+
 TEST(ReadinessTest, FollowsWhetherEachLaneWorks) {
   Readiness readiness;
   readiness.Set(absl::OkStatus());
@@ -122,6 +160,7 @@ TEST(ReadinessTest, ShowsItsState) {
        std::vector<std::pair<absl::Status, std::string>>{
            {absl::OkStatus(), "READY"},
            {State("DATABASE_UNAVAILABLE"), "DATABASE_UNAVAILABLE"},
+           {State("DEPOSED_PRIMARY"), "DEPOSED_PRIMARY"},
            {State("SCHEMA_NOT_READY"), "SCHEMA_NOT_READY"}}) {
     readiness.Set(state);
     const std::string text = metrics.Text();

@@ -5,6 +5,7 @@
 #include "nlohmann/json.hpp"
 #include "ops/logging.h"
 #include "server/app/commands.h"
+#include "server/app/statement_watch.h"
 #include "server/postgres/database.h"
 #include "server/schema/backup.h"
 #include "server/schema/report_format.h"
@@ -27,8 +28,9 @@ absl::StatusOr<int> Create(const BackupCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const auto database,
       Database::Open(command.database, Database::Use::kInspect));
+  StatementWatch watch(*database);
   USERPROFILE_RETURN_IF_ERROR(schema::CreateBackup(
-      database->Sessions(), database->conninfo(), command.file));
+      watch.Sessions(), database->conninfo(), command.file));
   if (command.json) {
     std::cout << nlohmann::json({{"file", command.file}}) << std::endl;
   } else {
@@ -64,9 +66,10 @@ absl::StatusOr<int> Restore(const BackupCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const auto database,
       Database::Open(command.database, Database::Use::kCommand));
+  StatementWatch watch(*database);
   USERPROFILE_ASSIGN_OR_RETURN(
       const schema::RestoreResult result,
-      schema::RestoreBackup(database->Sessions(), database->conninfo(),
+      schema::RestoreBackup(watch.Sessions(), database->conninfo(),
                             command.file, command.restore));
   Print(command, result);
   return result.report.breaches.empty() ? ops::kDone : kExitSchemaNotReady;

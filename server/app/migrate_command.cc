@@ -12,6 +12,7 @@
 #include "nlohmann/json.hpp"
 #include "ops/logging.h"
 #include "server/app/commands.h"
+#include "server/app/statement_watch.h"
 #include "server/app/version.h"
 #include "server/postgres/database.h"
 #include "server/schema/history.h"
@@ -53,9 +54,10 @@ absl::Status Up(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
       Database::Open(command.database, Database::Use::kCommand));
+  StatementWatch watch(*database);
   USERPROFILE_ASSIGN_OR_RETURN(
       const schema::MigrateResult result,
-      schema::Migrate(database->Sessions(), OptionsOf(command)));
+      schema::Migrate(watch.Sessions(), OptionsOf(command)));
   if (command.json) {
     std::cout << nlohmann::json({{"applied", result.applied}}) << std::endl;
   } else if (result.applied.empty()) {
@@ -72,8 +74,8 @@ absl::Status Baseline(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
       Database::Open(command.database, Database::Use::kInspect));
-  const auto result =
-      schema::Baseline(database->Sessions(), OptionsOf(command));
+  StatementWatch watch(*database);
+  const auto result = schema::Baseline(watch.Sessions(), OptionsOf(command));
   if (base::ErrorReason(result.status()) ==
       base::ReasonName(v1::ERROR_REASON_SCHEMA_NOT_READY)) {
     return base::MakeError(
@@ -103,7 +105,8 @@ absl::Status CheckReady(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
       Database::Open(command.database, Database::Use::kInspect));
-  USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
+  StatementWatch watch(*database);
+  USERPROFILE_ASSIGN_OR_RETURN(const auto session, watch.Sessions()());
   USERPROFILE_ASSIGN_OR_RETURN(const schema::Report report,
                                schema::Inspect(*session));
   USERPROFILE_RETURN_IF_ERROR(report.ToStatus());
@@ -138,7 +141,8 @@ absl::Status Status(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
       Database::Open(command.database, Database::Use::kInspect));
-  USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
+  StatementWatch watch(*database);
+  USERPROFILE_ASSIGN_OR_RETURN(const auto session, watch.Sessions()());
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::vector<schema::MigrationStatus> migrations,
       schema::ReadMigrationStatus(*session));
@@ -152,9 +156,10 @@ absl::Status Plan(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
       Database::Open(command.database, Database::Use::kInspect));
+  StatementWatch watch(*database);
   USERPROFILE_ASSIGN_OR_RETURN(
       const schema::MigrationPlan plan,
-      schema::PlanMigrations(database->Sessions(), OptionsOf(command)));
+      schema::PlanMigrations(watch.Sessions(), OptionsOf(command)));
   std::cout << (command.json ? schema::FormatJson(plan)
                              : schema::FormatText(plan))
             << std::flush;
@@ -170,7 +175,8 @@ absl::Status Verify(const MigrateCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::unique_ptr<Database> database,
       Database::Open(command.database, Database::Use::kInspect));
-  USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
+  StatementWatch watch(*database);
+  USERPROFILE_ASSIGN_OR_RETURN(const auto session, watch.Sessions()());
   std::vector<std::string> faults;
   std::vector<std::string> notes;
   USERPROFILE_ASSIGN_OR_RETURN(

@@ -6,33 +6,20 @@
 
 namespace userprofile::app {
 
-Reloader::Reloader(std::vector<Reloadable> reloadables, absl::Duration interval)
-    : interval_(interval) {
+std::vector<Reloader::Item> Reloader::ItemsOf(
+    std::vector<Reloadable> reloadables) {
+  std::vector<Item> items;
   for (Reloadable& reloadable : reloadables) {
-    items_.push_back({std::move(reloadable), {}, {}});
+    items.push_back({std::move(reloadable), {}, {}});
   }
-  thread_ = std::thread([this] { Run(); });
+  return items;
 }
 
-Reloader::~Reloader() {
-  {
-    base::MutexLock lock(mutex_);
-    stop_ = true;
-  }
-  stopped_.SignalAll();
-  thread_.join();
-}
-
-void Reloader::Run() {
-  while (true) {
-    {
-      base::MutexLock lock(mutex_);
-      if (!stop_) stopped_.WaitFor(mutex_, interval_);
-      if (stop_) return;
-    }
-    for (Item& item : items_) Reload(item);
-  }
-}
+Reloader::Reloader(std::vector<Reloadable> reloadables, absl::Duration interval)
+    : items_(ItemsOf(std::move(reloadables))), thread_([this, interval] {
+        for (Item& item : items_) Reload(item);
+        return interval;
+      }) {}
 
 void Reloader::Reload(Item& item) {
   const std::string& name = item.reloadable.name;

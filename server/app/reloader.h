@@ -3,13 +3,12 @@
 
 #include <functional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "base/mutex.h"
+#include "base/periodic_thread.h"
 
 namespace userprofile::app {
 
@@ -32,7 +31,6 @@ class Reloader {
  public:
   explicit Reloader(std::vector<Reloadable> reloadables,
                     absl::Duration interval = absl::Seconds(1));
-  ~Reloader();
 
  private:
   struct Item {
@@ -41,17 +39,11 @@ class Reloader {
     absl::Status reported;  // the error that the log has; OK for none
   };
 
-  void Run();
+  static std::vector<Item> ItemsOf(std::vector<Reloadable> reloadables);
   static void Reload(Item& item);
 
-  const absl::Duration interval_;
-  std::vector<Item> items_;  // of the thread
-
-  base::Mutex mutex_;
-  base::CondVar stopped_;
-  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
-
-  std::thread thread_;
+  std::vector<Item> items_;      // of the thread
+  base::PeriodicThread thread_;  // last: starts when all else is made
 };
 
 }  // namespace userprofile::app

@@ -6,6 +6,7 @@
 #include "base/status_macros.h"
 #include "ops/logging.h"
 #include "server/app/commands.h"
+#include "server/app/statement_watch.h"
 #include "server/postgres/database.h"
 #include "server/schema/backup.h"
 #include "server/schema/inspector.h"
@@ -49,7 +50,8 @@ int ExitCodeFor(bool is_as_needed) {
 
 absl::StatusOr<schema::Report> Inspect(const SchemaCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(const auto database, Open(command));
-  USERPROFILE_ASSIGN_OR_RETURN(const auto session, database->Sessions()());
+  StatementWatch watch(*database);
+  USERPROFILE_ASSIGN_OR_RETURN(const auto session, watch.Sessions()());
   return schema::Inspect(*session, migrations::Embedded(),
                          command.serving_role);
 }
@@ -61,7 +63,8 @@ int Check(const SchemaCommand& command) {
   return ExitCodeFor(report->breaches.empty());
 }
 
-absl::Status BackUp(const SchemaCommand& command, const Database& database) {
+absl::Status BackUp(const SchemaCommand& command, const Database& database,
+                    StatementWatch& watch) {
   if (command.no_backup) {
     std::cerr << "No backup is made, as --no-backup asks." << std::endl;
     return absl::OkStatus();
@@ -73,7 +76,7 @@ absl::Status BackUp(const SchemaCommand& command, const Database& database) {
   }
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::string file,
-      schema::CreateBackupIn(database.Sessions(), database.conninfo(),
+      schema::CreateBackupIn(watch.Sessions(), database.conninfo(),
                              command.backup_dir, absl::Now()));
   std::cerr << "Backup: " << file << std::endl;
   return absl::OkStatus();
@@ -81,14 +84,15 @@ absl::Status BackUp(const SchemaCommand& command, const Database& database) {
 
 absl::StatusOr<schema::RepairResult> RunRepair(const SchemaCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(const auto database, Open(command));
+  StatementWatch watch(*database);
   schema::RepairOptions options;
   options.dry_run = command.dry_run;
   options.role = command.serving_role;
   options.before_first_change = [&](const schema::RepairResult& plan) {
     if (!command.json) std::cout << schema::FormatText(plan) << std::endl;
-    return BackUp(command, *database);
+    return BackUp(command, *database, watch);
   };
-  return schema::Repair(database->Sessions(), options);
+  return schema::Repair(watch.Sessions(), options);
 }
 
 int Repair(const SchemaCommand& command) {

@@ -25,6 +25,7 @@
 #include "server/app/version.h"
 #include "server/postgres/errors.h"
 #include "server/postgres/observed_sessions.h"
+#include "server/postgres/write_probe.h"
 #include "server/schema/monitor.h"
 #include "server/schema/report_format.h"
 #include "server/store/errors.h"
@@ -114,6 +115,7 @@ struct Server::Parts {
   StatusPage status{kVersion, metrics, readiness, recent_failures};
   std::unique_ptr<postgres::Database> database;
   std::unique_ptr<MigrationAtStart> migration;
+  std::unique_ptr<postgres::WriteProbe> write_probe;
   std::unique_ptr<schema::Monitor> monitor;
   std::unique_ptr<store::PostgresStore> store;
   std::unique_ptr<transport::Tls> tls;
@@ -156,19 +158,22 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     }
   }
 
-  const postgres::SessionFactory sessions = postgres::ObserveSessions(
-      parts.database->ServingSessions(), parts.metrics);
+  const postgres::SessionFactory probing = postgres::ObserveSessions(
+      parts.database->ProbingSessions(), parts.metrics);
   ShowBreaches(schema::Report(), parts.metrics);
   schema::MonitorOptions monitor;
   monitor.on_report = [&parts](const schema::Report& report) {
     ShowBreaches(report, parts.metrics);
     parts.status.SetSchema(schema::FormatJson(report));
   };
-  parts.monitor = std::make_unique<schema::Monitor>(sessions, &parts.readiness,
+  parts.write_probe =
+      std::make_unique<postgres::WriteProbe>(probing, &parts.readiness);
+  parts.monitor = std::make_unique<schema::Monitor>(probing, &parts.readiness,
                                                     std::move(monitor));
 
   store::PostgresStoreOptions store = options.store;
-  store.connect = sessions;
+  store.connect = postgres::ObserveSessions(parts.database->ServingSessions(),
+                                            parts.metrics);
   store.metrics = &parts.metrics;
   store.health_grace = schema::MonitorOptions().unreachable_grace;
   store.on_health = [&parts](const char* lane, const absl::Status& status) {

@@ -106,33 +106,15 @@ StatusPage::StatusPage(std::string version, const ops::Metrics& metrics,
       failures_(failures),
       started_(absl::Now()),
       history_(kIntervals),
-      thread_([this] { Run(); }) {}
-
-StatusPage::~StatusPage() {
-  {
-    base::MutexLock lock(mutex_);
-    stopping_ = true;
-    changed_.SignalAll();
-  }
-  thread_.join();
-}
+      thread_([this] {
+        history_.Sample(MetricValues(metrics_.Collect()), absl::Now(),
+                        base::SteadyTime::Now());
+        return kInterval;
+      }) {}
 
 void StatusPage::SetSchema(std::string json) {
   base::MutexLock lock(mutex_);
   schema_ = std::move(json);
-}
-
-void StatusPage::Run() {
-  while (true) {
-    const auto now = base::SteadyTime::Now();
-    history_.Sample(MetricValues(metrics_.Collect()), absl::Now(), now);
-    const base::SteadyTime next = now + kInterval;
-    base::MutexLock lock(mutex_);
-    while (!stopping_ && base::SteadyTime::Now() < next) {
-      changed_.WaitUntil(mutex_, next);
-    }
-    if (stopping_) return;
-  }
 }
 
 std::string StatusPage::Json() const {

@@ -2,11 +2,11 @@
 #define USERPROFILE_SERVER_APP_STATUS_PAGE_H_
 
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "base/mutex.h"
+#include "base/periodic_thread.h"
 #include "ops/admin_server.h"
 #include "ops/metrics.h"
 #include "ops/readiness.h"
@@ -26,9 +26,6 @@ class StatusPage {
   StatusPage(std::string version, const ops::Metrics& metrics,
              const ops::Readiness& readiness,
              const api::RecentFailures& failures);
-  ~StatusPage();
-  StatusPage(const StatusPage&) = delete;
-  StatusPage& operator=(const StatusPage&) = delete;
 
   // What the last inspection of the schema found: an object of JSON with the
   // members "holds" and "breaches", as `schema check --output json` prints it.
@@ -41,8 +38,6 @@ class StatusPage {
   std::string Json() const;
 
  private:
-  void Run();
-
   const std::string version_;
   const ops::Metrics& metrics_;
   const ops::Readiness& readiness_;
@@ -51,10 +46,8 @@ class StatusPage {
   TrafficHistory history_;
 
   mutable base::Mutex mutex_;
-  base::CondVar changed_;
   std::string schema_ ABSL_GUARDED_BY(mutex_) = "null";
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;  // last: starts when all else is made
+  base::PeriodicThread thread_;  // last: starts when all else is made
 };
 
 }  // namespace userprofile::app

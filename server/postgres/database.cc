@@ -174,6 +174,13 @@ SessionFactory Database::ServingSessions() const {
   return Factory(options);
 }
 
+SessionFactory Database::ProbingSessions() const {
+  ConnectOptions options;
+  options.statement_timeout = absl::Seconds(2);
+  options.answer_timeout = absl::Seconds(3);
+  return Factory(options);
+}
+
 SessionFactory Database::Factory(ConnectOptions options) const {
   options.watchdog = watchdog_;
   return [options,

@@ -73,6 +73,10 @@ class Database {
   // without an answer is given up.
   SessionFactory ServingSessions() const;
 
+  // The same for those that find out whether the database is there: they give
+  // up so soon that it is known within seconds.
+  SessionFactory ProbingSessions() const;
+
   // When all these sessions are broken off, for a process that has to end.
   void InterruptAt(base::SteadyTime time) { watchdog_->InterruptAt(time); }
 

@@ -1,5 +1,6 @@
 #include "server/schema/monitor.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <spdlog/spdlog.h>
@@ -17,15 +18,11 @@ namespace {
 
 using base::SteadyTime;
 
-absl::Status Unreachable() {
-  return base::MakeError(absl::StatusCode::kUnavailable,
-                         "the database can't be reached; try again",
-                         v1::ERROR_REASON_DATABASE_UNAVAILABLE);
-}
+constexpr absl::Duration kPauseAfterFailure = absl::Milliseconds(500);
 
 // What an inspection that failed says of the database.
 absl::Status StateOf(const absl::Status& failure) {
-  if (absl::IsUnavailable(failure)) return Unreachable();
+  if (absl::IsUnavailable(failure)) return ops::DatabaseState(failure);
   if (absl::IsAborted(failure)) {
     return base::MakeError(absl::StatusCode::kUnavailable,
                            "the database does not say in time what its schema "
@@ -65,51 +62,47 @@ Monitor::Monitor(postgres::SessionFactory connect, ops::Readiness* readiness,
     : connect_(std::move(connect)),
       readiness_(readiness),
       options_(std::move(options)),
-      thread_([this] { Run(); }) {}
-
-Monitor::~Monitor() { Stop(); }
+      thread_([this] { return Run(); }) {}
 
 absl::Status Monitor::CheckNow() {
   const SteadyTime give_up = SteadyTime::Now() + options_.check_timeout;
   base::MutexLock lock(mutex_);
   // One that is under way may have looked before what the caller saw happened.
   const std::int64_t awaited = begun_ + 1;
-  check_wanted_ = true;
-  changed_.SignalAll();
+  thread_.Wake();
   while (finished_ < awaited) {
-    if (stopping_ || SteadyTime::Now() >= give_up) return Unreachable();
+    if (thread_.stopping() || SteadyTime::Now() >= give_up) {
+      return ops::StateOf(v1::ERROR_REASON_DATABASE_UNAVAILABLE);
+    }
     changed_.WaitUntil(mutex_, give_up);
   }
   return outcome_;
 }
 
 void Monitor::Stop() {
+  thread_.AskToStop();
   {
     base::MutexLock lock(mutex_);
-    stopping_ = true;
     changed_.SignalAll();
   }
-  if (thread_.joinable()) thread_.join();
+  thread_.Stop();
 }
 
-void Monitor::Run() {
-  while (true) {
-    {
-      base::MutexLock lock(mutex_);
-      if (stopping_) return;
-      check_wanted_ = false;
-      ++begun_;
-    }
-    absl::Status outcome = Publish(InspectOnce());
-    const SteadyTime next = SteadyTime::Now() + options_.interval;
+absl::Duration Monitor::Run() {
+  {
     base::MutexLock lock(mutex_);
-    ++finished_;
-    outcome_ = std::move(outcome);
-    changed_.SignalAll();
-    while (!stopping_ && !check_wanted_ && SteadyTime::Now() < next) {
-      changed_.WaitUntil(mutex_, next);
-    }
+    ++begun_;
   }
+  const SteadyTime begun = options_.clock();
+  const absl::StatusOr<Report> report = InspectOnce();
+  absl::Status outcome = report.ok() ? PublishReport(*report)
+                                     : PublishFailure(report.status(), begun);
+  base::MutexLock lock(mutex_);
+  ++finished_;
+  outcome_ = std::move(outcome);
+  changed_.SignalAll();
+  return report.ok() ? options_.interval
+                     : std::min(options_.interval, kPauseAfterFailure);
 }
 
 absl::StatusOr<Report> Monitor::InspectOnce() {
@@ -121,10 +114,6 @@ absl::StatusOr<Report> Monitor::InspectOnce() {
   }
   USERPROFILE_ASSIGN_OR_RETURN(session_, connect_());
   return Inspect(*session_);
-}
-
-absl::Status Monitor::Publish(const absl::StatusOr<Report>& report) {
-  return report.ok() ? PublishReport(*report) : PublishFailure(report.status());
 }
 
 absl::Status Monitor::PublishReport(const Report& report) {
@@ -154,10 +143,11 @@ absl::Status Monitor::PublishReport(const Report& report) {
   return state;
 }
 
-absl::Status Monitor::PublishFailure(const absl::Status& failure) {
-  const SteadyTime now = options_.clock();
-  if (!failing_since_.has_value()) failing_since_ = now;
-  const bool waited = now - *failing_since_ >= options_.unreachable_grace;
+absl::Status Monitor::PublishFailure(const absl::Status& failure,
+                                     SteadyTime begun) {
+  if (!failing_since_.has_value()) failing_since_ = begun;
+  const bool waited =
+      options_.clock() - *failing_since_ >= options_.unreachable_grace;
   absl::Status state = StateOf(failure);
   if (!answered_ || waited) {
     readiness_->Set(state);

@@ -5,13 +5,13 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "base/mutex.h"
+#include "base/periodic_thread.h"
 #include "base/steady_time.h"
 #include "ops/readiness.h"
 #include "server/postgres/session.h"
@@ -20,7 +20,8 @@
 namespace userprofile::schema {
 
 struct MonitorOptions {
-  // The pause between two inspections.
+  // The pause between two inspections; after one that failed, half a second at
+  // most.
   absl::Duration interval = absl::Seconds(2);
 
   // How long inspections may fail before a service that was ready is so no
@@ -43,20 +44,16 @@ struct MonitorOptions {
 //   OK                    nothing blocks, advisory breaches notwithstanding
 //   SCHEMA_NOT_READY      at once, and until an inspection finds it mended; of
 //                         an inspection that is refused, as below
-//   DATABASE_UNAVAILABLE  no inspection got an answer, or others hold the
-//   table:
-//                         at once if none ever did, after the grace if the
-//                         service was in another state before
+//   DATABASE_UNAVAILABLE, or what the session says of the database instead
+//   (ops::DatabaseState)  no inspection got an answer, or others hold the
+//                         table: at once if none ever did, after the grace if
+//                         the service was in another state before
 // Logs every change once. Thread-safe.
 class Monitor {
  public:
   // Starts at once. `readiness` must outlive the monitor.
   Monitor(postgres::SessionFactory connect, ops::Readiness* readiness,
           MonitorOptions options = {});
-
-  ~Monitor();  // calls Stop()
-  Monitor(const Monitor&) = delete;
-  Monitor& operator=(const Monitor&) = delete;
 
   // Waits for an inspection that begins after this call, and returns its
   // outcome: OK, SCHEMA_NOT_READY, or DATABASE_UNAVAILABLE without any grace.
@@ -69,15 +66,17 @@ class Monitor {
   void Stop();
 
  private:
-  void Run();
+  // Inspects, and returns the pause to the next inspection.
+  absl::Duration Run();
 
   // One inspection, on a fresh session if the last one fails.
   absl::StatusOr<Report> InspectOnce();
 
-  // Tells the Readiness and the log; returns the outcome as CheckNow does.
-  absl::Status Publish(const absl::StatusOr<Report>& report);
+  // Each tells the Readiness and the log, and returns the outcome as CheckNow
+  // does. `begun`: when the inspection that failed did.
   absl::Status PublishReport(const Report& report);
-  absl::Status PublishFailure(const absl::Status& failure);
+  absl::Status PublishFailure(const absl::Status& failure,
+                              base::SteadyTime begun);
 
   const postgres::SessionFactory connect_;
   ops::Readiness* const readiness_;
@@ -91,13 +90,11 @@ class Monitor {
 
   base::Mutex mutex_;
   base::CondVar changed_;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  bool check_wanted_ ABSL_GUARDED_BY(mutex_) = false;
   std::int64_t begun_ ABSL_GUARDED_BY(mutex_) = 0;  // inspections
   std::int64_t finished_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status outcome_ ABSL_GUARDED_BY(mutex_);  // of the last finished one
 
-  std::thread thread_;  // last: starts when all else is made
+  base::PeriodicThread thread_;  // last: starts when all else is made
 };
 
 }  // namespace userprofile::schema

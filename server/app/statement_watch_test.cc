@@ -1,0 +1,127 @@
+#include "server/app/statement_watch.h"
+
+#include <signal.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/error_info.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "spdlog/sinks/ringbuffer_sink.h"
+#include "spdlog/spdlog.h"
+#include "tests/support/own_cluster.h"
+
+namespace userprofile::app {
+namespace {
+
+using base::SteadyTime;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+// Its times are tenths and less of those of the commands.
+class StatementWatchTest : public ::testing::Test {
+ protected:
+  static StatementWatchOptions Quick() {
+    StatementWatchOptions options;
+    options.look_after = absl::Milliseconds(200);
+    options.silence = absl::Seconds(1);
+    options.standby = absl::Seconds(1);
+    options.interval = absl::Milliseconds(50);
+    return options;
+  }
+
+  StatementWatchTest() {
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", log_));
+    postgres::DatabaseOptions options;
+    options.database = cluster_->conninfo();
+    auto database =
+        postgres::Database::Open(options, postgres::Database::Use::kCommand);
+    EXPECT_TRUE(database.ok()) << database.status();
+    database_ = *std::move(database);
+  }
+  ~StatementWatchTest() override { spdlog::set_default_logger(before_); }
+
+  static void SetUpTestSuite() {
+    cluster_ = std::make_unique<testing::OwnCluster>();
+  }
+  static void TearDownTestSuite() { cluster_ = nullptr; }
+
+  // What was logged so far.
+  std::string Log() {
+    std::string text;
+    for (const std::string& line : log_->last_formatted()) text += line;
+    return text;
+  }
+
+  static inline std::unique_ptr<testing::OwnCluster> cluster_;
+
+  std::unique_ptr<postgres::Database> database_;
+  const std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
+  const std::shared_ptr<spdlog::sinks::ringbuffer_sink_mt> log_ =
+      std::make_shared<spdlog::sinks::ringbuffer_sink_mt>(100);
+};
+
+TEST_F(StatementWatchTest, EndsWithWordsWhereTheStandbyIsGone) {
+  StatementWatch watch(*database_, Quick());
+  const auto session = watch.Sessions()();
+  ASSERT_TRUE(session.ok()) << session.status();
+  cluster_->Set("synchronous_standby_names = 'nobody'");
+  const absl::Status status =
+      (*session)->ExecuteScript("CREATE TABLE waits ()").status();
+  EXPECT_EQ(base::ErrorReason(status), "REPLICATION_STALLED");
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("synchronous standby"),
+                    HasSubstr("run the command again")));
+  EXPECT_THAT(Log(), HasSubstr("still waiting for a synchronous standby"));
+  // Whatever else the command tries says the same, at once.
+  EXPECT_EQ((*session)->ExecuteScript("SELECT 1").status(), status);
+  EXPECT_EQ(watch.Sessions()().status(), status);
+  cluster_->Set("synchronous_standby_names = ''");
+  cluster_->Execute("DROP TABLE waits");
+}
+
+TEST_F(StatementWatchTest, EndsWithWordsWherePostgresIsSilent) {
+  StatementWatch watch(*database_, Quick());
+  const auto session = watch.Sessions()();
+  ASSERT_TRUE(session.ok()) << session.status();
+  cluster_->Signal(SIGSTOP);
+  const SteadyTime begin = SteadyTime::Now();
+  const absl::Status status = (*session)->ExecuteScript("SELECT 1").status();
+  EXPECT_LT(SteadyTime::Now() - begin, absl::Seconds(20));
+  cluster_->Signal(SIGCONT);
+  EXPECT_EQ(base::ErrorReason(status), "DATABASE_UNAVAILABLE");
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("PostgreSQL has answered nothing for"),
+                    HasSubstr("run the command again")));
+  EXPECT_THAT(Log(), HasSubstr("waiting for an answer of PostgreSQL"));
+}
+
+TEST_F(StatementWatchTest, LetsAStatementTakeItsTimeAndSaysWhatItWaitsFor) {
+  StatementWatch watch(*database_, Quick());
+  cluster_->Execute("CREATE TABLE held ()");
+  const auto session = watch.Sessions()();
+  const auto holder = database_->Sessions()();
+  ASSERT_TRUE(session.ok() && holder.ok());
+  ASSERT_TRUE((*holder)->ExecuteScript("BEGIN; LOCK TABLE held").ok());
+  const auto pid = (*holder)->ExecuteScript("SELECT pg_backend_pid()");
+  ASSERT_TRUE(pid.ok()) << pid.status();
+  std::thread release([&] {
+    // Longer than PostgreSQL may be silent or a commit may wait.
+    EXPECT_TRUE((*holder)->ExecuteScript("SELECT pg_sleep(3); COMMIT").ok());
+  });
+  EXPECT_TRUE((*session)
+                  ->ExecuteScript("SET lock_timeout = 0; "
+                                  "SET statement_timeout = 0; DROP TABLE held")
+                  .ok());
+  release.join();
+  EXPECT_THAT(Log(),
+              HasSubstr(absl::StrCat("still waiting for locks held by process ",
+                                     pid->Text(0, 0))));
+}
+
+}  // namespace
+}  // namespace userprofile::app
