@@ -206,7 +206,7 @@ class HttpServer::Daemon {
     int requests = 0;  // used by the library's thread only
     // Protected by mutex_.
     State state = State::kReading;
-    SteadyTime deadline;
+    SteadyTime deadline = SteadyTime::InfiniteFuture();
   };
 
   // A request and its answer. The library's thread's, but a worker's while the

@@ -2,6 +2,9 @@
 
 #include "ops/http_server.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -275,8 +278,9 @@ TEST_F(HttpServerTest, AnAnswerThatIsReadInDripsEndsToo) {
   const SteadyTime begin = SteadyTime::Now();
   std::size_t read = 0;
   while (!connection.over() && SteadyTime::Now() - begin < kPatience) {
+    // Fast enough never to be silent, too slow for all of it.
     read += connection.Read(absl::Milliseconds(100)).size();
-    absl::SleepFor(absl::Milliseconds(20));
+    absl::SleepFor(absl::Milliseconds(2));
   }
   EXPECT_TRUE(connection.over());
   EXPECT_LT(read, 64u << 20);
@@ -339,6 +343,30 @@ TEST_F(HttpServerTest, ConnectionsAreLimitedInAllAndForAnAddress) {
   EXPECT_FALSE(held.back()->over()) << "it was to wait";
   held.erase(held.begin());
   EXPECT_THAT(held.back()->Read(kPatience), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(HttpServerTest, DescriptorsThatRunOutMakeNoPortDeafForLong) {
+  rlimit before = {};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few = {100, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  for (const bool with_another : {false, true}) {
+    std::unique_ptr<Connection> another;
+    if (with_another) {
+      another = std::make_unique<Connection>(server_->address());
+      ASSERT_TRUE(another->Send("G"));
+    }
+    std::vector<int> taken;
+    for (int fd; (fd = ::dup(STDERR_FILENO)) >= 0;) taken.push_back(fd);
+    ::close(taken.back());
+    taken.pop_back();
+    Connection client(server_->address());
+    ASSERT_TRUE(client.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+    EXPECT_EQ(client.Read(absl::Milliseconds(100)), "");
+    for (const int fd : taken) ::close(fd);
+    EXPECT_THAT(client.Read(kPatience), StartsWith("HTTP/1.1 200 "));
+  }
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 TEST_F(HttpServerTest, AStopWaitsForNoClient) {
