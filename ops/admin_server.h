@@ -41,8 +41,8 @@ struct AdminPages {
 //   /metrics  the metrics in Prometheus' text format
 // and what the program adds. Answers are not cached, and browsers are told to
 // take them for nothing else.
-// Connections are closed after each answer, and silent clients after seconds;
-// see HttpServer for what it does not withstand, and for errors.
+// Connections are closed after each answer, and slow or silent clients after
+// seconds; see HttpServer for errors.
 absl::StatusOr<std::unique_ptr<HttpServer>> StartAdminServer(
     absl::string_view address, const AdminPages& pages);
 

@@ -9,8 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/adapter/testing.h"
-#include "httplib.h"
-#include "ops/http_server.h"
+#include "tests/support/http_server.h"
 #include "userprofile/client/mock_profile_client.h"
 
 namespace userprofile::adapter {
@@ -25,19 +24,13 @@ using ::testing::Return;
 class DeliveryTest : public ::testing::Test {
  protected:
   DeliveryTest() {
-    auto server = ops::HttpServer::Start(
-        "127.0.0.1:0", ops::HttpServerOptions(), [this](httplib::Server& http) {
-          http.Post("/", [this](const httplib::Request& request,
-                                httplib::Response& response) {
-            seen_.push_back(absl::StrCat(
-                request.get_header_value(kRecognizedHeader),
-                request.has_header(kProfileHeader) ? " profile" : ""));
-            response.status = status_;
-            response.set_content(answer_, "text/plain");
-          });
+    server_ = std::make_unique<userprofile::testing::HttpServer>(
+        [this](const userprofile::testing::HttpRequest& request) {
+          seen_.push_back(absl::StrCat(
+              request.Header(kRecognizedHeader),
+              request.Header(kProfileHeader).empty() ? "" : " profile"));
+          return userprofile::testing::HttpResponse{status_, answer_};
         });
-    EXPECT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
     delivery_ = std::make_unique<Delivery>(
         HttpUrl{absl::StrCat("http://", server_->address()), "/"},
         absl::Seconds(5), service_, metrics_);
@@ -49,7 +42,7 @@ class DeliveryTest : public ::testing::Test {
 
   ::testing::StrictMock<client::MockProfileClient> service_;
   AdapterMetrics metrics_;
-  std::unique_ptr<ops::HttpServer> server_;
+  std::unique_ptr<userprofile::testing::HttpServer> server_;
   std::unique_ptr<Delivery> delivery_;
   std::vector<std::string> seen_;
   int status_ = 200;

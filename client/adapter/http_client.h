@@ -2,19 +2,16 @@
 #define USERPROFILE_CLIENT_ADAPTER_HTTP_CLIENT_H_
 
 #include <cstddef>
-#include <list>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/mutex.h"
-
-namespace httplib {
-class Client;
-}
+#include "client/adapter/stop_event.h"
 
 namespace userprofile::adapter {
 
@@ -35,12 +32,17 @@ struct HttpAnswer {
   std::string body;
 };
 
-// The client of one HTTP server. Over https the server's certificate is
-// verified with the system's roots. Keeps its connections, one for each request
-// that was ever under way at once. Thread-safe.
+// The client of one HTTP server: libcurl. Over https the server's certificate
+// is verified, with the system's roots or those that SSL_CERT_FILE or
+// SSL_CERT_DIR name. Goes through the proxy that https_proxy, http_proxy or
+// all_proxy name, but for hosts in no_proxy and for this machine. Follows no
+// redirects, and decompresses nothing. Keeps its connections, one for each
+// request that was ever under way at once. The process must ignore SIGPIPE.
+// Thread-safe.
 class HttpClient {
  public:
-  // `server` is what errors call it, such as "the bot".
+  // `server` is what errors call it, such as "the bot"; they never hold the
+  // path. `max_answer` limits an answer's body, in bytes.
   HttpClient(std::string origin, std::string server, std::size_t max_answer,
              absl::Duration connect_timeout);
   ~HttpClient();
@@ -48,22 +50,18 @@ class HttpClient {
   HttpClient& operator=(const HttpClient&) = delete;
 
   // Posts JSON, and waits for the answer, of whatever status. UNAVAILABLE if
-  // the server can't be reached, DEADLINE_EXCEEDED if it falls silent for
-  // longer than `timeout`, ABORTED if it breaks off, OUT_OF_RANGE if it
-  // answers too much; it may have done what it was asked nevertheless.
+  // the server can't be reached, DEADLINE_EXCEEDED if the whole takes longer
+  // than `timeout`, ABORTED if it breaks off, OUT_OF_RANGE if it answers too
+  // much, CANCELLED as soon as `stop` is set; it may have done what it was
+  // asked nevertheless. Once more, if a connection of earlier turns out to be
+  // closed.
   absl::StatusOr<HttpAnswer> Post(
       const std::string& path, const std::string& json, absl::Duration timeout,
-      const std::map<std::string, std::string>& headers = {});
-
-  // Breaks off the requests that wait for an answer; one that is just about to
-  // begin may not notice.
-  void BreakOff();
+      const std::map<std::string, std::string>& headers = {},
+      const StopEvent* stop = nullptr);
 
  private:
-  using Clients = std::list<std::unique_ptr<httplib::Client>>;
-
-  // One that no other request uses.
-  Clients::iterator Take();
+  class Connection;
 
   const std::string origin_;
   const std::string server_;
@@ -71,8 +69,7 @@ class HttpClient {
   const absl::Duration connect_timeout_;
 
   base::Mutex mutex_;
-  Clients idle_ ABSL_GUARDED_BY(mutex_);
-  Clients busy_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<Connection>> idle_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace userprofile::adapter

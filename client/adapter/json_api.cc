@@ -13,7 +13,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "httplib.h"
+#include "absl/strings/strip.h"
 #include "userprofile/v1/annotations.pb.h"
 
 namespace userprofile::adapter {
@@ -25,6 +25,8 @@ using ::google::protobuf::Message;
 using ::google::protobuf::MessageFactory;
 using ::google::protobuf::MethodDescriptor;
 using Json = nlohmann::ordered_json;
+
+constexpr char kJson[] = "application/json";
 
 // The HTTP status of each code, as the Connect protocol maps them.
 constexpr int kHttpStatuses[] = {
@@ -54,7 +56,7 @@ Json DetailOf(absl::string_view url, const std::string& bytes) {
   return result;
 }
 
-void AnswerError(const absl::Status& status, httplib::Response& response) {
+ops::HttpResponse ErrorAnswer(const absl::Status& status) {
   Json error = {
       {"code", absl::AsciiStrToLower(absl::StatusCodeToString(status.code()))},
       {"message", std::string(status.message())},
@@ -63,48 +65,54 @@ void AnswerError(const absl::Status& status, httplib::Response& response) {
       [&error](absl::string_view url, const absl::Cord& value) {
         error["details"].push_back(DetailOf(url, std::string(value)));
       });
-  response.status = kHttpStatuses[static_cast<int>(status.code())];
-  response.set_content(
-      error.dump(-1, ' ', false, Json::error_handler_t::replace),
-      "application/json");
+  return {kHttpStatuses[static_cast<int>(status.code())],
+          error.dump(-1, ' ', false, Json::error_handler_t::replace), kJson};
+}
+
+// The method that lies at the path; null if there is none for bots.
+const MethodDescriptor* MethodAt(absl::string_view path) {
+  static const auto& service =
+      *v1::UpsertUserRequest::descriptor()->file()->FindServiceByName(
+          "UserProfileService");
+  if (!absl::ConsumePrefix(&path,
+                           absl::StrCat("/", service.full_name(), "/"))) {
+    return nullptr;
+  }
+  const auto* method = service.FindMethodByName(std::string(path));
+  return method != nullptr && IsForBots(*method) ? method : nullptr;
+}
+
+absl::optional<ops::HttpResponse> Refuse(const ops::HttpRequest& http) {
+  if (MethodAt(http.path) == nullptr) return ops::HttpResponse{.status = 404};
+  if (http.method != "POST") return ops::MethodNotAllowed("POST");
+  if (!absl::StartsWith(http.Header("Content-Type"), kJson)) {
+    return ops::HttpResponse{.status = 415};
+  }
+  return absl::nullopt;
+}
+
+ops::HttpResponse Answer(client::ProfileClient& client,
+                         const ops::HttpRequest& http) {
+  const MethodDescriptor& method = *MethodAt(http.path);
+  auto request = NewMessage(method.input_type());
+  if (!google::protobuf::util::JsonStringToMessage(http.body, request.get())
+           .ok()) {
+    return ErrorAnswer(absl::InvalidArgumentError(absl::StrCat(
+        "the body is no ", method.input_type()->name(), " in JSON")));
+  }
+  const auto result = client.Call(method, std::move(request));
+  if (!result.ok()) return ErrorAnswer(result.status());
+  const auto json = ToJson(**result);
+  if (!json.ok()) return ErrorAnswer(json.status());
+  return {.body = *json, .content_type = kJson};
 }
 
 }  // namespace
 
-void AddJsonApi(client::ProfileClient& client, httplib::Server& server) {
-  const auto* service =
-      v1::UpsertUserRequest::descriptor()->file()->FindServiceByName(
-          "UserProfileService");
-  server.Post(
-      R"(/userprofile\.v1\.UserProfileService/(\w+))",
-      [&client, service](const httplib::Request& http,
-                         httplib::Response& response) {
-        const MethodDescriptor* method =
-            service->FindMethodByName(http.matches[1]);
-        if (method == nullptr || !IsForBots(*method)) {
-          response.status = 404;
-          return;
-        }
-        if (!absl::StartsWith(http.get_header_value("Content-Type"),
-                              "application/json")) {
-          response.status = 415;
-          return;
-        }
-        auto request = NewMessage(method->input_type());
-        if (!google::protobuf::util::JsonStringToMessage(http.body,
-                                                         request.get())
-                 .ok()) {
-          return AnswerError(
-              absl::InvalidArgumentError(absl::StrCat(
-                  "the body is no ", method->input_type()->name(), " in JSON")),
-              response);
-        }
-        const auto result = client.Call(*method, std::move(request));
-        if (!result.ok()) return AnswerError(result.status(), response);
-        const auto json = ToJson(**result);
-        if (!json.ok()) return AnswerError(json.status(), response);
-        response.set_content(*json, "application/json");
-      });
+ops::HttpHandler JsonApi(client::ProfileClient& client) {
+  return {.refuse = Refuse, .answer = [&client](const ops::HttpRequest& http) {
+            return Answer(client, http);
+          }};
 }
 
 bool IsForBots(const MethodDescriptor& method) {

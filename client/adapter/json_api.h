@@ -7,11 +7,8 @@
 #include "absl/status/statusor.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
+#include "ops/http_server.h"
 #include "userprofile/client/profile_client.h"
-
-namespace httplib {
-class Server;
-}
 
 namespace userprofile::adapter {
 
@@ -20,18 +17,17 @@ namespace userprofile::adapter {
 // that are too long must get as far as to be told so.
 inline constexpr std::size_t kMaxJsonRequest = 1024 * 1024;
 
-// The service for bots that know HTTP and JSON but not gRPC: adds to `server`,
-// as the Connect protocol writes them (https://connectrpc.com), so that a
-// Connect client of any language works too, the methods that the API file lets
-// bots call.
+// The service for bots that know HTTP and JSON but not gRPC: the methods that
+// the API file lets bots call, as the Connect protocol writes them
+// (https://connectrpc.com), so that a Connect client of any language works too.
 //   POST /userprofile.v1.UserProfileService/CompleteOnboarding
 //   Content-Type: application/json
 //   {"user_id": 101, "answers": {"real_name": "Sara", "nickname": "sara"}}
 // 200 with the response, or another status with {"code": "already_exists",
 // "message": ..., "details": [...]}; of a detail, "debug" holds it in JSON, if
 // its kind is known here and it can be written so.
-// The client must outlive the server.
-void AddJsonApi(client::ProfileClient& client, httplib::Server& server);
+// The client must outlive the handler.
+ops::HttpHandler JsonApi(client::ProfileClient& client);
 
 // Whether the API file lets bots call it; the port does not ask who does. Not
 // if it streams.

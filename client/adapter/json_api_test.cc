@@ -18,8 +18,8 @@
 #include "google/protobuf/descriptor.pb.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
-#include "httplib.h"
 #include "ops/http_server.h"
+#include "tests/support/http_client.h"
 #include "userprofile/client/mock_profile_client.h"
 #include "userprofile/v1/annotations.pb.h"
 
@@ -34,15 +34,15 @@ using ::testing::Return;
 class JsonApiTest : public ::testing::Test {
  protected:
   JsonApiTest()
-      : server_(*ops::HttpServer::Start(
-            "127.0.0.1:0", ops::HttpServerOptions(),
-            [this](httplib::Server& http) { AddJsonApi(service_, http); })) {}
+      : server_(*ops::HttpServer::Start("127.0.0.1:0", ops::HttpServerOptions(),
+                                        JsonApi(service_))) {}
 
-  httplib::Result Post(const std::string& method, const std::string& body,
-                       const char* content_type = "application/json") {
-    return httplib::Client(absl::StrCat("http://", server_->address()))
+  userprofile::testing::HttpAnswer Post(
+      const std::string& method, const std::string& body,
+      const char* content_type = "application/json") {
+    return userprofile::testing::HttpClient(server_->address())
         .Post("/userprofile.v1.UserProfileService/" + method, body,
-              content_type);
+              {{"Content-Type", content_type}});
   }
 
   ::testing::StrictMock<client::MockProfileClient> service_;
@@ -58,18 +58,18 @@ TEST_F(JsonApiTest, EveryMethodThatBotsMayCallIsThere) {
   EXPECT_CALL(service_, CompleteOnboarding(_))
       .WillOnce(Return(v1::CompleteOnboardingResponse()));
   const auto answer = Post("GetProfile", R"({"user_id": 7})");
-  EXPECT_EQ(answer->status, 200);
-  EXPECT_EQ(json::parse(answer->body)["profile"]["user_id"], "7");
-  EXPECT_EQ(Post("UpsertUser", R"({"userId": "7"})")->status, 200);
-  EXPECT_EQ(Post("CompleteOnboarding", "{}")->status, 200);
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(json::parse(answer.body)["profile"]["user_id"], "7");
+  EXPECT_EQ(Post("UpsertUser", R"({"userId": "7"})").status, 200);
+  EXPECT_EQ(Post("CompleteOnboarding", "{}").status, 200);
 }
 
 TEST_F(JsonApiTest, WhatIsNoCallIsRefused) {
-  EXPECT_EQ(Post("Nothing", "{}")->status, 404);
-  EXPECT_EQ(Post("GetProfile", "{}", "text/plain")->status, 415);
+  EXPECT_EQ(Post("Nothing", "{}").status, 404);
+  EXPECT_EQ(Post("GetProfile", "{}", "text/plain").status, 415);
   const auto answer = Post("GetProfile", R"({"user": 7})");
-  EXPECT_EQ(answer->status, 400);
-  EXPECT_EQ(json::parse(answer->body)["message"],
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_EQ(json::parse(answer.body)["message"],
             "the body is no GetProfileRequest in JSON");
 }
 
@@ -82,8 +82,8 @@ TEST_F(JsonApiTest, ErrorsBringTheirDetails) {
   error.SetPayload("type.googleapis.com/unknown.Kind", absl::Cord("x"));
   EXPECT_CALL(service_, GetProfile(_)).WillOnce(Return(error));
   const auto answer = Post("GetProfile", R"({"user_id": 7})");
-  EXPECT_EQ(answer->status, 429);
-  const json body = json::parse(answer->body);
+  EXPECT_EQ(answer.status, 429);
+  const json body = json::parse(answer.body);
   EXPECT_EQ(body["code"], "resource_exhausted");
   ASSERT_EQ(body["details"].size(), 2u);
   for (const json& detail : body["details"]) {
@@ -115,9 +115,9 @@ TEST_F(JsonApiTest, ADetailThatJsonCantHoldHasNoDebug) {
                      absl::Cord(detail->SerializeAsString()));
     EXPECT_CALL(service_, GetProfile(_)).WillOnce(Return(error));
     const auto answer = Post("GetProfile", R"({"user_id": 7})");
-    EXPECT_EQ(answer->status, 429) << type;
-    const json body = json::parse(answer->body, nullptr, false);
-    ASSERT_EQ(body["details"].size(), 1u) << type << answer->body;
+    EXPECT_EQ(answer.status, 429) << type;
+    const json body = json::parse(answer.body, nullptr, false);
+    ASSERT_EQ(body["details"].size(), 1u) << type << answer.body;
     EXPECT_EQ(body["details"][0]["type"], type);
     EXPECT_FALSE(body["details"][0].contains("debug")) << type;
   }
@@ -129,8 +129,8 @@ TEST_F(JsonApiTest, AnAnswerThatJsonCantHoldIsAnError) {
       std::numeric_limits<std::int64_t>::max());
   EXPECT_CALL(service_, GetProfile(_)).WillOnce(Return(found));
   const auto answer = Post("GetProfile", R"({"user_id": 7})");
-  EXPECT_EQ(answer->status, 500);
-  EXPECT_EQ(json::parse(answer->body, nullptr, false)["code"], "internal");
+  EXPECT_EQ(answer.status, 500);
+  EXPECT_EQ(json::parse(answer.body, nullptr, false)["code"], "internal");
 }
 
 TEST(IsForBotsTest, GoesByTheRolesAndNeverForStreams) {

@@ -37,7 +37,8 @@ AdapterMetrics::AdapterMetrics()
         ops::Labels{{"peer", peer}});
     up_.back().Set(1);
   }
-  for (const char* code : {"400", "401", "413"}) RefusedCalls(code);
+  for (const char* code : {"400", "401", "405", "413", "415"})
+    RefusedCalls(code);
 }
 
 ops::Counter AdapterMetrics::RefusedCalls(const std::string& code) {

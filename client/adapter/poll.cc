@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -14,7 +13,6 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "absl/types/optional.h"
 #include "base/mutex.h"
 #include "base/steady_time.h"
@@ -118,17 +116,7 @@ class Poller {
   // is done, and returns OK. UNAUTHENTICATED if Telegram does not know the
   // token.
   absl::Status Run() {
-    std::atomic<bool> ended = false;
-    std::thread breaker([&] {
-      while (!ended) {
-        if (!stop_.WaitFor(absl::Milliseconds(100))) continue;
-        telegram_.StopWaiting();
-        absl::SleepFor(absl::Milliseconds(20));
-      }
-    });
-    absl::Status status = Poll();
-    ended = true;
-    breaker.join();
+    const absl::Status status = Poll();
     Finish();
     if (offset_) {
       (void)telegram_.GetUpdates(offset_, absl::ZeroDuration());
@@ -151,7 +139,8 @@ class Poller {
     Backoff backoff;
     while (!stop_.IsSet()) {
       const SteadyTime begin = SteadyTime::Now();
-      const auto updates = telegram_.GetUpdates(offset_, options_.poll_timeout);
+      const auto updates =
+          telegram_.GetUpdates(offset_, options_.poll_timeout, &stop_);
       if (stop_.IsSet()) break;
       metrics_.SetPeer(kTelegram, updates.status());
       if (absl::IsUnauthenticated(updates.status())) return updates.status();

@@ -5,7 +5,6 @@
 #include "absl/strings/str_cat.h"
 #include "client/adapter/http_client.h"
 #include "client/adapter/json_api.h"
-#include "httplib.h"
 #include "ops/command_line.h"
 #include "spdlog/spdlog.h"
 
@@ -75,10 +74,9 @@ absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(
   auto api = ops::HttpServer::Start(options.api_listen,
                                     {.threads = 64,
                                      .requests_per_connection = 1000,
+                                     .transfer = absl::Seconds(30),
                                      .max_body = kMaxJsonRequest},
-                                    [&sidecar](httplib::Server& server) {
-                                      AddJsonApi(*sidecar->service_, server);
-                                    });
+                                    JsonApi(*sidecar->service_));
   if (!api.ok()) return api.status();
   sidecar->api_ = *std::move(api);
 

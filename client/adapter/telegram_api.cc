@@ -80,15 +80,14 @@ absl::optional<absl::Duration> RetryAfter(const absl::Status& status) {
 
 TelegramApi::TelegramApi(const HttpUrl& url, const std::string& token)
     : path_(absl::StrCat(url.path == "/" ? "" : url.path, "/bot", token, "/")),
-      polls_(url.origin, "the Bot API", kMaxAnswer, kConnectTimeout),
-      calls_(url.origin, "the Bot API", kMaxAnswer, kConnectTimeout) {}
+      http_(url.origin, "the Bot API", kMaxAnswer, kConnectTimeout) {}
 
-absl::StatusOr<json> TelegramApi::Send(HttpClient& client,
-                                       const std::string& method,
+absl::StatusOr<json> TelegramApi::Send(const std::string& method,
                                        const json& arguments,
-                                       absl::Duration timeout) const {
+                                       absl::Duration timeout,
+                                       const StopEvent* stop) {
   absl::StatusOr<HttpAnswer> http =
-      client.Post(path_ + method, ToText(arguments), timeout);
+      http_.Post(path_ + method, ToText(arguments), timeout, {}, stop);
   if (!http.ok()) return absl::UnavailableError(http.status().message());
   json answer = ParseJson(http->body);
   const bool is_answer = answer.is_object() && answer.contains("ok");
@@ -101,13 +100,14 @@ absl::StatusOr<json> TelegramApi::Send(HttpClient& client,
 }
 
 absl::StatusOr<std::vector<json>> TelegramApi::GetUpdates(
-    absl::optional<std::int64_t> offset, absl::Duration timeout) {
+    absl::optional<std::int64_t> offset, absl::Duration timeout,
+    const StopEvent* stop) {
   // In whole seconds; 0 would not wait at all.
   timeout = absl::Ceil(timeout, absl::Seconds(1));
   json arguments = {{"timeout", absl::ToInt64Seconds(timeout)}, {"limit", 100}};
   if (offset) arguments["offset"] = *offset;
   absl::StatusOr<json> result =
-      Send(polls_, "getUpdates", arguments, timeout + kTimeout);
+      Send("getUpdates", arguments, timeout + kTimeout, stop);
   // The method is there: it is the token's part of the path that is not.
   if (absl::IsNotFound(result.status())) {
     return absl::UnauthenticatedError(kUnknownToken);
@@ -136,7 +136,7 @@ absl::Status TelegramApi::Call(const json& call) {
   }
   json arguments = call;
   arguments.erase("method");
-  return Send(calls_, method, arguments, kTimeout).status();
+  return Send(method, arguments, kTimeout).status();
 }
 
 }  // namespace userprofile::adapter

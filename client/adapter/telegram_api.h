@@ -32,27 +32,24 @@ class TelegramApi {
   // Updates from `offset` on, which confirms those before; all that are not
   // confirmed, without one. Waits for one, up to `timeout`, which is rounded up
   // to whole seconds. Each is an object with an update_id from 0 to 2^52-1;
-  // what is not is left out, and UNAVAILABLE if nothing else comes.
+  // what is not is left out, and UNAVAILABLE if nothing else comes, or as soon
+  // as `stop` is set.
   absl::StatusOr<std::vector<nlohmann::json>> GetUpdates(
-      absl::optional<std::int64_t> offset, absl::Duration timeout);
-
-  // Breaks off a GetUpdates that waits; one that is just about to begin may
-  // not notice.
-  void StopWaiting() { polls_.BreakOff(); }
+      absl::optional<std::int64_t> offset, absl::Duration timeout,
+      const StopEvent* stop = nullptr);
 
   // Calls the method that `call` names in "method", with the rest of it as
   // arguments, as a webhook's answer asks for it.
   absl::Status Call(const nlohmann::json& call);
 
  private:
-  absl::StatusOr<nlohmann::json> Send(HttpClient& client,
-                                      const std::string& method,
+  absl::StatusOr<nlohmann::json> Send(const std::string& method,
                                       const nlohmann::json& arguments,
-                                      absl::Duration timeout) const;
+                                      absl::Duration timeout,
+                                      const StopEvent* stop = nullptr);
 
   const std::string path_;  // of the methods
-  HttpClient polls_;
-  HttpClient calls_;
+  HttpClient http_;
 };
 
 // When the Bot API wants to hear from us again; nullopt if it did not say.

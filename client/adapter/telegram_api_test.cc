@@ -2,14 +2,14 @@
 
 #include <cstdlib>
 #include <string>
-#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "httplib.h"
 #include "tests/support/certificate.h"
+#include "tests/support/http_server.h"
 
 namespace userprofile::adapter {
 namespace {
@@ -23,25 +23,20 @@ constexpr char kToken[] = "123:SECRET";
 class TelegramApiTest : public ::testing::Test {
  protected:
   TelegramApiTest()
-      : server_(certificate_.certificate_file().c_str(),
-                certificate_.key_file().c_str()) {
-    server_.Post(
-        absl::StrCat("/bot", kToken, "/(\\w+)"),
-        [this](const httplib::Request& request, httplib::Response& response) {
-          method_ = request.matches[1];
-          arguments_ = request.body;
-          response.set_content(answer_, "application/json");
-        });
-    const int port = server_.bind_to_any_port("localhost");
-    url_ = HttpUrl{absl::StrCat("https://localhost:", port), "/"};
-    thread_ = std::thread([this] { server_.listen_after_bind(); });
-    while (!server_.is_running()) std::this_thread::yield();
-  }
-  ~TelegramApiTest() override {
-    ::unsetenv("SSL_CERT_FILE");
-    server_.stop();
-    thread_.join();
-  }
+      : server_(
+            [this](const userprofile::testing::HttpRequest& request) {
+              const std::string methods = absl::StrCat("/bot", kToken, "/");
+              if (!absl::StartsWith(request.path, methods)) {
+                return userprofile::testing::HttpResponse{404};
+              }
+              method_ = request.path.substr(methods.size());
+              arguments_ = request.body;
+              return userprofile::testing::HttpResponse{
+                  200, answer_, "application/json", more_headers_};
+            },
+            &certificate_),
+        url_{absl::StrCat("https://localhost:", server_.port()), "/"} {}
+  ~TelegramApiTest() override { ::unsetenv("SSL_CERT_FILE"); }
 
   void TrustTheCertificate() {
     ::setenv("SSL_CERT_FILE", certificate_.certificate_file().c_str(), 1);
@@ -54,12 +49,12 @@ class TelegramApiTest : public ::testing::Test {
   }
 
   userprofile::testing::Certificate certificate_;
-  httplib::SSLServer server_;
-  std::thread thread_;
-  HttpUrl url_;
   std::string method_;
   std::string arguments_;
   std::string answer_ = R"({"ok": true, "result": [{"update_id": 7}]})";
+  std::string more_headers_;
+  userprofile::testing::HttpServer server_;
+  HttpUrl url_;
 };
 
 TEST_F(TelegramApiTest, IsCalledByTls) {

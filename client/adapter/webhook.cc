@@ -10,7 +10,6 @@
 #include "client/adapter/sidecar.h"
 #include "client/adapter/stop_event.h"
 #include "client/adapter/window.h"
-#include "httplib.h"
 #include "ops/command_line.h"
 #include "ops/http_server.h"
 #include "spdlog/spdlog.h"
@@ -42,23 +41,6 @@ constexpr std::size_t kMaxUpdate = 1024 * 1024;
 
 constexpr char kSecretHeader[] = "X-Telegram-Bot-Api-Secret-Token";
 
-// Reads the body; otherwise the status to refuse the request with. The
-// library's own limit does not see a body that comes in chunks, and it throws
-// if forms are read like this.
-int ReadBody(const httplib::Request& request,
-             const httplib::ContentReader& reader,
-             const httplib::Response& response, std::string& body) {
-  if (request.is_multipart_form_data()) return 400;
-  bool too_long = false;
-  const bool read = reader([&](const char* data, std::size_t size) {
-    too_long = body.size() + size > kMaxUpdate;
-    if (!too_long) body.append(data, size);
-    return !too_long;
-  });
-  if (too_long || response.status == 413) return 413;
-  return read ? 0 : 400;
-}
-
 // Where Telegram delivers updates, when it is told so by setWebhook. A POST to
 // any path is
 //   401  if it does not bring the secret that setWebhook was given,
@@ -77,45 +59,45 @@ class Webhook {
         delivery_(sidecar.delivery()),
         metrics_(sidecar.metrics()) {}
 
-  // Must outlive the server.
-  void AddTo(httplib::Server& server) {
-    server.Post(".*", [this](const httplib::Request& request,
-                             httplib::Response& response,
-                             const httplib::ContentReader& reader) {
-      const auto refuse = [&](int status) {
-        metrics_.CountRefusedCall(status);
-        response.status = status;
-        // What is left of the body must not be taken for a request.
-        response.set_header("Connection", "close");
-      };
-      // First, so that a stranger's body is not even waited for.
-      const std::string secret = request.get_header_value(kSecretHeader);
-      if (!SecretsEqual(secret, secret_)) return refuse(401);
-      std::string body;
-      if (const int status = ReadBody(request, reader, response, body)) {
-        return refuse(status);
-      }
-      const Update update = ReadUpdate(std::move(body));
-      if (update.outcome.is_error()) return refuse(400);
-
-      const auto user = update.outcome.user_id;
-      const auto turn = std::make_shared<std::promise<void>>();
-      turns_.Take(user, [turn] { turn->set_value(); });
-      turn->get_future().wait();
-      absl::Cleanup give_up = [&] { turns_.GiveUp(user); };
-      const auto answer = delivery_.Deliver(update, {{kSecretHeader, secret}});
-      std::move(give_up).Invoke();
-      if (!answer.ok()) {
-        response.status = 503;
-        response.set_header("Retry-After", "1");
-        return;
-      }
-      response.status = answer->status;
-      response.set_content(answer->body, answer->content_type);
-    });
+  // This must outlive the handler.
+  ops::HttpHandler Handler() {
+    return {
+        .refuse = [this](const auto& request) { return Refuse(request); },
+        .answer = [this](const auto& request) { return Answer(request); },
+        .on_refused = [this](int status) { metrics_.CountRefusedCall(status); },
+    };
   }
 
  private:
+  absl::optional<ops::HttpResponse> Refuse(const ops::HttpRequest& request) {
+    if (!SecretsEqual(std::string(request.Header(kSecretHeader)), secret_)) {
+      return ops::HttpResponse{.status = 401};
+    }
+    if (request.method != "POST") return ops::MethodNotAllowed("POST");
+    return absl::nullopt;
+  }
+
+  ops::HttpResponse Answer(const ops::HttpRequest& request) {
+    const Update update = ReadUpdate(request.body);
+    if (update.outcome.is_error()) {
+      metrics_.CountRefusedCall(400);
+      return {.status = 400};
+    }
+    const auto user = update.outcome.user_id;
+    const auto turn = std::make_shared<std::promise<void>>();
+    turns_.Take(user, [turn] { turn->set_value(); });
+    turn->get_future().wait();
+    absl::Cleanup give_up = [&] { turns_.GiveUp(user); };
+    auto answer = delivery_.Deliver(
+        update, {{kSecretHeader, std::string(request.Header(kSecretHeader))}});
+    std::move(give_up).Invoke();
+    if (!answer.ok()) {
+      return {.status = 503, .headers = {{"Retry-After", "1"}}};
+    }
+    return {answer->status, std::move(answer->body),
+            std::move(answer->content_type)};
+  }
+
   const std::string& secret_;
   Delivery& delivery_;
   AdapterMetrics& metrics_;
@@ -131,14 +113,15 @@ int RunWebhook(const WebhookOptions& options) {
   return Sidecar::Run(
       options.sidecar, /*always_ready=*/true, [&](Sidecar& sidecar) {
         Webhook webhook(sidecar);
-        auto server = ops::HttpServer::Start(
-            options.listen,
-            {.threads = options.max_connections,
-             .requests_per_connection = 1000,
-             .read_timeout = 10,
-             .write_timeout = 10,
-             .max_body = kMaxUpdate},
-            [&webhook](httplib::Server& pages) { webhook.AddTo(pages); });
+        auto server =
+            ops::HttpServer::Start(options.listen,
+                                   {.threads = options.max_connections,
+                                    .max_connections = options.max_connections,
+                                    .requests_per_connection = 1000,
+                                    .silence = absl::Seconds(10),
+                                    .transfer = absl::Seconds(30),
+                                    .max_body = kMaxUpdate},
+                                   webhook.Handler());
         if (!server.ok()) return server.status();
         spdlog::info("taking updates on http://{}, {}", (*server)->address(),
                      sidecar.addresses());

@@ -50,7 +50,8 @@ userprofile/client/ client client/adapter client/examples tests
 userprofile/telegram/
                     client/telegram client/adapter client/examples tests
 prometheus/         ops server/app
-httplib.h           ops client/adapter client/examples tests/support tests
+microhttpd.h        ops
+curl/               client/adapter client/examples
 phonenumbers/       server/api
 CLI/                ops tests/bench
 '

@@ -1,7 +1,5 @@
 #include "tests/deploy/pod.h"
 
-#include <httplib.h>
-
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -14,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "gtest/gtest.h"
+#include "tests/support/http_client.h"
 
 namespace userprofile::testing {
 namespace {
@@ -113,11 +112,10 @@ bool Pod::Probe(const std::string& name, const std::string& probe) const {
   for (const auto& candidate : container["ports"]) {
     if (candidate["name"] == get["port"]) port = candidate["containerPort"];
   }
-  httplib::Client client(address_, port);
-  client.set_connection_timeout(container[probe].value("timeoutSeconds", 1));
-  client.set_read_timeout(container[probe].value("timeoutSeconds", 1));
-  const httplib::Result result = client.Get(get["path"].get<std::string>());
-  return result && result->status >= 200 && result->status < 400;
+  HttpClient client(absl::StrCat(address_, ":", port),
+                    absl::Seconds(container[probe].value("timeoutSeconds", 1)));
+  const int status = client.Get(get["path"].get<std::string>()).status;
+  return status >= 200 && status < 400;
 }
 
 void Pod::AwaitProbe(const std::string& container,

@@ -21,10 +21,10 @@
 #include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "httplib.h"
 #include "tests/deploy/overlay.h"
 #include "tests/deploy/pod.h"
 #include "tests/support/certificate.h"
+#include "tests/support/http_client.h"
 #include "tests/support/program.h"
 #include "tests/support/test_database.h"
 #include "userprofile/client/profile_client.h"
@@ -108,12 +108,12 @@ class Replica {
 
   // Whether a client has found it.
   bool Serves() const {
-    httplib::Client client(pod_.address(), 9464);
-    const httplib::Result metrics = client.Get("/metrics");
+    const std::string metrics =
+        HttpClient(absl::StrCat(pod_.address(), ":9464")).Get("/metrics").body;
     const std::string line =
         "userprofile_rpc_requests_total{code=\"OK\",method=\"UpsertUser\"} ";
-    return metrics && absl::StrContains(metrics->body, line) &&
-           !absl::StrContains(metrics->body, line + "0\n");
+    return absl::StrContains(metrics, line) &&
+           !absl::StrContains(metrics, line + "0\n");
   }
 
  private:

@@ -26,12 +26,13 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "httplib.h"
 #include "nlohmann/json.hpp"
 #include "tests/stories/load.h"
 #include "tests/stories/server_story.h"
 #include "tests/support/bot_api.h"
 #include "tests/support/free_port.h"
+#include "tests/support/http_client.h"
+#include "tests/support/http_server.h"
 #include "tests/support/program.h"
 #include "tests/support/temp_dir.h"
 
@@ -39,11 +40,14 @@ namespace userprofile::testing {
 namespace {
 
 using nlohmann::json;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 constexpr char kSecret[] = "webhook-secret";
+constexpr char kSecretHeader[] = "X-Telegram-Bot-Api-Secret-Token";
 
 // A bot that writes down what it gets, and answers as the test says.
 class RecordingBot {
@@ -55,41 +59,12 @@ class RecordingBot {
     std::string secret;
   };
 
-  RecordingBot() {
-    server_.set_keep_alive_max_count(1000);
-    server_.new_task_queue = [] { return new httplib::ThreadPool(64); };
-    server_.Post("/update", [this](const httplib::Request& request,
-                                   httplib::Response& response) {
-      const json update = json::parse(request.body);
-      Seen seen;
-      seen.text = update.value("/message/text"_json_pointer, "");
-      seen.recognized = request.get_header_value("X-User-Recognized");
-      seen.secret = request.get_header_value("X-Telegram-Bot-Api-Secret-Token");
-      std::string profile;
-      absl::WebSafeBase64Unescape(request.get_header_value("X-User-Profile"),
-                                  &profile);
-      seen.profile = json::parse(profile, nullptr, false);
-      std::function<void(const Seen&, httplib::Response&)> answer;
-      {
-        std::lock_guard<std::mutex> lock(mutex_);
-        seen_.push_back(seen);
-        answer = answer_;
-      }
-      if (answer) answer(seen, response);
-    });
-    port_ = server_.bind_to_any_port("127.0.0.1");
-    thread_ = std::thread([this] { server_.listen_after_bind(); });
-    EXPECT_TRUE(Eventually([this] { return server_.is_running(); }));
-  }
-  ~RecordingBot() {
-    server_.stop();
-    thread_.join();
-  }
+  using Answer = std::function<void(const Seen&, HttpResponse&)>;
 
   std::string url() const {
-    return absl::StrCat("http://127.0.0.1:", port_, "/update");
+    return absl::StrCat("http://", server_.address(), "/update");
   }
-  void AnswerBy(std::function<void(const Seen&, httplib::Response&)> answer) {
+  void AnswerBy(Answer answer) {
     std::lock_guard<std::mutex> lock(mutex_);
     answer_ = std::move(answer);
   }
@@ -107,13 +82,38 @@ class RecordingBot {
   }
 
  private:
-  httplib::Server server_;
-  int port_;
-  std::thread thread_;
+  HttpResponse Take(const HttpRequest& request) {
+    HttpResponse response;
+    if (request.path != "/update") return {404};
+    const json update = json::parse(request.body);
+    Seen seen;
+    seen.text = update.value("/message/text"_json_pointer, "");
+    seen.recognized = request.Header("X-User-Recognized");
+    seen.secret = request.Header("X-Telegram-Bot-Api-Secret-Token");
+    std::string profile;
+    absl::WebSafeBase64Unescape(request.Header("X-User-Profile"), &profile);
+    seen.profile = json::parse(profile, nullptr, false);
+    Answer answer;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      seen_.push_back(seen);
+      answer = answer_;
+    }
+    if (answer) answer(seen, response);
+    return response;
+  }
+
   std::mutex mutex_;
   std::vector<Seen> seen_;
-  std::function<void(const Seen&, httplib::Response&)> answer_;
+  Answer answer_;
+  HttpServer server_{[this](const auto& request) { return Take(request); }};
 };
+
+void SetContent(HttpResponse& response, const std::string& body,
+                const std::string& content_type) {
+  response.body = body;
+  response.content_type = content_type;
+}
 
 class SidecarTest : public ServerStory {
  protected:
@@ -142,8 +142,8 @@ class SidecarTest : public ServerStory {
     return log.substr(address, log.find_first_of(",\n", address) - address);
   }
 
-  httplib::Result Admin(const std::string& path) const {
-    return httplib::Client(AddressAfter("for people and probes on")).Get(path);
+  HttpAnswer Admin(const std::string& path) const {
+    return HttpClient(AddressAfter("for people and probes on")).Get(path);
   }
 
   bool IsStored(std::int64_t user) const {
@@ -165,11 +165,9 @@ class WebhookTest : public SidecarTest {
 
   // What the adapter answers to a body.
   int Post(const std::string& body, const std::string& secret = kSecret) {
-    httplib::Client client(AddressAfter("taking updates on"));
-    const auto answer =
-        client.Post("/", {{"X-Telegram-Bot-Api-Secret-Token", secret}}, body,
-                    "application/json");
-    return answer ? answer->status : -1;
+    return HttpClient(AddressAfter("taking updates on"))
+        .Post("/", body, {{kSecretHeader, secret}})
+        .status;
   }
 
   static std::string Update(std::int64_t user, const std::string& text) {
@@ -197,24 +195,22 @@ TEST_F(WebhookTest, TheBotLearnsWhoItIs) {
   EXPECT_EQ(seen.profile["first_name"], "Ada\"\xe2\x98\x83");
   EXPECT_EQ(seen.profile["onboarding_completed"], false);
   EXPECT_FALSE(seen.profile.contains("nickname"));
-  EXPECT_THAT(Admin("/metrics")->body,
+  EXPECT_THAT(Admin("/metrics").body,
               HasSubstr("userprofile_adapter_updates_total{recognized="
                         "\"returning\"} 1"));
 }
 
 TEST_F(WebhookTest, PassesTheBotsAnswerBack) {
-  bot_.AnswerBy([](const RecordingBot::Seen&, httplib::Response& response) {
+  bot_.AnswerBy([](const RecordingBot::Seen&, HttpResponse& response) {
     response.status = 418;
-    response.set_content("tea", "text/x-tea");
+    SetContent(response, "tea", "text/x-tea");
   });
-  httplib::Client client(AddressAfter("taking updates on"));
-  const auto answer =
-      client.Post("/any/path", {{"X-Telegram-Bot-Api-Secret-Token", kSecret}},
-                  Update(101, "a"), "application/json");
-  ASSERT_TRUE(answer);
-  EXPECT_EQ(answer->status, 418);
-  EXPECT_EQ(answer->body, "tea");
-  EXPECT_EQ(answer->get_header_value("Content-Type"), "text/x-tea");
+  HttpClient client(AddressAfter("taking updates on"));
+  const HttpAnswer answer =
+      client.Post("/any/path", Update(101, "a"), {{kSecretHeader, kSecret}});
+  EXPECT_EQ(answer.status, 418);
+  EXPECT_EQ(answer.body, "tea");
+  EXPECT_EQ(answer.Header("Content-Type"), "text/x-tea");
 }
 
 TEST_F(WebhookTest, BadCallsChangeNothing) {
@@ -234,7 +230,7 @@ TEST_F(WebhookTest, BadCallsChangeNothing) {
   EXPECT_EQ(Post(std::string(500 * 1024, '[')), 400);
   EXPECT_FALSE(IsStored(201));
   EXPECT_TRUE(bot_.seen().empty());
-  EXPECT_THAT(Admin("/metrics")->body,
+  EXPECT_THAT(Admin("/metrics").body,
               HasSubstr("userprofile_adapter_webhook_refused_total{code="
                         "\"401\"} 3"));
   EXPECT_THAT(adapter_->errors(), Not(HasSubstr(kSecret)));
@@ -250,7 +246,7 @@ TEST_F(WebhookTest, TextThatIsNotUnicodeIsReplacedAndNobodyWaits) {
 
 TEST_F(WebhookTest, WhatIsOfNobodyWaitsForNobody) {
   // The bot holds each of them until it has all.
-  bot_.AnswerBy([this](const RecordingBot::Seen& seen, httplib::Response&) {
+  bot_.AnswerBy([this](const RecordingBot::Seen& seen, HttpResponse&) {
     if (seen.recognized != "ignored") return;
     EXPECT_TRUE(Eventually([this] { return bot_.seen().size() == 3; }));
   });
@@ -265,52 +261,79 @@ TEST_F(WebhookTest, WhatIsOfNobodyWaitsForNobody) {
 }
 
 TEST_F(WebhookTest, AFormIsNoUpdate) {
-  httplib::Client client(AddressAfter("taking updates on"));
-  const httplib::MultipartFormDataItems form = {{"a", "b", "", ""}};
-  auto answer = client.Post("/", {}, form);
-  ASSERT_TRUE(answer);
-  EXPECT_EQ(answer->status, 401);
-  answer =
-      client.Post("/", {{"X-Telegram-Bot-Api-Secret-Token", kSecret}}, form);
-  ASSERT_TRUE(answer);
-  EXPECT_EQ(answer->status, 400);
+  HttpClient client(AddressAfter("taking updates on"));
+  const std::string form =
+      "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb\r\n--x--\r\n";
+  HttpClient::Headers headers = {
+      {"Content-Type", "multipart/form-data; boundary=x"}};
+  EXPECT_EQ(client.Post("/", form, headers).status, 401);
+  headers[kSecretHeader] = kSecret;
+  EXPECT_EQ(client.Post("/", form, headers).status, 400);
 }
 
 TEST_F(WebhookTest, AStrangersBodyIsNotWaitedFor) {
-  httplib::Client client(AddressAfter("taking updates on"));
-  bool refused = false;
-  client.Post(
-      "/", {{"X-Telegram-Bot-Api-Secret-Token", "guess"}}, 1000,
-      [&](std::size_t, std::size_t, httplib::DataSink&) {
-        // Nothing of the body was sent yet.
-        refused = Eventually(
-            [this] {
-              return absl::StrContains(Admin("/metrics")->body,
-                                       "{code=\"401\"} 1");
-            },
-            absl::Seconds(5));  // the adapter waits longer for a body
-        return false;
-      },
-      "application/json");
-  EXPECT_TRUE(refused);
+  Connection connection(AddressAfter("taking updates on"));
+  ASSERT_TRUE(connection.Send(
+      "POST / HTTP/1.1\r\nHost: x\r\nX-Telegram-Bot-Api-Secret-Token: guess\r\n"
+      "Content-Length: 1000\r\n\r\n"));
+  // The adapter waits longer for a body.
+  EXPECT_THAT(connection.ReadAll(absl::Seconds(5)),
+              StartsWith("HTTP/1.1 401 "));
+  EXPECT_TRUE(connection.over());
+  EXPECT_THAT(Admin("/metrics").body, HasSubstr("{code=\"401\"} 1"));
+}
+
+// A proxy such as nginx sends the requests of many clients on one connection.
+TEST_F(WebhookTest, NothingOfAStrangersRequestIsTakenForTelegrams) {
+  const std::string update = Update(261, "hidden");
+  const std::string hidden = absl::StrCat(
+      "POST / HTTP/1.1\r\nHost: x\r\n", kSecretHeader, ": ", kSecret,
+      "\r\nContent-Length: ", update.size(), "\r\n\r\n", update);
+  for (const std::string method : {"POST", "PUT", "GET", "BREW"}) {
+    Connection connection(AddressAfter("taking updates on"));
+    (void)connection.Send(absl::StrCat(
+        method, " / HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\n",
+        "Content-Length: ", hidden.size(), "\r\n\r\n", hidden, hidden));
+    EXPECT_THAT(connection.ReadAll(absl::Seconds(5)),
+                AllOf(StartsWith("HTTP/1.1 401 "), Not(HasSubstr(" 200 "))));
+    EXPECT_TRUE(connection.over());
+  }
+  EXPECT_TRUE(bot_.seen().empty());
 }
 
 TEST_F(WebhookTest, ABodyInChunksIsLimitedToo) {
-  httplib::Client client(AddressAfter("taking updates on"));
+  Connection connection(AddressAfter("taking updates on"));
+  ASSERT_TRUE(connection.Send(
+      absl::StrCat("POST / HTTP/1.1\r\nHost: x\r\n", kSecretHeader, ": ",
+                   kSecret, "\r\nTransfer-Encoding: chunked\r\n\r\n")));
+  const std::string chunk =
+      absl::StrCat("10000\r\n", std::string(64 * 1024, ' '), "\r\n");
   int chunks = 0;
-  const auto answer = client.Post(
-      "/", {{"X-Telegram-Bot-Api-Secret-Token", kSecret}},
-      [&](std::size_t, httplib::DataSink& sink) {
-        const std::string chunk(64 * 1024, ' ');
-        if (++chunks == 1000) sink.done();
-        return sink.write(chunk.data(), chunk.size());
-      },
-      "application/json");
+  while (chunks < 1000 && connection.Send(chunk)) ++chunks;
   EXPECT_LT(chunks, 1000);
-  if (answer) {
-    EXPECT_EQ(answer->status, 413);
-  }
-  EXPECT_THAT(Admin("/metrics")->body, HasSubstr("{code=\"413\"} 1"));
+  EXPECT_THAT(Admin("/metrics").body, HasSubstr("{code=\"413\"} 1"));
+}
+
+TEST_F(WebhookTest, StopsWhateverAClientDoes) {
+  Connection dripping(AddressAfter("taking updates on"));
+  Connection dripping_api(AddressAfter("for the bot's calls on"));
+  std::atomic<bool> ended = false;
+  std::thread drips([&] {
+    const std::string begin = "POST / HTTP/1.1\r\nX: ";
+    for (std::size_t i = 0; !ended; ++i) {
+      const std::string byte(1, i < begin.size() ? begin[i] : 'x');
+      (void)dripping.Send(byte);
+      (void)dripping_api.Send(byte);
+      absl::SleepFor(absl::Milliseconds(50));
+    }
+  });
+  EXPECT_EQ(Post(Update(271, "a")), 200);
+  const absl::Time begin = absl::Now();
+  adapter_->Signal(SIGTERM);
+  EXPECT_EQ(adapter_->Wait(), 0);
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(3));
+  ended = true;
+  drips.join();
 }
 
 TEST_F(WebhookTest, NothingIsTakenWhileTheServiceIsAway) {
@@ -319,7 +342,7 @@ TEST_F(WebhookTest, NothingIsTakenWhileTheServiceIsAway) {
         {{"USERPROFILE_WEBHOOK_SECRET", kSecret}});
   EXPECT_EQ(Post(Update(301, "a")), 503);
   EXPECT_TRUE(bot_.seen().empty());
-  EXPECT_EQ(Admin("/readyz")->status, 200);
+  EXPECT_EQ(Admin("/readyz").status, 200);
   server_->StartReady();
   EXPECT_TRUE(Eventually([&] { return Post(Update(301, "a")) == 200; }));
   EXPECT_TRUE(IsStored(301));
@@ -328,7 +351,7 @@ TEST_F(WebhookTest, NothingIsTakenWhileTheServiceIsAway) {
 
 TEST_F(WebhookTest, OneUsersUpdatesAreInOrderWhileOthersPass) {
   // The bot holds user 401's first update until it has seen another user.
-  bot_.AnswerBy([this](const RecordingBot::Seen& seen, httplib::Response&) {
+  bot_.AnswerBy([this](const RecordingBot::Seen& seen, HttpResponse&) {
     if (seen.text != "first") return;
     EXPECT_TRUE(Eventually([this] {
       for (const auto& other : bot_.seen()) {
@@ -349,12 +372,12 @@ TEST_F(WebhookTest, OneUsersUpdatesAreInOrderWhileOthersPass) {
 
 TEST_F(WebhookTest, TheBotCallsTheServiceByHttpAndJson) {
   ASSERT_EQ(Post(Update(501, "a")), 200);
-  httplib::Client api(AddressAfter("for the bot's calls on"));
+  HttpClient api(AddressAfter("for the bot's calls on"));
   const auto call = [&](const std::string& method, const json& request) {
-    const auto answer = api.Post("/userprofile.v1.UserProfileService/" + method,
-                                 request.dump(), "application/json");
-    return answer ? std::make_pair(answer->status, json::parse(answer->body))
-                  : std::make_pair(-1, json());
+    const HttpAnswer answer = api.Post(
+        "/userprofile.v1.UserProfileService/" + method, request.dump());
+    return std::make_pair(answer.status,
+                          json::parse(answer.body, nullptr, false));
   };
   const json answers = {{"real_name", "Ada"}, {"nickname", "ada"}};
   auto [status, body] =
@@ -377,7 +400,7 @@ TEST_F(WebhookTest, TheBotCallsTheServiceByHttpAndJson) {
   // As the longest messages of Telegram are, in JSON that is all escaped.
   std::string longest;
   for (int i = 0; i < 4096; ++i) longest += "\xd8\xb3";
-  const auto refused =
+  const HttpAnswer refused =
       api.Post("/userprofile.v1.UserProfileService/CompleteOnboarding",
                json({{"user_id", 501},
                      {"answers",
@@ -385,11 +408,9 @@ TEST_F(WebhookTest, TheBotCallsTheServiceByHttpAndJson) {
                        {"nickname", longest},
                        {"study_track", longest},
                        {"grade_year", longest}}}})
-                   .dump(-1, ' ', /*ensure_ascii=*/true),
-               "application/json");
-  ASSERT_TRUE(refused);
-  EXPECT_EQ(refused->status, 400);
-  EXPECT_THAT(refused->body, HasSubstr("answers.grade_year"));
+                   .dump(-1, ' ', /*ensure_ascii=*/true));
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_THAT(refused.body, HasSubstr("answers.grade_year"));
   std::tie(status, body) = call("GetProfile", {{"user", "Secret"}});
   EXPECT_EQ(status, 400);
   EXPECT_EQ(Post(Update(501, "b")), 200);
@@ -409,14 +430,14 @@ class PollTest : public SidecarTest {
 };
 
 TEST_F(PollTest, BringsUpdatesAndDoesWhatTheAnswerSays) {
-  bot_.AnswerBy(
-      [](const RecordingBot::Seen& seen, httplib::Response& response) {
-        response.set_content(json({{"method", "sendMessage"},
-                                   {"chat_id", 601},
-                                   {"text", "re: " + seen.text}})
-                                 .dump(),
-                             "application/json");
-      });
+  bot_.AnswerBy([](const RecordingBot::Seen& seen, HttpResponse& response) {
+    SetContent(response,
+               json({{"method", "sendMessage"},
+                     {"chat_id", 601},
+                     {"text", "re: " + seen.text}})
+                   .dump(),
+               "application/json");
+  });
   Poll();
   api_.AddMessage(601, "a");
   api_.AddMessage(601, "b");
@@ -424,7 +445,7 @@ TEST_F(PollTest, BringsUpdatesAndDoesWhatTheAnswerSays) {
   EXPECT_THAT(bot_.InShort(), ElementsAre("a new", "b returning"));
   ASSERT_EQ(api_.sent().size(), 2u);
   EXPECT_EQ(api_.sent()[1].text, "re: b");
-  EXPECT_EQ(Admin("/readyz")->status, 200);
+  EXPECT_EQ(Admin("/readyz").status, 200);
   EXPECT_THAT(adapter_->errors(), Not(HasSubstr(api_.token())));
 }
 
@@ -457,22 +478,22 @@ TEST_F(PollTest, FollowsTelegramToLowerIds) {
 
 TEST_F(PollTest, WaitsForABotThatIsAwayAndConfirmsNothing) {
   std::atomic<bool> away = true;
-  bot_.AnswerBy([&](const RecordingBot::Seen&, httplib::Response& response) {
+  bot_.AnswerBy([&](const RecordingBot::Seen&, HttpResponse& response) {
     if (away) response.status = 503;
   });
   Poll({"--attempts", "2"});
   api_.AddMessage(901, "a");
   EXPECT_TRUE(Eventually([this] { return bot_.seen().size() >= 4; }));
   EXPECT_EQ(api_.pending(), 1u);
-  EXPECT_EQ(Admin("/readyz")->status, 503);
-  EXPECT_EQ(Admin("/readyz")->body, "bot: the bot answers with status 503\n");
+  EXPECT_EQ(Admin("/readyz").status, 503);
+  EXPECT_EQ(Admin("/readyz").body, "bot: the bot answers with status 503\n");
   away = false;
   AwaitAllConfirmed();
-  EXPECT_EQ(Admin("/readyz")->status, 200);
+  EXPECT_EQ(Admin("/readyz").status, 200);
 }
 
 TEST_F(PollTest, PassesOverWhatTheBotRefusesAgainAndAgain) {
-  bot_.AnswerBy([](const RecordingBot::Seen& seen, httplib::Response& answer) {
+  bot_.AnswerBy([](const RecordingBot::Seen& seen, HttpResponse& answer) {
     if (seen.text == "bad") answer.status = 500;
   });
   Poll({"--attempts", "2"});
@@ -481,14 +502,14 @@ TEST_F(PollTest, PassesOverWhatTheBotRefusesAgainAndAgain) {
   AwaitAllConfirmed();
   EXPECT_THAT(bot_.InShort(),
               ElementsAre("bad new", "bad returning", "good returning"));
-  EXPECT_THAT(Admin("/metrics")->body,
+  EXPECT_THAT(Admin("/metrics").body,
               HasSubstr("userprofile_adapter_updates_refused_total 1"));
 }
 
 TEST_F(PollTest, AnAnswerThatTelegramCantActOnHoldsNobodyUp) {
-  bot_.AnswerBy([](const RecordingBot::Seen&, httplib::Response& answer) {
-    answer.set_content(R"({"method": "sendMesage", "chat_id": 961})",
-                       "application/json");
+  bot_.AnswerBy([](const RecordingBot::Seen&, HttpResponse& answer) {
+    SetContent(answer, R"({"method": "sendMesage", "chat_id": 961})",
+               "application/json");
   });
   Poll();
   api_.AddMessage(961, "a");
@@ -499,8 +520,9 @@ TEST_F(PollTest, AnAnswerThatTelegramCantActOnHoldsNobodyUp) {
 }
 
 TEST_F(PollTest, AnAnswerOfAnyDepthIsSurvived) {
-  bot_.AnswerBy([](const RecordingBot::Seen&, httplib::Response& answer) {
-    answer.set_content(
+  bot_.AnswerBy([](const RecordingBot::Seen&, HttpResponse& answer) {
+    SetContent(
+        answer,
         absl::StrCat(R"({"method": "sendMessage", "a": )",
                      std::string(500000, '['), std::string(500000, ']'), "}"),
         "application/json");
@@ -514,8 +536,8 @@ TEST_F(PollTest, AnAnswerOfAnyDepthIsSurvived) {
 // Nobody else need be served meanwhile, as one would that shows that a bot is
 // not merely overloaded.
 TEST_F(PollTest, AnAnswerThatIsTooLongIsNoOverload) {
-  bot_.AnswerBy([](const RecordingBot::Seen&, httplib::Response& answer) {
-    answer.set_content(std::string(2 * 1024 * 1024, 'x'), "text/plain");
+  bot_.AnswerBy([](const RecordingBot::Seen&, HttpResponse& answer) {
+    SetContent(answer, std::string(2 * 1024 * 1024, 'x'), "text/plain");
   });
   Poll({"--attempts", "2"});
   api_.AddMessage(1001, "long");
@@ -529,17 +551,15 @@ TEST_F(PollTest, AnUpdateThatAlwaysFailsStopsNobodyAndIsPassedOver) {
   constexpr int kAttempts = 3;
   const std::vector<std::string> kinds = {"slow", "long", "broken",
                                           "500",  "404",  "503"};
-  bot_.AnswerBy([](const RecordingBot::Seen& seen, httplib::Response& answer) {
+  bot_.AnswerBy([](const RecordingBot::Seen& seen, HttpResponse& answer) {
     int status = 0;
     if (seen.text == "slow") {
       absl::SleepFor(absl::Seconds(1));
     } else if (seen.text == "long") {
-      answer.set_content(std::string(2 * 1024 * 1024, 'x'), "text/plain");
+      SetContent(answer, std::string(2 * 1024 * 1024, 'x'), "text/plain");
     } else if (seen.text == "broken") {
-      // Announces an answer and ends the connection.
-      answer.set_content_provider(
-          10, "text/plain",
-          [](std::size_t, std::size_t, httplib::DataSink&) { return false; });
+      answer.body = "broken";
+      answer.breaks_off = true;
     } else if (absl::SimpleAtoi(seen.text, &status)) {
       answer.status = status;
     }
@@ -568,12 +588,12 @@ TEST_F(PollTest, AnUpdateThatAlwaysFailsStopsNobodyAndIsPassedOver) {
     EXPECT_LE(times(kind), 50) << kind;
     EXPECT_EQ(times("after " + kind), 1) << kind;
   }
-  EXPECT_THAT(Admin("/metrics")->body,
+  EXPECT_THAT(Admin("/metrics").body,
               HasSubstr("userprofile_adapter_updates_refused_total 6"));
 }
 
 TEST_F(PollTest, WhatIsOfNobodyWaitsForNobody) {
-  bot_.AnswerBy([this](const RecordingBot::Seen&, httplib::Response&) {
+  bot_.AnswerBy([this](const RecordingBot::Seen&, HttpResponse&) {
     EXPECT_TRUE(Eventually([this] { return bot_.seen().size() == 3; }));
   });
   Poll();
@@ -583,14 +603,14 @@ TEST_F(PollTest, WhatIsOfNobodyWaitsForNobody) {
 }
 
 TEST_F(PollTest, APauseOfOneChatIsThatUsersOnly) {
-  bot_.AnswerBy(
-      [](const RecordingBot::Seen& seen, httplib::Response& response) {
-        response.set_content(json({{"method", "sendMessage"},
-                                   {"chat_id", std::stoi(seen.text)},
-                                   {"text", "yes"}})
-                                 .dump(),
-                             "application/json");
-      });
+  bot_.AnswerBy([](const RecordingBot::Seen& seen, HttpResponse& response) {
+    SetContent(response,
+               json({{"method", "sendMessage"},
+                     {"chat_id", std::stoi(seen.text)},
+                     {"text", "yes"}})
+                   .dump(),
+               "application/json");
+  });
   const auto refused = std::make_shared<std::atomic<int>>(0);
   api_.LieBy([refused](const std::string& method,
                        const json& arguments) -> std::optional<BotApi::Raw> {
@@ -619,7 +639,7 @@ TEST_F(PollTest, APauseOfOneChatIsThatUsersOnly) {
 }
 
 TEST_F(PollTest, ABotApiFarAwayIsMovedOnToo) {
-  bot_.AnswerBy([](const RecordingBot::Seen&, httplib::Response&) {
+  bot_.AnswerBy([](const RecordingBot::Seen&, HttpResponse&) {
     absl::SleepFor(absl::Milliseconds(200));
   });
   api_.LieBy(
@@ -635,10 +655,10 @@ TEST_F(PollTest, ABotApiFarAwayIsMovedOnToo) {
 }
 
 TEST_F(PollTest, AnAnswerIsKeptWhileTheBotApiTakesNone) {
-  bot_.AnswerBy([](const RecordingBot::Seen&, httplib::Response& response) {
-    response.set_content(
-        R"({"method": "sendMessage", "chat_id": 1501, "text": "yes"})",
-        "application/json");
+  bot_.AnswerBy([](const RecordingBot::Seen&, HttpResponse& response) {
+    SetContent(response,
+               R"({"method": "sendMessage", "chat_id": 1501, "text": "yes"})",
+               "application/json");
   });
   const auto refused = std::make_shared<std::atomic<int>>(0);
   api_.LieBy([refused](const std::string& method,
@@ -653,10 +673,9 @@ TEST_F(PollTest, AnAnswerIsKeptWhileTheBotApiTakesNone) {
 }
 
 TEST_F(PollTest, AUserWhomTheBotNeverTakesCostsTheAttemptsOfOneUpdate) {
-  bot_.AnswerBy(
-      [](const RecordingBot::Seen& seen, httplib::Response& response) {
-        if (seen.text == "bad") response.status = 500;
-      });
+  bot_.AnswerBy([](const RecordingBot::Seen& seen, HttpResponse& response) {
+    if (seen.text == "bad") response.status = 500;
+  });
   Poll({"--attempts", "3"});
   for (int i = 0; i < 105; ++i) api_.AddMessage(1601, "bad");
   api_.AddMessage(1602, "good");
@@ -666,7 +685,7 @@ TEST_F(PollTest, AUserWhomTheBotNeverTakesCostsTheAttemptsOfOneUpdate) {
 
 TEST_F(PollTest, AUserWhomTheBotNeverAnswersInTimeHoldsOthersUpForSeconds) {
   std::atomic<bool> slow = true;
-  bot_.AnswerBy([&](const RecordingBot::Seen& seen, httplib::Response&) {
+  bot_.AnswerBy([&](const RecordingBot::Seen& seen, HttpResponse&) {
     if (seen.text == "bad" && slow) absl::SleepFor(absl::Milliseconds(700));
   });
   Poll({"--attempts", "2", "--forward-timeout", "500ms"});
@@ -682,7 +701,7 @@ TEST_F(PollTest, AUserWhomTheBotNeverAnswersInTimeHoldsOthersUpForSeconds) {
       absl::Seconds(20)));
   AwaitAllConfirmed();
   EXPECT_LT(bot_.seen().size(), 20u);
-  EXPECT_THAT(Admin("/metrics")->body,
+  EXPECT_THAT(Admin("/metrics").body,
               HasSubstr("userprofile_adapter_updates_refused_total 105"));
   // One that comes later is brought to the bot as ever.
   slow = false;
@@ -690,12 +709,12 @@ TEST_F(PollTest, AUserWhomTheBotNeverAnswersInTimeHoldsOthersUpForSeconds) {
   api_.AddMessage(1651, "good");
   AwaitAllConfirmed();
   EXPECT_EQ(bot_.InShort().back(), "good returning");
-  EXPECT_THAT(Admin("/metrics")->body,
+  EXPECT_THAT(Admin("/metrics").body,
               HasSubstr("userprofile_adapter_updates_refused_total 105"));
 }
 
 TEST_F(PollTest, TheServiceHearsOfWhatIsPassedOverUntried) {
-  bot_.AnswerBy([](const RecordingBot::Seen&, httplib::Response&) {
+  bot_.AnswerBy([](const RecordingBot::Seen&, HttpResponse&) {
     absl::SleepFor(absl::Milliseconds(700));
   });
   Poll({"--attempts", "2", "--forward-timeout", "500ms"});
@@ -708,7 +727,7 @@ TEST_F(PollTest, TheServiceHearsOfWhatIsPassedOverUntried) {
               {"old_chat_member", {{"user", user}, {"status", "member"}}},
               {"new_chat_member", {{"user", user}, {"status", "kicked"}}}}}});
   AwaitAllConfirmed();
-  EXPECT_THAT(Admin("/metrics")->body,
+  EXPECT_THAT(Admin("/metrics").body,
               HasSubstr("userprofile_adapter_updates_refused_total 11"));
   EXPECT_LT(bot_.seen().size(), 10u);
   v1::GetProfileResponse stored;
@@ -797,12 +816,10 @@ TEST_F(PollTest, TextThatIsNotUnicodeIsReplacedAndNobodyWaits) {
 }
 
 TEST_F(PollTest, ABotThatBreaksOffAtAnUpdateHoldsNobodyUp) {
-  bot_.AnswerBy([](const RecordingBot::Seen& seen, httplib::Response& answer) {
+  bot_.AnswerBy([](const RecordingBot::Seen& seen, HttpResponse& answer) {
     if (seen.text != "bad") return;
-    // Announces an answer and ends the connection.
-    answer.set_content_provider(
-        10, "text/plain",
-        [](std::size_t, std::size_t, httplib::DataSink&) { return false; });
+    answer.body = "broken";
+    answer.breaks_off = true;
   });
   Poll({"--attempts", "2"});
   api_.AddMessage(971, "bad");
@@ -810,7 +827,7 @@ TEST_F(PollTest, ABotThatBreaksOffAtAnUpdateHoldsNobodyUp) {
   AwaitAllConfirmed();
   EXPECT_THAT(bot_.InShort(),
               ElementsAre("bad new", "bad returning", "good returning"));
-  EXPECT_THAT(Admin("/metrics")->body,
+  EXPECT_THAT(Admin("/metrics").body,
               HasSubstr("userprofile_adapter_updates_refused_total 1"));
 }
 

@@ -17,10 +17,10 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "httplib.h"
 #include "nlohmann/json.hpp"
 #include "tests/stories/load.h"
 #include "tests/support/bot_api.h"
+#include "tests/support/http_server.h"
 #include "tests/support/program.h"
 #include "tests/support/server_program.h"
 #include "tests/support/temp_dir.h"
@@ -155,13 +155,6 @@ TEST_F(ClockStory, TheMigrationAtStartGoesOnAfterTheDatabaseWasAway) {
 class AdapterClockStory : public FakeClock {
  protected:
   void Start() override {
-    bot_.Post("/", [this](const httplib::Request&, httplib::Response& answer) {
-      ++updates_;
-      if (!well_) answer.status = 503;
-    });
-    bot_.set_keep_alive_max_count(1000);
-    const int port = bot_.bind_to_any_port("127.0.0.1");
-    listening_ = std::thread([this] { bot_.listen_after_bind(); });
     api_.LieBy([this](const std::string&,
                       const nlohmann::json&) -> std::optional<BotApi::Raw> {
       ++polls_;
@@ -173,7 +166,7 @@ class AdapterClockStory : public FakeClock {
     environment["USERPROFILE_BOT_TOKEN"] = api_.token();
     adapter_ = std::make_unique<Program>(Program::Options{
         {"userprofile-adapter", "poll", "--server", "127.0.0.1:1",
-         "--forward-to", absl::StrCat("http://127.0.0.1:", port, "/"),
+         "--forward-to", absl::StrCat("http://", bot_.address(), "/"),
          "--api-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
          "--bot-api-url", api_.url()},
         environment});
@@ -182,17 +175,13 @@ class AdapterClockStory : public FakeClock {
         << adapter_->errors();
     SetBack("-1h");
   }
-  void TearDown() override {
-    adapter_.reset();
-    bot_.stop();
-    if (listening_.joinable()) listening_.join();
-  }
-
-  httplib::Server bot_;
-  std::thread listening_;
   std::atomic<bool> well_ = false;
   std::atomic<int> polls_ = 0;
   std::atomic<int> updates_ = 0;
+  HttpServer bot_{[this](const HttpRequest&) {
+    ++updates_;
+    return HttpResponse{well_ ? 200 : 503};
+  }};
   BotApi api_;
   std::unique_ptr<Program> adapter_;
 };

@@ -20,9 +20,9 @@
 #include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "httplib.h"
 #include "nlohmann/json.hpp"
 #include "tests/stories/load.h"
+#include "tests/support/http_client.h"
 #include "tests/support/program.h"
 #include "tests/support/server_program.h"
 #include "tests/support/temp_dir.h"
@@ -294,10 +294,9 @@ std::string AdminPage(const Program& server, const std::string& path) {
   const std::string log = server.errors();
   const std::string start = "http://";
   const std::size_t at = log.find(start) + start.size();
-  httplib::Client client(start +
-                         log.substr(at, log.find_first_of(" \n", at) - at));
-  const httplib::Result result = client.Get(path.c_str());
-  return result ? result->body : "";
+  return HttpClient(log.substr(at, log.find_first_of(" \n", at) - at))
+      .Get(path)
+      .body;
 }
 
 TEST_F(DatabaseFileTest, IsReadAgainOnSighup) {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -16,10 +18,10 @@
 #include "absl/strings/strip.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "httplib.h"
 #include "nlohmann/json.hpp"
 #include "tests/stories/load.h"
 #include "tests/support/free_port.h"
+#include "tests/support/http_client.h"
 #include "tests/support/program.h"
 #include "tests/support/server_program.h"
 #include "tests/support/temp_dir.h"
@@ -60,12 +62,12 @@ class MetricsTest : public ::testing::Test {
           "--forward-to", "http://127.0.0.1:1/", "--webhook-secret-file",
           secret, "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0",
           "--admin-listen", absl::StrCat("127.0.0.1:", port)}});
-    httplib::Client client("127.0.0.1", port);
+    HttpClient client(absl::StrCat("127.0.0.1:", port));
     std::string text;
     EXPECT_TRUE(Eventually([&] {
-      const auto answer = client.Get("/metrics");
-      if (answer) text = answer->body;
-      return answer && answer->status == 200;
+      const HttpAnswer answer = client.Get("/metrics");
+      text = answer.body;
+      return answer.status == 200;
     })) << adapter.errors();
     return text;
   }
@@ -113,11 +115,17 @@ class Prometheus {
 
   // The value of an expression that yields one; -1 if it yields none.
   double Query(const std::string& expression) {
-    httplib::Client client("127.0.0.1", port_);
-    const auto answer = client.Get("/api/v1/query", {{"query", expression}},
-                                   httplib::Headers());
-    if (!answer || answer->status != 200) return -1;
-    const auto result = nlohmann::json::parse(answer->body)["data"]["result"];
+    // All but letters and digits as %XX.
+    std::string query;
+    for (const char c : expression) {
+      absl::StrAppend(&query, absl::ascii_isalnum(c)
+                                  ? std::string(1, c)
+                                  : "%" + absl::BytesToHexString({&c, 1}));
+    }
+    const HttpAnswer answer = HttpClient(absl::StrCat("127.0.0.1:", port_))
+                                  .Get("/api/v1/query?query=" + query);
+    if (answer.status != 200) return -1;
+    const auto result = nlohmann::json::parse(answer.body)["data"]["result"];
     if (result.size() != 1) return -1;
     double value = -1;
     (void)absl::SimpleAtod(result[0]["value"][1].get<std::string>(), &value);

@@ -11,7 +11,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -19,11 +18,12 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "httplib.h"
 #include "nlohmann/json.hpp"
 #include "tests/stories/load.h"
 #include "tests/support/bot_api.h"
 #include "tests/support/free_port.h"
+#include "tests/support/http_client.h"
+#include "tests/support/http_server.h"
 #include "tests/support/program.h"
 #include "tests/support/server_program.h"
 #include "tests/support/temp_dir.h"
@@ -132,9 +132,9 @@ class PrivacyTest : public ::testing::Test {
   void Keep(const std::string& address) {
     for (const char* path :
          {"/", "/livez", "/readyz", "/metrics", "/status.json", "/Mark?Mark"}) {
-      const auto answer = httplib::Client("http://" + address).Get(path);
-      if (answer && answer->status != 404) {
-        written_[absl::StrCat(address, path)] += answer->body;
+      const HttpAnswer answer = HttpClient(address).Get(path);
+      if (answer && answer.status != 404) {
+        written_[absl::StrCat(address, path)] += answer.body;
       }
     }
   }
@@ -262,29 +262,17 @@ TEST_F(PrivacyTest, TokensOfCallersAreNowhere) {
 // A bot that answers with this status.
 class StubbornBot {
  public:
-  explicit StubbornBot(int status) {
-    server_.Post(
-        "/", [status](const httplib::Request&, httplib::Response& response) {
-          response.status = status;
-          response.set_content("Mark-answer", "text/plain");
-        });
-    port_ = server_.bind_to_any_port("127.0.0.1");
-    thread_ = std::thread([this] { server_.listen_after_bind(); });
-    EXPECT_TRUE(Eventually([this] { return server_.is_running(); }));
-  }
-  ~StubbornBot() {
-    server_.stop();
-    thread_.join();
-  }
+  explicit StubbornBot(int status)
+      : server_([status](const HttpRequest&) {
+          return HttpResponse{status, "Mark-answer"};
+        }) {}
 
   std::string url() const {
-    return absl::StrCat("http://127.0.0.1:", port_, "/");
+    return absl::StrCat("http://", server_.address(), "/");
   }
 
  private:
-  httplib::Server server_;
-  int port_;
-  std::thread thread_;
+  HttpServer server_;
 };
 
 // A user's message, with marks in all that is told of the user.
@@ -320,17 +308,15 @@ TEST_F(PrivacyTest, TheWebhookKeepsWhatItIsToldToItself) {
           "--log-level", "debug"},
          {{"USERPROFILE_WEBHOOK_SECRET", "Mark-secret"}}});
     ASSERT_TRUE(Eventually([&] {
-      return httplib::Client("http://" + admin).Get("/readyz") != nullptr &&
+      return HttpClient(admin).Get("/readyz") &&
              absl::StrContains(adapter.errors(), "taking updates");
     })) << adapter.errors();
     for (const char* secret : {"Mark-secret", "Mark-wrong", ""}) {
       for (const std::string& body :
            {MarkedUpdate(1), std::string("Mark, not JSON"),
             std::string("{\"update_id\": 1, \"Mark\": \"\xff\"}")}) {
-        httplib::Client client("http://" + listen);
-        EXPECT_TRUE(client.Post("/Mark-path",
-                                {{"X-Telegram-Bot-Api-Secret-Token", secret}},
-                                body, "application/json"));
+        EXPECT_TRUE(HttpClient(listen).Post(
+            "/Mark-path", body, {{"X-Telegram-Bot-Api-Secret-Token", secret}}));
       }
     }
     Keep(admin);

@@ -1,20 +1,20 @@
 #include "tests/support/bot_api.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
-#include "httplib.h"
+#include "tests/support/http_client.h"
 
 namespace userprofile::testing {
 namespace {
 
 using nlohmann::json;
 
-constexpr int kThreads = 48;
 constexpr int kWebhookConnections = 16;
 constexpr absl::Duration kLongestWait = absl::Milliseconds(500);
 
@@ -35,9 +35,9 @@ std::int64_t Number(const json& arguments, const char* name,
   return number;
 }
 
-json ArgumentsOf(const httplib::Request& request) {
+json ArgumentsOf(const HttpRequest& request) {
   json arguments = json::object();
-  for (const auto& [name, value] : request.params) arguments[name] = value;
+  for (const auto& [name, value] : request.arguments) arguments[name] = value;
   const json body = json::parse(request.body, nullptr, false);
   if (body.is_object()) arguments.update(body);
   return arguments;
@@ -56,46 +56,7 @@ std::int64_t UserOf(const json& update) {
 }  // namespace
 
 BotApi::BotApi(std::function<void(const Sent&)> on_sent)
-    : on_sent_(std::move(on_sent)),
-      server_(std::make_unique<httplib::Server>()) {
-  server_->new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
-  server_->set_tcp_nodelay(true);
-  server_->set_keep_alive_max_count(1000000);
-  server_->set_keep_alive_timeout(1);
-  const auto answer = [this](const httplib::Request& request,
-                             httplib::Response& response) {
-    json result;
-    if (request.matches[1] != token_) {
-      result = Error(401, "Unauthorized");
-    } else {
-      const json arguments = ArgumentsOf(request);
-      Lie lie;
-      {
-        std::lock_guard<std::mutex> lock(mutex_);
-        lie = lie_;
-      }
-      if (lie) {
-        if (const auto raw = lie(request.matches[2], arguments)) {
-          response.status = raw->status;
-          response.set_content(raw->body, "application/json");
-          return;
-        }
-      }
-      result = Answer(request.matches[2], arguments);
-    }
-    response.status = result.value("error_code", 200);
-    if (response.status == 502) {
-      response.set_content("<html>Bad Gateway</html>", "text/html");
-    } else {
-      response.set_content(result.dump(), "application/json");
-    }
-  };
-  server_->Get("/bot([^/]+)/(\\w+)", answer);
-  server_->Post("/bot([^/]+)/(\\w+)", answer);
-  port_ = server_->bind_to_any_port("127.0.0.1");
-  if (port_ < 0) std::abort();
-  listening_ = std::thread([this] { server_->listen_after_bind(); });
-  while (!server_->is_running()) absl::SleepFor(absl::Milliseconds(1));
+    : on_sent_(std::move(on_sent)) {
   for (int i = 0; i < kWebhookConnections; ++i) {
     delivering_.emplace_back([this] { Deliver(); });
   }
@@ -108,12 +69,35 @@ BotApi::~BotApi() {
     changed_.notify_all();
   }
   for (std::thread& thread : delivering_) thread.join();
-  server_->stop();
-  listening_.join();
 }
 
 std::string BotApi::url() const {
-  return absl::StrCat("http://127.0.0.1:", port_);
+  return absl::StrCat("http://", server_.address());
+}
+
+HttpResponse BotApi::Serve(const HttpRequest& request) {
+  const std::vector<std::string> parts = absl::StrSplit(request.path, '/');
+  if (parts.size() != 3 || !absl::StartsWith(parts[1], "bot")) return {404};
+  json result;
+  if (parts[1] != "bot" + token_) {
+    result = Error(401, "Unauthorized");
+  } else {
+    const json arguments = ArgumentsOf(request);
+    Lie lie;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      lie = lie_;
+    }
+    if (lie) {
+      if (const auto raw = lie(parts[2], arguments)) {
+        return {raw->status, raw->body, "application/json"};
+      }
+    }
+    result = Answer(parts[2], arguments);
+  }
+  const int status = result.value("error_code", 200);
+  if (status == 502) return {status, "<html>Bad Gateway</html>", "text/html"};
+  return {status, result.dump(), "application/json"};
 }
 
 std::int64_t BotApi::Add(json update) {
@@ -294,7 +278,7 @@ json BotApi::SendMessage(const json& arguments) {
 
 // One of the connections to the webhook.
 void BotApi::Deliver() {
-  std::unique_ptr<httplib::Client> client;
+  std::optional<HttpClient> client;
   std::string origin;
   std::unique_lock<std::mutex> lock(mutex_);
   while (!stopping_) {
@@ -315,23 +299,19 @@ void BotApi::Deliver() {
     const std::size_t path = webhook_.find('/', sizeof("http://"));
     if (webhook_.substr(0, path) != origin) {
       origin = webhook_.substr(0, path);
-      client = std::make_unique<httplib::Client>(origin);
-      client->set_keep_alive(true);
-      client->set_tcp_nodelay(true);
-      client->set_read_timeout(20);
+      client.emplace(origin, /*patience=*/absl::Seconds(20));
     }
     const std::string target = webhook_.substr(path);
-    httplib::Headers headers;
+    HttpClient::Headers headers = {{"Content-Type", "application/json"}};
     if (!secret_.empty()) {
       headers.emplace("X-Telegram-Bot-Api-Secret-Token", secret_);
     }
     lock.unlock();
-    const httplib::Result result = client->Post(
-        target, headers, update.content.dump(), "application/json");
-    const bool delivered =
-        result && result->status >= 200 && result->status < 300;
+    const HttpAnswer result =
+        client->Post(target, update.content.dump(), headers);
+    const bool delivered = result.status >= 200 && result.status < 300;
     if (delivered) {
-      const json call = json::parse(result->body, nullptr, false);
+      const json call = json::parse(result.body, nullptr, false);
       if (call.is_object() && call.contains("method")) {
         Answer(call["method"].get<std::string>(), call);
       }

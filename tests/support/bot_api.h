@@ -6,7 +6,6 @@
 #include <deque>
 #include <functional>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -16,10 +15,7 @@
 
 #include "absl/time/time.h"
 #include "nlohmann/json.hpp"
-
-namespace httplib {
-class Server;
-}
+#include "tests/support/http_server.h"
 
 namespace userprofile::testing {
 
@@ -107,6 +103,7 @@ class BotApi {
     bool in_delivery = false;
   };
 
+  HttpResponse Serve(const HttpRequest& request);
   nlohmann::json Answer(const std::string& method,
                         const nlohmann::json& arguments);
   nlohmann::json GetUpdates(const nlohmann::json& arguments);
@@ -115,8 +112,6 @@ class BotApi {
 
   const std::string token_ = "123456:TEST-token";
   const std::function<void(const Sent&)> on_sent_;
-  std::unique_ptr<httplib::Server> server_;
-  int port_ = 0;
   std::mutex sending_;  // held while on_sent_ runs; before mutex_
 
   mutable std::mutex mutex_;
@@ -138,8 +133,8 @@ class BotApi {
   int failed_deliveries_ = 0;
   bool stopping_ = false;
 
-  std::thread listening_;
   std::vector<std::thread> delivering_;
+  HttpServer server_{[this](const auto& request) { return Serve(request); }};
 };
 
 }  // namespace userprofile::testing

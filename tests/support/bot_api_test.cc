@@ -10,7 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "httplib.h"
+#include "tests/support/http_client.h"
+#include "tests/support/http_server.h"
 #include "tests/support/program.h"
 
 namespace userprofile::testing {
@@ -22,10 +23,10 @@ using ::testing::ElementsAre;
 class BotApiTest : public ::testing::Test {
  protected:
   json Call(const std::string& method, const std::string& parameters = "") {
-    httplib::Client client(api_.url());
-    const auto answer = client.Get(
+    HttpClient client(api_.url(), absl::Seconds(60));
+    const HttpAnswer answer = client.Get(
         absl::StrCat("/bot", api_.token(), "/", method, "?", parameters));
-    return answer ? json::parse(answer->body, nullptr, false) : json();
+    return json::parse(answer.body, nullptr, false);
   }
 
   std::vector<std::int64_t> Ids(const json& answer) {
@@ -76,45 +77,35 @@ TEST_F(BotApiTest, ASecondPollEndsTheFirst) {
 }
 
 TEST_F(BotApiTest, RefusesAWrongTokenAndTooManyCalls) {
-  httplib::Client client(api_.url());
-  EXPECT_EQ(client.Get("/bot1:x/getUpdates")->status, 401);
+  EXPECT_EQ(HttpClient(api_.url()).Get("/bot1:x/getUpdates").status, 401);
   api_.LimitNext(1, 7);
   EXPECT_EQ(Call("getUpdates")["parameters"]["retry_after"], 7);
   EXPECT_EQ(Call("getUpdates")["ok"], true);
 }
 
 TEST_F(BotApiTest, DeliversToAWebhookUntilItIsTakenAndDoesWhatTheAnswerSays) {
-  httplib::Server bot;
   std::mutex mutex;
   std::vector<std::string> seen;
-  bot.Post("/hook",
-           [&](const httplib::Request& request, httplib::Response& response) {
-             const json update = json::parse(request.body);
-             std::lock_guard<std::mutex> lock(mutex);
-             seen.push_back(absl::StrCat(
-                 request.get_header_value("X-Telegram-Bot-Api-Secret-Token"),
-                 " ", update["message"]["text"].get<std::string>()));
-             if (seen.size() < 3) {
-               response.status = 503;
-               return;
-             }
-             response.set_content(
-                 R"({"method": "sendMessage", "chat_id": 1, "text": "yes"})",
-                 "application/json");
-           });
-  const int port = bot.bind_to_any_port("127.0.0.1");
-  std::thread listening([&] { bot.listen_after_bind(); });
+  const HttpServer bot([&](const HttpRequest& request) -> HttpResponse {
+    const json update = json::parse(request.body);
+    std::lock_guard<std::mutex> lock(mutex);
+    seen.push_back(
+        absl::StrCat(request.Header("X-Telegram-Bot-Api-Secret-Token"), " ",
+                     update["message"]["text"].get<std::string>()));
+    if (seen.size() < 3) return {503};
+    return {200, R"({"method": "sendMessage", "chat_id": 1, "text": "yes"})",
+            "application/json"};
+  });
   api_.AddMessage(1, "a");
   api_.AddMessage(1, "b");
-  api_.SetWebhook(absl::StrCat("http://127.0.0.1:", port, "/hook"), "secret");
+  api_.SetWebhook(absl::StrCat("http://", bot.address(), "/hook"), "secret");
   EXPECT_TRUE(Eventually([&] { return api_.pending() == 0; }));
   EXPECT_THAT(seen,
               ElementsAre("secret a", "secret a", "secret a", "secret b"));
   EXPECT_EQ(api_.failed_deliveries(), 2);
   EXPECT_EQ(api_.sent().size(), 2u);
   EXPECT_EQ(Call("getUpdates")["error_code"], 409);
-  bot.stop();
-  listening.join();
+  api_.SetWebhook("", "");
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "tests/support/server_program.h"
 
 #include <grpcpp/grpcpp.h>
-#include <httplib.h>
 
 #include <utility>
 
@@ -9,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "tests/support/http_client.h"
 
 namespace userprofile::testing {
 namespace {
@@ -69,12 +69,9 @@ std::string ServerProgram::admin_address() const {
 }
 
 ServerProgram::Page ServerProgram::Get(const std::string& path) const {
-  httplib::Client client("127.0.0.1", admin_port_);
-  client.set_connection_timeout(2);
-  client.set_read_timeout(5);
-  const httplib::Result result = client.Get(path.c_str());
-  if (!result) return {};
-  return {result->status, result->body};
+  const HttpAnswer answer =
+      HttpClient(admin_address(), absl::Seconds(5)).Get(path);
+  return {answer.status, answer.body};
 }
 
 bool ServerProgram::AwaitReady(absl::Duration patience) {

@@ -3,14 +3,14 @@
 //   BOT_TOKEN=... bot [SERVICE [BOT_API_URL]]
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
 #include <string>
 #include <thread>
-#include <utility>
 
-#include <httplib.h>
+#include <curl/curl.h>
 #include <userprofile/client/errors.h>
 #include <userprofile/client/profile_client.h>
 #include <userprofile/telegram/update.h>
@@ -26,14 +26,21 @@ using namespace nlohmann::literals;
 class Bot {
  public:
   Bot(userprofile::client::ProfileClient& service, const std::string& api,
-      std::string token)
+      const std::string& token)
       : service_(service),
         onboarding_(service),
-        api_(api),
-        token_(std::move(token)) {
-    api_.set_read_timeout(60);
-    api_.set_keep_alive(true);
+        methods_(api + "/bot" + token + "/") {
+    headers_ = curl_slist_append(nullptr, "Content-Type: application/json");
+    curl_easy_setopt(api_, CURLOPT_HTTPHEADER, headers_);
+    curl_easy_setopt(api_, CURLOPT_TIMEOUT, 60L);
+    curl_easy_setopt(api_, CURLOPT_WRITEFUNCTION, &Append);
   }
+  ~Bot() {
+    curl_easy_cleanup(api_);
+    curl_slist_free_all(headers_);
+  }
+  Bot(const Bot&) = delete;
+  Bot& operator=(const Bot&) = delete;
 
   [[noreturn]] void Run() {
     json poll = {{"timeout", 50}};
@@ -77,20 +84,33 @@ class Bot {
   // The result of a method; null if it has to be tried again, an empty object
   // if it is refused for good: the user has blocked the bot, for instance.
   json Call(const std::string& method, const json& arguments) {
-    const auto answer = api_.Post("/bot" + token_ + "/" + method,
-                                  arguments.dump(), "application/json");
-    if (!answer) return nullptr;
-    const json result = json::parse(answer->body, nullptr, false);
-    if (answer->status == 400 || answer->status == 403) return json::object();
+    const std::string url = methods_ + method;
+    const std::string request = arguments.dump();
+    std::string answer;
+    curl_easy_setopt(api_, CURLOPT_URL, url.c_str());
+    curl_easy_setopt(api_, CURLOPT_COPYPOSTFIELDS, request.c_str());
+    curl_easy_setopt(api_, CURLOPT_WRITEDATA, &answer);
+    if (curl_easy_perform(api_) != CURLE_OK) return nullptr;
+    long status = 0;
+    curl_easy_getinfo(api_, CURLINFO_RESPONSE_CODE, &status);
+    if (status == 400 || status == 403) return json::object();
+    const json result = json::parse(answer, nullptr, false);
     return result.is_object() ? result.value("result", json()) : json();
+  }
+
+  static std::size_t Append(const char* data, std::size_t, std::size_t size,
+                            void* answer) {
+    static_cast<std::string*>(answer)->append(data, size);
+    return size;
   }
 
   static void Pause() { std::this_thread::sleep_for(std::chrono::seconds(1)); }
 
   userprofile::client::ProfileClient& service_;
   Onboarding onboarding_;
-  httplib::Client api_;
-  const std::string token_;
+  const std::string methods_;  // the URL in front of their names
+  CURL* const api_ = curl_easy_init();
+  curl_slist* headers_;
 };
 
 }  // namespace
