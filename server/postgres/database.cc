@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -14,6 +15,7 @@
 #include "base/status_macros.h"
 #include "base/steady_time.h"
 #include "server/postgres/conninfo.h"
+#include "server/postgres/server_identity.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::postgres {
@@ -25,6 +27,13 @@ constexpr char kEmbedded[] = "embedded:";
 // share it.
 constexpr absl::Duration kStartPatience = absl::Seconds(60);
 constexpr absl::Duration kPoll = absl::Milliseconds(100);
+
+// How often all hosts are asked, counted from when they are.
+constexpr absl::Duration kLookInterval = absl::Seconds(1);
+
+// How many statements of connections that were given up PostgreSQL may go on
+// with, before no new ones are made: about as many as there are lanes.
+constexpr std::size_t kMostGivenUp = 7;
 
 // Not an embedded database, but one to connect to.
 absl::Status CheckExternal(const std::string& text) {
@@ -39,30 +48,46 @@ absl::Status CheckExternal(const std::string& text) {
 
 }  // namespace
 
-std::string Database::Target::conninfo() const {
-  base::MutexLock lock(mutex_);
-  return conninfo_;
+absl::StatusOr<std::shared_ptr<Database::Target>> Database::Target::Make(
+    std::string conninfo, std::string database_file, std::string cluster_file) {
+  USERPROFILE_ASSIGN_OR_RETURN(auto cluster, KnownCluster::Load(cluster_file));
+  USERPROFILE_ASSIGN_OR_RETURN(std::vector<Host> hosts, HostsOf(conninfo));
+  auto target = std::shared_ptr<Target>(
+      new Target(std::move(database_file), std::move(cluster_file)));
+  base::MutexLock lock(target->mutex_);
+  target->place_ = {std::move(conninfo), std::move(hosts), std::move(cluster)};
+  return target;
 }
 
-void Database::Target::SetReached(const std::string& conninfo) {
+Database::Place Database::Target::place() const {
   base::MutexLock lock(mutex_);
-  if (conninfo_ == conninfo) reached_ = conninfo;
+  return place_;
+}
+
+void Database::Target::SetReached(const Place& place) {
+  base::MutexLock lock(mutex_);
+  if (place_.conninfo == place.conninfo) reached_ = place;
 }
 
 bool Database::Target::IsAt(absl::string_view conninfo) const {
   base::MutexLock lock(mutex_);
-  return reached_ == conninfo;
+  return reached_.conninfo == conninfo;
 }
 
 absl::StatusOr<bool> Database::Target::Reload() {
   if (file_.empty()) return false;
   absl::StatusOr<std::string> text = base::ReadValueFile(file_);
   absl::Status status = text.ok() ? CheckExternal(*text) : text.status();
+  absl::StatusOr<std::vector<Host>> hosts = std::vector<Host>();
+  if (status.ok()) {
+    hosts = HostsOf(*text);
+    status = hosts.status();
+  }
   base::MutexLock lock(mutex_);
   if (status.ok()) {
     logged_ = absl::OkStatus();
-    conninfo_ = *std::move(text);
-    return conninfo_ != reached_;
+    if (*text != place_.conninfo) Go(*std::move(text), *std::move(hosts));
+    return place_.conninfo != reached_.conninfo;
   }
   status = absl::InvalidArgumentError(absl::StrCat(
       "the database file ", file_,
@@ -70,6 +95,56 @@ absl::StatusOr<bool> Database::Target::Reload() {
   if (logged_ != status) spdlog::error("{}", std::string(status.message()));
   logged_ = status;
   return status;
+}
+
+// Another password is the same cluster. Other hosts may be of another one: who
+// wrote them knows, so what was known of the old one does not count there.
+void Database::Target::Go(std::string conninfo, std::vector<Host> hosts) {
+  const auto names_of = [](const std::vector<Host>& list) {
+    std::vector<std::string> names;
+    for (const Host& host : list) names.push_back(host.name);
+    return names;
+  };
+  std::shared_ptr<KnownCluster> cluster;
+  for (const Place& known : {place_, reached_}) {
+    if (names_of(known.hosts) == names_of(hosts)) cluster = known.cluster;
+  }
+  if (cluster == nullptr) {
+    cluster = std::make_shared<KnownCluster>(cluster_file_);
+  }
+  place_ = {std::move(conninfo), std::move(hosts), std::move(cluster)};
+}
+
+Database::Lookout::Lookout(std::shared_ptr<Target> target,
+                           std::shared_ptr<Survey> survey)
+    : target_(std::move(target)),
+      survey_(std::move(survey)),
+      thread_([this] { Run(); }) {}
+
+Database::Lookout::~Lookout() {
+  {
+    base::MutexLock lock(mutex_);
+    ending_ = true;
+    changed_.SignalAll();
+  }
+  thread_.join();
+}
+
+void Database::Lookout::Run() {
+  base::SteadyTime next = base::SteadyTime::Now();
+  while (true) {
+    {
+      base::MutexLock lock(mutex_);
+      while (!ending_ && base::SteadyTime::Now() < next) {
+        changed_.WaitUntil(mutex_, next);
+      }
+      if (ending_) return;
+    }
+    next = base::SteadyTime::Now() + kLookInterval;
+    const Place place = target_->place();
+    if (place.hosts.size() < 2) continue;
+    survey_->Look(place.hosts, *place.cluster);
+  }
 }
 
 bool DatabaseOptions::embedded() const {
@@ -102,19 +177,25 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(
         absl::StrCat(options.database_file.empty() ? "--database"
                                                    : options.database_file,
                      ": ")));
-    database->target_ =
-        std::make_shared<Target>(options.database_file, specification);
+    USERPROFILE_ASSIGN_OR_RETURN(
+        database->target_, Target::Make(specification, options.database_file,
+                                        options.cluster_file));
+    if (use == Use::kServe) {
+      database->lookout_ =
+          std::make_unique<Lookout>(database->target_, database->survey_);
+    }
     return database;
   }
   if (directory.empty()) {
     return absl::InvalidArgumentError("--database embedded: lacks a directory");
   }
-  USERPROFILE_RETURN_IF_ERROR(
-      database->OpenEmbedded(std::string(directory), use));
+  USERPROFILE_RETURN_IF_ERROR(database->OpenEmbedded(
+      std::string(directory), use, options.cluster_file));
   return database;
 }
 
-absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
+absl::Status Database::OpenEmbedded(const std::string& directory, Use use,
+                                    const std::string& cluster_file) {
   embedded_ = true;
   const base::SteadyTime give_up = base::SteadyTime::Now() + kStartPatience;
   for (bool logged = false;; absl::SleepFor(kPoll)) {
@@ -136,9 +217,10 @@ absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
           "there is no database in ", directory,
           "; 'userprofile-server serve' and 'migrate up' make one"));
     }
-    absl::Status status =
-        Own(directory, use == Use::kServe ? DirectoryHolder::kServer
-                                          : DirectoryHolder::kCommand);
+    absl::Status status = Own(directory,
+                              use == Use::kServe ? DirectoryHolder::kServer
+                                                 : DirectoryHolder::kCommand,
+                              cluster_file);
     // Or somebody was faster, or a command had not said yet that it is one.
     if (status.ok() || HolderOf(directory) == holder) return status;
   }
@@ -147,18 +229,19 @@ absl::Status Database::OpenEmbedded(const std::string& directory, Use use) {
 absl::Status Database::Share(const std::string& directory) {
   const auto conninfo = EmbeddedCluster::ConninfoIfRunning(directory);
   if (!conninfo) return absl::UnavailableError("the server has ended");
-  target_ = std::make_shared<Target>("", *conninfo);
+  USERPROFILE_ASSIGN_OR_RETURN(target_, Target::Make(*conninfo, "", ""));
   return Sessions()().status();
 }
 
-absl::Status Database::Own(const std::string& directory,
-                           DirectoryHolder holder) {
+absl::Status Database::Own(const std::string& directory, DirectoryHolder holder,
+                           const std::string& cluster_file) {
   EmbeddedCluster::Options options;
   options.directory = directory;
   options.holder = holder;
   USERPROFILE_ASSIGN_OR_RETURN(cluster_,
                                EmbeddedCluster::Start(std::move(options)));
-  target_ = std::make_shared<Target>("", cluster_->conninfo());
+  USERPROFILE_ASSIGN_OR_RETURN(
+      target_, Target::Make(cluster_->conninfo(), "", cluster_file));
   return absl::OkStatus();
 }
 
@@ -168,31 +251,49 @@ absl::StatusOr<bool> Database::Reload() {
   return moved;
 }
 
+SessionFactory Database::Sessions() const {
+  return Factory({}, std::numeric_limits<std::size_t>::max());
+}
+
 SessionFactory Database::ServingSessions() const {
   ConnectOptions options;
   options.answer_timeout = options.statement_timeout + absl::Seconds(2);
-  return Factory(options);
+  return Factory(options, kMostGivenUp);
 }
 
 SessionFactory Database::ProbingSessions() const {
   ConnectOptions options;
   options.statement_timeout = absl::Seconds(2);
   options.answer_timeout = absl::Seconds(3);
-  return Factory(options);
+  return Factory(options, kMostGivenUp);
 }
 
-SessionFactory Database::Factory(ConnectOptions options) const {
+SessionFactory Database::Factory(ConnectOptions options,
+                                 std::size_t most_given_up) const {
   options.watchdog = watchdog_;
-  return [options,
-          target = target_]() -> absl::StatusOr<std::unique_ptr<Session>> {
+  return [options, most_given_up, target = target_, survey = survey_,
+          given_up = given_up_]() -> absl::StatusOr<std::unique_ptr<Session>> {
     target->Reload().status().IgnoreError();  // it is in the log
+    const Place place = target->place();
+    Host host = place.hosts[0];
+    if (place.hosts.size() > 1) {
+      USERPROFILE_ASSIGN_OR_RETURN(
+          host, survey->FindPrimary(place.hosts, *place.cluster));
+    }
+    // Known once the session can be asked.
+    const auto server = std::make_shared<ServerIdentity>();
     ConnectOptions now = options;
-    now.conninfo = target->conninfo();
-    now.wanted = [target, conninfo = now.conninfo] {
-      return target->IsAt(conninfo);
+    now.conninfo = host.conninfo;
+    now.wanted = [target, server, conninfo = place.conninfo,
+                  cluster = place.cluster] {
+      return cluster->IsCurrent(server->timeline) && target->IsAt(conninfo);
     };
+    now.on_given_up = [given_up, server] { given_up->Add(*server); };
     USERPROFILE_ASSIGN_OR_RETURN(auto session, Connect(now));
-    target->SetReached(now.conninfo);
+    USERPROFILE_ASSIGN_OR_RETURN(*server, AskIdentity(*session));
+    USERPROFILE_RETURN_IF_ERROR(place.cluster->Admit(*server, host.name));
+    USERPROFILE_RETURN_IF_ERROR(given_up->Check(*session, most_given_up));
+    target->SetReached(place);
     return session;
   };
 }

@@ -1,17 +1,25 @@
 #ifndef USERPROFILE_SERVER_POSTGRES_DATABASE_H_
 #define USERPROFILE_SERVER_POSTGRES_DATABASE_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/mutex.h"
 #include "base/steady_time.h"
+#include "server/postgres/conninfo.h"
 #include "server/postgres/embedded_cluster.h"
+#include "server/postgres/given_up_backends.h"
+#include "server/postgres/known_cluster.h"
 #include "server/postgres/session.h"
+#include "server/postgres/survey.h"
 #include "server/postgres/watchdog.h"
 
 namespace userprofile::postgres {
@@ -25,6 +33,11 @@ struct DatabaseOptions {
   // --database that was given.
   std::string database_file;
 
+  // A file that remembers across restarts which cluster the database is of, and
+  // its timeline (see KnownCluster), so that a primary that was replaced is not
+  // taken for the right one then. None if empty. Only for Use::kServe.
+  std::string cluster_file;
+
   // Whether `database` is an embedded one, as far as its form tells.
   bool embedded() const;
 
@@ -36,6 +49,12 @@ struct DatabaseOptions {
 // A database that can be connected to, for as long as the object lives. An
 // embedded one is started with it and stopped with it, unless a server has it
 // open already.
+//
+// All sessions are on one primary: of several hosts the one on the highest
+// timeline. Once a higher one was seen, on whatever host, sessions below are
+// not healthy any more, and new ones are refused there (UNAVAILABLE,
+// DEPOSED_PRIMARY), as those of another cluster are (WRONG_DATABASE). While
+// several hosts are served from, all are asked every second.
 class Database {
  public:
   enum class Use {
@@ -62,15 +81,17 @@ class Database {
   absl::StatusOr<bool> Reload();
 
   // For libpq. Holds a password, perhaps.
-  std::string conninfo() const { return target_->conninfo(); }
+  std::string conninfo() const { return target_->place().conninfo; }
 
   // Makes sessions; may be used as long as the database is open. Each reads the
   // database file again, so that a new password holds from the next connection
   // on.
-  SessionFactory Sessions() const { return Factory({}); }
+  SessionFactory Sessions() const;
 
   // The same for statements that are all short: a connection on which one stays
-  // without an answer is given up.
+  // without an answer is given up. PostgreSQL may go on with that: while it
+  // does so with many, none is made (UNAVAILABLE, REPLICATION_STALLED if they
+  // wait for the synchronous standby).
   SessionFactory ServingSessions() const;
 
   // The same for those that find out whether the database is there: they give
@@ -81,17 +102,26 @@ class Database {
   void InterruptAt(base::SteadyTime time) { watchdog_->InterruptAt(time); }
 
  private:
+  // A place that sessions go to.
+  struct Place {
+    std::string conninfo;
+    std::vector<Host> hosts;
+    std::shared_ptr<KnownCluster> cluster;
+  };
+
   // Where sessions go. Shared by the factories, which may outlive the database.
   class Target {
    public:
-    Target(std::string file, std::string conninfo)
-        : file_(std::move(file)), conninfo_(std::move(conninfo)) {}
+    // INVALID_ARGUMENT for a cluster file that can't be read.
+    static absl::StatusOr<std::shared_ptr<Target>> Make(
+        std::string conninfo, std::string database_file,
+        std::string cluster_file);
 
     // Where new sessions go.
-    std::string conninfo() const;
+    Place place() const;
 
     // A session was made there.
-    void SetReached(const std::string& conninfo);
+    void SetReached(const Place& place);
 
     // Whether a session that was made there is still where it shall be.
     bool IsAt(absl::string_view conninfo) const;
@@ -101,23 +131,57 @@ class Database {
     absl::StatusOr<bool> Reload();
 
    private:
+    Target(std::string database_file, std::string cluster_file)
+        : file_(std::move(database_file)),
+          cluster_file_(std::move(cluster_file)) {}
+
+    void Go(std::string conninfo, std::vector<Host> hosts)
+        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
     const std::string file_;  // empty for none
+    const std::string cluster_file_;
     mutable base::Mutex mutex_;
-    std::string conninfo_ ABSL_GUARDED_BY(mutex_);
-    std::string reached_ ABSL_GUARDED_BY(mutex_);
+    Place place_ ABSL_GUARDED_BY(mutex_);
+    Place reached_ ABSL_GUARDED_BY(mutex_);
     absl::Status logged_ ABSL_GUARDED_BY(mutex_);
+  };
+
+  // Asks all hosts again and again, from a thread of its own, if there are
+  // several.
+  class Lookout {
+   public:
+    Lookout(std::shared_ptr<Target> target, std::shared_ptr<Survey> survey);
+    ~Lookout();
+
+   private:
+    void Run();
+
+    const std::shared_ptr<Target> target_;
+    const std::shared_ptr<Survey> survey_;
+    base::Mutex mutex_;
+    base::CondVar changed_;
+    bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+    std::thread thread_;  // last: uses the members above
   };
 
   Database() = default;
 
-  SessionFactory Factory(ConnectOptions options) const;
-  absl::Status OpenEmbedded(const std::string& directory, Use use);
+  // No session while more than `most_given_up` are left of those given up.
+  SessionFactory Factory(ConnectOptions options,
+                         std::size_t most_given_up) const;
+  absl::Status OpenEmbedded(const std::string& directory, Use use,
+                            const std::string& cluster_file);
   absl::Status Share(const std::string& directory);
-  absl::Status Own(const std::string& directory, DirectoryHolder holder);
+  absl::Status Own(const std::string& directory, DirectoryHolder holder,
+                   const std::string& cluster_file);
 
   std::unique_ptr<EmbeddedCluster> cluster_;
   std::shared_ptr<Target> target_;
   const std::shared_ptr<Watchdog> watchdog_ = std::make_shared<Watchdog>();
+  const std::shared_ptr<GivenUpBackends> given_up_ =
+      std::make_shared<GivenUpBackends>();
+  const std::shared_ptr<Survey> survey_ = std::make_shared<Survey>();
+  std::unique_ptr<Lookout> lookout_;
   bool embedded_ = false;
 };
 

@@ -15,6 +15,9 @@ namespace userprofile::postgres {
 namespace {
 
 constexpr char kSqlStateUrl[] = "userprofile.postgres/sqlstate";
+// To a write where there can be none.
+constexpr char kReadOnly[] = "25006";
+
 constexpr char kNotSentUrl[] = "userprofile.postgres/not-sent";
 
 using Code = absl::StatusCode;
@@ -61,6 +64,22 @@ bool MayQuoteValues(absl::string_view sqlstate, bool known) {
          absl::StartsWith(sqlstate, "P0");
 }
 
+// A setting that the session never had, or that was taken from it (it is empty
+// then). Words are localized, names and values are not.
+bool LacksServingSetting(absl::string_view sqlstate,
+                         absl::string_view message) {
+  return (sqlstate == "42704" && absl::StrContains(message, kServingSetting)) ||
+         (sqlstate == "22P02" && absl::StrContains(message, "boolean") &&
+          absl::StrContains(message, "\"\""));
+}
+
+absl::Status WithSqlState(absl::Status status, absl::string_view sqlstate) {
+  if (!sqlstate.empty()) {
+    status.SetPayload(kSqlStateUrl, absl::Cord(sqlstate));
+  }
+  return status;
+}
+
 }  // namespace
 
 absl::Status ErrorFromSqlState(absl::string_view sqlstate,
@@ -73,13 +92,33 @@ absl::Status ErrorFromSqlState(absl::string_view sqlstate,
   if (!MayQuoteValues(sqlstate, known)) {
     absl::StrAppend(&text, ": ", absl::StripAsciiWhitespace(message));
   }
+  if (LacksServingSetting(sqlstate, message)) {
+    return PoolerUnsupported(sqlstate);
+  }
   const Code code = known ? rule->code : Code::kInternal;
-  absl::Status status =
+  return WithSqlState(
       sqlstate == kReadOnly
           ? base::MakeError(code, text, v1::ERROR_REASON_DATABASE_READ_ONLY)
-          : absl::Status(code, text);
-  status.SetPayload(kSqlStateUrl, absl::Cord(sqlstate));
-  return status;
+          : absl::Status(code, text),
+      sqlstate);
+}
+
+absl::Status ReadOnly(absl::string_view host) {
+  return ErrorFromSqlState(
+      kReadOnly, absl::StrCat("the database at ", host,
+                              " takes no writes: it is a standby, or was set "
+                              "to default_transaction_read_only"));
+}
+
+absl::Status PoolerUnsupported(absl::string_view sqlstate) {
+  return WithSqlState(
+      base::MakeError(
+          absl::StatusCode::kUnavailable,
+          "a pooler gives each transaction another session of PostgreSQL, "
+          "which the service can't work with: write pool_mode = session for "
+          "this database into pgbouncer.ini, or connect to PostgreSQL directly",
+          v1::ERROR_REASON_POOLER_UNSUPPORTED),
+      sqlstate);
 }
 
 absl::Status ConnectionLost(absl::string_view message) {

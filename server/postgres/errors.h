@@ -8,13 +8,13 @@
 
 namespace userprofile::postgres {
 
-// What PostgreSQL says to a write where there can be none: on a standby, or
-// where read-only was set.
-inline constexpr char kReadOnly[] = "25006";
-
 // The status for an error that PostgreSQL reported with this SQLSTATE
 // (https://www.postgresql.org/docs/current/errcodes-appendix.html); the codes
 // are those that Session documents. `message` is the server's, in terse form.
+// What a read-only server says is as ReadOnly has it. What shows that the
+// session is not one that Connect configured, for a statement reads the setting
+// kServingSetting as boolean, is as PoolerUnsupported has it.
+inline constexpr char kServingSetting[] = "userprofile.serving";
 absl::Status ErrorFromSqlState(absl::string_view sqlstate,
                                absl::string_view message);
 
@@ -23,6 +23,14 @@ absl::Status ConnectionLost(absl::string_view message);
 
 // The same for a statement whose connection was lost before it was sent.
 absl::Status NotSent(absl::string_view message);
+
+// The status for a server that takes no writes, DATABASE_READ_ONLY: a standby,
+// or one that was told so.
+absl::Status ReadOnly(absl::string_view host);
+
+// The status for a pooler that gives each transaction another session,
+// POOLER_UNSUPPORTED, with the SQLSTATE that shows it, or none.
+absl::Status PoolerUnsupported(absl::string_view sqlstate);
 
 // Whether a statement with this outcome may have taken effect: its connection
 // was lost after it was sent. A PostgreSQL that still says what is wrong has

@@ -17,6 +17,7 @@
 #include "base/status_macros.h"
 #include "server/postgres/conninfo.h"
 #include "server/postgres/errors.h"
+#include "server/postgres/pooler.h"
 #include "server/postgres/watchdog.h"
 #include "spdlog/spdlog.h"
 #include "userprofile/v1/user_profile_service.pb.h"
@@ -27,7 +28,8 @@ namespace {
 // Settings go by statement, not by connection string: poolers refuse unknown
 // start-up options, and a session never reconnects behind our back.
 constexpr char kConfigureFormat[] =
-    "SELECT current_setting('transaction_read_only'),"
+    "SELECT current_setting('transaction_read_only'), pg_backend_pid(),"
+    " set_config('%s', 'on', false),"
     " set_config('client_encoding', 'UTF8', false),"
     // What the database's own settings could make of our SQL.
     " set_config('standard_conforming_strings', 'on', false),"
@@ -121,6 +123,12 @@ constexpr Statement kConfirm = {
 // what PostgreSQL can't do.
 constexpr char kStalePlan[] = "0A000";
 
+// A statement that was prepared is not there, or one is that was not: what a
+// pooler makes of sessions.
+bool MeansOtherBackend(absl::string_view sqlstate) {
+  return sqlstate == "26000" || sqlstate == "42P05";
+}
+
 // Runs `body`, which calls the driver, and turns what it throws into a status.
 // What the driver throws says little about the connection: `connected` does.
 template <typename Body, typename Connected>
@@ -162,8 +170,16 @@ class PqxxSession final : public Session {
       : connection_(conninfo),
         socket_(connection_.sock(), options.watchdog),
         answer_timeout_(options.answer_timeout),
-        wanted_(options.wanted) {
+        wanted_(options.wanted),
+        on_given_up_(options.on_given_up) {
     Configure(connection_);
+  }
+
+  // Its backend says that this is its process id. If libpq was told another,
+  // it talks to a pooler. Whether it does.
+  bool NoteBackend(absl::string_view pid) {
+    pooled_ = pid != absl::StrCat(connection_.backendpid());
+    return pooled_;
   }
 
   absl::StatusOr<Rows> Execute(const Statement& statement,
@@ -275,6 +291,10 @@ class PqxxSession final : public Session {
         },
         [&] { return connection_.is_open(); });
     if (status.ok()) return rows;
+    if (pooled_ && MeansOtherBackend(SqlState(status))) {
+      status = PoolerUnsupported(SqlState(status));
+    }
+    if (socket_.given_up() && !lost_ && on_given_up_) on_given_up_();
     // Also where the server is alive but can't be used any more, as a primary
     // that became a standby: a fresh connection may find a better one.
     if (absl::IsUnavailable(status)) lost_ = true;
@@ -302,6 +322,8 @@ class PqxxSession final : public Session {
   Watchdog::Socket socket_;
   const absl::Duration answer_timeout_;
   const std::function<bool()> wanted_;
+  const std::function<void()> on_given_up_;
+  bool pooled_ = false;
   bool noticed_ = false;
   const NoticeWatch notice_watch_{connection_, &noticed_};
   std::set<std::string> prepared_;
@@ -324,6 +346,36 @@ std::vector<std::pair<std::string, std::string>> Defaults(
       {"fallback_application_name", "userprofile"},
       {"target_session_attrs", "read-write"},
   };
+}
+
+// A session that is configured, and what that says: whether it is read-only,
+// and its process id.
+absl::StatusOr<std::unique_ptr<PqxxSession>> Open(const std::string& conninfo,
+                                                  const ConnectOptions& options,
+                                                  Rows& settings) {
+  std::unique_ptr<PqxxSession> session;
+  USERPROFILE_RETURN_IF_ERROR(
+      Guard([&] { session = std::make_unique<PqxxSession>(conninfo, options); },
+            [] { return false; }));
+  USERPROFILE_ASSIGN_OR_RETURN(
+      settings, session->ExecuteScript(absl::StrFormat(
+                    kConfigureFormat, kServingSetting,
+                    absl::ToInt64Milliseconds(options.statement_timeout),
+                    absl::ToInt64Milliseconds(options.lock_timeout))));
+  return session;
+}
+
+// A second one, beside one that a pooler stands behind: which may let it wait
+// until another session ends.
+absl::StatusOr<std::unique_ptr<Session>> OpenSecond(const std::string& conninfo,
+                                                    ConnectOptions options) {
+  if (options.watchdog == nullptr) {
+    options.watchdog = std::make_shared<Watchdog>();
+  }
+  options.answer_timeout = options.connect_timeout;
+  options.on_given_up = nullptr;
+  Rows settings;
+  return Open(conninfo, options, settings);
 }
 
 }  // namespace
@@ -350,22 +402,21 @@ absl::StatusOr<std::unique_ptr<Session>> Connect(
   USERPROFILE_ASSIGN_OR_RETURN(const std::vector<Host> hosts,
                                HostsOf(options.conninfo));
   // Of one host we find out ourselves whether it takes writes, and can say so.
+  const bool one = hosts.size() == 1;
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::string conninfo,
-      WithDefaults(hosts.size() == 1 ? hosts[0].conninfo : options.conninfo,
+      WithDefaults(one ? hosts[0].conninfo : options.conninfo,
                    Defaults(options)));
-  std::unique_ptr<Session> session;
-  USERPROFILE_RETURN_IF_ERROR(
-      Guard([&] { session = std::make_unique<PqxxSession>(conninfo, options); },
-            [] { return false; }));
-  USERPROFILE_ASSIGN_OR_RETURN(
-      const Rows rows, session->ExecuteScript(absl::StrFormat(
-                           kConfigureFormat,
-                           absl::ToInt64Milliseconds(options.statement_timeout),
-                           absl::ToInt64Milliseconds(options.lock_timeout))));
-  if (rows.Text(0, 0) == "on") {
-    return ErrorFromSqlState(kReadOnly,
-                             "the database is read-only, perhaps a standby");
+  Rows settings;
+  USERPROFILE_ASSIGN_OR_RETURN(std::unique_ptr<PqxxSession> session,
+                               Open(conninfo, options, settings));
+  if (settings.Text(0, 0) == "on") {
+    return ReadOnly(one ? hosts[0].name : "one of the hosts");
+  }
+  const std::string pid(settings.Text(0, 1));
+  if (session->NoteBackend(pid)) {
+    USERPROFILE_RETURN_IF_ERROR(CheckPooler(
+        *session, pid, [&] { return OpenSecond(conninfo, options); }));
   }
   if (options.answer_timeout == absl::ZeroDuration()) {
     session->ExecuteScript(kGiveUpWithUs).status().IgnoreError();

@@ -108,14 +108,21 @@ struct ConnectOptions {
   // What can break the connection; may be null.
   std::shared_ptr<Watchdog> watchdog;
 
+  // Told when the connection is given up for answer_timeout: PostgreSQL may go
+  // on with the statement. From the thread of the statement; may be null.
+  std::function<void()> on_given_up;
+
   // Whether the session is still wanted, where it leads; null: always.
   std::function<bool()> wanted;
 };
 
 // Makes a session whose text is UTF-8, whose times are in UTC and ISO style,
 // whose commits are durable (synchronous_commit), which can write (a standby is
-// UNAVAILABLE), and from which no row is hidden: where a row-level security
-// policy would hide some, statements fail (FAILED_PRECONDITION).
+// UNAVAILABLE, DATABASE_READ_ONLY), and from which no row is hidden: where a
+// row-level security policy would hide some, statements fail
+// (FAILED_PRECONDITION). Its setting kServingSetting (errors.h) is `on`, for
+// statements to prove that they run in it. A pooler that gives its backend to
+// others between transactions is UNAVAILABLE, POOLER_UNSUPPORTED.
 // INVALID_ARGUMENT if conninfo can't be read. Blocks for up to connect_timeout
 // per host.
 absl::StatusOr<std::unique_ptr<Session>> Connect(const ConnectOptions& options);

@@ -35,7 +35,7 @@ Watchdog::Socket::Socket(int socket, std::shared_ptr<Watchdog> watchdog)
   if (fd_ < 0) throw std::system_error(errno, std::generic_category());
   if (watchdog_ == nullptr) return;
   base::MutexLock lock(watchdog_->mutex_);
-  watchdog_->limits_[fd_] = base::SteadyTime::InfiniteFuture();
+  watchdog_->watched_[fd_] = Watched();
   if (watchdog_->interrupt_at_ != base::SteadyTime::InfiniteFuture()) {
     watchdog_->changed_.SignalAll();
   }
@@ -44,7 +44,7 @@ Watchdog::Socket::Socket(int socket, std::shared_ptr<Watchdog> watchdog)
 Watchdog::Socket::~Socket() {
   if (watchdog_ != nullptr) {
     base::MutexLock lock(watchdog_->mutex_);
-    watchdog_->limits_.erase(fd_);
+    watchdog_->watched_.erase(fd_);
   }
   close(fd_);
 }
@@ -55,9 +55,15 @@ void Watchdog::Socket::Limit(absl::Duration limit) {
                                    ? base::SteadyTime::InfiniteFuture()
                                    : base::SteadyTime::Now() + limit;
   base::MutexLock lock(watchdog_->mutex_);
-  watchdog_->limits_[fd_] = end;
+  watchdog_->watched_[fd_].limit = end;
   // Limits are alike, so that this is rare.
   if (end < watchdog_->wakes_at_) watchdog_->changed_.SignalAll();
+}
+
+bool Watchdog::Socket::given_up() const {
+  if (watchdog_ == nullptr) return false;
+  base::MutexLock lock(watchdog_->mutex_);
+  return watchdog_->watched_[fd_].given_up;
 }
 
 void Watchdog::Run() {
@@ -67,15 +73,16 @@ void Watchdog::Run() {
     const bool interrupted = interrupt_at_ <= now;
     wakes_at_ =
         interrupted ? base::SteadyTime::InfiniteFuture() : interrupt_at_;
-    for (auto& [socket, limit] : limits_) {
-      if (limit <= now) {
+    for (auto& [socket, watched] : watched_) {
+      if (watched.limit <= now) {
         spdlog::warn("PostgreSQL does not answer: a connection is given up");
         shutdown(socket, SHUT_RDWR);
-        limit = base::SteadyTime::InfiniteFuture();
+        watched.limit = base::SteadyTime::InfiniteFuture();
+        watched.given_up = true;
       } else if (interrupted) {
         shutdown(socket, SHUT_RDWR);
       } else {
-        wakes_at_ = std::min(wakes_at_, limit);
+        wakes_at_ = std::min(wakes_at_, watched.limit);
       }
     }
     changed_.WaitUntil(mutex_, wakes_at_);

@@ -43,17 +43,25 @@ class Watchdog {
     // instead of any limit before.
     void Limit(absl::Duration limit);
 
+    // Whether it was broken because a limit was up.
+    bool given_up() const;
+
    private:
     const std::shared_ptr<Watchdog> watchdog_;
     const int fd_;
   };
 
  private:
+  struct Watched {
+    base::SteadyTime limit = base::SteadyTime::InfiniteFuture();
+    bool given_up = false;
+  };
+
   void Run();
 
   base::Mutex mutex_;
   base::CondVar changed_;
-  std::map<int, base::SteadyTime> limits_ ABSL_GUARDED_BY(mutex_);  // by socket
+  std::map<int, Watched> watched_ ABSL_GUARDED_BY(mutex_);  // by socket
   base::SteadyTime interrupt_at_ ABSL_GUARDED_BY(mutex_) =
       base::SteadyTime::InfiniteFuture();
   base::SteadyTime wakes_at_ ABSL_GUARDED_BY(mutex_);

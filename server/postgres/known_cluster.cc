@@ -1,0 +1,137 @@
+#include "server/postgres/known_cluster.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "base/error_info.h"
+#include "base/read_file.h"
+#include "base/status_macros.h"
+#include "spdlog/spdlog.h"
+#include "userprofile/v1/user_profile_service.pb.h"
+
+namespace userprofile::postgres {
+namespace {
+
+// Before the identifier and the timeline in the file.
+constexpr char kSystemIdentifier[] = "system_identifier";
+constexpr char kTimeline[] = "timeline";
+
+bool WriteAll(int fd, absl::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = write(fd, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return fsync(fd) == 0;
+}
+
+// Replaces the file, so that after a crash it holds the old text or the new.
+bool ReplaceFile(const std::string& path, absl::string_view text) {
+  const std::string fresh = absl::StrCat(path, ".new");
+  const int fd =
+      open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+           0600);
+  if (fd < 0) return false;
+  const bool written = WriteAll(fd, text);
+  const int error = errno;
+  close(fd);
+  errno = error;
+  return written && std::rename(fresh.c_str(), path.c_str()) == 0;
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<KnownCluster>> KnownCluster::Load(
+    std::string file) {
+  auto cluster = std::make_shared<KnownCluster>(std::move(file));
+  if (cluster->file_.empty()) return cluster;
+  const absl::StatusOr<std::string> text = base::ReadFile(cluster->file_);
+  if (absl::IsNotFound(text.status())) return cluster;
+  USERPROFILE_RETURN_IF_ERROR(text.status());
+  const std::vector<absl::string_view> words =
+      absl::StrSplit(*text, absl::ByAnyChar(" \n"), absl::SkipEmpty());
+  std::uint32_t timeline = 0;
+  if (words.size() != 4 || words[0] != kSystemIdentifier ||
+      words[2] != kTimeline || !absl::SimpleAtoi(words[3], &timeline)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        cluster->file_,
+        " is not what --cluster-file is for; delete it if it is not needed"));
+  }
+  base::MutexLock lock(cluster->mutex_);
+  cluster->system_identifier_ = std::string(words[1]);
+  cluster->timeline_ = timeline;
+  return cluster;
+}
+
+absl::Status KnownCluster::See(const ServerIdentity& server,
+                               const std::string& host) {
+  base::MutexLock lock(mutex_);
+  const bool first =
+      system_identifier_.empty() && !server.system_identifier.empty();
+  if (!first && !server.system_identifier.empty() &&
+      server.system_identifier != system_identifier_) {
+    return base::MakeError(
+        absl::StatusCode::kUnavailable,
+        absl::StrCat("the database at ", host, " is of another cluster (",
+                     server.system_identifier, ") than the one before (",
+                     system_identifier_, ")", HowToAccept()),
+        v1::ERROR_REASON_WRONG_DATABASE);
+  }
+  if (!first && server.timeline <= timeline_) return absl::OkStatus();
+  if (first) system_identifier_ = server.system_identifier;
+  if (server.timeline > timeline_) {
+    if (timeline_ != 0) {
+      spdlog::warn("the database went from timeline {} to {}, says {}",
+                   timeline_.load(), server.timeline, host);
+    }
+    timeline_ = server.timeline;
+  }
+  Write();
+  return absl::OkStatus();
+}
+
+absl::Status KnownCluster::Admit(const ServerIdentity& server,
+                                 const std::string& host) {
+  USERPROFILE_RETURN_IF_ERROR(See(server, host));
+  if (IsCurrent(server.timeline)) return absl::OkStatus();
+  return base::MakeError(
+      absl::StatusCode::kUnavailable,
+      absl::StrCat("the database at ", host, " is on timeline ",
+                   server.timeline, ", but timeline ", timeline_.load(),
+                   " was seen: another primary has replaced it", HowToAccept()),
+      v1::ERROR_REASON_DEPOSED_PRIMARY);
+}
+
+bool KnownCluster::known() const {
+  base::MutexLock lock(mutex_);
+  return !system_identifier_.empty();
+}
+
+std::string KnownCluster::HowToAccept() const {
+  return absl::StrCat("; if it is the right one, ",
+                      file_.empty() ? "" : "delete ", file_,
+                      file_.empty() ? "" : " and ", "start the server again");
+}
+
+void KnownCluster::Write() const {
+  if (file_.empty() || system_identifier_.empty()) return;
+  const std::string text =
+      absl::StrCat(kSystemIdentifier, " ", system_identifier_, "\n", kTimeline,
+                   " ", timeline_.load(), "\n");
+  if (ReplaceFile(file_, text)) return;
+  spdlog::error("can't write {}, so a restart will not know the database: {}",
+                file_, std::strerror(errno));
+}
+
+}  // namespace userprofile::postgres
