@@ -33,7 +33,7 @@ absl::Status Silent(absl::Duration silence) {
   return base::MakeError(
       absl::StatusCode::kUnavailable,
       absl::StrCat("PostgreSQL has answered nothing for ",
-                   absl::FormatDuration(silence),
+                   absl::FormatDuration(absl::Trunc(silence, absl::Seconds(1))),
                    ", so the command ends. Once it answers again, ", kRunAgain),
       v1::ERROR_REASON_DATABASE_UNAVAILABLE);
 }
@@ -42,7 +42,7 @@ absl::Status Stalled(absl::Duration waited) {
   return base::MakeError(
       absl::StatusCode::kUnavailable,
       absl::StrCat("a commit has waited for a synchronous standby for ",
-                   absl::FormatDuration(waited),
+                   absl::FormatDuration(absl::Trunc(waited, absl::Seconds(1))),
                    ", so the command ends. Bring the standby back, or take it "
                    "out of synchronous_standby_names; ",
                    kRunAgain),
