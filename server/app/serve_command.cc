@@ -152,6 +152,10 @@ void AddServeFlags(ops::Command app, ServeCommand& command) {
   ops::AddSwitch(app, "--admin-insecure", serve.admin_insecure,
                  "Listen beyond loopback with --admin-listen");
   AddDatabaseFlags(app, serve.database);
+  ops::AddFlag(
+      app, "--cluster-file", serve.database.cluster_file,
+      "A file that remembers which cluster the database is of, and its "
+      "timeline");
   ops::AddSwitch(
       app, "--migrate", serve.migrate,
       "Migrate an external database first (an embedded one always is)");
