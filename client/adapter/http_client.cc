@@ -16,16 +16,18 @@ namespace {
 
 constexpr std::size_t kMaxHeaders = 256 * 1024;
 
+using Long = long;  // NOLINT(google-runtime-int): what libcurl takes
+
 void Set(CURL* easy, CURLoption option, const char* text) {
   if (::curl_easy_setopt(easy, option, text) != CURLE_OK) std::abort();
 }
 
-void Set(CURL* easy, CURLoption option, long number) {
+void Set(CURL* easy, CURLoption option, Long number) {
   if (::curl_easy_setopt(easy, option, number) != CURLE_OK) std::abort();
 }
 
-long Milliseconds(absl::Duration duration) {
-  return static_cast<long>(
+Long Milliseconds(absl::Duration duration) {
+  return static_cast<Long>(
       absl::ToInt64Milliseconds(absl::Ceil(duration, absl::Milliseconds(1))));
 }
 
@@ -94,7 +96,7 @@ class HttpClient::Connection {
     answer_ = {};
     headers_size_ = 0;
     Set(easy_, CURLOPT_URL, url.c_str());
-    Set(easy_, CURLOPT_POSTFIELDSIZE, static_cast<long>(json.size()));
+    Set(easy_, CURLOPT_POSTFIELDSIZE, static_cast<Long>(json.size()));
     Set(easy_, CURLOPT_POSTFIELDS, json.c_str());
     Set(easy_, CURLOPT_TIMEOUT_MS, Milliseconds(timeout));
     ::curl_easy_setopt(easy_, CURLOPT_HTTPHEADER, headers);
@@ -113,7 +115,7 @@ class HttpClient::Connection {
   }
 
   HttpAnswer TakeAnswer() {
-    long status = 0;
+    Long status = 0;
     ::curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);
     answer_.status = static_cast<int>(status);
     const char* content_type = nullptr;

@@ -116,7 +116,7 @@ class Poller {
   // is done, and returns OK. UNAUTHENTICATED if Telegram does not know the
   // token.
   absl::Status Run() {
-    const absl::Status status = Poll();
+    absl::Status status = Poll();
     Finish();
     if (offset_) {
       (void)telegram_.GetUpdates(offset_, absl::ZeroDuration());
