@@ -209,8 +209,7 @@ absl::StatusOr<std::vector<Host>> HostsOf(const std::string& conninfo) {
   const std::vector<std::string> names = List(settings, "host");
   const std::vector<std::string> addresses = List(settings, "hostaddr");
   const std::vector<std::string> ports = List(settings, "port");
-  const std::size_t count =
-      std::max<std::size_t>({names.size(), addresses.size(), 1});
+  const auto count = std::max<std::size_t>({names.size(), addresses.size(), 1});
   if ((!names.empty() && names.size() != count) ||
       (!addresses.empty() && addresses.size() != count) ||
       (ports.size() > 1 && ports.size() != count)) {

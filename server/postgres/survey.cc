@@ -52,7 +52,8 @@ class Asking {
   // What has to happen to its socket before Step is worth calling.
   pollfd awaited() const {
     if (done_) return {-1, 0, 0};
-    return {PQsocket(connection_.get()), events_, 0};
+    return {PQsocket(connection_.get()),
+            static_cast<decltype(pollfd::events)>(events_), 0};
   }
 
   void Step() {
@@ -93,7 +94,7 @@ class Asking {
     if (done_) return;
     const int unsent = PQflush(connection_.get());
     if (unsent < 0 || PQconsumeInput(connection_.get()) == 0) return Fail();
-    events_ = static_cast<short>(unsent > 0 ? POLLIN | POLLOUT : POLLIN);
+    events_ = unsent > 0 ? POLLIN | POLLOUT : POLLIN;
     while (!done_ && PQisBusy(connection_.get()) == 0) {
       const std::unique_ptr<PGresult, decltype(&PQclear)> result(
           PQgetResult(connection_.get()), &PQclear);
@@ -121,7 +122,7 @@ class Asking {
 
   std::unique_ptr<PGconn, decltype(&PQfinish)> connection_;
   bool connecting_ = true;
-  short events_ = POLLOUT;  // as libpq wants it at first
+  int events_ = POLLOUT;  // as libpq wants it at first
   int form_ = 0;
   bool done_ = false;
   HostAnswer answer_;
