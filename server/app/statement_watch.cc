@@ -105,6 +105,8 @@ auto StatementWatch::Watch(const std::string& backend, Statement statement)
   std::int64_t number;
   {
     base::MutexLock lock(mutex_);
+    // A new connection could be made before it, too, is broken.
+    if (!broken_off_.ok()) return broken_off_;
     number = ++last_;
     running_[number] = {backend, SteadyTime::Now()};
   }
