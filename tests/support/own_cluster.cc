@@ -1,42 +1,20 @@
 #include "tests/support/own_cluster.h"
 
-#include <signal.h>
-
-#include <filesystem>
-#include <fstream>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/steady_time.h"
 #include "gtest/gtest.h"
 #include "server/postgres/session.h"
+#include "tests/support/test_cluster.h"
 
 namespace userprofile::testing {
-namespace {
-
-// As /proc says: "PID (NAME) STATE PARENT ...", and a name may hold blanks.
-pid_t ParentOf(const std::filesystem::path& process) {
-  std::ifstream file(process / "stat");
-  std::string text;
-  std::getline(file, text);
-  pid_t parent = 0;
-  const std::size_t name = text.rfind(") ");
-  if (name == std::string::npos) return 0;
-  std::string rest = text.substr(name + 4);  // behind the state, a letter
-  rest.resize(std::min(rest.size(), rest.find(' ', 1)));
-  return absl::SimpleAtoi(rest, &parent) ? parent : 0;
-}
-
-}  // namespace
 
 OwnCluster::OwnCluster() { Start(); }
 
 void OwnCluster::Start() {
-  postgres::EmbeddedCluster::Options options;
-  options.directory = directory_ / "postgres";
-  auto cluster = postgres::EmbeddedCluster::Start(options);
-  ASSERT_TRUE(cluster.ok()) << cluster.status();
-  cluster_ = *std::move(cluster);
+  cluster_ = StartTestCluster(directory_ / "postgres");
   conninfo_ = cluster_->conninfo();
 }
 
@@ -55,19 +33,19 @@ postgres::Rows OwnCluster::Execute(absl::string_view sql) {
 }
 
 void OwnCluster::Set(const std::string& setting) {
+  constexpr char kLoaded[] = "SELECT pg_conf_load_time()";
   Execute(absl::StrCat("ALTER SYSTEM SET ", setting));
+  const std::string before(Execute(kLoaded).Text(0, 0));
   Execute("SELECT pg_reload_conf()");
+  const base::SteadyTime give_up = base::SteadyTime::Now() + absl::Seconds(30);
+  while (Execute(kLoaded).Text(0, 0) == before) {
+    ASSERT_LT(base::SteadyTime::Now(), give_up) << setting;
+  }
+  // Whether commits wait for a standby is what the checkpointer has read, which
+  // looks for new settings before it does what it is asked for.
+  Execute("CHECKPOINT");
 }
 
-void OwnCluster::Signal(int signal) {
-  kill(cluster_->pid(), signal);
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    pid_t process;
-    if (absl::SimpleAtoi(entry.path().filename().string(), &process) &&
-        ParentOf(entry.path()) == cluster_->pid()) {
-      kill(process, signal);
-    }
-  }
-}
+void OwnCluster::Signal(int signal) { SignalCluster(cluster_->pid(), signal); }
 
 }  // namespace userprofile::testing

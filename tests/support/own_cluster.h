@@ -12,9 +12,8 @@
 namespace userprofile::testing {
 
 // A PostgreSQL of a test's own, whose settings can be changed and which can be
-// frozen. Takes seconds to make: share it among the tests of a suite. Other
-// than with TestDatabase, its files are made durable. What goes wrong fails the
-// test.
+// frozen. Takes a second to make: share it among the tests of a suite. What
+// goes wrong with its SQL fails the test.
 class OwnCluster {
  public:
   OwnCluster();

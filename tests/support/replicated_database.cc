@@ -3,18 +3,15 @@
 #include <signal.h>
 
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
-#include "base/read_file.h"
 #include "base/steady_time.h"
 #include "server/postgres/binaries.h"
 #include "server/postgres/process.h"
@@ -36,26 +33,6 @@ void Await(const char* what, Condition condition) {
       EndUnlessOk(absl::DeadlineExceededError(what));
     }
     absl::SleepFor(kTick);
-  }
-}
-
-// Signals a PostgreSQL server, its main process first, so that it starts no
-// others.
-void SignalAll(pid_t postmaster, int signal) {
-  kill(postmaster, signal);
-  for (const std::string& name : base::ListFolder("/proc")) {
-    int pid = 0;
-    if (!absl::SimpleAtoi(name, &pid)) continue;
-    const auto stat = base::ReadFile(absl::StrCat("/proc/", name, "/stat"));
-    if (!stat.ok()) continue;
-    // "PID (NAME) STATE PARENT ..."
-    const std::vector<absl::string_view> words = absl::StrSplit(
-        absl::string_view(*stat).substr(stat->rfind(')') + 1), ' ');
-    int parent = 0;
-    if (words.size() > 2 && absl::SimpleAtoi(words[2], &parent) &&
-        parent == postmaster) {
-      kill(pid, signal);
-    }
   }
 }
 
@@ -136,15 +113,19 @@ std::string ReplicatedDatabase::Execute(const std::string& conninfo,
   return Run(std::move(command));
 }
 
-void ReplicatedDatabase::FreezeStandby() { SignalAll(standby_pid_, SIGSTOP); }
-
-void ReplicatedDatabase::ThawStandby() { SignalAll(standby_pid_, SIGCONT); }
-
-void ReplicatedDatabase::FreezePrimary() {
-  SignalAll(primary_->pid(), SIGSTOP);
+void ReplicatedDatabase::FreezeStandby() {
+  SignalCluster(standby_pid_, SIGSTOP);
 }
 
-void ReplicatedDatabase::ThawPrimary() { SignalAll(primary_->pid(), SIGCONT); }
+void ReplicatedDatabase::ThawStandby() { SignalCluster(standby_pid_, SIGCONT); }
+
+void ReplicatedDatabase::FreezePrimary() {
+  SignalCluster(primary_->pid(), SIGSTOP);
+}
+
+void ReplicatedDatabase::ThawPrimary() {
+  SignalCluster(primary_->pid(), SIGCONT);
+}
 
 void ReplicatedDatabase::PromoteStandby() {
   Execute(standby(), "SELECT pg_promote()");

@@ -1,14 +1,21 @@
 #include "tests/support/test_cluster.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
+#include "base/read_file.h"
 #include "server/postgres/binaries.h"
 #include "server/postgres/process.h"
 #include "tests/support/end_unless_ok.h"
@@ -69,6 +76,24 @@ std::unique_ptr<postgres::EmbeddedCluster> StartTestCluster(
     MakeTemplate(directory);
   }
   return StartIn(directory);
+}
+
+void SignalCluster(pid_t postmaster, int signal) {
+  kill(postmaster, signal);
+  for (const std::string& name : base::ListFolder("/proc")) {
+    int pid = 0;
+    if (!absl::SimpleAtoi(name, &pid)) continue;
+    const auto stat = base::ReadFile(absl::StrCat("/proc/", name, "/stat"));
+    if (!stat.ok()) continue;
+    // "PID (NAME) STATE PARENT ..."
+    const std::vector<absl::string_view> words = absl::StrSplit(
+        absl::string_view(*stat).substr(stat->rfind(')') + 1), ' ');
+    int parent = 0;
+    if (words.size() > 2 && absl::SimpleAtoi(words[2], &parent) &&
+        parent == postmaster) {
+      kill(pid, signal);
+    }
+  }
 }
 
 }  // namespace userprofile::testing

@@ -1,6 +1,8 @@
 #ifndef USERPROFILE_TESTS_SUPPORT_TEST_CLUSTER_H_
 #define USERPROFILE_TESTS_SUPPORT_TEST_CLUSTER_H_
 
+#include <sys/types.h>
+
 #include <memory>
 #include <string>
 
@@ -14,6 +16,10 @@ namespace userprofile::testing {
 // goes wrong ends the program with a message.
 std::unique_ptr<postgres::EmbeddedCluster> StartTestCluster(
     const std::string& directory);
+
+// Signals all processes of a PostgreSQL server, the main one first, so that it
+// starts no others: SIGSTOP freezes it, and its connections stay.
+void SignalCluster(pid_t postmaster, int signal);
 
 }  // namespace userprofile::testing
 
