@@ -169,7 +169,8 @@ TEST_F(ObservabilityTest, TheAlertsAskForWhatThereIs) {
                           "UserprofileCreatedSpike", "UserprofileDatabaseAway",
                           "UserprofileDown", "UserprofileErrorRateHigh",
                           "UserprofileLatencyHigh", "UserprofileNotReady",
-                          "UserprofileSchemaBreach", "UserprofileShedding"));
+                          "UserprofileSchemaBreach", "UserprofileShedding",
+                          "UserprofileWritesFail"));
 }
 
 TEST_F(ObservabilityTest, AMisspeltQueryIsFound) {
