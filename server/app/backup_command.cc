@@ -29,8 +29,10 @@ absl::StatusOr<int> Create(const BackupCommand& command) {
       const auto database,
       Database::Open(command.database, Database::Use::kInspect));
   StatementWatch watch(*database);
-  USERPROFILE_RETURN_IF_ERROR(schema::CreateBackup(
-      watch.Sessions(), database->conninfo(), command.file));
+  USERPROFILE_ASSIGN_OR_RETURN(const std::string conninfo,
+                               database->PrimaryConninfo());
+  USERPROFILE_RETURN_IF_ERROR(
+      schema::CreateBackup(watch.Sessions(), conninfo, command.file));
   if (command.json) {
     std::cout << nlohmann::json({{"file", command.file}}) << std::endl;
   } else {
@@ -67,10 +69,12 @@ absl::StatusOr<int> Restore(const BackupCommand& command) {
       const auto database,
       Database::Open(command.database, Database::Use::kCommand));
   StatementWatch watch(*database);
+  USERPROFILE_ASSIGN_OR_RETURN(const std::string conninfo,
+                               database->PrimaryConninfo());
   USERPROFILE_ASSIGN_OR_RETURN(
       const schema::RestoreResult result,
-      schema::RestoreBackup(watch.Sessions(), database->conninfo(),
-                            command.file, command.restore));
+      schema::RestoreBackup(watch.Sessions(), conninfo, command.file,
+                            command.restore));
   Print(command, result);
   return result.report.breaches.empty() ? ops::kDone : kExitSchemaNotReady;
 }

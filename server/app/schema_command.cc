@@ -74,10 +74,12 @@ absl::Status BackUp(const SchemaCommand& command, const Database& database,
         "say where the backup shall be: --backup-dir DIR; or do without one: "
         "--no-backup. Nothing was changed");
   }
+  USERPROFILE_ASSIGN_OR_RETURN(const std::string conninfo,
+                               database.PrimaryConninfo());
   USERPROFILE_ASSIGN_OR_RETURN(
       const std::string file,
-      schema::CreateBackupIn(watch.Sessions(), database.conninfo(),
-                             command.backup_dir, absl::Now()));
+      schema::CreateBackupIn(watch.Sessions(), conninfo, command.backup_dir,
+                             absl::Now()));
   std::cerr << "Backup: " << file << std::endl;
   return absl::OkStatus();
 }

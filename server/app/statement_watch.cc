@@ -18,7 +18,8 @@ constexpr postgres::Statement kStatementWaits = {
     " WHEN wait_event_type = 'Lock' THEN 'locks held by process '"
     " || pg_catalog.array_to_string(pg_catalog.pg_blocking_pids(pid), ', ')"
     " ELSE '' END"
-    " FROM pg_catalog.pg_stat_activity WHERE pid = $1::integer"};
+    " FROM pg_catalog.pg_stat_activity"
+    " WHERE pid = $1::integer AND backend_start = $2::timestamptz"};
 
 constexpr char kStandby[] = "SyncRep";
 
@@ -26,8 +27,8 @@ constexpr char kStandby[] = "SyncRep";
 constexpr absl::Duration kSlowRefusal = absl::Seconds(1);
 
 constexpr char kRunAgain[] =
-    "what was done so far stays: run the command again, and it goes on from "
-    "there";
+    "run the command again: a migration or a repair goes on from what was done "
+    "so far";
 
 absl::Status Silent(absl::Duration silence) {
   return base::MakeError(
@@ -36,6 +37,15 @@ absl::Status Silent(absl::Duration silence) {
                    absl::FormatDuration(absl::Trunc(silence, absl::Seconds(1))),
                    ", so the command ends. Once it answers again, ", kRunAgain),
       v1::ERROR_REASON_DATABASE_UNAVAILABLE);
+}
+
+absl::Status Replaced() {
+  return base::MakeError(
+      absl::StatusCode::kUnavailable,
+      absl::StrCat("the database that the command worked on is not the primary "
+                   "any more, so the command ends: ",
+                   kRunAgain),
+      v1::ERROR_REASON_DEPOSED_PRIMARY);
 }
 
 absl::Status Stalled(absl::Duration waited) {
@@ -53,7 +63,7 @@ absl::Status Stalled(absl::Duration waited) {
 
 class StatementWatch::Watched final : public postgres::Session {
  public:
-  Watched(std::unique_ptr<Session> session, std::string backend,
+  Watched(std::unique_ptr<Session> session, postgres::ServerIdentity backend,
           StatementWatch& watch)
       : session_(std::move(session)),
         backend_(std::move(backend)),
@@ -75,7 +85,7 @@ class StatementWatch::Watched final : public postgres::Session {
 
  private:
   const std::unique_ptr<Session> session_;
-  const std::string backend_;
+  const postgres::ServerIdentity backend_;
   StatementWatch& watch_;
 };
 
@@ -87,28 +97,27 @@ StatementWatch::StatementWatch(postgres::Database& database,
       }) {}
 
 postgres::SessionFactory StatementWatch::Sessions() {
-  return [this] { return Watch("", [this] { return Connect(); }); };
+  return [this] { return Watch({}, [this] { return Connect(); }); };
 }
 
 absl::StatusOr<std::unique_ptr<postgres::Session>> StatementWatch::Connect() {
   USERPROFILE_ASSIGN_OR_RETURN(auto session, database_.Sessions()());
-  USERPROFILE_ASSIGN_OR_RETURN(
-      const postgres::Rows rows,
-      session->ExecuteScript("SELECT pg_catalog.pg_backend_pid()"));
-  return std::make_unique<Watched>(std::move(session),
-                                   std::string(rows.Text(0, 0)), *this);
+  USERPROFILE_ASSIGN_OR_RETURN(postgres::ServerIdentity backend,
+                               postgres::AskIdentity(*session));
+  return std::make_unique<Watched>(std::move(session), std::move(backend),
+                                   *this);
 }
 
 template <typename Statement>
-auto StatementWatch::Watch(const std::string& backend, Statement statement)
-    -> decltype(statement()) {
+auto StatementWatch::Watch(const postgres::ServerIdentity& backend,
+                           Statement statement) -> decltype(statement()) {
   std::int64_t number;
   {
     base::MutexLock lock(mutex_);
     // A new connection could be made before it, too, is broken.
     if (!broken_off_.ok()) return broken_off_;
     number = ++last_;
-    running_[number] = {backend, SteadyTime::Now()};
+    running_[number] = {number, backend, SteadyTime::Now()};
   }
   auto outcome = statement();
   base::MutexLock lock(mutex_);
@@ -133,22 +142,32 @@ void StatementWatch::Look() {
     told_.reset();
     return;
   }
-  const absl::StatusOr<std::string> waits = Ask(*oldest);
+  const absl::StatusOr<absl::optional<std::string>> waits = Ask(*oldest);
   const SteadyTime now = SteadyTime::Now();
   if (!waits.ok()) {
     session_ = nullptr;
-    if (now - begun < kSlowRefusal) return;
+    if (now - begun < kSlowRefusal) {
+      silent_since_.reset();
+      return;
+    }
     if (!silent_since_) silent_since_ = begun;
     Tell("an answer of PostgreSQL", now);
     if (now - *silent_since_ >= options_.silence) {
-      BreakOff(Silent(now - oldest->since));
+      BreakOff(Silent(now - *silent_since_));
     }
     return;
   }
   silent_since_.reset();
-  if (*waits != kStandby) {
+  if (!*waits) {
+    // Not there where sessions go now. But it may have ended just now.
+    if (std::exchange(missed_, oldest->number) == oldest->number) {
+      BreakOff(Replaced());
+    }
+    return;
+  }
+  if (**waits != kStandby) {
     stalled_since_.reset();
-    if (!waits->empty()) Tell(*waits, now);
+    if (!(*waits)->empty()) Tell(**waits, now);
     return;
   }
   if (!stalled_since_) stalled_since_ = begun;
@@ -158,17 +177,21 @@ void StatementWatch::Look() {
   }
 }
 
-absl::StatusOr<std::string> StatementWatch::Ask(const Running& running) {
+absl::StatusOr<absl::optional<std::string>> StatementWatch::Ask(
+    const Running& running) {
   if (session_ == nullptr || !session_->healthy()) {
     USERPROFILE_ASSIGN_OR_RETURN(session_, database_.ProbingSessions()());
   }
+  const bool connecting = running.backend.pid.empty();
   USERPROFILE_ASSIGN_OR_RETURN(
       const postgres::Rows rows,
-      session_->Execute(
-          kStatementWaits,
-          {running.backend.empty() ? absl::nullopt
-                                   : absl::make_optional(running.backend)}));
-  return std::string(rows.empty() ? "" : rows.Text(0, 0));
+      session_->Execute(kStatementWaits,
+                        connecting
+                            ? postgres::Parameters{absl::nullopt, absl::nullopt}
+                            : postgres::Parameters{running.backend.pid,
+                                                   running.backend.started}));
+  if (!rows.empty()) return std::string(rows.Text(0, 0));
+  return connecting ? absl::make_optional<std::string>() : absl::nullopt;
 }
 
 void StatementWatch::Tell(const std::string& what, SteadyTime now) {

@@ -14,6 +14,7 @@
 #include "base/periodic_thread.h"
 #include "base/steady_time.h"
 #include "server/postgres/database.h"
+#include "server/postgres/server_identity.h"
 #include "server/postgres/session.h"
 
 namespace userprofile::app {
@@ -52,7 +53,8 @@ class StatementWatch {
  private:
   class Watched;
   struct Running {
-    std::string backend;  // its process id; empty while it is connected to
+    std::int64_t number;
+    postgres::ServerIdentity backend;  // nobody while it is connected to
     base::SteadyTime since;
   };
 
@@ -61,14 +63,15 @@ class StatementWatch {
   // Calls `statement`, which `backend` carries out, and returns its outcome, or
   // why it was broken off.
   template <typename Statement>
-  auto Watch(const std::string& backend, Statement statement)
+  auto Watch(const postgres::ServerIdentity& backend, Statement statement)
       -> decltype(statement());
 
   void Look();
 
   // What the statement waits for, in a word: "SyncRep", "locks held by ...", or
-  // nothing. An error is an answer if it comes at once.
-  absl::StatusOr<std::string> Ask(const Running& running);
+  // nothing; nullopt if PostgreSQL does not know its backend. An error is an
+  // answer if it comes at once.
+  absl::StatusOr<absl::optional<std::string>> Ask(const Running& running);
 
   // Says what is waited for, if it is time to.
   void Tell(const std::string& what, base::SteadyTime now);
@@ -83,6 +86,7 @@ class StatementWatch {
   absl::optional<base::SteadyTime> silent_since_;
   absl::optional<base::SteadyTime> stalled_since_;
   absl::optional<base::SteadyTime> told_;
+  std::int64_t missed_ = 0;  // the statement whose backend was not known
 
   base::Mutex mutex_;
   std::map<std::int64_t, Running> running_ ABSL_GUARDED_BY(mutex_);

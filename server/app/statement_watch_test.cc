@@ -2,6 +2,9 @@
 
 #include <signal.h>
 
+#include <chrono>
+#include <filesystem>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -11,9 +14,12 @@
 #include "base/error_info.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/schema/backup.h"
+#include "server/schema/migrator.h"
 #include "spdlog/sinks/ringbuffer_sink.h"
 #include "spdlog/spdlog.h"
 #include "tests/support/own_cluster.h"
+#include "tests/support/temp_dir.h"
 
 namespace userprofile::app {
 namespace {
@@ -98,6 +104,37 @@ TEST_F(StatementWatchTest, EndsWithWordsWherePostgresIsSilent) {
               AllOf(HasSubstr("PostgreSQL has answered nothing for"),
                     HasSubstr("run the command again")));
   EXPECT_THAT(Log(), HasSubstr("waiting for an answer of PostgreSQL"));
+}
+
+// pg_dump would wait for ever: it is not one of our sessions.
+TEST_F(StatementWatchTest, EndsABackupWherePostgresIsSilent) {
+  ASSERT_TRUE(schema::Migrate(database_->Sessions()).ok());
+  cluster_->Execute(
+      "INSERT INTO users (user_id, first_name, created_at, updated_at,"
+      " last_seen_at) SELECT n, repeat('x', 1000), now(), now(), now()"
+      " FROM generate_series(1, 200000) AS n");
+  StatementWatch watch(*database_, Quick());
+  const testing::TempDir directory;
+  auto backup = std::async(std::launch::async, [&] {
+    return schema::CreateBackup(watch.Sessions(), cluster_->conninfo(),
+                                directory.path() + "/backup");
+  });
+  const SteadyTime limit = SteadyTime::Now() + absl::Seconds(20);
+  while (cluster_
+             ->Execute("SELECT 1 FROM pg_stat_activity WHERE query LIKE"
+                       " 'COPY%' AND application_name = 'pg_dump'")
+             .empty()) {
+    ASSERT_NE(backup.wait_for(std::chrono::seconds(0)),
+              std::future_status::ready)
+        << backup.get();
+    ASSERT_TRUE(SteadyTime::Now() < limit);
+  }
+  cluster_->Signal(SIGSTOP);
+  const absl::Status status = backup.get();
+  cluster_->Signal(SIGCONT);
+  EXPECT_EQ(base::ErrorReason(status), "DATABASE_UNAVAILABLE") << status;
+  EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
+  cluster_->Execute("DROP TABLE users, userprofile_migrations");
 }
 
 TEST_F(StatementWatchTest, LetsAStatementTakeItsTimeAndSaysWhatItWaitsFor) {

@@ -268,7 +268,6 @@ absl::StatusOr<ProgramConnection> ForProgram(const std::string& conninfo) {
     result.environment.push_back(
         absl::StrCat("PGPASSWORD=", password.mapped()));
   }
-  // The server that sessions use, of several that are given: not a standby.
   settings.insert(
       {{"target_session_attrs", "read-write"}, {"connect_timeout", "10"}});
   result.conninfo = Words(settings);

@@ -39,7 +39,7 @@ std::string Masked(const std::string& conninfo);
 
 // How to give a connection string to one of PostgreSQL's programs without
 // showing its password to all who can list processes. Of several hosts it finds
-// the one that takes writes, as a Session does.
+// the first that takes writes.
 struct ProgramConnection {
   std::string conninfo;  // for --dbname
   // For Command: the password, and what libpq reads from our environment.

@@ -109,42 +109,12 @@ void Database::Target::Go(std::string conninfo, std::vector<Host> hosts) {
   for (const Place& known : {place_, reached_}) {
     if (names_of(known.hosts) == names_of(hosts)) cluster = known.cluster;
   }
-  if (cluster == nullptr) {
+  if (cluster != nullptr) {
+    cluster->SaveAgain();
+  } else {
     cluster = std::make_shared<KnownCluster>(cluster_file_);
   }
   place_ = {std::move(conninfo), std::move(hosts), std::move(cluster)};
-}
-
-Database::Lookout::Lookout(std::shared_ptr<Target> target,
-                           std::shared_ptr<Survey> survey)
-    : target_(std::move(target)),
-      survey_(std::move(survey)),
-      thread_([this] { Run(); }) {}
-
-Database::Lookout::~Lookout() {
-  {
-    base::MutexLock lock(mutex_);
-    ending_ = true;
-    changed_.SignalAll();
-  }
-  thread_.join();
-}
-
-void Database::Lookout::Run() {
-  base::SteadyTime next = base::SteadyTime::Now();
-  while (true) {
-    {
-      base::MutexLock lock(mutex_);
-      while (!ending_ && base::SteadyTime::Now() < next) {
-        changed_.WaitUntil(mutex_, next);
-      }
-      if (ending_) return;
-    }
-    next = base::SteadyTime::Now() + kLookInterval;
-    const Place place = target_->place();
-    if (place.hosts.size() < 2) continue;
-    survey_->Look(place.hosts, *place.cluster);
-  }
 }
 
 bool DatabaseOptions::embedded() const {
@@ -181,8 +151,15 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(
         database->target_, Target::Make(specification, options.database_file,
                                         options.cluster_file));
     if (use == Use::kServe) {
-      database->lookout_ =
-          std::make_unique<Lookout>(database->target_, database->survey_);
+      database->lookout_ = std::make_unique<base::PeriodicThread>(
+          [target = database->target_, survey = database->survey_] {
+            const base::SteadyTime begun = base::SteadyTime::Now();
+            const Place place = target->place();
+            if (place.hosts.size() > 1) {
+              survey->Look(place.hosts, *place.cluster);
+            }
+            return begun + kLookInterval - base::SteadyTime::Now();
+          });
     }
     return database;
   }
@@ -251,6 +228,16 @@ absl::StatusOr<bool> Database::Reload() {
   return moved;
 }
 
+absl::StatusOr<std::string> Database::PrimaryConninfo() const {
+  USERPROFILE_ASSIGN_OR_RETURN(Host host, Choose(target_->place(), *survey_));
+  return std::move(host.conninfo);
+}
+
+absl::StatusOr<Host> Database::Choose(const Place& place, Survey& survey) {
+  if (place.hosts.size() == 1) return place.hosts[0];
+  return survey.FindPrimary(place.hosts, *place.cluster);
+}
+
 SessionFactory Database::Sessions() const {
   return Factory({}, std::numeric_limits<std::size_t>::max());
 }
@@ -275,11 +262,7 @@ SessionFactory Database::Factory(ConnectOptions options,
           given_up = given_up_]() -> absl::StatusOr<std::unique_ptr<Session>> {
     target->Reload().status().IgnoreError();  // it is in the log
     const Place place = target->place();
-    Host host = place.hosts[0];
-    if (place.hosts.size() > 1) {
-      USERPROFILE_ASSIGN_OR_RETURN(
-          host, survey->FindPrimary(place.hosts, *place.cluster));
-    }
+    USERPROFILE_ASSIGN_OR_RETURN(const Host host, Choose(place, *survey));
     // Known once the session can be asked.
     const auto server = std::make_shared<ServerIdentity>();
     ConnectOptions now = options;

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/mutex.h"
+#include "base/periodic_thread.h"
 #include "base/steady_time.h"
 #include "server/postgres/conninfo.h"
 #include "server/postgres/embedded_cluster.h"
@@ -80,8 +80,9 @@ class Database {
   // leads nowhere. Thread-safe.
   absl::StatusOr<bool> Reload();
 
-  // For libpq. Holds a password, perhaps.
-  std::string conninfo() const { return target_->place().conninfo; }
+  // For PostgreSQL's programs: leads to the server that sessions go to now, of
+  // several, with the same errors. Holds a password, perhaps.
+  absl::StatusOr<std::string> PrimaryConninfo() const;
 
   // Makes sessions; may be used as long as the database is open. Each reads the
   // database file again, so that a new password holds from the next connection
@@ -146,25 +147,10 @@ class Database {
     absl::Status logged_ ABSL_GUARDED_BY(mutex_);
   };
 
-  // Asks all hosts again and again, from a thread of its own, if there are
-  // several.
-  class Lookout {
-   public:
-    Lookout(std::shared_ptr<Target> target, std::shared_ptr<Survey> survey);
-    ~Lookout();
-
-   private:
-    void Run();
-
-    const std::shared_ptr<Target> target_;
-    const std::shared_ptr<Survey> survey_;
-    base::Mutex mutex_;
-    base::CondVar changed_;
-    bool ending_ ABSL_GUARDED_BY(mutex_) = false;
-    std::thread thread_;  // last: uses the members above
-  };
-
   Database() = default;
+
+  // Of several hosts the one to go to.
+  static absl::StatusOr<Host> Choose(const Place& place, Survey& survey);
 
   // No session while more than `most_given_up` are left of those given up.
   SessionFactory Factory(ConnectOptions options,
@@ -181,7 +167,9 @@ class Database {
   const std::shared_ptr<GivenUpBackends> given_up_ =
       std::make_shared<GivenUpBackends>();
   const std::shared_ptr<Survey> survey_ = std::make_shared<Survey>();
-  std::unique_ptr<Lookout> lookout_;
+
+  // Asks all hosts again and again, where there are several.
+  std::unique_ptr<base::PeriodicThread> lookout_;
   bool embedded_ = false;
 };
 

@@ -101,6 +101,11 @@ TEST(FailoverTest, TakesTheHigherTimelineOfTwoPrimariesInAnyOrder) {
     const auto session = Serve(conninfo)->ServingSessions()();
     ASSERT_TRUE(session.ok()) << session.status();
     EXPECT_EQ(SocketOf(**session), expected);
+    // PostgreSQL's programs go there, too.
+    const auto program = Serve(conninfo)->PrimaryConninfo();
+    ASSERT_TRUE(program.ok()) << program.status();
+    EXPECT_THAT(*program, HasSubstr(expected));
+    EXPECT_EQ(HostsOf(*program)->size(), 1u);
   }
 }
 
@@ -192,6 +197,16 @@ TEST(FailoverTest, KnowsTheTimelineAlsoWhereTheClusterIsNotTold) {
 }
 
 // With the standby gone for good, each write would leave a backend behind.
+// A pooler may let the first query of a session wait.
+TEST(GivenUpWritesTest, AreNotThoseOfWhomNothingIsKnown) {
+  TestDatabase database;
+  const auto session = database.Connect();
+  GivenUpBackends given_up;
+  given_up.Add({});
+  given_up.Add({});
+  EXPECT_EQ(given_up.Check(*session, 0), absl::OkStatus());
+}
+
 TEST(GivenUpWritesTest, DoNotUseUpTheDatabase) {
   constexpr int kMost = 8;
   ReplicatedDatabase servers;

@@ -20,6 +20,7 @@ constexpr Statement kFindBackends = {
 }  // namespace
 
 void GivenUpBackends::Add(const ServerIdentity& backend) {
+  if (backend.pid.empty()) return;
   base::MutexLock lock(mutex_);
   backends_.push_back({backend.pid, backend.started});
 }

@@ -20,6 +20,7 @@ namespace userprofile::postgres {
 // Thread-safe.
 class GivenUpBackends {
  public:
+  // Nothing is known of one that was given up before it said who it is.
   void Add(const ServerIdentity& backend);
 
   // Asks over `session` which of them are still there, and forgets the others.

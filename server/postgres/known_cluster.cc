@@ -97,7 +97,7 @@ absl::Status KnownCluster::See(const ServerIdentity& server,
     }
     timeline_ = server.timeline;
   }
-  Write();
+  Save();
   return absl::OkStatus();
 }
 
@@ -124,7 +124,12 @@ std::string KnownCluster::HowToAccept() const {
                       file_.empty() ? "" : " and ", "start the server again");
 }
 
-void KnownCluster::Write() const {
+void KnownCluster::SaveAgain() const {
+  base::MutexLock lock(mutex_);
+  Save();
+}
+
+void KnownCluster::Save() const {
   if (file_.empty() || system_identifier_.empty()) return;
   const std::string text =
       absl::StrCat(kSystemIdentifier, " ", system_identifier_, "\n", kTimeline,

@@ -45,8 +45,11 @@ class KnownCluster {
     return timeline == 0 || timeline >= timeline_;
   }
 
+  // Writes the file, which another one may have written since.
+  void SaveAgain() const;
+
  private:
-  void Write() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Save() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string HowToAccept() const;
 
   const std::string file_;

@@ -14,9 +14,11 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 
 namespace userprofile::postgres {
 namespace {
@@ -228,7 +230,34 @@ absl::StatusOr<pid_t> Spawn(const Command& command) {
                         : Explain(command, command.words[0], "run");
 }
 
-absl::StatusOr<Outcome> RunToEnd(Command command) {
+ProcessGuard::ProcessGuard(pid_t pid, StillWanted wanted)
+    : process_(OpenProcess(pid)),
+      wanted_(std::move(wanted)),
+      thread_([this, pid]() -> absl::Duration {
+        if (HasEnded(process_, absl::Seconds(1))) {
+          return absl::InfiniteDuration();
+        }
+        unwanted_ = wanted_();
+        if (unwanted_.ok()) return absl::ZeroDuration();
+        if (process_ >= 0) {
+          SendSignal(process_, SIGKILL);
+        } else {
+          kill(pid, SIGKILL);  // old kernels and sandboxes
+        }
+        return absl::InfiniteDuration();
+      }) {}
+
+ProcessGuard::~ProcessGuard() {
+  thread_.Stop();
+  close(process_);
+}
+
+absl::Status ProcessGuard::Stop() {
+  thread_.Stop();
+  return unwanted_;
+}
+
+absl::StatusOr<Outcome> RunToEnd(Command command, StillWanted wanted) {
   std::array<int, 2> output;
   if (pipe2(output.data(), O_CLOEXEC) != 0) {
     return absl::ErrnoToStatus(errno, "can't create a pipe");
@@ -239,6 +268,8 @@ absl::StatusOr<Outcome> RunToEnd(Command command) {
   close(output[1]);
   const absl::Cleanup close_reader = [&] { close(output[0]); };
   if (!pid.ok()) return pid.status();
+  absl::optional<ProcessGuard> guard;
+  if (wanted != nullptr) guard.emplace(*pid, std::move(wanted));
 
   Outcome outcome;
   std::array<char, 4096> buffer;
@@ -247,6 +278,7 @@ absl::StatusOr<Outcome> RunToEnd(Command command) {
     outcome.output.append(buffer.data(), static_cast<std::size_t>(n));
   }
   outcome.exit_code = WaitForEnd(*pid);
+  if (guard) USERPROFILE_RETURN_IF_ERROR(guard->Stop());
   return outcome;
 }
 

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "base/periodic_thread.h"
 
 namespace userprofile::postgres {
 
@@ -71,9 +73,14 @@ struct Outcome {
   std::string output;  // what it wrote, errors included
 };
 
+// Says every second whether a program is still to run: OK, or why not. May
+// block. Null: always.
+using StillWanted = std::function<absl::Status()>;
+
 // Runs the program to its end. Its output is kept, unless the command says
-// where it goes: then only its errors are.
-absl::StatusOr<Outcome> RunToEnd(Command command);
+// where it goes: then only its errors are. Once it is not wanted it is killed,
+// and the error is the one that says so.
+absl::StatusOr<Outcome> RunToEnd(Command command, StillWanted wanted = nullptr);
 
 // Waits for the end of a program; its exit code, as in Outcome.
 int WaitForEnd(pid_t pid);
@@ -85,6 +92,25 @@ void SendSignal(int process, int signal);
 
 // Waits for the end of such a process; just waits where it is -1.
 bool HasEnded(int process, absl::Duration timeout);
+
+// Kills a program once it is not wanted. To be gone before anybody waits for
+// another process of that id.
+class ProcessGuard {
+ public:
+  ProcessGuard(pid_t pid, StillWanted wanted);
+  ~ProcessGuard();
+  ProcessGuard(const ProcessGuard&) = delete;
+  ProcessGuard& operator=(const ProcessGuard&) = delete;
+
+  // Waits for a `wanted` that is under way. OK, or why the program was killed.
+  absl::Status Stop();
+
+ private:
+  const int process_;
+  const StillWanted wanted_;
+  absl::Status unwanted_;        // written by the thread
+  base::PeriodicThread thread_;  // last: uses the members above
+};
 
 }  // namespace userprofile::postgres
 

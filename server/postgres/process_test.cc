@@ -32,6 +32,18 @@ TEST(ProcessTest, ReturnsWhatAProgramWroteAndHowItEnded) {
   EXPECT_EQ(RunToEnd(Shell("kill -TERM $$"))->exit_code, 128 + SIGTERM);
 }
 
+TEST(ProcessTest, KillsAProgramThatIsNotWantedAnyMore) {
+  int asked = 0;
+  const absl::StatusOr<Outcome> outcome =
+      RunToEnd(Shell("exec sleep 1000"), [&] {
+        return ++asked < 2 ? absl::OkStatus() : absl::AbortedError("enough");
+      });
+  EXPECT_EQ(outcome.status(), absl::AbortedError("enough"));
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(
+      RunToEnd(Shell("exit 3"), [] { return absl::OkStatus(); })->exit_code, 3);
+}
+
 TEST(ProcessTest, RunsWhereItIsTold) {
   Command command = Shell("pwd");
   command.directory = "/usr";

@@ -187,7 +187,8 @@ std::string Archive::TablesLiteral() const {
 // has written everything: whatever breaks off before is undone.
 absl::Status Archive::Restore(const std::string& conninfo,
                               const std::string& before,
-                              const std::string& after) const {
+                              const std::string& after,
+                              postgres::StillWanted wanted) const {
   USERPROFILE_ASSIGN_OR_RETURN(postgres::ProgramConnection connection,
                                postgres::ForProgram(conninfo));
   int ends[2] = {-1, -1};
@@ -214,6 +215,7 @@ absl::Status Archive::Restore(const std::string& conninfo,
   psql.errors = errors.fd;
   USERPROFILE_ASSIGN_OR_RETURN(const pid_t pid, postgres::Spawn(psql));
   input.Close();
+  postgres::ProcessGuard guard(pid, std::move(wanted));
 
   postgres::Command restore;
   restore.words = {absl::StrCat(programs_.folder, "/pg_restore"),
@@ -234,6 +236,7 @@ absl::Status Archive::Restore(const std::string& conninfo,
              Write(script, absl::StrCat(after, "\nCOMMIT;\n"));
   script.Close();
   const int exit_code = postgres::WaitForEnd(pid);
+  USERPROFILE_RETURN_IF_ERROR(guard.Stop());
 
   if (exit_code == 0 && complete) return absl::OkStatus();
   constexpr int kConnectionLost = 2;

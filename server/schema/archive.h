@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "server/postgres/binaries.h"
+#include "server/postgres/process.h"
 
 namespace userprofile::schema {
 
@@ -32,9 +33,10 @@ class Archive {
 
   // Runs `before`, what is in the archive, and `after` in one transaction.
   // FAILED_PRECONDITION, with nothing changed, if PostgreSQL refuses any of it
-  // or the archive can't be read to its end.
+  // or the archive can't be read to its end. Goes on while it is `wanted`.
   absl::Status Restore(const std::string& conninfo, const std::string& before,
-                       const std::string& after) const;
+                       const std::string& after,
+                       postgres::StillWanted wanted) const;
 
  private:
   Archive(postgres::Binaries programs, std::string file)

@@ -271,8 +271,11 @@ absl::Status Dump(const postgres::SessionFactory& connect,
   command.words.push_back(absl::StrCat("--dbname=", connection.conninfo));
   command.environment = std::move(connection.environment);
   command.output = target.fd();
-  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Outcome outcome,
-                               postgres::RunToEnd(std::move(command)));
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const postgres::Outcome outcome,
+      postgres::RunToEnd(std::move(command), [&] {
+        return session->ExecuteScript("SELECT").status();
+      }));
   if (outcome.exit_code != 0) {
     return absl::FailedPreconditionError(absl::StrCat(
         "the backup failed, there is none: ",
@@ -388,9 +391,12 @@ absl::StatusOr<RestoreResult> RestoreBackup(
   const bool moves =
       options.replace && (target.Bool(0, 2) || target.Bool(0, 3));
   const std::string moved_to(target.Text(0, 5));
-  USERPROFILE_RETURN_IF_ERROR(archive.Restore(conninfo,
-                                              MakeRoom(target, moves, moved_to),
-                                              std::string(rights.Text(0, 0))));
+  USERPROFILE_RETURN_IF_ERROR(
+      archive.Restore(conninfo, MakeRoom(target, moves, moved_to),
+                      std::string(rights.Text(0, 0)),
+                      [&] { return postgres::ConfirmPrimary(*session); }));
+  // Its own words are not enough: see Session.
+  USERPROFILE_RETURN_IF_ERROR(postgres::ConfirmPrimary(*session));
   if (moves) result.moved_to = moved_to;
   const absl::Status analyzed =
       session->ExecuteScript(absl::StrCat("ANALYZE ", schema, ".users"))
