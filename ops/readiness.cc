@@ -124,6 +124,11 @@ absl::Status Readiness::state() const {
   return state_;
 }
 
+absl::Status Readiness::StateWithoutLanes() const {
+  base::MutexLock lock(mutex_);
+  return WithoutLanes();
+}
+
 absl::Status Readiness::AdmitRequest() const {
   if (admits_) return absl::OkStatus();
   base::MutexLock lock(mutex_);
@@ -136,17 +141,18 @@ void Readiness::Subscribe(std::function<void(const absl::Status&)> listener) {
   listeners_.push_back(std::move(listener));
 }
 
-absl::Status Readiness::WhatHolds() const {
+absl::Status Readiness::WithoutLanes() const {
   if (shutting_down_) return StateOf(v1::ERROR_REASON_SHUTTING_DOWN);
   if (!schema_.ok() && !IsOfDatabase(schema_)) return schema_;
   if (!writes_.ok()) return writes_;
-  if (!schema_.ok()) return schema_;
-  return failing_lanes_.empty() ? absl::OkStatus()
-                                : failing_lanes_.begin()->second;
+  return schema_;
 }
 
 void Readiness::Update() {
-  absl::Status state = WhatHolds();
+  absl::Status state = WithoutLanes();
+  if (state.ok() && !failing_lanes_.empty()) {
+    state = failing_lanes_.begin()->second;
+  }
   if (state == state_) return;
   state_ = std::move(state);
   ShowState();

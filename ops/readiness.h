@@ -56,6 +56,9 @@ class Readiness {
 
   absl::Status state() const;
 
+  // The same, but for what the lanes say: for who knows that better.
+  absl::Status StateWithoutLanes() const;
+
   // OK if a request may be tried: when ready, and also while the database is
   // away or takes no writes, or the process drains, after the schema was last
   // seen right: then the store decides by itself, for reads may go on, and
@@ -71,7 +74,7 @@ class Readiness {
  private:
   // Tells the listeners where the state is another one than before.
   void Update() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status WhatHolds() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status WithoutLanes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ShowState() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Metrics* const metrics_;
