@@ -14,6 +14,7 @@
 #include "server/access/access.h"
 #include "server/access/authorization.h"
 #include "server/api/call_limits.h"
+#include "server/api/deadlines.h"
 #include "server/api/request_log.h"
 #include "server/api/validation.h"
 #include "server/store/profile_store.h"
@@ -23,6 +24,7 @@ namespace userprofile::api {
 // What only one method does: a row of the table in user_profile_service.cc.
 struct MethodRow {
   const char* name;
+  store::Verb verb;
   const google::protobuf::Message& request;  // prototypes
   const google::protobuf::Message& response;
   std::function<void(store::ProfileStore&, const google::protobuf::Message&,
@@ -34,22 +36,23 @@ struct MethodRow {
   std::function<void(const google::protobuf::Message&)> count;
 };
 
-// The row of a method that the store carries out by `verb`.
+// The row of a method that the store carries out by `act`.
 template <typename Request, typename Response>
-MethodRow Row(const char* name,
-              void (store::ProfileStore::*verb)(const Request&, Response*,
-                                                store::CallContext,
-                                                store::Done),
+MethodRow Row(const char* name, store::Verb verb,
+              void (store::ProfileStore::*act)(const Request&, Response*,
+                                               store::CallContext, store::Done),
               std::function<void(const Response&)> count = nullptr) {
-  MethodRow row = {name, Request::default_instance(),
+  MethodRow row = {name,
+                   verb,
+                   Request::default_instance(),
                    Response::default_instance(),
-                   [verb](store::ProfileStore& store,
-                          const google::protobuf::Message& request,
-                          google::protobuf::Message* response,
-                          store::CallContext context, store::Done done) {
-                     (store.*verb)(static_cast<const Request&>(request),
-                                   static_cast<Response*>(response),
-                                   std::move(context), std::move(done));
+                   [act](store::ProfileStore& store,
+                         const google::protobuf::Message& request,
+                         google::protobuf::Message* response,
+                         store::CallContext context, store::Done done) {
+                     (store.*act)(static_cast<const Request&>(request),
+                                  static_cast<Response*>(response),
+                                  std::move(context), std::move(done));
                    },
                    nullptr};
   if (count != nullptr) {
@@ -85,6 +88,7 @@ struct MethodContext {
   access::Access& access;
   CallLimits& limits;
   RequestLog& log;
+  Deadlines& deadlines;
 
   // What a caller's deadline is cut down to.
   absl::Duration max_timeout;

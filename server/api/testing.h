@@ -13,6 +13,7 @@
 #include "absl/types/optional.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "server/store/errors.h"
 #include "server/store/profile_store.h"
 
 // What the tests of this folder share.
@@ -82,6 +83,10 @@ class ScriptedStore final : public store::ProfileStore {
         done(absl::OkStatus());
       };
 
+  std::function<absl::Status(store::Verb)> late = [](store::Verb) {
+    return store::DeadlineExceeded();
+  };
+
   void Read(store::ReadCall call, store::CallContext context,
             store::Done done) override {
     read(std::move(call), std::move(context), std::move(done));
@@ -95,6 +100,7 @@ class ScriptedStore final : public store::ProfileStore {
             store::Done done) override {
     edit(call, std::move(context), std::move(done));
   }
+  absl::Status Late(store::Verb verb) const override { return late(verb); }
 };
 
 }  // namespace userprofile::api

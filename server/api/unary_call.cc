@@ -28,6 +28,10 @@ absl::string_view TraceparentOf(const grpc::CallbackServerContext& context) {
   return IsTraceparent(value) ? value : absl::string_view();
 }
 
+// How long an answer may be on its way to the caller; but no more than a
+// quarter of the caller's time.
+constexpr absl::Duration kLongestWay = absl::Milliseconds(50);
+
 // Any request within the API's limits is smaller.
 constexpr std::size_t kUsualSize = 8 * 1024;
 
@@ -68,21 +72,27 @@ UnaryCall* UnaryCall::Start(const Method& method, store::ProfileStore& store,
                             grpc::CallbackServerContext* context,
                             const grpc::ByteBuffer& request,
                             grpc::ByteBuffer* answer) {
-  auto* call = new UnaryCall(method, context, answer);  // deletes itself
+  const std::shared_ptr<UnaryCall> call(
+      new UnaryCall(method, store, context, answer));
+  call->self_ = call;
   if (absl::Status status = call->Admit(request); !status.ok()) {
-    call->Answer(status);
-    return call;
+    call->Answer(std::move(status));
+    return call.get();
   }
-  method.row.act(store, *call->request_, call->response_,
-                 {call->deadline_, [call] { return call->cancelled_.load(); },
-                  &call->times_},
-                 [call](absl::Status status) { call->Answer(status); });
-  return call;
+  method.context.deadlines.Add(call, call->AnswerBy());
+  method.row.act(
+      store, *call->request_, call->response_,
+      {call->deadline_, [call = call.get()] { return call->over(); },
+       &call->times_},
+      [call](absl::Status status) { call->Answer(std::move(status)); });
+  return call.get();
 }
 
-UnaryCall::UnaryCall(const Method& method, grpc::CallbackServerContext* context,
+UnaryCall::UnaryCall(const Method& method, const store::ProfileStore& store,
+                     grpc::CallbackServerContext* context,
                      grpc::ByteBuffer* answer)
     : method_(method),
+      store_(store),
       context_(context),
       answer_(answer),
       start_(base::SteadyTime::Now()),
@@ -91,6 +101,10 @@ UnaryCall::UnaryCall(const Method& method, grpc::CallbackServerContext* context,
       request_(method.row.request.New(&arena_)),
       response_(method.row.response.New(&arena_)) {
   method_.metrics.CountStarted();
+}
+
+base::SteadyTime UnaryCall::AnswerBy() const {
+  return deadline_ - std::min(kLongestWay, (deadline_ - start_) / 4);
 }
 
 absl::Status UnaryCall::Admit(const grpc::ByteBuffer& request) {
@@ -104,7 +118,29 @@ absl::Status UnaryCall::Admit(const grpc::ByteBuffer& request) {
   return shared.readiness.AdmitRequest();
 }
 
-void UnaryCall::Answer(const absl::Status& status) {
+void UnaryCall::OnDeadline() {
+  if (answered_.exchange(true)) return;
+  // Its times are the store's, which may still write them.
+  Send(Late(), {});
+}
+
+absl::Status UnaryCall::Late() const {
+  absl::Status state = method_.context.readiness.StateWithoutLanes();
+  return state.ok() ? store_.Late(method_.row.verb) : state;
+}
+
+void UnaryCall::Answer(absl::Status status) {
+  if (answered_.exchange(true)) return;
+  method_.context.deadlines.Remove(*this);
+  // gRPC cancels a call whose deadline has passed.
+  if (absl::IsCancelled(status) && AnswerBy() <= base::SteadyTime::Now()) {
+    status = Late();
+  }
+  Send(status, times_);
+}
+
+void UnaryCall::Send(const absl::Status& status,
+                     const store::CallTimes& times) {
   grpc::Status answer = ToGrpcStatus(status);
   if (answer.ok()) {
     if (method_.row.count) method_.row.count(*response_);
@@ -119,15 +155,16 @@ void UnaryCall::Answer(const absl::Status& status) {
     context_->AddTrailingMetadata(kTraceparent, std::string(sent));
   }
   if (method_.context.log.Concerns(status, duration)) {
-    Log(status, duration, sent);
+    Log(status, duration, sent, times);
   }
   method_.metrics.CountFinished(
       static_cast<absl::StatusCode>(answer.error_code()), duration);
-  Finish(std::move(answer));  // the call may be gone
+  Finish(std::move(answer));
 }
 
 void UnaryCall::Log(const absl::Status& status, absl::Duration duration,
-                    absl::string_view traceparent) {
+                    absl::string_view traceparent,
+                    const store::CallTimes& times) {
   std::string made;
   if (traceparent.empty()) {
     made = MakeTraceparent();
@@ -135,7 +172,7 @@ void UnaryCall::Log(const absl::Status& status, absl::Duration duration,
     traceparent = made;
   }
   method_.context.log.Log({method_.row.name, caller_->name,
-                           TraceId(traceparent), status, duration, times_});
+                           TraceId(traceparent), status, duration, times});
 }
 
 }  // namespace userprofile::api

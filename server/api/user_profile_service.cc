@@ -15,6 +15,7 @@ namespace userprofile::api {
 namespace {
 
 using store::ProfileStore;
+using store::Verb;
 
 std::function<void(const v1::UpsertUserResponse&)> CountRecognitions(
     ops::Metrics& metrics) {
@@ -52,9 +53,10 @@ std::function<void(const v1::CompleteOnboardingResponse&)> CountOnboardings(
 // The methods of the API.
 std::vector<MethodRow> Rows(ops::Metrics& metrics) {
   return {
-      Row("UpsertUser", &ProfileStore::Contact, CountRecognitions(metrics)),
-      Row("GetProfile", &ProfileStore::GetProfile),
-      Row("CompleteOnboarding", &ProfileStore::CompleteOnboarding,
+      Row("UpsertUser", Verb::kContact, &ProfileStore::Contact,
+          CountRecognitions(metrics)),
+      Row("GetProfile", Verb::kRead, &ProfileStore::GetProfile),
+      Row("CompleteOnboarding", Verb::kEdit, &ProfileStore::CompleteOnboarding,
           CountOnboardings(metrics)),
   };
 }
@@ -107,8 +109,9 @@ UserProfileService::UserProfileService(ProfileStore& store,
                                        const UserProfileServiceOptions& options)
     : limits_(options.limits),
       log_(options.slow_request, options.recent_failures) {
-  const MethodContext context = {readiness, metrics, access,
-                                 limits_,   log_,    options.max_timeout};
+  const MethodContext context = {
+      readiness,          metrics, access, limits_, log_, deadlines_,
+      options.max_timeout};
   for (MethodRow& row : Rows(metrics)) {
     const Method& method = methods_.emplace_back(std::move(row), context);
     AddMethod(new grpc::internal::RpcServiceMethod(

@@ -11,6 +11,7 @@
 #include "ops/readiness.h"
 #include "server/access/access.h"
 #include "server/api/call_limits.h"
+#include "server/api/deadlines.h"
 #include "server/api/method.h"
 #include "server/api/request_log.h"
 #include "server/store/profile_store.h"
@@ -19,8 +20,9 @@ namespace userprofile::api {
 
 // How the service treats calls.
 struct UserProfileServiceOptions {
-  // What a call gets whose deadline is further away, or that has none.
-  absl::Duration max_timeout = absl::Seconds(10);
+  // What a call gets whose deadline is further away, or that has none: longer
+  // than a failover takes. Patroni's begins up to 30 s after the primary went.
+  absl::Duration max_timeout = absl::Seconds(40);
 
   CallLimitOptions limits;
 
@@ -34,7 +36,8 @@ struct UserProfileServiceOptions {
 // store. Thread-safe; never blocks.
 class UserProfileService final : public grpc::Service {
  public:
-  // All of them must outlive the service.
+  // All of them must outlive the service, and the service all calls that the
+  // store has not answered yet.
   UserProfileService(store::ProfileStore& store,
                      const ops::Readiness& readiness, ops::Metrics& metrics,
                      access::Access& access,
@@ -44,6 +47,7 @@ class UserProfileService final : public grpc::Service {
   CallLimits limits_;
   RequestLog log_;
   std::deque<Method> methods_;  // keep their addresses
+  Deadlines deadlines_;
 };
 
 }  // namespace userprofile::api

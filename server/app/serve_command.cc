@@ -196,7 +196,8 @@ void AddServeFlags(ops::Command app, ServeCommand& command) {
                "Database connections for CompleteOnboarding");
   ops::AddDurationFlag(
       app, "--max-timeout", serve.service.max_timeout,
-      "Longest time for a call, and for one without a deadline");
+      "Longest time for a call: of it and the caller's deadline, the earlier "
+      "one wins");
   ops::AddDurationFlag(app, "--slow-request", serve.service.slow_request,
                        "A call that takes so long is logged");
   ops::AddDurationFlag(app, "--drain-delay", serve.drain_delay,

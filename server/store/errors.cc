@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/error_info.h"
+#include "ops/readiness.h"
 
 namespace userprofile::store {
 
@@ -61,20 +62,8 @@ absl::Status ShuttingDown() {
       kRetryDelay);
 }
 
-absl::Status DatabaseUnavailable() {
-  return base::WithRetryDelay(
-      MakeError(StatusCode::kUnavailable,
-                "the database can't be reached; send the request again",
-                v1::ERROR_REASON_DATABASE_UNAVAILABLE),
-      kRetryDelay);
-}
-
-absl::Status OutcomeUnknown() {
-  return MakeError(StatusCode::kUnavailable,
-                   "the database connection was lost during the write, which "
-                   "may or may not have happened; ask with GetProfile, or send "
-                   "the same request again",
-                   v1::ERROR_REASON_OUTCOME_UNKNOWN);
+absl::Status DatabaseAway(const absl::Status& failure) {
+  return base::WithRetryDelay(ops::DatabaseState(failure), kRetryDelay);
 }
 
 absl::Status RowRejected() {

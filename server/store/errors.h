@@ -18,8 +18,7 @@ absl::Status DeadlineExceeded();
 absl::Status Cancelled();
 absl::Status Overloaded();
 absl::Status ShuttingDown();
-absl::Status DatabaseUnavailable();
-absl::Status OutcomeUnknown();
+absl::Status DatabaseAway(const absl::Status& failure);  // of a session
 absl::Status RowRejected();
 absl::Status SchemaChanged();
 absl::Status StatementRefused();

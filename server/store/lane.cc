@@ -28,7 +28,6 @@
 //     +-- no connection, or lost; nothing happened --------> queued, in front
 //     |     lost for the second time, or more ---> ... in a batch half as large
 //     |     lost for the second time, alone -----> ... behind all others
-//     |     may have happened, and is not idempotent ------> answered
 //     +-- refused data, deadlock, time-out; others beside -> its half runs
 //     +-- deadlock or time-out, alone ---> queued, behind all others, by itself
 //     +-- executed, but to be retried (Operation::retry) --> runs at once
@@ -74,7 +73,9 @@ Lane::Lane(Options options, const ExecutorFactory& make_executor)
 Lane::~Lane() { Shutdown(base::SteadyTime::InfinitePast()); }
 
 void Lane::Submit(std::unique_ptr<Operation> operation) {
-  operation->submitted = options_.clock();
+  if (operation->submitted == base::SteadyTime()) {
+    operation->submitted = options_.clock();
+  }
   const bool accepted = ++in_flight_ <= options_.max_in_flight;
   bool shutting_down = false;
   if (accepted) {
@@ -256,7 +257,9 @@ bool Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
   if (absl::Status connected = executor.Connect(); !connected.ok()) {
     Log("finds no connection", part.size(), connected);
     NoteHealth(connected, false);
-    for (Operation* operation : part) operation->met_outage = true;
+    for (Operation* operation : part) {
+      operation->outage = DatabaseAway(connected);
+    }
     return false;
   }
   const base::SteadyTime start = options_.clock();
@@ -294,15 +297,13 @@ bool Lane::RunPart(BatchExecutor& executor, std::vector<Operation*> part) {
     return rest.empty() || RunPart(executor, std::move(rest));
   }
   if (absl::IsUnavailable(status)) {
-    const bool outcome_unknown = postgres::MayHaveTakenEffect(status);
     Log("met an outage", part.size(), status);
     // What PostgreSQL itself says it says to whoever is connected.
-    NoteHealth(status, !outcome_unknown && !postgres::SqlState(status).empty());
+    NoteHealth(status, !postgres::MayHaveTakenEffect(status) &&
+                           !postgres::SqlState(status).empty());
     for (Operation* operation : part) {
-      operation->met_outage = true;
-      if (outcome_unknown && !options_.idempotent) {
-        Answer(*operation, OutcomeUnknown());
-      } else if (++operation->lost > 1) {
+      operation->outage = DatabaseAway(status);
+      if (++operation->lost > 1) {
         operation->max_batch = (part.size() + 1) / 2;
         operation->waits_behind = part.size() == 1;
       }
@@ -349,6 +350,7 @@ void Lane::NoteHealth(const absl::Status& status, bool connected) {
     spdlog::error("PostgreSQL refuses the service's statements: {}", refusal_);
   }
   last_failure_ = options_.clock();
+  failure_ = status;
   connected_ = connected;
   if (!failing_.exchange(true)) failing_since_ = last_failure_;
   if (!reported_ && options_.on_health &&
@@ -388,7 +390,13 @@ absl::Status Lane::Verdict(const Operation& operation,
   const CallContext& context = operation.context;
   if (context.cancelled && context.cancelled()) return Cancelled();
   if (now < context.deadline) return absl::OkStatus();
-  return operation.met_outage ? DatabaseUnavailable() : DeadlineExceeded();
+  return operation.outage.ok() ? Late() : operation.outage;
+}
+
+absl::Status Lane::Late() const {
+  if (!failing_) return DeadlineExceeded();
+  base::MutexLock lock(health_mutex_);
+  return failing_ ? DatabaseAway(failure_) : DeadlineExceeded();
 }
 
 absl::Status Lane::Translate(const absl::Status& failure) const {

@@ -48,12 +48,15 @@ struct Operation {
   // Set by Execute: has had no effect yet, and is to be executed once more.
   bool retry = false;
 
-  // For the lane: when the operation was submitted, whether it has been held up
-  // by a database that was away, how many statements with it were lost together
-  // with their connection, how many operations its next statement may hold at
-  // most, and whether that statement waits behind the others.
+  // When it was submitted, to this lane or the one that led here.
   base::SteadyTime submitted;
-  bool met_outage = false;
+
+  // For the lane: what to answer because of a
+  // database that was away when it was tried (OK if none was), how many
+  // statements with it were lost together with their connection, how many
+  // operations its next statement may hold at most, and whether that statement
+  // waits behind the others.
+  absl::Status outage;
   int lost = 0;
   std::size_t max_batch = std::numeric_limits<std::size_t>::max();
   bool waits_behind = false;
@@ -70,8 +73,9 @@ class BatchExecutor {
 
   // Carries out the batch, or a part of it, as one statement, and sets each
   // operation's response and result, or `retry`. The keys are all different.
-  // After an error (in the vocabulary of postgres::Session) no operation took
-  // effect, but where postgres::MayHaveTakenEffect.
+  // After an error (in the vocabulary of postgres::Session) an operation may be
+  // executed once more, although it took effect; its outcome must be the same
+  // then.
   virtual absl::Status Execute(absl::Span<Operation* const> batch) = 0;
 };
 
@@ -111,8 +115,7 @@ struct LaneOptions {
 //  - An operation whose deadline has passed, or whose caller gave up, is
 //    dropped before it costs a statement.
 //  - While the database is away, operations wait for it until their deadlines.
-//    After a connection was lost during a statement, idempotent operations are
-//    retried; others fail with OutcomeUnknown.
+//    After a connection was lost during a statement they are retried.
 //
 // Thread-safe. Done is called from a worker's thread, or from Submit's caller
 // if the operation is refused; never under the lane's lock.
@@ -122,9 +125,6 @@ class Lane {
     // How many workers, and so connections. Two keep the database busy while
     // answers are sent; more make batches smaller.
     int workers = 2;
-
-    // Whether an operation may run again after a run of unknown outcome.
-    bool idempotent = true;
 
     // A worker that failed pauses, at first this long, then longer with each
     // failure in a row, up to the maximum; jittered.
@@ -155,6 +155,10 @@ class Lane {
   Lane& operator=(const Lane&) = delete;
 
   void Submit(std::unique_ptr<Operation> operation);
+
+  // What to answer an operation whose deadline passes now: that the database is
+  // away, if no statement gets through, or DeadlineExceeded.
+  absl::Status Late() const;
 
   // Refuses further operations, carries out those that wait, and returns when
   // all are answered; those that still wait at `deadline` are answered
@@ -222,12 +226,12 @@ class Lane {
       base::SteadyTime::InfiniteFuture();
   int running_workers_ ABSL_GUARDED_BY(mutex_) = 0;
 
-  base::Mutex health_mutex_;
+  mutable base::Mutex health_mutex_;
   std::atomic<bool> failing_ = false;  // written under it
   base::SteadyTime failing_since_ ABSL_GUARDED_BY(health_mutex_);
   base::SteadyTime last_failure_ ABSL_GUARDED_BY(health_mutex_);
-  bool connected_ ABSL_GUARDED_BY(health_mutex_) =
-      false;  // at the last failure
+  absl::Status failure_ ABSL_GUARDED_BY(health_mutex_);    // the last one
+  bool connected_ ABSL_GUARDED_BY(health_mutex_) = false;  // as it happened
   bool reported_ ABSL_GUARDED_BY(health_mutex_) = false;
   std::string refusal_ ABSL_GUARDED_BY(health_mutex_);  // that was logged last
 

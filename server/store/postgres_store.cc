@@ -1,20 +1,20 @@
 #include "server/store/postgres_store.h"
 
 #include <algorithm>
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/functional/function_ref.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "server/postgres/array_literal.h"
 #include "server/store/errors.h"
 #include "server/store/profile_rows.h"
+#include "server/store/session_executor.h"
 #include "server/store/statements.h"
 #include "server/users/columns.h"
 #include "spdlog/spdlog.h"
@@ -22,17 +22,20 @@
 namespace userprofile::store {
 namespace {
 
-struct ReadOperation final : Operation {
-  ReadOperation(ReadCall c, CallContext context, Done done)
-      : Operation(std::move(context), std::move(done)), call(std::move(c)) {}
+struct ReadOperation final : SqlOperation {
+  ReadOperation(ReadCall c, CallContext context, Done a)
+      : SqlOperation(std::move(context), nullptr),
+        call(std::move(c)),
+        answer(std::move(a)) {}
 
-  const ReadCall call;
+  ReadCall call;  // user_ids: those who are still to be found
+  Done answer;    // for whoever called
 };
 
-struct ContactOperation final : Operation {
+struct ContactOperation final : SqlOperation {
   ContactOperation(const v1::UpsertUserRequest& q, v1::UpsertUserResponse* r,
                    CallContext context, Done done)
-      : Operation(std::move(context), std::move(done), q.user_id()),
+      : SqlOperation(std::move(context), std::move(done), q.user_id()),
         request(q),
         response(r) {}
 
@@ -45,67 +48,22 @@ struct ContactOperation final : Operation {
   int refused = 0;
 };
 
-struct EditOperation final : Operation {
+struct EditOperation final : SqlOperation {
   EditOperation(const EditCall& c, CallContext context, Done done)
-      : Operation(std::move(context), std::move(done), c.user_id), call(c) {}
+      : SqlOperation(std::move(context), std::move(done), c.user_id), call(c) {}
 
   const EditCall call;
 };
 
-using Batch = absl::Span<Operation* const>;
+using Batch = SessionExecutor::Batch;
 
-// Runs a statement.
-using Query = absl::FunctionRef<absl::StatusOr<postgres::Rows>(
-    const postgres::Statement&, const postgres::Parameters&)>;
-
-// Carries out batches by a function, with a session that is made when it is
-// needed and replaced once it is lost, or finds the schema not as needed.
-class SessionExecutor final : public BatchExecutor {
- public:
-  using Run = std::function<absl::Status(Query, Batch)>;
-
-  SessionExecutor(postgres::SessionFactory connect, Run run)
-      : connect_(std::move(connect)), run_(std::move(run)) {}
-
-  absl::Status Connect() override {
-    if (session_ != nullptr && session_->healthy() && !replace_) {
-      return absl::OkStatus();
-    }
-    session_.reset();
-    USERPROFILE_ASSIGN_OR_RETURN(auto session, connect_());
-    // One plan for each statement, for planning is half of the CPU time of a
-    // lone read; and that by an index, for a scan that was right for a small
-    // table would stay as it grows. See
-    // docs/adr/0036-one-plan-for-each-statement.md.
-    USERPROFILE_RETURN_IF_ERROR(
-        session
-            ->ExecuteScript("SET enable_seqscan = off;"
-                            " SET plan_cache_mode = force_generic_plan")
-            .status());
-    session_ = std::move(session);
-    replace_ = false;
-    return absl::OkStatus();
-  }
-
-  absl::Status Execute(Batch batch) override {
-    return run_(
-        [this](const auto& statement, const auto& parameters) {
-          auto rows = session_->Execute(statement, parameters);
-          if (absl::IsFailedPrecondition(rows.status())) replace_ = true;
-          return rows;
-        },
-        batch);
-  }
-
- private:
-  const postgres::SessionFactory connect_;
-  const Run run_;
-  std::unique_ptr<postgres::Session> session_;
-
-  // The schema was not as needed. Where a search path or a role is mended, that
-  // holds for new sessions only.
-  bool replace_ = false;
-};
+// Whether the operation itself wrote this time, in a try that was lost.
+bool Wrote(const SqlOperation& operation,
+           const google::protobuf::Timestamp& time) {
+  return absl::c_any_of(operation.tries, [&](absl::Time tried) {
+    return absl::ToUnixMicros(tried) == absl::ToUnixMicros(FromTimestamp(time));
+  });
+}
 
 postgres::Parameters Finish(std::vector<postgres::ArrayLiteral>& arrays) {
   postgres::Parameters parameters;
@@ -113,34 +71,51 @@ postgres::Parameters Finish(std::vector<postgres::ArrayLiteral>& arrays) {
   return parameters;
 }
 
-// Reads the users of a batch by one statement.
-absl::Status RunReads(Query query, Batch batch) {
-  const auto call_of = [](const Operation* operation) -> const ReadCall& {
-    return static_cast<const ReadOperation*>(operation)->call;
+// Reads the users of a batch by one statement; those who are not found stay in
+// their calls' user_ids.
+absl::Status RunReads(SessionExecutor& by, Batch batch) {
+  const auto call_of = [](Operation* operation) -> ReadCall& {
+    return static_cast<ReadOperation*>(operation)->call;
   };
   postgres::ArrayLiteral ids;
-  for (const Operation* operation : batch) {
+  for (Operation* operation : batch) {
     for (const std::int64_t id : call_of(operation).user_ids) {
       ids.AppendInt64(id);
     }
   }
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
-                               query(kGetProfiles, {ids.Finish()}));
+                               by.Query(kGetProfiles, {ids.Finish()}));
   absl::flat_hash_map<std::int64_t, std::size_t> row_of_user;
   row_of_user.reserve(rows.size());
   for (std::size_t row = 0; row < rows.size(); ++row) {
     row_of_user.emplace(UserId(rows, row), row);
   }
   for (Operation* operation : batch) {
-    const ReadCall& call = call_of(operation);
-    for (const std::int64_t id : call.user_ids) {
+    ReadCall& call = call_of(operation);
+    const auto found = [&](std::int64_t id) {
       const auto row = row_of_user.find(id);
-      if (row != row_of_user.end()) {
-        ReadProfile(rows, row->second, call.found(id));
-      } else if (call.all_must_exist) {
-        operation->result = UserNotFound(id);
-        break;
-      }
+      if (row == row_of_user.end()) return false;
+      ReadProfile(rows, row->second, call.found(id));
+      return true;
+    };
+    auto& ids_left = call.user_ids;
+    ids_left.erase(std::remove_if(ids_left.begin(), ids_left.end(), found),
+                   ids_left.end());
+  }
+  return absl::OkStatus();
+}
+
+// The same for users of whom a read found nothing: says who is not there.
+absl::Status RunProvenReads(SessionExecutor& by, Batch batch) {
+  USERPROFILE_RETURN_IF_ERROR(RunReads(by, batch));
+  bool proven = false;
+  for (Operation* operation : batch) {
+    const ReadCall& call = static_cast<ReadOperation*>(operation)->call;
+    if (call.user_ids.empty()) continue;
+    if (!proven) USERPROFILE_RETURN_IF_ERROR(by.ProveAbsence());
+    proven = true;
+    if (call.all_must_exist) {
+      operation->result = UserNotFound(call.user_ids.front());
     }
   }
   return absl::OkStatus();
@@ -192,7 +167,7 @@ postgres::Parameters ParametersOf(const Contacts& contacts, bool insert) {
 // then inserted. Whoever is there by then, for somebody else was faster, starts
 // over. Who is missing twice is so because the database refuses them.
 // `interval` is for kUpdateChangedUsers; empty for kUpdateUsers.
-absl::Status RunContacts(Query query, Batch batch, absl::Time now,
+absl::Status RunContacts(SessionExecutor& by, Batch batch, absl::Time now,
                          const std::string& interval) {
   Contacts contacts;
   contacts.reserve(batch.size());
@@ -215,7 +190,7 @@ absl::Status RunContacts(Query query, Batch batch, absl::Time now,
     parameters.push_back(interval);
   }
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
-                               query(*statement, parameters));
+                               by.Query(*statement, parameters));
 
   absl::flat_hash_map<std::int64_t, ContactOperation*> missing;
   missing.reserve(contacts.size());
@@ -223,12 +198,14 @@ absl::Status RunContacts(Query query, Batch batch, absl::Time now,
     missing.emplace(contact->request.user_id(), contact);
   }
   for (std::size_t row = 0; row < rows.size(); ++row) {
-    const auto contact = missing.find(UserId(rows, row));
-    if (contact == missing.end()) continue;
-    v1::UpsertUserResponse* response = contact->second->response;
-    missing.erase(contact);
-    ReadProfile(rows, row, response->mutable_profile());
-    response->set_created(insert);
+    const auto found = missing.find(UserId(rows, row));
+    if (found == missing.end()) continue;
+    const ContactOperation& contact = *found->second;
+    missing.erase(found);
+    v1::Profile* profile = contact.response->mutable_profile();
+    ReadProfile(rows, row, profile);
+    contact.response->set_created(insert ||
+                                  Wrote(contact, profile->created_at()));
   }
   for (const auto& [user, contact] : missing) {
     contact->absent = !insert;
@@ -247,14 +224,14 @@ absl::Status RunContacts(Query query, Batch batch, absl::Time now,
 
 // Whether the error of a statement for one user says that the nickname is
 // taken. PostgreSQL names the index, in quotes that go by its language.
-bool SaysNicknameTaken(Query query, const absl::Status& error) {
+bool SaysNicknameTaken(SessionExecutor& by, const absl::Status& error) {
   if (!absl::IsAlreadyExists(error)) return false;
   const absl::string_view message = error.message();
   const auto quotes = [&](std::size_t at) {
     return at < message.size() && message[at] != ' ' && message[at] != '_' &&
            !absl::ascii_isalnum(static_cast<unsigned char>(message[at]));
   };
-  const absl::StatusOr<postgres::Rows> indexes = query(kNicknameIndexes, {});
+  const absl::StatusOr<postgres::Rows> indexes = by.Query(kNicknameIndexes, {});
   if (!indexes.ok()) return false;
   for (std::size_t row = 0; row < indexes->size(); ++row) {
     const absl::string_view name = indexes->Text(row, 0);
@@ -269,7 +246,7 @@ bool SaysNicknameTaken(Query query, const absl::Status& error) {
 
 // Makes the edits of a batch, of different users, as one statement. A nickname
 // that is taken fails the statement: the lane finds whose it is.
-absl::Status RunEdits(Query query, Batch batch, absl::Time now) {
+absl::Status RunEdits(SessionExecutor& by, Batch batch, absl::Time now) {
   const auto& texts = users::AnswerTexts();
   std::vector<postgres::ArrayLiteral> arrays(1 + texts.size());
   absl::flat_hash_map<std::int64_t, EditOperation*> open;
@@ -290,8 +267,8 @@ absl::Status RunEdits(Query query, Batch batch, absl::Time now) {
   parameters.push_back(SqlTime(now));
 
   const absl::StatusOr<postgres::Rows> rows =
-      query(kCompleteOnboarding, parameters);
-  if (batch.size() == 1 && SaysNicknameTaken(query, rows.status())) {
+      by.Query(kCompleteOnboarding, parameters);
+  if (batch.size() == 1 && SaysNicknameTaken(by, rows.status())) {
     batch[0]->result = NicknameTaken();
     return absl::OkStatus();
   }
@@ -302,12 +279,16 @@ absl::Status RunEdits(Query query, Batch batch, absl::Time now) {
     if (found == open.end()) continue;
     EditOperation& operation = *found->second;
     open.erase(found);
-    ReadProfile(*rows, row, operation.call.profile);
-    if (rows->Bool(row, made)) continue;
-    operation.result = operation.call.profile->onboarding_completed()
+    v1::Profile* profile = operation.call.profile;
+    ReadProfile(*rows, row, profile);
+    if (rows->Bool(row, made) || Wrote(operation, profile->updated_at())) {
+      continue;
+    }
+    operation.result = profile->onboarding_completed()
                            ? AlreadyOnboarded(operation.call.user_id)
                            : RowRejected();  // by a foreign trigger or rule
   }
+  if (!open.empty()) USERPROFILE_RETURN_IF_ERROR(by.ProveAbsence());
   for (const auto& [user_id, operation] : open) {
     operation->result = UserNotFound(user_id);
   }
@@ -315,7 +296,7 @@ absl::Status RunEdits(Query query, Batch batch, absl::Time now) {
 }
 
 Lane::Options OptionsOf(const PostgresStoreOptions& options, const char* name,
-                        int workers, bool idempotent = true) {
+                        int workers) {
   Lane::Options lane;
   static_cast<LaneOptions&>(lane) = options;
   lane.workers = workers;
@@ -325,14 +306,14 @@ Lane::Options OptionsOf(const PostgresStoreOptions& options, const char* name,
     };
   }
   lane.metrics = LaneMetrics(options.metrics, name);
-  lane.idempotent = idempotent;
   return lane;
 }
 
 Lane::ExecutorFactory Executors(const PostgresStoreOptions& options,
                                 SessionExecutor::Run run) {
-  return [connect = options.connect, run = std::move(run)] {
-    return std::make_unique<SessionExecutor>(connect, run);
+  return [&options, run = std::move(run)] {
+    return std::make_unique<SessionExecutor>(options.connect, options.clock,
+                                             run);
   };
 }
 
@@ -345,25 +326,40 @@ std::string IntervalOf(absl::Duration duration) {
 }  // namespace
 
 PostgresStore::PostgresStore(PostgresStoreOptions options)
-    : reads_(OptionsOf(options, "get_profile", options.read_workers),
-             Executors(options, RunReads)),
-      contacts_(OptionsOf(options, "upsert_user", options.upsert_workers),
-                Executors(options,
-                          [clock = options.clock,
-                           interval = IntervalOf(options.contact_interval)](
-                              Query query, Batch batch) {
-                            return RunContacts(query, batch, clock(), interval);
-                          })),
+    : proven_reads_(OptionsOf(options, "confirm_absence", 1),
+                    Executors(options,
+                              [](SessionExecutor& by, Batch batch, absl::Time) {
+                                return RunProvenReads(by, batch);
+                              })),
+      reads_(
+          OptionsOf(options, "get_profile", options.read_workers),
+          Executors(options, [](SessionExecutor& by, Batch batch,
+                                absl::Time) { return RunReads(by, batch); })),
+      contacts_(
+          OptionsOf(options, "upsert_user", options.upsert_workers),
+          Executors(options,
+                    [interval = IntervalOf(options.contact_interval)](
+                        SessionExecutor& by, Batch batch, absl::Time now) {
+                      return RunContacts(by, batch, now, interval);
+                    })),
       edits_(
-          OptionsOf(options, "complete_onboarding", options.onboarding_workers,
-                    /*idempotent=*/false),
-          Executors(options, [clock = options.clock](Query query, Batch batch) {
-            return RunEdits(query, batch, clock());
-          })) {}
+          OptionsOf(options, "complete_onboarding", options.onboarding_workers),
+          Executors(options, RunEdits)) {}
 
 void PostgresStore::Read(ReadCall call, CallContext context, Done done) {
-  reads_.Submit(std::make_unique<ReadOperation>(
-      std::move(call), std::move(context), std::move(done)));
+  auto operation = std::make_unique<ReadOperation>(
+      std::move(call), std::move(context), std::move(done));
+  operation->done = [this, read = operation.get()](absl::Status status) {
+    if (!status.ok() || read->call.user_ids.empty()) {
+      return read->answer(std::move(status));
+    }
+    auto proven = std::make_unique<ReadOperation>(
+        std::move(read->call), read->context, std::move(read->answer));
+    proven->done = std::move(proven->answer);
+    proven->submitted = read->submitted;
+    proven_reads_.Submit(std::move(proven));
+  };
+  reads_.Submit(std::move(operation));
 }
 
 void PostgresStore::Contact(const v1::UpsertUserRequest& request,
@@ -378,8 +374,22 @@ void PostgresStore::Edit(EditCall call, CallContext context, Done done) {
                                                 std::move(done)));
 }
 
+absl::Status PostgresStore::Late(Verb verb) const {
+  switch (verb) {
+    case Verb::kContact:
+      return contacts_.Late();
+    case Verb::kEdit:
+      return edits_.Late();
+    case Verb::kRead:
+      break;
+  }
+  absl::Status late = reads_.Late();
+  return absl::IsUnavailable(late) ? late : proven_reads_.Late();
+}
+
 void PostgresStore::Shutdown(base::SteadyTime deadline) {
   reads_.Shutdown(deadline);
+  proven_reads_.Shutdown(deadline);  // reads may have led there
   contacts_.Shutdown(deadline);
   edits_.Shutdown(deadline);
 }

@@ -19,6 +19,7 @@ struct PostgresStoreOptions : LaneOptions {
   postgres::SessionFactory connect;
 
   // Workers, and so connections, for reads, for upserts, and for onboarding.
+  // One more proves that users are not there.
   int read_workers = 2;
   int upsert_workers = 2;
   int onboarding_workers = 1;
@@ -53,12 +54,17 @@ class PostgresStore final : public ProfileStore {
                v1::UpsertUserResponse* response, CallContext context,
                Done done) override;
   void Edit(EditCall call, CallContext context, Done done) override;
+  absl::Status Late(Verb verb) const override;
 
   // Refuses further calls and returns when all are answered, by `deadline` or
   // little later. See Lane::Shutdown.
   void Shutdown(base::SteadyTime deadline);
 
  private:
+  // Reads again who was not found, and proves that nobody is there. Apart, for
+  // that takes a commit: where it has to wait for a standby, those who are
+  // known are read nevertheless.
+  Lane proven_reads_;
   Lane reads_;
   Lane contacts_;
   Lane edits_;

@@ -40,6 +40,9 @@ struct CallContext {
   CallTimes* times = nullptr;
 };
 
+// What a call is for the store.
+enum class Verb { kRead, kContact, kEdit };
+
 // A read of users by their keys.
 struct ReadCall {
   std::vector<std::int64_t> user_ids;
@@ -81,6 +84,11 @@ class ProfileStore {
                        v1::UpsertUserResponse* response, CallContext context,
                        Done done) = 0;
   virtual void Edit(EditCall call, CallContext context, Done done) = 0;
+
+  // What to tell the caller of such a call that is under way and whose deadline
+  // passes now: why the database does not carry it out, as far as that is
+  // known.
+  virtual absl::Status Late(Verb verb) const = 0;
 
   // Methods that are more than a verb of the same name.
   void GetProfile(const v1::GetProfileRequest& request,

@@ -27,6 +27,11 @@ using Parts = std::map<absl::string_view, absl::string_view>;
 
 const Parts& NamedParts() {
   static const auto& parts = *new Parts{
+      // An error in a session that postgres::Connect did not configure: behind
+      // a pooler that shares sessions out, what a commit waits for would be
+      // anybody's setting. Evaluated once for each statement.
+      {"is_configured", "current_setting('userprofile.serving')::boolean"},
+
       // Never 1, whatever somebody stored by hand: 1 is for a row that is
       // created.
       {"next_revision", "greatest(u.revision, 1) + 1"},
@@ -45,6 +50,7 @@ const Parts& NamedParts() {
 FROM unnest($1::bigint[], {identity: #::text[]}, {identity+1}::boolean[],
   {identity+2}::double precision[])
   AS r (user_id, {identity: *}, is_active, occurred_at)
+WHERE {is_configured}
 OFFSET 0)"},
       {"now", "{identity+3}::timestamptz"},
       {"interval", "{identity+4}::interval"},
@@ -185,7 +191,8 @@ postgres::Statement Build(const char* name, absl::string_view sql) {
 const postgres::Statement kGetProfiles = Build("get_profiles", R"(
 SELECT {profile: *}
 FROM users
-WHERE user_id = ANY($1::bigint[]))");
+WHERE user_id = ANY($1::bigint[])
+  AND {is_configured})");
 
 const postgres::Statement kUpdateUsers = Build("update_users", R"(
 {update_users}
@@ -241,6 +248,7 @@ WITH held AS MATERIALIZED (
   SELECT {all: *}
   FROM users
   WHERE user_id = ANY($1::bigint[])
+    AND {is_configured}
   ORDER BY user_id
   FOR UPDATE),
 written AS (

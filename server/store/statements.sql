@@ -5,7 +5,8 @@ SELECT user_id, username, first_name, last_name, language_code,
   date_part('epoch', last_seen_at), date_part('epoch', updated_at),
   date_part('epoch', last_activity), revision
 FROM users
-WHERE user_id = ANY($1::bigint[]);
+WHERE user_id = ANY($1::bigint[])
+  AND current_setting('userprofile.serving')::boolean;
 
 -- update_users
 UPDATE users AS u
@@ -46,6 +47,7 @@ FROM (
   FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[],
     $7::double precision[])
     AS r (user_id, username, first_name, last_name, language_code, is_active, occurred_at)
+  WHERE current_setting('userprofile.serving')::boolean
   OFFSET 0) AS c
 WHERE u.user_id = ANY (ARRAY[c.user_id])
 RETURNING u.user_id, u.username, u.first_name, u.last_name, u.language_code,
@@ -66,6 +68,7 @@ WITH contacts AS MATERIALIZED (
   FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[],
     $7::double precision[])
     AS r (user_id, username, first_name, last_name, language_code, is_active, occurred_at)
+  WHERE current_setting('userprofile.serving')::boolean
   OFFSET 0),
 unchanged AS MATERIALIZED (
   SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
@@ -154,6 +157,7 @@ FROM (
   FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[],
     $7::double precision[])
     AS r (user_id, username, first_name, last_name, language_code, is_active, occurred_at)
+  WHERE current_setting('userprofile.serving')::boolean
   OFFSET 0) AS c
 ON CONFLICT (user_id) DO NOTHING
 RETURNING u.user_id, u.username, u.first_name, u.last_name, u.language_code,
@@ -172,6 +176,7 @@ WITH held AS MATERIALIZED (
     last_activity, revision
   FROM users
   WHERE user_id = ANY($1::bigint[])
+    AND current_setting('userprofile.serving')::boolean
   ORDER BY user_id
   FOR UPDATE),
 written AS (

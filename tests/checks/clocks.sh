@@ -15,6 +15,7 @@ server/app/schema_command.cc     the name of a backup
 server/app/status_page.cc        shown
 server/transport/tls.cc          certificates say until when they hold
 server/store/postgres_store      stored
+server/store/session_executor    stored
 '
 
 readarray -t files < <(project_files 'base/*.cc' 'base/*.h' 'ops/*.cc' \

@@ -164,13 +164,13 @@ TEST_F(ObservabilityTest, TheAlertsAskForWhatThereIs) {
     EXPECT_THAT(Faults(rule[3]), IsEmpty()) << rule[2];
     if (rule[1] == "alert") alerts.insert(rule[2]);
   }
-  EXPECT_THAT(alerts, ::testing::UnorderedElementsAre(
-                          "UserprofileCertificateExpires",
-                          "UserprofileCreatedSpike", "UserprofileDatabaseAway",
-                          "UserprofileDown", "UserprofileErrorRateHigh",
-                          "UserprofileLatencyHigh", "UserprofileNotReady",
-                          "UserprofileSchemaBreach", "UserprofileShedding",
-                          "UserprofileWritesFail"));
+  EXPECT_THAT(alerts,
+              ::testing::UnorderedElementsAre(
+                  "UserprofileCertificateExpires", "UserprofileCreatedSpike",
+                  "UserprofileDatabaseAway", "UserprofileDown",
+                  "UserprofileErrorRateHigh", "UserprofileLatencyHigh",
+                  "UserprofileNotReady", "UserprofileSchemaBreach",
+                  "UserprofileShedding", "UserprofileWritesFail"));
 }
 
 TEST_F(ObservabilityTest, AMisspeltQueryIsFound) {

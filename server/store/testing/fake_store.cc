@@ -100,6 +100,8 @@ absl::Status FakeStore::TryRead(const ReadCall& call) {
   return absl::OkStatus();
 }
 
+absl::Status FakeStore::Late(Verb /*verb*/) const { return DeadlineExceeded(); }
+
 void FakeStore::Edit(EditCall call, CallContext context, Done done) {
   absl::Status status = Verdict(context);
   done(status.ok() ? TryEdit(call) : status);

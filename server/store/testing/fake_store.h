@@ -22,6 +22,7 @@ class FakeStore final : public ProfileStore {
                v1::UpsertUserResponse* response, CallContext context,
                Done done) override;
   void Edit(EditCall call, CallContext context, Done done) override;
+  absl::Status Late(Verb verb) const override;
 
  private:
   absl::Status TryRead(const ReadCall& call);
