@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs every test, or those with a label.
+# Those with the label ha, which make a database cluster fail for minutes, run
+# only if they are asked for.
 #   run.sh [--preset dev|asan|tsan|release] [--label LABEL] [CTEST ARGUMENTS...]
 # Example: tests/run.sh --preset tsan --label store
 set -euo pipefail
@@ -8,7 +10,7 @@ arguments=("$@")
 
 preset=dev
 targets=()
-select=()
+select=(--label-exclude '^ha$')
 while (($# >= 2)); do
   case $1 in
     --preset) preset=$2 ;;

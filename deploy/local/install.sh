@@ -32,8 +32,17 @@ no_system_database() {
   at_exit+=("rmdir --ignore-fail-on-non-empty $folder")
 }
 
-# Debian's prometheus starts a daemon as it is installed, and at each boot. This
-# file, where there is none, forbids the first; no_prometheus_at_boot the second.
+# Packages of Debian's that start a daemon as they are installed, and at each boot,
+# and the name of that service; the tests run these programs by themselves.
+declare -A daemons=(
+  [etcd-server]=etcd
+  [haproxy]=haproxy
+  [patroni]=patroni
+  [prometheus]=prometheus
+)
+
+# This file, where there is none, forbids to start them now; no_daemon_at_boot is
+# for later.
 no_daemons_now() {
   local policy=/usr/sbin/policy-rc.d
   if [[ -e $policy ]]; then return; fi
@@ -42,28 +51,35 @@ no_daemons_now() {
   at_exit+=("rm -f $policy")
 }
 
-no_prometheus_at_boot() {
-  update-rc.d prometheus disable >/dev/null 2>&1 || true
+no_daemon_at_boot() {
+  local service=$1
+  update-rc.d "$service" disable >/dev/null 2>&1 || true
   if command -v systemctl >/dev/null; then
-    systemctl --quiet disable prometheus.service
+    systemctl --quiet disable "$service.service"
   fi
 }
 
 install_as_root() {
   export DEBIAN_FRONTEND=noninteractive
-  local apt=(apt-get -o DPkg::Lock::Timeout=300 -qq) words
+  local apt=(apt-get -o DPkg::Lock::Timeout=300 -qq) words package
   say "Installing (some minutes on a new machine): $*"
   "${apt[@]}" update ||
     say "apt-get update failed; trying with the lists there are."
   if [[ " $* " == *" postgresql "* ]]; then no_system_database; fi
-  if [[ " $* " == *" prometheus "* ]]; then no_daemons_now; fi
+  for package in "$@"; do
+    if [[ -n ${daemons[$package]:-} ]]; then no_daemons_now; fi
+  done
   if ! words=$("${apt[@]}" install -y --no-install-recommends "$@" \
     </dev/null 2>&1); then
     say "$words"
     say "apt-get install failed; what it said is above."
     return 1
   fi
-  if [[ " $* " == *" prometheus "* ]]; then no_prometheus_at_boot; fi
+  for package in "$@"; do
+    if [[ -n ${daemons[$package]:-} ]]; then
+      no_daemon_at_boot "${daemons[$package]}"
+    fi
+  done
 }
 
 packages=("$@")

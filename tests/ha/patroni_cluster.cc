@@ -1,0 +1,342 @@
+#include "tests/ha/patroni_cluster.h"
+
+#include <signal.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/types/optional.h"
+#include "gtest/gtest.h"
+#include "server/postgres/binaries.h"
+#include "tests/support/end_unless_ok.h"
+
+namespace userprofile::testing {
+namespace {
+
+constexpr int kEtcd = 100;  // its machine
+constexpr absl::Duration kPatience = absl::Seconds(60);
+
+// A node's. Patroni wants ttl >= loop_wait + 2 * retry_timeout, and no ttl
+// below 20.
+constexpr char kConfiguration[] = R"(
+scope: userprofile
+name: n$NODE
+restapi: {listen: "$ADDRESS:8008", connect_address: "$ADDRESS:8008"}
+etcd3: {host: "$ETCD:2379"}
+bootstrap:
+  dcs:
+    ttl: 20
+    loop_wait: 2
+    retry_timeout: 3
+    primary_start_timeout: 10
+    synchronous_mode: true
+    synchronous_mode_strict: true
+    postgresql:
+      use_pg_rewind: true
+      use_slots: true
+      parameters:
+        max_connections: 100
+        shared_buffers: 32MB
+        wal_keep_size: 128MB
+        max_wal_size: 256MB
+  initdb: [{encoding: UTF8}, {locale: C.UTF-8}, data-checksums]
+  pg_hba:
+    - local all all trust
+    - host all all 10.99.0.0/24 trust
+    - host replication all 10.99.0.0/24 trust
+postgresql:
+  listen: "$ADDRESS:5432"
+  connect_address: "$ADDRESS:5432"
+  data_dir: $FOLDER/data
+  bin_dir: $PROGRAMS
+  pgpass: $FOLDER/pgpass
+  remove_data_directory_on_rewind_failure: true
+  remove_data_directory_on_diverged_timelines: true
+  authentication:
+    superuser: {username: postgres}
+    replication: {username: replicator}
+  parameters: {unix_socket_directories: $FOLDER}
+)";
+
+// Where PostgreSQL's own programs lie, be it that links lead there.
+const std::string& Programs() {
+  static const std::string folder = [] {
+    const std::string found =
+        ValueOrEnd(postgres::FindBinaries(absl::nullopt)).folder;
+    return std::filesystem::canonical(absl::StrCat(found, "/postgres"))
+        .parent_path()
+        .string();
+  }();
+  return folder;
+}
+
+// A program that runs on a machine as PostgreSQL's user.
+std::unique_ptr<Program> StartOn(int machine, std::vector<std::string> words) {
+  words.insert(words.begin(), {"setpriv", "--reuid=postgres",
+                               "--regid=postgres", "--init-groups", "--"});
+  words = Network::Words(machine, std::move(words));
+  words.insert(words.begin(), "/usr/bin/env");
+  return std::make_unique<Program>(
+      Program::Options{std::move(words), {{"LC_ALL", "C.UTF-8"}}});
+}
+
+// GET of a node's Patroni; the status, 0 if it does not answer in a second.
+int Ask(int node, const std::string& path) {
+  int status = 0;
+  const Outcome outcome = RunProgram(
+      {{"/usr/bin/env", "curl", "--silent", "--max-time", "1", "--output",
+        "/dev/null", "--write-out", "%{http_code}",
+        absl::StrCat("http://", Network::Address(node), ":8008", path)}});
+  return absl::SimpleAtoi(outcome.output, &status) ? status : 0;
+}
+
+std::string SqlOf(const std::string& user, const std::string& database,
+                  int node) {
+  return absl::StrCat("host=", Network::Address(node), " user=", user,
+                      " dbname=", database, " connect_timeout=3");
+}
+
+Outcome Psql(int node, const std::string& database,
+             std::vector<std::string> arguments) {
+  std::vector<std::string> words = {"timeout",
+                                    "5",
+                                    "psql",
+                                    "-XAtq",
+                                    "-vON_ERROR_STOP=1",
+                                    "-d",
+                                    SqlOf("postgres", database, node)};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  words = Network::Words(node, std::move(words));
+  words.insert(words.begin(), "/usr/bin/env");
+  return RunProgram({words, {{"PGOPTIONS", "-csynchronous_commit=local"}}});
+}
+
+void EndUnlessWell(const Outcome& outcome) {
+  if (outcome.exit_code == 0) return;
+  EndUnlessOk(absl::InternalError(outcome.errors));
+}
+
+void MustOwn(const std::string& path) {
+  MustRun({"chown", "-R", "postgres:postgres", path});
+}
+
+}  // namespace
+
+std::vector<std::string> PatroniCluster::Missing() {
+  std::vector<std::string> missing;
+  for (const char* program : {"patroni", "etcd", "haproxy", "ip", "curl",
+                              "unshare", "setpriv", "psql"}) {
+    const std::string test = absl::StrCat("command -v ", program);
+    if (RunProgram({{"/bin/sh", "-c", test}}).exit_code != 0) {
+      missing.push_back(program);
+    }
+  }
+  return missing;
+}
+
+PatroniCluster::PatroniCluster() {
+  network_.Add(kEtcd);
+  const std::string etcd = absl::StrCat("http://", Network::Address(kEtcd));
+  MustRun({"mkdir", directory_ / "etcd"});
+  MustOwn(directory_ / "etcd");
+  etcd_ =
+      StartOn(kEtcd, {"etcd", "--data-dir", directory_ / "etcd/data",
+                      "--listen-client-urls", absl::StrCat(etcd, ":2379"),
+                      "--advertise-client-urls", absl::StrCat(etcd, ":2379")});
+  for (int node = 1; node <= kNodes; ++node) {
+    network_.Add(node);
+    WriteConfiguration(node);
+  }
+  // The first one alone: so it becomes the primary.
+  Start(1);
+  if (AwaitPrimary() != 1) {
+    EndUnlessOk(absl::InternalError(absl::StrCat(etcd_->errors(), Log(1))));
+  }
+  for (int node = 2; node <= kNodes; ++node) Start(node);
+  if (AwaitWhole() != 1) EndUnlessOk(absl::InternalError(Log(2)));
+  MakeDatabase(1);
+}
+
+PatroniCluster::~PatroniCluster() {
+  for (int node = 1; node <= kNodes; ++node) KillNode(node);
+  Network::KillAll(kEtcd);
+}
+
+std::string PatroniCluster::Url(const std::vector<int>& nodes) {
+  return absl::StrCat("postgresql://userprofile_server@",
+                      absl::StrJoin(nodes, ",",
+                                    [](std::string* out, int node) {
+                                      absl::StrAppend(out,
+                                                      Network::Address(node));
+                                    }),
+                      "/userprofile?target_session_attrs=read-write");
+}
+
+int PatroniCluster::Primary() {
+  for (int node = 1; node <= kNodes; ++node) {
+    if (Ask(node, "/primary") == 200) return node;
+  }
+  return 0;
+}
+
+int PatroniCluster::AwaitPrimary(int not_this) {
+  int primary = 0;
+  EXPECT_TRUE(Eventually(
+      [&] {
+        primary = Primary();
+        return primary != 0 && primary != not_this;
+      },
+      kPatience))
+      << "there is no primary";
+  return primary;
+}
+
+int PatroniCluster::AwaitWhole() {
+  int primary = 0;
+  EXPECT_TRUE(Eventually(
+      [&] {
+        primary = Primary();
+        return primary != 0 &&
+               Sql(primary,
+                   "SELECT count(*), count(*) FILTER (WHERE sync_state ="
+                   " 'sync') FROM pg_stat_replication"
+                   " WHERE state = 'streaming'") ==
+                   absl::StrCat(kNodes - 1, "|1");
+      },
+      kPatience))
+      << "the cluster is not whole";
+  return primary;
+}
+
+std::vector<int> PatroniCluster::StandbysOf(int primary) {
+  const std::string names =
+      Sql(primary,
+          "SELECT substr(application_name, 2) FROM pg_stat_replication"
+          " ORDER BY sync_state DESC");
+  std::vector<int> standbys;
+  for (const absl::string_view name :
+       absl::StrSplit(names, '\n', absl::SkipEmpty())) {
+    int node = 0;
+    if (absl::SimpleAtoi(name, &node)) standbys.push_back(node);
+  }
+  EXPECT_EQ(standbys.size(), kNodes - 1U) << names;
+  return standbys;
+}
+
+void PatroniCluster::SwitchOver(int to) {
+  const int from = AwaitPrimary();
+  if (from == to) return;
+  const std::string request = absl::StrCat("{\"leader\": \"n", from,
+                                           "\", \"candidate\": \"n", to, "\"}");
+  // Refused as long as it is not a synchronous standby.
+  EXPECT_TRUE(Eventually(
+      [&] {
+        return RunProgram({{"/usr/bin/env", "curl", "--silent", "--fail",
+                            "--max-time", "30", "--data", request,
+                            absl::StrCat("http://", Network::Address(from),
+                                         ":8008/switchover")}})
+                   .exit_code == 0;
+      },
+      kPatience));
+  EXPECT_EQ(AwaitPrimary(from), to);
+}
+
+void PatroniCluster::KillNode(int node) {
+  Network::KillAll(node);
+  patroni_[node] = nullptr;
+}
+
+void PatroniCluster::KillPatroni(int node) {
+  patroni_[node]->Kill();
+  patroni_[node] = nullptr;
+}
+
+void PatroniCluster::KillPostmaster(int node) {
+  const std::string pids =
+      MustRun({"ip", "netns", "pids", absl::StrCat("machine", node)}).output;
+  std::string postmaster;
+  for (const absl::string_view pid :
+       absl::StrSplit(pids, '\n', absl::SkipEmpty())) {
+    std::ifstream file(absl::StrCat("/proc/", pid, "/cmdline"));
+    std::string name;
+    std::getline(file, name, '\0');
+    if (name == absl::StrCat(Programs(), "/postgres"))
+      postmaster = std::string(pid);
+  }
+  int pid = 0;
+  ASSERT_TRUE(absl::SimpleAtoi(postmaster, &pid)) << pids;
+  EXPECT_EQ(kill(pid, SIGKILL), 0);
+}
+
+void PatroniCluster::Start(int node) {
+  patroni_[node] = StartOn(
+      node, {"patroni", directory_ / absl::StrCat("n", node, "/patroni.yml")});
+}
+
+void PatroniCluster::StartEmpty(int node) {
+  MustRun({"rm", "-rf", Data(node)});
+  Start(node);
+}
+
+void PatroniCluster::PromoteAlone(int node) {
+  alone_ = StartOn(node, {absl::StrCat(Programs(), "/postgres"), "-D",
+                          Data(node), "-c", "synchronous_standby_names="});
+  EXPECT_TRUE(Eventually([&] {
+    return Sql(node, "SELECT pg_is_in_recovery()") == "t";
+  })) << alone_->errors();
+  Sql(node, "SELECT pg_promote()");
+  EXPECT_TRUE(Eventually([&] {
+    return Sql(node, "CREATE TABLE IF NOT EXISTS alone(); SELECT 'writes'") ==
+           "writes";
+  })) << alone_->errors();
+}
+
+std::string PatroniCluster::Sql(int node, absl::string_view sql,
+                                const std::string& database) {
+  return std::string(absl::StripAsciiWhitespace(
+      Psql(node, database, {"-c", std::string(sql)}).output));
+}
+
+std::string PatroniCluster::Log(int node) const {
+  return patroni_[node] == nullptr ? "" : patroni_[node]->errors();
+}
+
+std::string PatroniCluster::Data(int node) const {
+  return directory_ / absl::StrCat("n", node, "/data");
+}
+
+void PatroniCluster::WriteConfiguration(int node) const {
+  const std::string folder = directory_ / absl::StrCat("n", node);
+  MustRun({"mkdir", folder});
+  std::ofstream(absl::StrCat(folder, "/patroni.yml")) << absl::StrReplaceAll(
+      kConfiguration, {{"$NODE", absl::StrCat(node)},
+                       {"$ADDRESS", Network::Address(node)},
+                       {"$ETCD", Network::Address(kEtcd)},
+                       {"$FOLDER", folder},
+                       {"$PROGRAMS", Programs()}});
+  MustOwn(folder);
+}
+
+void PatroniCluster::MakeDatabase(int primary) {
+  EndUnlessWell(
+      Psql(primary, "postgres", {"-c", "CREATE DATABASE userprofile"}));
+  // Before the tables for the migrator, after them for the server.
+  EndUnlessWell(Psql(primary, "userprofile", {"-f", ROLES_SQL}));
+  EndUnlessWell(
+      RunProgram({{"userprofile-server", "migrate", "up", "--database",
+                   absl::StrCat("postgresql://userprofile_migrator@",
+                                Network::Address(primary), "/userprofile")}}));
+  EndUnlessWell(Psql(primary, "userprofile", {"-f", ROLES_SQL}));
+}
+
+}  // namespace userprofile::testing

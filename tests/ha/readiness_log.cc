@@ -1,0 +1,50 @@
+#include "tests/ha/readiness_log.h"
+
+#include "absl/time/clock.h"
+
+namespace userprofile::testing {
+
+using base::SteadyTime;
+
+ReadinessLog::ReadinessLog(const ServerProgram* server)
+    : server_(server), thread_([this] { Run(); }) {}
+
+ReadinessLog::~ReadinessLog() {
+  stopping_ = true;
+  thread_.join();
+}
+
+bool ReadinessLog::ready() const {
+  base::MutexLock lock(mutex_);
+  return changes_.empty() || changes_.back().ready;
+}
+
+absl::optional<ReadinessLog::Change> ReadinessLog::FirstOff(
+    SteadyTime time) const {
+  base::MutexLock lock(mutex_);
+  for (const Change& change : changes_) {
+    if (!change.ready && change.time >= time) return change;
+  }
+  return absl::nullopt;
+}
+
+absl::optional<ReadinessLog::Change> ReadinessLog::LastOn() const {
+  base::MutexLock lock(mutex_);
+  for (auto change = changes_.rbegin(); change != changes_.rend(); ++change) {
+    if (change->ready) return *change;
+  }
+  return absl::nullopt;
+}
+
+void ReadinessLog::Run() {
+  while (!stopping_) {
+    const ServerProgram::Page page = server_->Get("/readyz");
+    if ((page.code == 200) != ready()) {
+      base::MutexLock lock(mutex_);
+      changes_.push_back({SteadyTime::Now(), page.code == 200, page.body});
+    }
+    absl::SleepFor(absl::Milliseconds(50));
+  }
+}
+
+}  // namespace userprofile::testing
