@@ -49,6 +49,7 @@ Network::Network() {
 
 std::string Network::Address(int number) { return absl::StrCat(kNet, number); }
 std::string Network::OwnAddress() { return Address(kOwnNumber); }
+std::string Network::Range() { return absl::StrCat(Address(0), "/24"); }
 
 void Network::Add(int number) {
   const std::string name = NameOf(number);

@@ -22,6 +22,9 @@ class Network {
   static std::string Address(int number);
   static std::string OwnAddress();
 
+  // All of them, as ADDRESS/BITS.
+  static std::string Range();
+
   // Adds a machine.
   void Add(int number);
 

@@ -2,8 +2,7 @@
 
 #include <signal.h>
 
-#include <cstdio>
-#include <cstdlib>
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <utility>
@@ -15,9 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
-#include "absl/types/optional.h"
 #include "gtest/gtest.h"
-#include "server/postgres/binaries.h"
 #include "tests/support/end_unless_ok.h"
 
 namespace userprofile::testing {
@@ -26,56 +23,15 @@ namespace {
 constexpr int kEtcd = 100;  // its machine
 constexpr absl::Duration kPatience = absl::Seconds(60);
 
-// A node's. Patroni wants ttl >= loop_wait + 2 * retry_timeout, and no ttl
-// below 20.
-constexpr char kConfiguration[] = R"(
-scope: userprofile
-name: n$NODE
-restapi: {listen: "$ADDRESS:8008", connect_address: "$ADDRESS:8008"}
-etcd3: {host: "$ETCD:2379"}
-bootstrap:
-  dcs:
-    ttl: 20
-    loop_wait: 2
-    retry_timeout: 3
-    primary_start_timeout: 10
-    synchronous_mode: true
-    synchronous_mode_strict: true
-    postgresql:
-      use_pg_rewind: true
-      use_slots: true
-      parameters:
-        max_connections: 100
-        shared_buffers: 32MB
-        wal_keep_size: 128MB
-        max_wal_size: 256MB
-  initdb: [{encoding: UTF8}, {locale: C.UTF-8}, data-checksums]
-  pg_hba:
-    - local all all trust
-    - host all all 10.99.0.0/24 trust
-    - host replication all 10.99.0.0/24 trust
-postgresql:
-  listen: "$ADDRESS:5432"
-  connect_address: "$ADDRESS:5432"
-  data_dir: $FOLDER/data
-  bin_dir: $PROGRAMS
-  pgpass: $FOLDER/pgpass
-  remove_data_directory_on_rewind_failure: true
-  remove_data_directory_on_diverged_timelines: true
-  authentication:
-    superuser: {username: postgres}
-    replication: {username: replicator}
-  parameters: {unix_socket_directories: $FOLDER}
-)";
-
-// Where PostgreSQL's own programs lie, be it that links lead there.
+// PostgreSQL's programs, where Debian has them.
 const std::string& Programs() {
   static const std::string folder = [] {
-    const std::string found =
-        ValueOrEnd(postgres::FindBinaries(absl::nullopt)).folder;
-    return std::filesystem::canonical(absl::StrCat(found, "/postgres"))
-        .parent_path()
-        .string();
+    std::string newest;
+    for (const auto& entry :
+         std::filesystem::directory_iterator("/usr/lib/postgresql")) {
+      newest = std::max(newest, (entry.path() / "bin").string());
+    }
+    return newest;
   }();
   return folder;
 }
@@ -90,13 +46,16 @@ std::unique_ptr<Program> StartOn(int machine, std::vector<std::string> words) {
       Program::Options{std::move(words), {{"LC_ALL", "C.UTF-8"}}});
 }
 
+std::string Rest(int node, const std::string& path) {
+  return absl::StrCat("http://", Network::Address(node), ":8008", path);
+}
+
 // GET of a node's Patroni; the status, 0 if it does not answer in a second.
 int Ask(int node, const std::string& path) {
   int status = 0;
   const Outcome outcome = RunProgram(
       {{"/usr/bin/env", "curl", "--silent", "--max-time", "1", "--output",
-        "/dev/null", "--write-out", "%{http_code}",
-        absl::StrCat("http://", Network::Address(node), ":8008", path)}});
+        "/dev/null", "--write-out", "%{http_code}", Rest(node, path)}});
   return absl::SimpleAtoi(outcome.output, &status) ? status : 0;
 }
 
@@ -124,6 +83,20 @@ Outcome Psql(int node, const std::string& database,
 void EndUnlessWell(const Outcome& outcome) {
   if (outcome.exit_code == 0) return;
   EndUnlessOk(absl::InternalError(outcome.errors));
+}
+
+// Writes a file of deploy/patroni, for this cluster instead of an example's.
+void WriteRecipe(
+    const std::string& name, const std::string& path,
+    const std::vector<std::pair<std::string, std::string>>& changes) {
+  std::ifstream recipe(absl::StrCat(RECIPES, "/", name));
+  std::string text(std::istreambuf_iterator<char>(recipe), {});
+  for (const auto& [from, to] : changes) {
+    if (absl::StrReplaceAll({{from, to}}, &text) == 0) {
+      EndUnlessOk(absl::InternalError(absl::StrCat(name, " has no ", from)));
+    }
+  }
+  std::ofstream(path) << text;
 }
 
 void MustOwn(const std::string& path) {
@@ -165,6 +138,7 @@ PatroniCluster::PatroniCluster() {
   for (int node = 2; node <= kNodes; ++node) Start(node);
   if (AwaitWhole() != 1) EndUnlessOk(absl::InternalError(Log(2)));
   MakeDatabase(1);
+  StartProxy();
 }
 
 PatroniCluster::~PatroniCluster() {
@@ -180,6 +154,10 @@ std::string PatroniCluster::Url(const std::vector<int>& nodes) {
                                                       Network::Address(node));
                                     }),
                       "/userprofile?target_session_attrs=read-write");
+}
+
+std::string PatroniCluster::ProxyUrl() {
+  return "postgresql://userprofile_server@127.0.0.1:5000/userprofile";
 }
 
 int PatroniCluster::Primary() {
@@ -206,7 +184,12 @@ int PatroniCluster::AwaitWhole() {
   EXPECT_TRUE(Eventually(
       [&] {
         primary = Primary();
+        // Patroni lets none but the standby that it has noted in etcd take
+        // over, which it does after PostgreSQL waits for it.
         return primary != 0 &&
+               RunProgram({{"/usr/bin/env", "curl", "--silent", "--max-time",
+                            "1", Rest(primary, "/cluster")}})
+                       .output.find("sync_standby") != std::string::npos &&
                Sql(primary,
                    "SELECT count(*), count(*) FILTER (WHERE sync_state ="
                    " 'sync') FROM pg_stat_replication"
@@ -221,7 +204,7 @@ int PatroniCluster::AwaitWhole() {
 std::vector<int> PatroniCluster::StandbysOf(int primary) {
   const std::string names =
       Sql(primary,
-          "SELECT substr(application_name, 2) FROM pg_stat_replication"
+          "SELECT substr(application_name, 3) FROM pg_stat_replication"
           " ORDER BY sync_state DESC");
   std::vector<int> standbys;
   for (const absl::string_view name :
@@ -236,15 +219,14 @@ std::vector<int> PatroniCluster::StandbysOf(int primary) {
 void PatroniCluster::SwitchOver(int to) {
   const int from = AwaitPrimary();
   if (from == to) return;
-  const std::string request = absl::StrCat("{\"leader\": \"n", from,
-                                           "\", \"candidate\": \"n", to, "\"}");
+  const std::string request = absl::StrCat(
+      "{\"leader\": \"pg", from, "\", \"candidate\": \"pg", to, "\"}");
   // Refused as long as it is not a synchronous standby.
   EXPECT_TRUE(Eventually(
       [&] {
-        return RunProgram({{"/usr/bin/env", "curl", "--silent", "--fail",
-                            "--max-time", "30", "--data", request,
-                            absl::StrCat("http://", Network::Address(from),
-                                         ":8008/switchover")}})
+        return RunProgram(
+                   {{"/usr/bin/env", "curl", "--silent", "--fail", "--max-time",
+                     "30", "--data", request, Rest(from, "/switchover")}})
                    .exit_code == 0;
       },
       kPatience));
@@ -290,7 +272,8 @@ void PatroniCluster::StartEmpty(int node) {
 
 void PatroniCluster::PromoteAlone(int node) {
   alone_ = StartOn(node, {absl::StrCat(Programs(), "/postgres"), "-D",
-                          Data(node), "-c", "synchronous_standby_names="});
+                          Data(node), "-c", "synchronous_standby_names=", "-c",
+                          "primary_conninfo=", "-c", "primary_slot_name="});
   EXPECT_TRUE(Eventually([&] {
     return Sql(node, "SELECT pg_is_in_recovery()") == "t";
   })) << alone_->errors();
@@ -307,6 +290,14 @@ std::string PatroniCluster::Sql(int node, absl::string_view sql,
       Psql(node, database, {"-c", std::string(sql)}).output));
 }
 
+void PatroniCluster::Set(int node, const std::string& setting,
+                         const std::string& value) {
+  Sql(node, absl::StrCat("ALTER SYSTEM SET ", setting, " = '", value, "'"));
+  Sql(node, "SELECT pg_reload_conf()");
+  EXPECT_TRUE(Eventually(
+      [&] { return Sql(node, absl::StrCat("SHOW ", setting)) == value; }));
+}
+
 std::string PatroniCluster::Log(int node) const {
   return patroni_[node] == nullptr ? "" : patroni_[node]->errors();
 }
@@ -318,13 +309,28 @@ std::string PatroniCluster::Data(int node) const {
 void PatroniCluster::WriteConfiguration(int node) const {
   const std::string folder = directory_ / absl::StrCat("n", node);
   MustRun({"mkdir", folder});
-  std::ofstream(absl::StrCat(folder, "/patroni.yml")) << absl::StrReplaceAll(
-      kConfiguration, {{"$NODE", absl::StrCat(node)},
-                       {"$ADDRESS", Network::Address(node)},
-                       {"$ETCD", Network::Address(kEtcd)},
-                       {"$FOLDER", folder},
-                       {"$PROGRAMS", Programs()}});
+  WriteRecipe(
+      "patroni.yml", absl::StrCat(folder, "/patroni.yml"),
+      {{"10.0.0.11:", absl::StrCat(Network::Address(kEtcd), ":")},
+       {"10.0.0.1:", absl::StrCat(Network::Address(node), ":")},
+       {"10.0.0.0/24", Network::Range()},
+       {"name: pg1", absl::StrCat("name: pg", node)},
+       {"/var/lib/postgresql/userprofile", Data(node)},
+       {"/var/lib/postgresql/patroni.pgpass", absl::StrCat(folder, "/pgpass")},
+       {"/usr/lib/postgresql/15/bin", Programs()},
+       {"/var/run/postgresql", folder},
+       {"scram-sha-256", "trust"},
+       {"/dev/watchdog", absl::StrCat(folder, "/no-watchdog")}});
   MustOwn(folder);
+}
+
+void PatroniCluster::StartProxy() {
+  WriteRecipe("haproxy.cfg", directory_ / "haproxy.cfg",
+              {{"10.0.0.1:", absl::StrCat(Network::Address(1), ":")},
+               {"10.0.0.2:", absl::StrCat(Network::Address(2), ":")},
+               {"10.0.0.3:", absl::StrCat(Network::Address(3), ":")}});
+  proxy_ = std::make_unique<Program>(Program::Options{
+      {"/usr/bin/env", "haproxy", "-db", "-f", directory_ / "haproxy.cfg"}});
 }
 
 void PatroniCluster::MakeDatabase(int primary) {

@@ -14,12 +14,11 @@
 namespace userprofile::testing {
 
 // Three PostgreSQL servers, each on a machine of its own (Network) under
-// Patroni, and an etcd: as docs/high-availability.md has it, but with the
-// shortest times that Patroni takes. Commits wait for one of the standbys,
-// whatever happens (synchronous_mode_strict). The service's tables and roles
-// are there (deploy/postgres/roles.sql). Takes some 15 seconds to make. What
-// goes wrong in that ends the program, what does later is a test failure. Not
-// thread-safe, but for the static methods.
+// Patroni, an etcd, and an HAProxy beside this process: what deploy/patroni
+// has, but for passwords. Commits wait for one of the standbys, whatever
+// happens. The service's tables and roles are there. Takes some 15 seconds to
+// make. What goes wrong in that ends the program, what does later is a test
+// failure. Not thread-safe, but for the static methods.
 class PatroniCluster {
  public:
   static constexpr int kNodes = 3;
@@ -36,6 +35,9 @@ class PatroniCluster {
 
   // What --database of a server takes, with the nodes in that order.
   static std::string Url(const std::vector<int>& nodes);
+
+  // The same, with HAProxy as the one host.
+  static std::string ProxyUrl();
 
   // The node that Patroni calls the primary; 0 if there is none now. One that
   // is cut off is not asked.
@@ -77,6 +79,10 @@ class PatroniCluster {
   static std::string Sql(int node, absl::string_view sql,
                          const std::string& database = "postgres");
 
+  // ALTER SYSTEM on a node, in force at once.
+  static void Set(int node, const std::string& setting,
+                  const std::string& value);
+
   // What Patroni of a node has written.
   std::string Log(int node) const;
 
@@ -84,10 +90,12 @@ class PatroniCluster {
   std::string Data(int node) const;
   void WriteConfiguration(int node) const;
   static void MakeDatabase(int primary);
+  void StartProxy();
 
   TempDir directory_;
   Network network_;
   std::unique_ptr<Program> etcd_;
+  std::unique_ptr<Program> proxy_;
   std::unique_ptr<Program> patroni_[kNodes + 1];  // by number
   std::unique_ptr<Program> alone_;                // of PromoteAlone
 };
