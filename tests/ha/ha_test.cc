@@ -125,7 +125,7 @@ void CancelWaitingCommits(Scene& scene) {
             &count)) {
       cancelled += count;
     }
-    return cancelled >= 20;
+    return cancelled >= 10;
   }));
   network.Cut(scene.primary);
   scene.cluster.KillNode(scene.primary);
@@ -214,11 +214,11 @@ const Fault kFaults[] = {
                                "off");
          },
      .pause = absl::Seconds(12)},
-    {.name = "PrimaryCutOff", .happen = CutPrimary, .pause = absl::Seconds(25)},
+    {.name = "PrimaryCutOff", .happen = CutPrimary, .pause = absl::Seconds(30)},
     {.name = "PatroniKilled",
      .prepare = AwaitWholeWithPrimaryNamedLast,
      .happen = KillPatroniOfPrimary,
-     .pause = absl::Seconds(25)},
+     .pause = absl::Seconds(30)},
     {.name = "WaitingCommitsCancelled",
      .happen = CancelWaitingCommits,
      .pause = absl::Seconds(30)},
@@ -234,7 +234,7 @@ const Fault kFaults[] = {
      .pause = absl::Seconds(12)},
     {.name = "PrimaryCutOffBehindHaproxy",
      .happen = CutPrimary,
-     .pause = absl::Seconds(25),
+     .pause = absl::Seconds(30),
      .by_proxy = true},
 };
 
@@ -307,8 +307,11 @@ class HaTest : public ::testing::TestWithParam<Fault> {
   void TearDown() override {
     if (!HasFailure()) return;
     for (int node = 1; node <= PatroniCluster::kNodes; ++node) {
-      std::printf("--- Patroni of node %d:\n%s\n", node,
-                  cluster_->Log(node).c_str());
+      const std::string log = cluster_->Log(node);
+      std::printf(
+          "--- Patroni of node %d:\n%s\n", node,
+          log.substr(log.size() - std::min<std::size_t>(log.size(), 5000))
+              .c_str());
     }
   }
 

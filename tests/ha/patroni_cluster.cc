@@ -235,7 +235,9 @@ void PatroniCluster::SwitchOver(int to) {
 
 void PatroniCluster::KillNode(int node) {
   Network::KillAll(node);
+  // Until it is waited for, PostgreSQL believes that one to run.
   patroni_[node] = nullptr;
+  if (alone_ != nullptr && !alone_->running()) alone_ = nullptr;
 }
 
 void PatroniCluster::KillPatroni(int node) {
