@@ -214,11 +214,11 @@ const Fault kFaults[] = {
                                "off");
          },
      .pause = absl::Seconds(12)},
-    {.name = "PrimaryCutOff", .happen = CutPrimary, .pause = absl::Seconds(30)},
+    {.name = "PrimaryCutOff", .happen = CutPrimary, .pause = absl::Seconds(25)},
     {.name = "PatroniKilled",
      .prepare = AwaitWholeWithPrimaryNamedLast,
      .happen = KillPatroniOfPrimary,
-     .pause = absl::Seconds(30)},
+     .pause = absl::Seconds(25)},
     {.name = "WaitingCommitsCancelled",
      .happen = CancelWaitingCommits,
      .pause = absl::Seconds(30)},
@@ -234,7 +234,7 @@ const Fault kFaults[] = {
      .pause = absl::Seconds(12)},
     {.name = "PrimaryCutOffBehindHaproxy",
      .happen = CutPrimary,
-     .pause = absl::Seconds(30),
+     .pause = absl::Seconds(25),
      .by_proxy = true},
 };
 
