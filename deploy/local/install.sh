@@ -38,6 +38,7 @@ declare -A daemons=(
   [etcd-server]=etcd
   [haproxy]=haproxy
   [patroni]=patroni
+  [pgbouncer]=pgbouncer
   [prometheus]=prometheus
 )
 

@@ -36,11 +36,12 @@ const std::string& Programs() {
   return folder;
 }
 
-// A program that runs on a machine as PostgreSQL's user.
-std::unique_ptr<Program> StartOn(int machine, std::vector<std::string> words) {
+// A program that runs as PostgreSQL's user: here, or on a machine.
+std::unique_ptr<Program> StartAsPostgres(std::vector<std::string> words,
+                                         int machine = 0) {
   words.insert(words.begin(), {"setpriv", "--reuid=postgres",
                                "--regid=postgres", "--init-groups", "--"});
-  words = Network::Words(machine, std::move(words));
+  if (machine != 0) words = Network::Words(machine, std::move(words));
   words.insert(words.begin(), "/usr/bin/env");
   return std::make_unique<Program>(
       Program::Options{std::move(words), {{"LC_ALL", "C.UTF-8"}}});
@@ -107,8 +108,8 @@ void MustOwn(const std::string& path) {
 
 std::vector<std::string> PatroniCluster::Missing() {
   std::vector<std::string> missing;
-  for (const char* program : {"patroni", "etcd", "haproxy", "ip", "curl",
-                              "unshare", "setpriv", "psql"}) {
+  for (const char* program : {"patroni", "etcd", "haproxy", "pgbouncer", "ip",
+                              "curl", "unshare", "setpriv", "psql"}) {
     const std::string test = absl::StrCat("command -v ", program);
     if (RunProgram({{"/bin/sh", "-c", test}}).exit_code != 0) {
       missing.push_back(program);
@@ -123,9 +124,10 @@ PatroniCluster::PatroniCluster() {
   MustRun({"mkdir", directory_ / "etcd"});
   MustOwn(directory_ / "etcd");
   etcd_ =
-      StartOn(kEtcd, {"etcd", "--data-dir", directory_ / "etcd/data",
-                      "--listen-client-urls", absl::StrCat(etcd, ":2379"),
-                      "--advertise-client-urls", absl::StrCat(etcd, ":2379")});
+      StartAsPostgres({"etcd", "--data-dir", directory_ / "etcd/data",
+                       "--listen-client-urls", absl::StrCat(etcd, ":2379"),
+                       "--advertise-client-urls", absl::StrCat(etcd, ":2379")},
+                      kEtcd);
   for (int node = 1; node <= kNodes; ++node) {
     network_.Add(node);
     WriteConfiguration(node);
@@ -138,7 +140,7 @@ PatroniCluster::PatroniCluster() {
   for (int node = 2; node <= kNodes; ++node) Start(node);
   if (AwaitWhole() != 1) EndUnlessOk(absl::InternalError(Log(2)));
   MakeDatabase(1);
-  StartProxy();
+  StartProxies();
 }
 
 PatroniCluster::~PatroniCluster() {
@@ -156,8 +158,12 @@ std::string PatroniCluster::Url(const std::vector<int>& nodes) {
                       "/userprofile?target_session_attrs=read-write");
 }
 
-std::string PatroniCluster::ProxyUrl() {
+std::string PatroniCluster::HaproxyUrl() {
   return "postgresql://userprofile_server@127.0.0.1:5000/userprofile";
+}
+
+std::string PatroniCluster::PgbouncerUrl() {
+  return "postgresql://userprofile_server@127.0.0.1:6432/userprofile";
 }
 
 int PatroniCluster::Primary() {
@@ -263,8 +269,8 @@ void PatroniCluster::KillPostmaster(int node) {
 }
 
 void PatroniCluster::Start(int node) {
-  patroni_[node] = StartOn(
-      node, {"patroni", directory_ / absl::StrCat("n", node, "/patroni.yml")});
+  patroni_[node] = StartAsPostgres(
+      {"patroni", directory_ / absl::StrCat("n", node, "/patroni.yml")}, node);
 }
 
 void PatroniCluster::StartEmpty(int node) {
@@ -273,9 +279,11 @@ void PatroniCluster::StartEmpty(int node) {
 }
 
 void PatroniCluster::PromoteAlone(int node) {
-  alone_ = StartOn(node, {absl::StrCat(Programs(), "/postgres"), "-D",
-                          Data(node), "-c", "synchronous_standby_names=", "-c",
-                          "primary_conninfo=", "-c", "primary_slot_name="});
+  alone_ =
+      StartAsPostgres({absl::StrCat(Programs(), "/postgres"), "-D", Data(node),
+                       "-c", "synchronous_standby_names=", "-c",
+                       "primary_conninfo=", "-c", "primary_slot_name="},
+                      node);
   EXPECT_TRUE(Eventually([&] {
     return Sql(node, "SELECT pg_is_in_recovery()") == "t";
   })) << alone_->errors();
@@ -326,13 +334,18 @@ void PatroniCluster::WriteConfiguration(int node) const {
   MustOwn(folder);
 }
 
-void PatroniCluster::StartProxy() {
+void PatroniCluster::StartProxies() {
   WriteRecipe("haproxy.cfg", directory_ / "haproxy.cfg",
               {{"10.0.0.1:", absl::StrCat(Network::Address(1), ":")},
                {"10.0.0.2:", absl::StrCat(Network::Address(2), ":")},
                {"10.0.0.3:", absl::StrCat(Network::Address(3), ":")}});
-  proxy_ = std::make_unique<Program>(Program::Options{
-      {"/usr/bin/env", "haproxy", "-db", "-f", directory_ / "haproxy.cfg"}});
+  haproxy_ =
+      StartAsPostgres({"haproxy", "-db", "-f", directory_ / "haproxy.cfg"});
+  std::ofstream(directory_ / "userlist.txt") << R"("userprofile_server" "")";
+  WriteRecipe("pgbouncer.ini", directory_ / "pgbouncer.ini",
+              {{"/etc/pgbouncer/userlist.txt", directory_ / "userlist.txt"},
+               {"scram-sha-256", "trust"}});
+  pgbouncer_ = StartAsPostgres({"pgbouncer", directory_ / "pgbouncer.ini"});
 }
 
 void PatroniCluster::MakeDatabase(int primary) {

@@ -14,11 +14,11 @@
 namespace userprofile::testing {
 
 // Three PostgreSQL servers, each on a machine of its own (Network) under
-// Patroni, an etcd, and an HAProxy beside this process: what deploy/patroni
-// has, but for passwords. Commits wait for one of the standbys, whatever
-// happens. The service's tables and roles are there. Takes some 15 seconds to
-// make. What goes wrong in that ends the program, what does later is a test
-// failure. Not thread-safe, but for the static methods.
+// Patroni, an etcd, and HAProxy and PgBouncer beside this process: what
+// deploy/patroni has, but for passwords. Commits wait for one of the standbys,
+// whatever happens. The service's tables and roles are there. Takes some 15
+// seconds to make. What goes wrong in that ends the program, what does later is
+// a test failure. Not thread-safe, but for the static methods.
 class PatroniCluster {
  public:
   static constexpr int kNodes = 3;
@@ -36,8 +36,9 @@ class PatroniCluster {
   // What --database of a server takes, with the nodes in that order.
   static std::string Url(const std::vector<int>& nodes);
 
-  // The same, with HAProxy as the one host.
-  static std::string ProxyUrl();
+  // The same, by HAProxy, and by PgBouncer and then HAProxy.
+  static std::string HaproxyUrl();
+  static std::string PgbouncerUrl();
 
   // The node that Patroni calls the primary; 0 if there is none now. One that
   // is cut off is not asked.
@@ -90,12 +91,13 @@ class PatroniCluster {
   std::string Data(int node) const;
   void WriteConfiguration(int node) const;
   static void MakeDatabase(int primary);
-  void StartProxy();
+  void StartProxies();
 
   TempDir directory_;
   Network network_;
   std::unique_ptr<Program> etcd_;
-  std::unique_ptr<Program> proxy_;
+  std::unique_ptr<Program> haproxy_;
+  std::unique_ptr<Program> pgbouncer_;
   std::unique_ptr<Program> patroni_[kNodes + 1];  // by number
   std::unique_ptr<Program> alone_;                // of PromoteAlone
 };
