@@ -45,6 +45,10 @@ SELECT format('ALTER ROLE %I IN DATABASE %I SET search_path = %I',
 FROM unnest(ARRAY[:'migrator', :'server']) AS name
 \gexec
 
+-- A standby tells its timeline at once to those who may see what replication
+-- does: so a primary that was replaced is found out early.
+GRANT pg_monitor TO :"server";
+
 -- Tables that are there, be it that a bot made them.
 SELECT format('ALTER TABLE %I.%I OWNER TO %I', nspname, relname, :'migrator'),
        format('GRANT %s ON %I.%I TO %I',
