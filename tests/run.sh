@@ -9,6 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 arguments=("$@")
 
 preset=dev
+packages=
 targets=()
 select=(--label-exclude '^ha$')
 while (($# >= 2)); do
@@ -16,6 +17,7 @@ while (($# >= 2)); do
     --preset) preset=$2 ;;
     --label)
       targets=("tests_$2")
+      packages=deploy/local/packages-$2.txt
       select=(--label-regex "^$2\$")
       ;;
     *) break ;;
@@ -31,6 +33,11 @@ if [[ $preset == tsan && -z ${USERPROFILE_FIXED_ADDRESSES:-} ]] &&
   exec setarch "$(uname -m)" --addr-no-randomize tests/run.sh "${arguments[@]}"
 fi
 
+if [[ -e $packages ]]; then
+  mapfile -t more < <(grep -v '^#' "$packages")
+  deploy/local/install.sh "${more[@]}" ||
+    echo "Tests that need these packages are skipped." >&2
+fi
 deploy/local/build.sh "$preset" "${targets[@]}"
 exec ctest --test-dir "build/$preset" --output-on-failure --no-tests=error \
   --parallel "$(nproc)" "${select[@]}" "$@"
