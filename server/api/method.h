@@ -13,6 +13,7 @@
 #include "ops/readiness.h"
 #include "server/access/access.h"
 #include "server/access/authorization.h"
+#include "server/access/connections.h"
 #include "server/api/call_limits.h"
 #include "server/api/request_log.h"
 #include "server/api/validation.h"
@@ -85,6 +86,7 @@ struct MethodContext {
   access::Access& access;
   CallLimits& limits;
   RequestLog& log;
+  access::Connections* connections;  // may be null
 
   // What a caller's deadline is cut down to.
   absl::Duration max_timeout;

@@ -101,6 +101,7 @@ absl::Status UnaryCall::Admit(const grpc::ByteBuffer& request) {
       shared.limits.Admit(*context_, *caller_, request.Length(), &bytes_));
   USERPROFILE_RETURN_IF_ERROR(ParseRequest(request, request_));
   USERPROFILE_RETURN_IF_ERROR(method_.validator.Validate(request_));
+  if (shared.connections != nullptr) shared.connections->Welcome(*context_);
   return shared.readiness.AdmitRequest();
 }
 

@@ -10,6 +10,7 @@
 #include "ops/metrics.h"
 #include "ops/readiness.h"
 #include "server/access/access.h"
+#include "server/access/connections.h"
 #include "server/api/call_limits.h"
 #include "server/api/method.h"
 #include "server/api/request_log.h"
@@ -22,11 +23,14 @@ struct UserProfileServiceOptions {
   // What a call gets whose deadline is further away, or that has none.
   absl::Duration max_timeout = absl::Seconds(10);
 
-  CallLimitOptions limits;
+  CallLimitOptions limits = {};
 
   // See RequestLog.
   absl::Duration slow_request = absl::Seconds(1);
   RecentFailures* recent_failures = nullptr;
+
+  // Who are told of the first call on a connection; may be null.
+  access::Connections* connections = nullptr;
 };
 
 // The API, by a table of its methods: lets each caller in or not, checks the

@@ -181,6 +181,11 @@ void AddServeFlags(ops::Command app, ServeCommand& command) {
   ops::AddFlag(
       app, "--max-calls-per-connection", serve.grpc.max_calls_per_connection,
       "Most calls at a time on one connection; more wait at the client");
+  ops::AddFlag(app, "--max-connections", serve.connections.max_connections,
+               "Most connections of callers; more are closed");
+  ops::AddFlag(app, "--max-connections-per-address",
+               serve.connections.max_connections_per_address,
+               "Most of them from one address");
   ops::AddDurationFlag(app, "--max-connection-age",
                        serve.grpc.max_connection_age,
                        "After this time a client has to connect again, and so "

@@ -7,10 +7,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/status_macros.h"
 #include "ops/logging.h"
 #include "spdlog/spdlog.h"
 
@@ -60,13 +59,13 @@ void Configure(const GrpcServerOptions& options, grpc::ServerBuilder& builder) {
       {GRPC_ARG_ENABLE_CHANNELZ, 0},
       {GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0},
       {GRPC_ARG_ENABLE_DEADLINE_CHECKS, 0},
-      // Two servers on one port would share its clients without a word.
-      {GRPC_ARG_ALLOW_REUSEPORT, 0},
       {GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_calls_per_connection},
       {GRPC_ARG_MAX_CONNECTION_AGE_MS,
        Milliseconds(options.max_connection_age)},
       {GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
        Milliseconds(options.max_connection_age_grace)},
+      {GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+       Milliseconds(options.handshake_timeout)},
       {GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(options.keepalive_time)},
       {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(options.keepalive_timeout)},
       {GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
@@ -80,40 +79,43 @@ void Configure(const GrpcServerOptions& options, grpc::ServerBuilder& builder) {
 
 }  // namespace
 
-GrpcServer::GrpcServer(std::unique_ptr<grpc::Server> server,
-                       std::string address)
-    : server_(std::move(server)), address_(std::move(address)) {}
+GrpcServer::GrpcServer(std::unique_ptr<Listener> listener,
+                       std::unique_ptr<Acceptor> acceptor,
+                       std::unique_ptr<grpc::Server> server)
+    : acceptor_(std::move(acceptor)),
+      server_(std::move(server)),
+      listener_(std::move(listener)) {}
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
-    const GrpcServerOptions& options,
+    const GrpcServerOptions& options, access::Connections& connections,
     const std::vector<grpc::Service*>& services) {
   InitializeGrpcOnce();
+  USERPROFILE_ASSIGN_OR_RETURN(auto listener,
+                               Listener::Listen(options.address));
   grpc::ServerBuilder builder;
   Configure(options, builder);
-  int port = 0;
-  builder.AddListeningPort(options.address,
-                           options.credentials == nullptr
-                               ? grpc::InsecureServerCredentials()
-                               : options.credentials,
-                           &port);
+  auto acceptor = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      options.credentials == nullptr ? grpc::InsecureServerCredentials()
+                                     : options.credentials);
   for (grpc::Service* service : services) builder.RegisterService(service);
-  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (server == nullptr || port == 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "can't listen on ", options.address,
-        ": another process does, or it is no address of this machine"));
-  }
-  std::string address = options.address;
-  if (absl::EndsWith(address, ":0")) {
-    address = absl::StrCat(address.substr(0, address.size() - 1), port);
-  }
-  return std::unique_ptr<GrpcServer>(
-      new GrpcServer(std::move(server), std::move(address)));
+  std::unique_ptr<grpc::Server> started = builder.BuildAndStart();
+  if (started == nullptr) return absl::InternalError("gRPC does not start");
+  auto server = std::unique_ptr<GrpcServer>(new GrpcServer(
+      std::move(listener), std::move(acceptor), std::move(started)));
+  server->listener_->Start(connections, options.keepalive_timeout,
+                           [acceptor = server->acceptor_.get()](int socket) {
+                             Acceptor::NewConnectionParameters connection;
+                             connection.fd = socket;
+                             acceptor->HandleNewConnection(&connection);
+                           });
+  return server;
 }
 
 GrpcServer::~GrpcServer() { Shutdown(base::SteadyTime::InfinitePast()); }
 
 void GrpcServer::Shutdown(base::SteadyTime deadline) {
+  listener_->StopAccepting();
   const absl::Duration left =
       std::max(deadline - base::SteadyTime::Now(), absl::ZeroDuration());
   server_->Shutdown(

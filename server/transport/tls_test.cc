@@ -8,6 +8,7 @@
 #include "base/read_file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/access/connections.h"
 #include "server/transport/grpc_server.h"
 #include "server/transport/health_service.h"
 #include "tests/support/certificate.h"
@@ -48,7 +49,7 @@ class TlsTest : public ::testing::Test {
     tls_ = *std::move(tls);
     auto server = GrpcServer::Start(
         {.address = "localhost:0", .credentials = tls_->ServerCredentials()},
-        {&health_});
+        connections_, {&health_});
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }
@@ -76,6 +77,7 @@ class TlsTest : public ::testing::Test {
   ops::Readiness readiness_;
   HealthService health_{readiness_};
   std::unique_ptr<Tls> tls_;
+  access::Connections connections_;
   std::unique_ptr<GrpcServer> server_;
 };
 
