@@ -489,6 +489,17 @@ TEST_F(AccessTest, FailuresAreCountedLoggedAndLimitedWithoutTheToken) {
       HasSubstr(absl::StrCat(
           "userprofile_refused_callers_total{reason=\"UNKNOWN_TOKEN\"} ",
           unauthenticated, "\n")));
+  // Strangers are no part of what the service does and fails to do.
+  for (const char* refused :
+       {"userprofile_rpc_requests_total{code=\"UNAUTHENTICATED\",method="
+        "\"UpsertUser\"} 0\n",
+        "userprofile_rpc_requests_total{code=\"RESOURCE_EXHAUSTED\",method="
+        "\"UpsertUser\"} 0\n",
+        "userprofile_rpc_requests_total{code=\"OK\",method=\"UpsertUser\"} 1\n",
+        "userprofile_rpc_duration_seconds_count{method=\"UpsertUser\"} 1\n",
+        "userprofile_rpc_in_flight{method=\"UpsertUser\"} 0\n"}) {
+    EXPECT_THAT(metrics_.Text(), HasSubstr(refused));
+  }
   server_.reset();
   EXPECT_THAT(TheLog()->text(),
               AllOf(HasSubstr("refused anonymous from 127.0.0.1: "

@@ -73,6 +73,9 @@ class RpcMetrics {
   // It was answered with this code, after this time.
   void CountFinished(absl::StatusCode code, absl::Duration latency) const;
 
+  // It was not let in.
+  void CountRefused() const { in_flight_.Add(-1); }
+
  private:
   std::array<ops::Counter, 17> requests_;  // by status code
   ops::Histogram latency_;

@@ -122,8 +122,12 @@ void UnaryCall::Answer(const absl::Status& status) {
   if (method_.context.log.Concerns(status, duration)) {
     Log(status, duration, sent);
   }
-  method_.metrics.CountFinished(
-      static_cast<absl::StatusCode>(answer.error_code()), duration);
+  if (access::IsRefusal(status)) {
+    method_.metrics.CountRefused();
+  } else {
+    method_.metrics.CountFinished(
+        static_cast<absl::StatusCode>(answer.error_code()), duration);
+  }
   Finish(std::move(answer));  // the call may be gone
 }
 

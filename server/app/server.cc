@@ -201,6 +201,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   parts.reflection =
       std::make_unique<transport::ReflectionService>(*parts.access);
   transport::GrpcServerOptions grpc = options.grpc;
+  grpc.metrics = &parts.metrics;
   if (parts.tls != nullptr) grpc.credentials = parts.tls->ServerCredentials();
   USERPROFILE_ASSIGN_OR_RETURN(parts.socket_path, LockSocketPath(grpc.address));
   USERPROFILE_ASSIGN_OR_RETURN(

@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/mutex.h"
 #include "base/status_macros.h"
 #include "ops/logging.h"
 #include "spdlog/spdlog.h"
@@ -16,10 +18,35 @@
 namespace userprofile::transport {
 namespace {
 
+// Counts into nothing while there is no server.
+class FailedHandshakes {
+ public:
+  void CountInto(ops::Counter counter) {
+    base::MutexLock lock(mutex_);
+    counter_ = counter;
+  }
+  void Increment() {
+    base::MutexLock lock(mutex_);
+    counter_.Increment();
+  }
+
+ private:
+  base::Mutex mutex_;
+  ops::Counter counter_ ABSL_GUARDED_BY(mutex_);
+};
+
+FailedHandshakes& TheFailedHandshakes() {
+  static auto& handshakes = *new FailedHandshakes;
+  return handshakes;
+}
+
 // gRPC writes to stderr in a form of its own; send that the way of all logs.
 // Most of what it calls errors is caused by clients: hence warnings, and few.
 void LogForGrpc(gpr_log_func_args* args) {
   static auto& limiter = *new ops::LogLimiter(10, absl::Seconds(10));
+  if (absl::StartsWith(args->message, "Handshake failed")) {
+    TheFailedHandshakes().Increment();
+  }
   if (args->severity != GPR_LOG_SEVERITY_ERROR) {
     spdlog::debug("gRPC: {}", args->message);
   } else if (limiter.Admit()) {
@@ -92,6 +119,10 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
   InitializeGrpcOnce();
   USERPROFILE_ASSIGN_OR_RETURN(auto listener,
                                Listener::Listen(options.address));
+  TheFailedHandshakes().CountInto(ops::Counter(
+      options.metrics, "userprofile_failed_tls_handshakes_total",
+      "Connections that ended because one side did not believe the other's "
+      "certificate, or spoke no TLS."));
   grpc::ServerBuilder builder;
   Configure(options, builder);
   auto acceptor = builder.experimental().AddExternalConnectionAcceptor(
@@ -112,7 +143,10 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
   return server;
 }
 
-GrpcServer::~GrpcServer() { Shutdown(base::SteadyTime::InfinitePast()); }
+GrpcServer::~GrpcServer() {
+  Shutdown(base::SteadyTime::InfinitePast());
+  TheFailedHandshakes().CountInto(ops::Counter());
+}
 
 void GrpcServer::Shutdown(base::SteadyTime deadline) {
   listener_->StopAccepting();

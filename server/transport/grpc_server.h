@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/steady_time.h"
+#include "ops/metrics.h"
 #include "server/access/connections.h"
 #include "server/transport/listener.h"
 
@@ -22,6 +23,11 @@ struct GrpcServerOptions {
 
   // How connections are encrypted; null for not at all.
   std::shared_ptr<grpc::ServerCredentials> credentials = nullptr;
+
+  // Where failed handshakes of TLS are counted; may be null. gRPC tells of them
+  // in its log alone, which is that of the process: with several servers the
+  // last one counts those of all.
+  ops::Metrics* metrics = nullptr;
 
   // Larger requests are refused with RESOURCE_EXHAUSTED.
   int max_request_bytes = 64 * 1024;

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/read_file.h"
@@ -47,9 +48,10 @@ class TlsTest : public ::testing::Test {
     auto tls = Tls::Load(files_);
     ASSERT_TRUE(tls.ok()) << tls.status();
     tls_ = *std::move(tls);
-    auto server = GrpcServer::Start(
-        {.address = "localhost:0", .credentials = tls_->ServerCredentials()},
-        connections_, {&health_});
+    auto server = GrpcServer::Start({.address = "localhost:0",
+                                     .credentials = tls_->ServerCredentials(),
+                                     .metrics = &metrics_},
+                                    connections_, {&health_});
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }
@@ -77,9 +79,27 @@ class TlsTest : public ::testing::Test {
   ops::Readiness readiness_;
   HealthService health_{readiness_};
   std::unique_ptr<Tls> tls_;
+  ops::Metrics metrics_;
   access::Connections connections_;
   std::unique_ptr<GrpcServer> server_;
 };
+
+TEST_F(TlsTest, CountsHandshakesThatFail) {
+  const Certificate own;
+  const Certificate other;
+  Install(own);
+  StartServer();
+  EXPECT_EQ(Call(Trusting(own)), grpc::StatusCode::OK);
+  EXPECT_THAT(metrics_.Text(),
+              HasSubstr("userprofile_failed_tls_handshakes_total 0\n"));
+  EXPECT_EQ(Call(Trusting(other)), grpc::StatusCode::UNAVAILABLE);
+  const absl::Time end = absl::Now() + absl::Seconds(20);
+  while (absl::StrContains(metrics_.Text(),
+                           "userprofile_failed_tls_handshakes_total 0\n")) {
+    ASSERT_LT(absl::Now(), end);
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+}
 
 TEST_F(TlsTest, RefusesFilesThatMakeNoSense) {
   const Certificate one;
