@@ -11,6 +11,7 @@
 #include "gtest/gtest.h"
 #include "server/access/connections.h"
 #include "server/transport/grpc_server.h"
+#include "server/transport/health_client.h"
 #include "server/transport/health_service.h"
 #include "tests/support/certificate.h"
 #include "tests/support/temp_dir.h"
@@ -99,6 +100,28 @@ TEST_F(TlsTest, CountsHandshakesThatFail) {
     ASSERT_LT(absl::Now(), end);
     absl::SleepFor(absl::Milliseconds(1));
   }
+}
+
+TEST_F(TlsTest, TheHealthCheckNeedsNoMoreThanTheServersOwnFiles) {
+  const Certificate authority({.authority = true});
+  Install(Certificate({.subject_alternative_names = "DNS:users.example",
+                       .issuer = &authority}));
+  const auto check = [this](const TlsFiles& files) {
+    return CheckHealth(server_->address(), files, absl::Seconds(20)).code();
+  };
+  for (const bool required : {false, true}) {
+    if (required) files_.client_ca = authority.certificate_file();
+    files_.client_certificate_required = required;
+    readiness_.Set(absl::OkStatus());
+    StartServer();
+    EXPECT_EQ(check(files_), absl::StatusCode::kOk) << required;
+    readiness_.Set(absl::UnavailableError("away"));
+    EXPECT_EQ(check(files_), absl::StatusCode::kUnavailable);
+    readiness_.Set(absl::OkStatus());
+    EXPECT_EQ(check({}), absl::StatusCode::kUnavailable);  // in the clear
+  }
+  EXPECT_EQ(check({"alone", ""}), absl::StatusCode::kInvalidArgument);
+  server_.reset();
 }
 
 TEST_F(TlsTest, RefusesFilesThatMakeNoSense) {
