@@ -1,5 +1,6 @@
 #include "server/transport/health_client.h"
 
+#include <grpc/support/time.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_certificate_verifier.h>
@@ -9,7 +10,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "base/read_file.h"
 #include "base/status_macros.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -53,7 +53,8 @@ absl::Status CheckHealth(const std::string& address, const TlsFiles& tls,
       address.rfind(':') == 0 ? absl::StrCat("localhost", address) : address,
       credentials, arguments);
   grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  context.set_deadline(
+      gpr_time_from_nanos(absl::ToInt64Nanoseconds(timeout), GPR_TIMESPAN));
   HealthCheckResponse response;
   const grpc::Status status = grpc::health::v1::Health::NewStub(channel)->Check(
       &context, {}, &response);
