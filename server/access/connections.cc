@@ -186,17 +186,16 @@ void Connections::ForgetAddresses(base::SteadyTime now) {
 }
 
 bool Connections::MakeRoom(const Connection& newcomer, Outcome outcome) {
-  const auto oldest =
-      std::find_if(strangers_.begin(), strangers_.end(), [&](int watched) {
-        return outcome != kTooManyFromOne ||
-               connections_.at(watched).address == newcomer.address;
-      });
-  if (oldest == strangers_.end() ||
-      newcomer.since - connections_.at(*oldest).since < kStrangersTime) {
-    return false;
+  for (const int watched : strangers_) {
+    const Connection& oldest = connections_.at(watched);
+    if (outcome == kTooManyFromOne && oldest.address != newcomer.address) {
+      continue;
+    }
+    if (newcomer.since - oldest.since < kStrangersTime) return false;
+    Break(watched, outcome);
+    return true;
   }
-  Break(*oldest, outcome);
-  return true;
+  return false;
 }
 
 void Connections::Remove(int watched) {
@@ -225,8 +224,20 @@ void Connections::Welcome(absl::string_view peer) {
 
 absl::Duration Connections::CheckStrangers() {
   const base::SteadyTime now = clock_();
+  bool trim = false;
+  absl::Duration pause;
+  {
+    base::MutexLock lock(mutex_);
+    trim = now >= trim_at_;
+    if (trim) trim_at_ = base::SteadyTime::InfiniteFuture();
+    pause = BreakGreedyStrangers(now);
+  }
+  if (trim) malloc_trim(0);  // takes a while
+  return pause;
+}
+
+absl::Duration Connections::BreakGreedyStrangers(base::SteadyTime now) {
   bool sending = false;
-  base::MutexLock lock(mutex_);
   for (auto next = strangers_.begin(); next != strangers_.end();) {
     const int watched = *next++;
     Connection& stranger = connections_.at(watched);
@@ -239,10 +250,6 @@ absl::Duration Connections::CheckStrangers() {
       Break(watched, kTooManyBytes);
       trim_at_ = std::min(trim_at_, now + kTrimAfter);
     }
-  }
-  if (now >= trim_at_) {
-    trim_at_ = base::SteadyTime::InfiniteFuture();
-    malloc_trim(0);
   }
   return strangers_.empty()
              ? trim_at_ - now

@@ -109,6 +109,10 @@ class Connections {
     base::SteadyTime forgiven;  // when its strangers' bytes no longer count
   };
 
+  // Returns when to look again.
+  absl::Duration BreakGreedyStrangers(base::SteadyTime now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   // Looks how much it has sent. The address answers for it until it is known.
   void Charge(int watched, Connection& stranger, base::SteadyTime now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
