@@ -1,6 +1,7 @@
 #include "server/access/connections.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -25,6 +26,7 @@ class ConnectionsTest : public ::testing::Test {
     int client;
     int server;
     std::string peer;  // as gRPC would name the client
+    int port;          // of the client
     absl::optional<int> watched;
   };
 
@@ -46,7 +48,9 @@ class ConnectionsTest : public ::testing::Test {
     for (const int fd : open_) close(fd);
   }
 
-  Pair Connect(Connections& connections, const char* from = "127.0.0.1") {
+  // From that address, and with IPv4 from that port unless it is 0.
+  Pair Connect(Connections& connections, const char* from = "127.0.0.1",
+               int own_port = 0) {
     Pair pair = {};
     const bool v4 = std::string(from) != "::1";
     pair.client =
@@ -54,6 +58,7 @@ class ConnectionsTest : public ::testing::Test {
     if (v4) {
       sockaddr_in own = {};
       own.sin_family = AF_INET;
+      own.sin_port = htons(static_cast<in_port_t>(own_port));
       inet_pton(AF_INET, from, &own.sin_addr);
       bind(pair.client, reinterpret_cast<sockaddr*>(&own), sizeof(own));
       own.sin_port = port_;
@@ -79,6 +84,7 @@ class ConnectionsTest : public ::testing::Test {
                    : absl::StrCat("ipv6:%5B::1%5D:", port);
     pair.server = accept4(listening_, nullptr, nullptr, SOCK_CLOEXEC);
     pair.watched = connections.Add(pair.server);
+    pair.port = port;
     open_.push_back(pair.client);
     open_.push_back(pair.server);
     return pair;
@@ -198,6 +204,24 @@ TEST_F(ConnectionsTest, WhoHangsUpHasSentWhatItSent) {
     connections.Remove(*stranger.watched);
   }
   EXPECT_FALSE(Connect(connections).watched);
+}
+
+TEST_F(ConnectionsTest, ANameIsThatOfTheLastWhoCameByIt) {
+  Connections connections({.max_stranger_bytes = 1000}, nullptr, clock_);
+  const Pair first = Connect(connections);
+  // Hangs up without a word, and comes again before anybody noticed.
+  const linger at_once = {1, 0};
+  setsockopt(first.client, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  const int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(dup3(other, first.client, O_CLOEXEC), first.client);
+  close(other);
+  const Pair second = Connect(connections, "127.0.0.1", first.port);
+  ASSERT_EQ(second.peer, first.peer);
+  connections.Remove(*first.watched);
+  connections.Welcome(second.peer);
+  Send(second, 1001);
+  connections.CheckStrangers();
+  EXPECT_FALSE(IsBroken(second));
 }
 
 TEST_F(ConnectionsTest, WhoComesByAUnixSocketIsNoStranger) {

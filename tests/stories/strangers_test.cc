@@ -290,6 +290,13 @@ TEST_F(StrangersTest, ServesAgainOnceDescriptorsHadRunOut) {
   EXPECT_TRUE(Eventually([this] {
     return absl::StrContains(server_.program().errors(), "too many files open");
   })) << server_.program().errors();
+  // Who comes now does not wait for one of them.
+  const rlimit none = {200, 200};
+  ASSERT_EQ(prlimit(server_.program().pid(), RLIMIT_NOFILE, &none, nullptr), 0);
+  const int newcomer = Strangers::Connect(port_);
+  pollfd closed = {newcomer, POLLIN, 0};
+  EXPECT_EQ(poll(&closed, 1, 10'000), 1);
+  close(newcomer);
   for (const int fd : idle) close(fd);
   EXPECT_TRUE(ServesANewcomer(std::chrono::seconds(1)));
 }
