@@ -36,7 +36,7 @@ struct ConnectionLimits {
   // What all strangers of one address may send at once, and again each second.
   // 28 bytes are enough for a call that is made only to be taken back, and gRPC
   // takes some 5 KiB for each until it comes to it.
-  int max_stranger_bytes_per_address = 384 << 10;
+  int max_stranger_bytes_per_address = 256 << 10;
   int max_stranger_bytes_per_address_second = 64 << 10;
 };
 
