@@ -8,6 +8,7 @@ int main(int argc, char** argv) {
       "userprofile-server");
   app::AddServeCommand(command_line);
   app::AddConfigCommand(command_line);
+  app::AddHealthcheckCommand(command_line);
   app::AddMigrateCommand(command_line);
   app::AddSchemaCommand(command_line);
   app::AddBackupCommand(command_line);

@@ -2,6 +2,8 @@
 
 #include <grpc/grpc_security_constants.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -63,6 +65,11 @@ absl::Status TooManyAttempts() {
       absl::Seconds(1));
 }
 
+constexpr v1::ErrorReason kRefusals[] = {
+    v1::ERROR_REASON_CREDENTIALS_MISSING, v1::ERROR_REASON_UNKNOWN_TOKEN,
+    v1::ERROR_REASON_UNKNOWN_CERTIFICATE, v1::ERROR_REASON_ROLE_MISSING,
+    v1::ERROR_REASON_TOO_MANY_ATTEMPTS};
+
 absl::string_view View(const grpc::string_ref& text) {
   return {text.data(), text.size()};
 }
@@ -117,10 +124,7 @@ absl::StatusOr<std::shared_ptr<const Caller>> Identify(
 Access::Access(std::string callers_file, bool on_loopback,
                ops::Metrics& metrics)
     : callers_file_(std::move(callers_file)), on_loopback_(on_loopback) {
-  for (const v1::ErrorReason reason :
-       {v1::ERROR_REASON_CREDENTIALS_MISSING, v1::ERROR_REASON_UNKNOWN_TOKEN,
-        v1::ERROR_REASON_UNKNOWN_CERTIFICATE, v1::ERROR_REASON_ROLE_MISSING,
-        v1::ERROR_REASON_TOO_MANY_ATTEMPTS}) {
+  for (const v1::ErrorReason reason : kRefusals) {
     const std::string name(base::ReasonName(reason));
     refused_[name] = ops::Counter(
         &metrics, "userprofile_refused_callers_total",
@@ -206,6 +210,15 @@ absl::Status Access::Refuse(const grpc::CallbackServerContext& context,
                                                 " more not logged before)"));
   }
   return why;
+}
+
+bool IsRefusal(const absl::Status& status) {
+  if (status.ok()) return false;
+  const std::string its_reason = base::ErrorReason(status);
+  return std::any_of(std::begin(kRefusals), std::end(kRefusals),
+                     [&](v1::ErrorReason reason) {
+                       return its_reason == base::ReasonName(reason);
+                     });
 }
 
 std::string PeerOf(absl::string_view grpc_peer) {

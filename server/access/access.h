@@ -80,6 +80,11 @@ class Access {
   std::string content_ ABSL_GUARDED_BY(mutex_);  // of the file
 };
 
+// Whether that is how Access refused a call. Who is not let in is counted by
+// Access alone: strangers are no part of what the service does, and of what it
+// fails to do.
+bool IsRefusal(const absl::Status& status);
+
 // Who has these credentials. A token decides if there is one, otherwise the
 // first name of the certificate that is known. UNAUTHENTICATED as above.
 absl::StatusOr<std::shared_ptr<const Caller>> Identify(

@@ -11,6 +11,7 @@
 #include "base/read_file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/access/connections.h"
 #include "server/api/testing.h"
 #include "server/api/user_profile_service.h"
 #include "server/transport/grpc_server.h"
@@ -252,7 +253,7 @@ class AccessTest : public ::testing::Test {
       options.credentials = tls_->ServerCredentials();
     }
     auto server = transport::GrpcServer::Start(
-        options, {service_.get(), &health_, reflection_.get()});
+        options, connections_, {service_.get(), &health_, reflection_.get()});
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }
@@ -295,6 +296,7 @@ class AccessTest : public ::testing::Test {
   std::unique_ptr<access::Access> access_;
   std::unique_ptr<UserProfileService> service_;
   std::unique_ptr<transport::ReflectionService> reflection_;
+  access::Connections connections_;
   std::unique_ptr<transport::GrpcServer> server_;
 };
 
@@ -433,7 +435,7 @@ TEST_F(AccessTest, AClientCertificateCanBeDemanded) {
   ASSERT_TRUE(tls.ok()) << tls.status();
   auto server = transport::GrpcServer::Start(
       {.address = "127.0.0.1:0", .credentials = (*tls)->ServerCredentials()},
-      {&health_});
+      connections_, {&health_});
   ASSERT_TRUE(server.ok()) << server.status();
   server_ = *std::move(server);
   const Certificate known({.issuer = &clients_ca_});
@@ -487,6 +489,17 @@ TEST_F(AccessTest, FailuresAreCountedLoggedAndLimitedWithoutTheToken) {
       HasSubstr(absl::StrCat(
           "userprofile_refused_callers_total{reason=\"UNKNOWN_TOKEN\"} ",
           unauthenticated, "\n")));
+  // Strangers are no part of what the service does and fails to do.
+  for (const char* refused :
+       {"userprofile_rpc_requests_total{code=\"UNAUTHENTICATED\",method="
+        "\"UpsertUser\"} 0\n",
+        "userprofile_rpc_requests_total{code=\"RESOURCE_EXHAUSTED\",method="
+        "\"UpsertUser\"} 0\n",
+        "userprofile_rpc_requests_total{code=\"OK\",method=\"UpsertUser\"} 1\n",
+        "userprofile_rpc_duration_seconds_count{method=\"UpsertUser\"} 1\n",
+        "userprofile_rpc_in_flight{method=\"UpsertUser\"} 0\n"}) {
+    EXPECT_THAT(metrics_.Text(), HasSubstr(refused));
+  }
   server_.reset();
   EXPECT_THAT(TheLog()->text(),
               AllOf(HasSubstr("refused anonymous from 127.0.0.1: "

@@ -13,6 +13,7 @@
 #include "ops/readiness.h"
 #include "server/access/access.h"
 #include "server/access/authorization.h"
+#include "server/access/connections.h"
 #include "server/api/call_limits.h"
 #include "server/api/deadlines.h"
 #include "server/api/request_log.h"
@@ -75,6 +76,9 @@ class RpcMetrics {
   // It was answered with this code, after this time.
   void CountFinished(absl::StatusCode code, absl::Duration latency) const;
 
+  // It was not let in.
+  void CountRefused() const { in_flight_.Add(-1); }
+
  private:
   std::array<ops::Counter, 17> requests_;  // by status code
   ops::Histogram latency_;
@@ -89,6 +93,7 @@ struct MethodContext {
   CallLimits& limits;
   RequestLog& log;
   Deadlines& deadlines;
+  access::Connections* connections;  // may be null
 
   // What a caller's deadline is cut down to.
   absl::Duration max_timeout;

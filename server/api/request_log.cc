@@ -4,6 +4,7 @@
 
 #include "absl/time/clock.h"
 #include "base/error_info.h"
+#include "server/access/access.h"
 #include "server/api/status.h"
 #include "spdlog/spdlog.h"
 
@@ -13,6 +14,7 @@ namespace {
 namespace level = spdlog::level;
 
 level::level_enum LevelOf(const absl::Status& status) {
+  if (access::IsRefusal(status)) return level::debug;  // Access has said more
   if (IsHiddenFromCallers(status)) return level::err;
   switch (status.code()) {
     case absl::StatusCode::kOk:  // but slow
@@ -24,8 +26,6 @@ level::level_enum LevelOf(const absl::Status& status) {
     case absl::StatusCode::kAlreadyExists:
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kCancelled:
-    case absl::StatusCode::kUnauthenticated:  // Access has said from where
-    case absl::StatusCode::kPermissionDenied:
       return level::debug;
     case absl::StatusCode::kInvalidArgument:
       return level::info;

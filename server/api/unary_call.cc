@@ -115,6 +115,7 @@ absl::Status UnaryCall::Admit(const grpc::ByteBuffer& request) {
       shared.limits.Admit(*context_, *caller_, request.Length(), &bytes_));
   USERPROFILE_RETURN_IF_ERROR(ParseRequest(request, request_));
   USERPROFILE_RETURN_IF_ERROR(method_.validator.Validate(request_));
+  if (shared.connections != nullptr) shared.connections->Welcome(*context_);
   return shared.readiness.AdmitRequest();
 }
 
@@ -157,8 +158,12 @@ void UnaryCall::Send(const absl::Status& status,
   if (method_.context.log.Concerns(status, duration)) {
     Log(status, duration, sent, times);
   }
-  method_.metrics.CountFinished(
-      static_cast<absl::StatusCode>(answer.error_code()), duration);
+  if (access::IsRefusal(status)) {
+    method_.metrics.CountRefused();
+  } else {
+    method_.metrics.CountFinished(
+        static_cast<absl::StatusCode>(answer.error_code()), duration);
+  }
   Finish(std::move(answer));
 }
 

@@ -109,9 +109,14 @@ UserProfileService::UserProfileService(ProfileStore& store,
                                        const UserProfileServiceOptions& options)
     : limits_(options.limits),
       log_(options.slow_request, options.recent_failures) {
-  const MethodContext context = {
-      readiness,          metrics, access, limits_, log_, deadlines_,
-      options.max_timeout};
+  const MethodContext context = {readiness,
+                                 metrics,
+                                 access,
+                                 limits_,
+                                 log_,
+                                 deadlines_,
+                                 options.connections,
+                                 options.max_timeout};
   for (MethodRow& row : Rows(metrics)) {
     const Method& method = methods_.emplace_back(std::move(row), context);
     AddMethod(new grpc::internal::RpcServiceMethod(

@@ -10,6 +10,7 @@
 #include "ops/metrics.h"
 #include "ops/readiness.h"
 #include "server/access/access.h"
+#include "server/access/connections.h"
 #include "server/api/call_limits.h"
 #include "server/api/deadlines.h"
 #include "server/api/method.h"
@@ -24,11 +25,14 @@ struct UserProfileServiceOptions {
   // than a failover takes. Patroni's begins up to 30 s after the primary went.
   absl::Duration max_timeout = absl::Seconds(40);
 
-  CallLimitOptions limits;
+  CallLimitOptions limits = {};
 
   // See RequestLog.
   absl::Duration slow_request = absl::Seconds(1);
   RecentFailures* recent_failures = nullptr;
+
+  // Who are told of the first call on a connection; may be null.
+  access::Connections* connections = nullptr;
 };
 
 // The API, by a table of its methods: lets each caller in or not, checks the

@@ -14,6 +14,7 @@
 #include "base/error_info.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/access/connections.h"
 #include "server/api/testing.h"
 #include "server/api/trace.h"
 #include "server/store/errors.h"
@@ -39,7 +40,7 @@ class UserProfileServiceTest : public ::testing::Test {
     service_ = std::make_unique<UserProfileService>(store_, readiness_,
                                                     metrics_, access_, options);
     auto server = transport::GrpcServer::Start({.address = "127.0.0.1:0"},
-                                               {service_.get()});
+                                               connections_, {service_.get()});
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     channel_ = grpc::CreateChannel(server_->address(),
@@ -82,6 +83,7 @@ class UserProfileServiceTest : public ::testing::Test {
   ops::Metrics metrics_;
   access::Access access_{metrics_};
   std::unique_ptr<UserProfileService> service_;
+  access::Connections connections_;
   std::unique_ptr<transport::GrpcServer> server_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::UserProfileService::Stub> stub_;

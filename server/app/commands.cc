@@ -12,6 +12,8 @@
 #include "server/access/token.h"
 #include "server/app/version.h"
 #include "server/postgres/errors.h"
+#include "server/transport/grpc_server.h"
+#include "server/transport/health_client.h"
 
 namespace userprofile::app {
 
@@ -24,6 +26,22 @@ void AddDatabaseFlags(ops::Command command,
   ops::AddFlag(command, "--database-file", options.database_file,
                "A file that holds the same, to keep its password from view")
       .Excludes(database);
+}
+
+void AddListenFlag(ops::Command command, std::string& address) {
+  ops::AddFlag(command, "--listen", address,
+               "HOST:PORT or unix:PATH for calls (gRPC)");
+}
+
+void AddTlsFlags(ops::Command command, transport::TlsFiles& files) {
+  ops::AddFlag(command, "--tls-cert", files.certificate,
+               "PEM file with the certificate of the port for calls");
+  ops::AddFlag(command, "--tls-key", files.key, "PEM file with its key");
+  ops::AddFlag(command, "--tls-client-ca", files.client_ca,
+               "PEM file with whose client certificates to believe");
+  ops::AddSwitch(command, "--tls-require-client-cert",
+                 files.client_certificate_required,
+                 "Talk only to clients that show such a certificate");
 }
 
 int Fail(const absl::Status& status) {
@@ -40,6 +58,9 @@ int Fail(const absl::Status& status) {
 }
 
 namespace {
+
+// The image's check may take 3 s.
+constexpr absl::Duration kHealthPatience = absl::Seconds(2);
 
 int CreateToken(bool json) {
   const std::string token = access::NewToken();
@@ -59,7 +80,31 @@ int CreateToken(bool json) {
   return std::cout ? ops::kDone : ops::kFailed;
 }
 
+struct HealthcheckCommand {
+  std::string listen = transport::GrpcServerOptions().address;
+  transport::TlsFiles tls;
+};
+
+int CheckHealth(const HealthcheckCommand& command) {
+  const absl::Status status =
+      transport::CheckHealth(command.listen, command.tls, kHealthPatience);
+  if (status.ok()) return ops::kDone;
+  Fail(status);
+  return ops::kFailed;  // Docker knows no other
+}
+
 }  // namespace
+
+void AddHealthcheckCommand(ops::CommandLine& command_line) {
+  ops::Command app = command_line.AddCommand(
+      command_line.root(), "healthcheck",
+      "Ask the server with these settings whether it serves; exit code 1 if "
+      "not, or if it does not answer within 2 s");
+  auto command = std::make_shared<HealthcheckCommand>();
+  AddListenFlag(app, command->listen);
+  AddTlsFlags(app, command->tls);
+  command_line.OnCall(app, [command] { return CheckHealth(*command); });
+}
 
 void AddTokenCommand(ops::CommandLine& command_line) {
   ops::Command group = command_line.AddCommand(command_line.root(), "token",

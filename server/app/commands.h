@@ -1,9 +1,12 @@
 #ifndef USERPROFILE_SERVER_APP_COMMANDS_H_
 #define USERPROFILE_SERVER_APP_COMMANDS_H_
 
+#include <string>
+
 #include "absl/status/status.h"
 #include "ops/command_line.h"
 #include "server/postgres/database.h"
+#include "server/transport/tls.h"
 
 namespace userprofile::app {
 
@@ -11,6 +14,7 @@ namespace userprofile::app {
 // line.
 void AddServeCommand(ops::CommandLine& command_line);
 void AddConfigCommand(ops::CommandLine& command_line);
+void AddHealthcheckCommand(ops::CommandLine& command_line);
 void AddMigrateCommand(ops::CommandLine& command_line);
 void AddSchemaCommand(ops::CommandLine& command_line);
 void AddBackupCommand(ops::CommandLine& command_line);
@@ -22,6 +26,8 @@ inline constexpr int kExitSchemaNotReady = 3;
 
 // What the commands share.
 void AddDatabaseFlags(ops::Command command, postgres::DatabaseOptions& options);
+void AddListenFlag(ops::Command command, std::string& address);
+void AddTlsFlags(ops::Command command, transport::TlsFiles& files);
 
 // Tells why a command failed, on stderr, and returns its exit code.
 int Fail(const absl::Status& status);

@@ -132,19 +132,11 @@ int Serve(const ServeCommand& command) {
 
 void AddServeFlags(ops::Command app, ServeCommand& command) {
   ServeOptions& serve = command.serve;
-  ops::AddFlag(app, "--listen", serve.grpc.address,
-               "HOST:PORT for calls (gRPC)");
+  AddListenFlag(app, serve.grpc.address);
   ops::AddFlag(
       app, "--admin-listen", serve.admin_listen,
       "HOST:PORT for the status page, /livez, /readyz and /metrics (HTTP)");
-  ops::AddFlag(app, "--tls-cert", serve.tls.certificate,
-               "PEM file with the certificate of the port for calls");
-  ops::AddFlag(app, "--tls-key", serve.tls.key, "PEM file with its key");
-  ops::AddFlag(app, "--tls-client-ca", serve.tls.client_ca,
-               "PEM file with whose client certificates to believe");
-  ops::AddSwitch(app, "--tls-require-client-cert",
-                 serve.tls.client_certificate_required,
-                 "Talk only to clients that show such a certificate");
+  AddTlsFlags(app, serve.tls);
   ops::AddFlag(app, "--callers", serve.callers_file,
                "JSON file with who may call; see docs/operations.md");
   ops::AddSwitch(app, "--insecure", serve.insecure,
@@ -181,6 +173,11 @@ void AddServeFlags(ops::Command app, ServeCommand& command) {
   ops::AddFlag(
       app, "--max-calls-per-connection", serve.grpc.max_calls_per_connection,
       "Most calls at a time on one connection; more wait at the client");
+  ops::AddFlag(app, "--max-connections", serve.connections.max_connections,
+               "Most connections of callers; more are closed");
+  ops::AddFlag(app, "--max-connections-per-address",
+               serve.connections.max_connections_per_address,
+               "Most of them from one address");
   ops::AddDurationFlag(app, "--max-connection-age",
                        serve.grpc.max_connection_age,
                        "After this time a client has to connect again, and so "

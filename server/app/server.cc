@@ -17,6 +17,7 @@
 #include "ops/metrics.h"
 #include "ops/readiness.h"
 #include "server/access/access.h"
+#include "server/access/connections.h"
 #include "server/api/user_profile_service.h"
 #include "server/app/migration_at_start.h"
 #include "server/app/reloader.h"
@@ -120,6 +121,7 @@ struct Server::Parts {
   std::unique_ptr<store::PostgresStore> store;
   std::unique_ptr<transport::Tls> tls;
   std::unique_ptr<access::Access> access;
+  std::unique_ptr<access::Connections> connections;
   std::unique_ptr<api::UserProfileService> service;
   std::unique_ptr<transport::HealthService> health;
   std::unique_ptr<transport::ReflectionService> reflection;
@@ -188,7 +190,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   };
   parts.store = std::make_unique<store::PostgresStore>(std::move(store));
 
+  parts.connections = std::make_unique<access::Connections>(options.connections,
+                                                            &parts.metrics);
   api::UserProfileServiceOptions service = options.service;
+  service.connections = parts.connections.get();
   service.recent_failures = &parts.recent_failures;
   parts.service = std::make_unique<api::UserProfileService>(
       *parts.store, parts.readiness, parts.metrics, *parts.access, service);
@@ -196,12 +201,14 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   parts.reflection =
       std::make_unique<transport::ReflectionService>(*parts.access);
   transport::GrpcServerOptions grpc = options.grpc;
+  grpc.metrics = &parts.metrics;
   if (parts.tls != nullptr) grpc.credentials = parts.tls->ServerCredentials();
   USERPROFILE_ASSIGN_OR_RETURN(parts.socket_path, LockSocketPath(grpc.address));
   USERPROFILE_ASSIGN_OR_RETURN(
-      parts.grpc, transport::GrpcServer::Start(
-                      grpc, {parts.service.get(), parts.health.get(),
-                             parts.reflection.get()}));
+      parts.grpc,
+      transport::GrpcServer::Start(
+          grpc, *parts.connections,
+          {parts.service.get(), parts.health.get(), parts.reflection.get()}));
   USERPROFILE_ASSIGN_OR_RETURN(
       parts.admin,
       ops::StartAdminServer(

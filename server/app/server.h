@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/access/connections.h"
 #include "server/api/user_profile_service.h"
 #include "server/postgres/database.h"
 #include "server/store/postgres_store.h"
@@ -28,6 +29,7 @@ struct ServeOptions {
   store::PostgresStoreOptions store;
   api::UserProfileServiceOptions service;
   transport::GrpcServerOptions grpc;
+  access::ConnectionLimits connections;
 
   // How calls are encrypted, and who may call (access/callers.h): files that
   // are read again when they change. Without the first, calls are not

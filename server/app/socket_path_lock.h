@@ -10,8 +10,8 @@
 namespace userprofile::app {
 
 // Holds the path of a Unix socket for this process, from before it listens
-// until after it does: gRPC takes over whatever socket lies at its path, that
-// of a server that serves too, and removes whatever lies there when it ends.
+// until after it does: a Listener takes over whatever socket lies at its path,
+// that of a server that serves too.
 //
 // Null for an address without a path in the file system. FAILED_PRECONDITION if
 // another process holds the path (by a file, the path with ".lock" behind it),

@@ -8,19 +8,45 @@
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/mutex.h"
+#include "base/status_macros.h"
 #include "ops/logging.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::transport {
 namespace {
 
+// Counts into nothing while there is no server.
+class FailedHandshakes {
+ public:
+  void CountInto(ops::Counter counter) {
+    base::MutexLock lock(mutex_);
+    counter_ = counter;
+  }
+  void Increment() {
+    base::MutexLock lock(mutex_);
+    counter_.Increment();
+  }
+
+ private:
+  base::Mutex mutex_;
+  ops::Counter counter_ ABSL_GUARDED_BY(mutex_);
+};
+
+FailedHandshakes& TheFailedHandshakes() {
+  static auto& handshakes = *new FailedHandshakes;
+  return handshakes;
+}
+
 // gRPC writes to stderr in a form of its own; send that the way of all logs.
 // Most of what it calls errors is caused by clients: hence warnings, and few.
 void LogForGrpc(gpr_log_func_args* args) {
   static auto& limiter = *new ops::LogLimiter(10, absl::Seconds(10));
+  if (absl::StartsWith(args->message, "Handshake failed")) {
+    TheFailedHandshakes().Increment();
+  }
   if (args->severity != GPR_LOG_SEVERITY_ERROR) {
     spdlog::debug("gRPC: {}", args->message);
   } else if (limiter.Admit()) {
@@ -60,13 +86,13 @@ void Configure(const GrpcServerOptions& options, grpc::ServerBuilder& builder) {
       {GRPC_ARG_ENABLE_CHANNELZ, 0},
       {GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0},
       {GRPC_ARG_ENABLE_DEADLINE_CHECKS, 0},
-      // Two servers on one port would share its clients without a word.
-      {GRPC_ARG_ALLOW_REUSEPORT, 0},
       {GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_calls_per_connection},
       {GRPC_ARG_MAX_CONNECTION_AGE_MS,
        Milliseconds(options.max_connection_age)},
       {GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
        Milliseconds(options.max_connection_age_grace)},
+      {GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+       Milliseconds(options.handshake_timeout)},
       {GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(options.keepalive_time)},
       {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(options.keepalive_timeout)},
       {GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
@@ -80,40 +106,50 @@ void Configure(const GrpcServerOptions& options, grpc::ServerBuilder& builder) {
 
 }  // namespace
 
-GrpcServer::GrpcServer(std::unique_ptr<grpc::Server> server,
-                       std::string address)
-    : server_(std::move(server)), address_(std::move(address)) {}
+GrpcServer::GrpcServer(std::unique_ptr<Listener> listener,
+                       std::unique_ptr<Acceptor> acceptor,
+                       std::unique_ptr<grpc::Server> server)
+    : acceptor_(std::move(acceptor)),
+      server_(std::move(server)),
+      listener_(std::move(listener)) {}
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
-    const GrpcServerOptions& options,
+    const GrpcServerOptions& options, access::Connections& connections,
     const std::vector<grpc::Service*>& services) {
   InitializeGrpcOnce();
+  USERPROFILE_ASSIGN_OR_RETURN(auto listener,
+                               Listener::Listen(options.address));
+  TheFailedHandshakes().CountInto(ops::Counter(
+      options.metrics, "userprofile_failed_tls_handshakes_total",
+      "Connections that ended because one side did not believe the other's "
+      "certificate, or spoke no TLS."));
   grpc::ServerBuilder builder;
   Configure(options, builder);
-  int port = 0;
-  builder.AddListeningPort(options.address,
-                           options.credentials == nullptr
-                               ? grpc::InsecureServerCredentials()
-                               : options.credentials,
-                           &port);
+  auto acceptor = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      options.credentials == nullptr ? grpc::InsecureServerCredentials()
+                                     : options.credentials);
   for (grpc::Service* service : services) builder.RegisterService(service);
-  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (server == nullptr || port == 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "can't listen on ", options.address,
-        ": another process does, or it is no address of this machine"));
-  }
-  std::string address = options.address;
-  if (absl::EndsWith(address, ":0")) {
-    address = absl::StrCat(address.substr(0, address.size() - 1), port);
-  }
-  return std::unique_ptr<GrpcServer>(
-      new GrpcServer(std::move(server), std::move(address)));
+  std::unique_ptr<grpc::Server> started = builder.BuildAndStart();
+  if (started == nullptr) return absl::InternalError("gRPC does not start");
+  auto server = std::unique_ptr<GrpcServer>(new GrpcServer(
+      std::move(listener), std::move(acceptor), std::move(started)));
+  server->listener_->Start(connections, options.keepalive_timeout,
+                           [acceptor = server->acceptor_.get()](int socket) {
+                             Acceptor::NewConnectionParameters connection;
+                             connection.fd = socket;
+                             acceptor->HandleNewConnection(&connection);
+                           });
+  return server;
 }
 
-GrpcServer::~GrpcServer() { Shutdown(base::SteadyTime::InfinitePast()); }
+GrpcServer::~GrpcServer() {
+  Shutdown(base::SteadyTime::InfinitePast());
+  TheFailedHandshakes().CountInto(ops::Counter());
+}
 
 void GrpcServer::Shutdown(base::SteadyTime deadline) {
+  listener_->StopAccepting();
   const absl::Duration left =
       std::max(deadline - base::SteadyTime::Now(), absl::ZeroDuration());
   server_->Shutdown(

@@ -10,6 +10,9 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/steady_time.h"
+#include "ops/metrics.h"
+#include "server/access/connections.h"
+#include "server/transport/listener.h"
 
 namespace userprofile::transport {
 
@@ -20,6 +23,11 @@ struct GrpcServerOptions {
 
   // How connections are encrypted; null for not at all.
   std::shared_ptr<grpc::ServerCredentials> credentials = nullptr;
+
+  // Where failed handshakes of TLS are counted; may be null. gRPC tells of them
+  // in its log alone, which is that of the process: with several servers the
+  // last one counts those of all.
+  ops::Metrics* metrics = nullptr;
 
   // Larger requests are refused with RESOURCE_EXHAUSTED.
   int max_request_bytes = 64 * 1024;
@@ -38,6 +46,9 @@ struct GrpcServerOptions {
   absl::Duration keepalive_time = absl::Minutes(1);
   absl::Duration keepalive_timeout = absl::Seconds(20);
 
+  // A new connection has this long for its handshakes, of TLS and of HTTP/2.
+  absl::Duration handshake_timeout = absl::Seconds(20);
+
   // Clients may send keepalive pings this often, also when idle; gRPC's own
   // limit, five minutes, breaks connections of clients that care about them.
   absl::Duration min_client_ping_interval = absl::Seconds(5);
@@ -47,17 +58,18 @@ struct GrpcServerOptions {
 // compressed requests. Thread-safe.
 class GrpcServer {
  public:
-  // Starts to listen. The services must outlive the server.
+  // Starts to listen. The services, and `connections`, which are to be told by
+  // the services whom they let in, must outlive the server.
   // FAILED_PRECONDITION if the address can't be listened on.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(
-      const GrpcServerOptions& options,
+      const GrpcServerOptions& options, access::Connections& connections,
       const std::vector<grpc::Service*>& services);
 
   // Cancels what is in flight.
   ~GrpcServer();
 
   // The address that it listens on, as it was given but with the real port.
-  const std::string& address() const { return address_; }
+  const std::string& address() const { return listener_->address(); }
 
   // Takes no new calls, waits for those in flight, and cancels at `deadline`
   // what is left of them. Returns only when each has been answered, so streams
@@ -66,10 +78,16 @@ class GrpcServer {
   void Shutdown(base::SteadyTime deadline);
 
  private:
-  GrpcServer(std::unique_ptr<grpc::Server> server, std::string address);
+  // gRPC's way to take a connection that others have accepted.
+  using Acceptor = grpc::experimental::ExternalConnectionAcceptor;
 
+  GrpcServer(std::unique_ptr<Listener> listener,
+             std::unique_ptr<Acceptor> acceptor,
+             std::unique_ptr<grpc::Server> server);
+
+  const std::unique_ptr<Acceptor> acceptor_;
   const std::unique_ptr<grpc::Server> server_;
-  const std::string address_;
+  const std::unique_ptr<Listener> listener_;
 };
 
 }  // namespace userprofile::transport

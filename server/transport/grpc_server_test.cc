@@ -1,8 +1,15 @@
 #include "server/transport/grpc_server.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <fstream>
 #include <future>
 #include <memory>
 #include <string>
@@ -13,6 +20,7 @@
 #include "base/error_info.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/access/connections.h"
 #include "server/api/testing.h"
 #include "server/api/user_profile_service.h"
 #include "server/transport/health_service.h"
@@ -29,7 +37,13 @@ class GrpcServerTest : public ::testing::Test {
 
   absl::StatusOr<std::unique_ptr<GrpcServer>> Start(
       const std::string& address) {
-    return GrpcServer::Start({.address = address}, {&service_, &health_});
+    return GrpcServer::Start({.address = address}, connections_,
+                             {&service_, &health_});
+  }
+
+  static std::string SocketPath() {
+    return ::testing::TempDir() + "grpc_server_test." +
+           std::to_string(getpid());
   }
 
   static std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
@@ -49,6 +63,7 @@ class GrpcServerTest : public ::testing::Test {
   ops::Readiness readiness_;
   ops::Metrics metrics_;
   access::Access access_{metrics_};
+  access::Connections connections_;
   api::UserProfileService service_{store_, readiness_, metrics_, access_};
   HealthService health_{readiness_};
 };
@@ -62,12 +77,86 @@ TEST_F(GrpcServerTest, TellsThePortThatItTook) {
 }
 
 TEST_F(GrpcServerTest, ListensOnAUnixSocket) {
-  const std::string address = "unix:" + ::testing::TempDir() +
-                              "grpc_server_test." + std::to_string(getpid());
-  const auto server = Start(address);
+  const std::string address = "unix:" + SocketPath();
+  {
+    const auto server = Start(address);
+    ASSERT_TRUE(server.ok()) << server.status();
+    EXPECT_EQ((*server)->address(), address);
+    EXPECT_TRUE(Get(address).ok());
+  }
+  EXPECT_NE(::access(SocketPath().c_str(), F_OK), 0);
+}
+
+TEST_F(GrpcServerTest, ReplacesASocketAndNothingElseThatLiesThere) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  SocketPath().copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const int dead = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(bind(dead, reinterpret_cast<sockaddr*>(&address), sizeof(address)),
+            0);
+  close(dead);
+  EXPECT_TRUE(Start("unix:" + SocketPath()).ok());
+  std::ofstream(SocketPath()) << "precious";
+  EXPECT_EQ(Start("unix:" + SocketPath()).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(unlink(SocketPath().c_str()), 0);
+}
+
+TEST_F(GrpcServerTest, AConnectionThatSaysNothingIsClosed) {
+  const auto server = GrpcServer::Start(
+      {.address = "127.0.0.1:0", .handshake_timeout = absl::Milliseconds(50)},
+      connections_, {&service_});
   ASSERT_TRUE(server.ok()) << server.status();
-  EXPECT_EQ((*server)->address(), address);
-  EXPECT_TRUE(Get(address).ok());
+  sockaddr_in to = {};
+  to.sin_family = AF_INET;
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  to.sin_port = htons(static_cast<std::uint16_t>(
+      std::stoi((*server)->address().substr(sizeof("127.0.0.1")))));
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)), 0);
+  const timeval patience = {20, 0};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  char greeting[1000];
+  ssize_t size;
+  do {
+    size = recv(fd, greeting, sizeof(greeting), 0);
+  } while (size > 0);
+  EXPECT_EQ(size, 0) << errno;
+  close(fd);
+}
+
+TEST_F(GrpcServerTest, AFirstCallThatIsLetInMakesAConnectionKnown) {
+  access::Connections connections({.max_stranger_bytes = 20'000});
+  api::UserProfileService service(store_, readiness_, metrics_, access_,
+                                  {.connections = &connections});
+  const auto server = GrpcServer::Start({.address = "127.0.0.1:0"}, connections,
+                                        {&service, &health_});
+  ASSERT_TRUE(server.ok()) << server.status();
+  for (const bool known : {true, false}) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    const auto channel = grpc::CreateCustomChannel(
+        (*server)->address(), grpc::InsecureChannelCredentials(), arguments);
+    if (known) {
+      grpc::ClientContext context;
+      v1::GetProfileRequest request;
+      request.set_user_id(1);
+      v1::GetProfileResponse response;
+      EXPECT_TRUE(v1::UserProfileService::NewStub(channel)
+                      ->GetProfile(&context, request, &response)
+                      .ok());
+    }
+    // What anybody may ask, until it is cut off.
+    const auto health = grpc::health::v1::Health::NewStub(channel);
+    const absl::Time end = absl::Now() + absl::Seconds(20);
+    bool served = true;
+    for (int i = 0; served && (known ? i < 3000 : absl::Now() < end); ++i) {
+      grpc::ClientContext context;
+      grpc::health::v1::HealthCheckResponse response;
+      served = health->Check(&context, {}, &response).ok();
+    }
+    EXPECT_EQ(served, known);
+  }
 }
 
 TEST_F(GrpcServerTest, RefusesAnAddressInUse) {

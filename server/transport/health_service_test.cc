@@ -11,6 +11,7 @@
 #include "base/error_info.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/access/connections.h"
 #include "server/api/testing.h"
 #include "server/transport/grpc_server.h"
 
@@ -44,7 +45,8 @@ class HealthServiceTest : public ::testing::Test {
   };
 
   void SetUp() override {
-    auto server = GrpcServer::Start({.address = "127.0.0.1:0"}, {&health_});
+    auto server =
+        GrpcServer::Start({.address = "127.0.0.1:0"}, connections_, {&health_});
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     stub_ = Health::NewStub(grpc::CreateChannel(
@@ -69,6 +71,7 @@ class HealthServiceTest : public ::testing::Test {
 
   ops::Readiness readiness_;
   HealthService health_{readiness_};
+  access::Connections connections_;
   std::unique_ptr<GrpcServer> server_;
   std::unique_ptr<Health::Stub> stub_;
 };

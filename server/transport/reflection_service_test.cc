@@ -11,6 +11,7 @@
 #include "gmock/gmock.h"
 #include "google/protobuf/descriptor.pb.h"
 #include "gtest/gtest.h"
+#include "server/access/connections.h"
 #include "server/api/testing.h"
 #include "server/transport/grpc_server.h"
 
@@ -26,7 +27,8 @@ using ::testing::HasSubstr;
 class ReflectionServiceTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto server = GrpcServer::Start({.address = "127.0.0.1:0"}, {&service_});
+    auto server = GrpcServer::Start({.address = "127.0.0.1:0"}, connections_,
+                                    {&service_});
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     stub_ = ServerReflection::NewStub(grpc::CreateChannel(
@@ -64,6 +66,7 @@ class ReflectionServiceTest : public ::testing::Test {
   ops::Metrics metrics_;
   access::Access access_{metrics_};
   ReflectionService service_{access_};
+  access::Connections connections_;
   std::unique_ptr<GrpcServer> server_;
   std::unique_ptr<ServerReflection::Stub> stub_;
   grpc::ClientContext context_;

@@ -3,12 +3,15 @@
 #include <filesystem>
 #include <fstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/read_file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/access/connections.h"
 #include "server/transport/grpc_server.h"
+#include "server/transport/health_client.h"
 #include "server/transport/health_service.h"
 #include "tests/support/certificate.h"
 #include "tests/support/temp_dir.h"
@@ -46,9 +49,10 @@ class TlsTest : public ::testing::Test {
     auto tls = Tls::Load(files_);
     ASSERT_TRUE(tls.ok()) << tls.status();
     tls_ = *std::move(tls);
-    auto server = GrpcServer::Start(
-        {.address = "localhost:0", .credentials = tls_->ServerCredentials()},
-        {&health_});
+    auto server = GrpcServer::Start({.address = "localhost:0",
+                                     .credentials = tls_->ServerCredentials(),
+                                     .metrics = &metrics_},
+                                    connections_, {&health_});
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }
@@ -76,8 +80,49 @@ class TlsTest : public ::testing::Test {
   ops::Readiness readiness_;
   HealthService health_{readiness_};
   std::unique_ptr<Tls> tls_;
+  ops::Metrics metrics_;
+  access::Connections connections_;
   std::unique_ptr<GrpcServer> server_;
 };
+
+TEST_F(TlsTest, CountsHandshakesThatFail) {
+  const Certificate own;
+  const Certificate other;
+  Install(own);
+  StartServer();
+  EXPECT_EQ(Call(Trusting(own)), grpc::StatusCode::OK);
+  EXPECT_THAT(metrics_.Text(),
+              HasSubstr("userprofile_failed_tls_handshakes_total 0\n"));
+  EXPECT_EQ(Call(Trusting(other)), grpc::StatusCode::UNAVAILABLE);
+  const absl::Time end = absl::Now() + absl::Seconds(20);
+  while (absl::StrContains(metrics_.Text(),
+                           "userprofile_failed_tls_handshakes_total 0\n")) {
+    ASSERT_LT(absl::Now(), end);
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+}
+
+TEST_F(TlsTest, TheHealthCheckNeedsNoMoreThanTheServersOwnFiles) {
+  const Certificate authority({.authority = true});
+  Install(Certificate({.subject_alternative_names = "DNS:users.example",
+                       .issuer = &authority}));
+  const auto check = [this](const TlsFiles& files) {
+    return CheckHealth(server_->address(), files, absl::Seconds(20)).code();
+  };
+  for (const bool required : {false, true}) {
+    if (required) files_.client_ca = authority.certificate_file();
+    files_.client_certificate_required = required;
+    readiness_.Set(absl::OkStatus());
+    StartServer();
+    EXPECT_EQ(check(files_), absl::StatusCode::kOk) << required;
+    readiness_.Set(absl::UnavailableError("away"));
+    EXPECT_EQ(check(files_), absl::StatusCode::kUnavailable);
+    readiness_.Set(absl::OkStatus());
+    EXPECT_EQ(check({}), absl::StatusCode::kUnavailable);  // in the clear
+  }
+  EXPECT_EQ(check({"alone", ""}), absl::StatusCode::kInvalidArgument);
+  server_.reset();
+}
 
 TEST_F(TlsTest, RefusesFilesThatMakeNoSense) {
   const Certificate one;

@@ -19,9 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "gtest/gtest.h"
 #include "tests/stories/load.h"
@@ -387,23 +385,8 @@ class HostileInputTest : public ::testing::Test {
     close(fd);
   }
 
-  int MemoryMegabytes() {
-    std::ifstream status(
-        absl::StrCat("/proc/", server_.program().pid(), "/status"));
-    for (std::string line; std::getline(status, line);) {
-      const std::vector<std::string> words =
-          absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
-      int kilobytes;
-      if (words[0] == "VmRSS:" && absl::SimpleAtoi(words[1], &kilobytes)) {
-        return kilobytes / 1024;
-      }
-    }
-    ADD_FAILURE() << "the server is gone";
-    return 0;
-  }
-
   void ExpectBounded(int before) {
-    const int after = MemoryMegabytes();
+    const int after = server_.program().MemoryMegabytes();
     EXPECT_LT(after, before + kMayGrowMegabytes);
     RecordProperty("megabytes_before", before);
     RecordProperty("megabytes_after", after);
@@ -447,7 +430,7 @@ TEST_F(HostileInputTest, SurvivesTenThousandMalformedInputs) {
     next = end;
   };
   send_until(kWarmUp);
-  const int before = MemoryMegabytes();
+  const int before = server_.program().MemoryMegabytes();
   send_until(kInputs);
   ExpectBounded(before);
   ExpectUndisturbed(*others, 1000);
@@ -460,7 +443,7 @@ TEST_F(HostileInputTest, ServesOthersDuringAFlood) {
   const std::string body = directory_ / "body";
   std::ofstream(body) << std::string("\0\0\0\0\2\x08\1", 7);
   const auto others = StartOthers();
-  const int before = MemoryMegabytes();
+  const int before = server_.program().MemoryMegabytes();
   const std::vector<std::vector<std::string>> floods = {
       {"http://x/"},
       {"-H", "content-type: application/grpc", "-H", "te: trailers", "-d", body,

@@ -45,6 +45,24 @@ TEST(ServerProgramTest, SaysItsVersion) {
   EXPECT_TRUE(nlohmann::json::parse(json.output).contains("version"));
 }
 
+TEST(ServerProgramTest, IsAskedForItsHealth) {
+  TempDir directory;
+  ServerProgram server(Embedded(directory));
+  const auto check = [&] {
+    return RunProgram(
+        {.words = {"userprofile-server", "healthcheck"},
+         .environment = {{"USERPROFILE_LISTEN", server.address()}}});
+  };
+  EXPECT_EQ(check().exit_code, 1);
+  server.StartReady();
+  const Outcome serving = check();
+  EXPECT_EQ(serving.exit_code, 0) << serving.errors;
+  server.program().Kill();
+  const Outcome gone = check();
+  EXPECT_EQ(gone.exit_code, 1);
+  EXPECT_THAT(gone.errors, HasSubstr("no answer from " + server.address()));
+}
+
 TEST(ServerProgramTest, PrintsItsSql) {
   const Outcome printed = RunProgram({{"userprofile-server", "schema", "sql"}});
   EXPECT_EQ(printed.exit_code, 0);

@@ -14,6 +14,7 @@
 #include <iterator>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
@@ -114,6 +115,20 @@ int Program::Wait(absl::Duration patience) {
   if (Eventually([this] { return !running(); }, patience)) return exit_code_;
   ADD_FAILURE() << "the program does not end: " << errors();
   return -1;
+}
+
+int Program::MemoryMegabytes() const {
+  std::ifstream status(absl::StrCat("/proc/", pid_, "/status"));
+  for (std::string line; std::getline(status, line);) {
+    const std::vector<std::string> words =
+        absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
+    int kilobytes;
+    if (words[0] == "VmRSS:" && absl::SimpleAtoi(words[1], &kilobytes)) {
+      return kilobytes / 1024;
+    }
+  }
+  ADD_FAILURE() << "the program is gone: " << errors();
+  return 0;
 }
 
 std::string Program::output() const { return Read(directory_ / "output"); }

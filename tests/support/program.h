@@ -52,6 +52,10 @@ class Program {
 
   bool running();
 
+  // What it holds of the machine's memory (its resident set); a test failure if
+  // it does not run.
+  int MemoryMegabytes() const;
+
   // What it has written so far.
   std::string output() const;
   std::string errors() const;

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -22,6 +23,9 @@ class ServerProgram {
   explicit ServerProgram(std::string database,
                          std::vector<std::string> flags = {},
                          std::map<std::string, std::string> environment = {});
+
+  // Lets it listen there instead, from its next start on.
+  void ListenOn(std::string address) { address_ = std::move(address); }
 
   // Starts it, and waits until it listens.
   void Start();
@@ -57,7 +61,7 @@ class ServerProgram {
   const std::vector<std::string> flags_;
   const std::map<std::string, std::string> environment_;
   TempDir directory_;
-  const std::string address_;
+  std::string address_;
   int admin_port_ = 0;
   std::unique_ptr<Program> program_;
 };
