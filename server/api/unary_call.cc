@@ -32,6 +32,9 @@ absl::string_view TraceparentOf(const grpc::CallbackServerContext& context) {
 // quarter of the caller's time.
 constexpr absl::Duration kLongestWay = absl::Milliseconds(50);
 
+// gRPC rounds a caller's time up as it sends it, by up to a hundredth.
+constexpr int kRounding = 100;
+
 // Any request within the API's limits is smaller.
 constexpr std::size_t kUsualSize = 8 * 1024;
 
@@ -104,7 +107,8 @@ UnaryCall::UnaryCall(const Method& method, const store::ProfileStore& store,
 }
 
 base::SteadyTime UnaryCall::AnswerBy() const {
-  return deadline_ - std::min(kLongestWay, (deadline_ - start_) / 4);
+  const absl::Duration time = deadline_ - start_;
+  return deadline_ - std::min(kLongestWay + time / kRounding, time / 4);
 }
 
 absl::Status UnaryCall::Admit(const grpc::ByteBuffer& request) {

@@ -30,7 +30,7 @@ std::string ReasonOf(const grpc::Status& status) {
   for (const auto& detail : details.details()) {
     if (detail.UnpackTo(&info)) return info.reason();
   }
-  return "without a reason";
+  return Bots::kWithoutReason;
 }
 
 std::string NameOf(grpc::StatusCode code) {

@@ -34,6 +34,9 @@ class Bots {
     std::chrono::seconds deadline;
   };
 
+  // Stands for the reason of a failure that has none: nobody answered.
+  static constexpr char kWithoutReason[] = "without a reason";
+
   // What came of it. All three kinds of lies must be empty.
   struct Tally {
     int ok = 0;

@@ -28,7 +28,11 @@
 namespace userprofile::testing {
 namespace {
 
+using ::testing::Contains;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Key;
+using ::testing::Not;
 using Logs = std::vector<std::unique_ptr<ReadinessLog>>;
 
 // What a fault has at hand.
@@ -214,14 +218,14 @@ const Fault kFaults[] = {
                                "off");
          },
      .pause = absl::Seconds(12)},
-    {.name = "PrimaryCutOff", .happen = CutPrimary, .pause = absl::Seconds(25)},
+    {.name = "PrimaryCutOff", .happen = CutPrimary, .pause = absl::Seconds(30)},
     {.name = "PatroniKilled",
      .prepare = AwaitWholeWithPrimaryNamedLast,
      .happen = KillPatroniOfPrimary,
-     .pause = absl::Seconds(25)},
+     .pause = absl::Seconds(30)},
     {.name = "WaitingCommitsCancelled",
      .happen = CancelWaitingCommits,
-     .pause = absl::Seconds(30)},
+     .pause = absl::Seconds(33)},
     {.name = "StandbysGone",
      .happen = KillStandbys,
      .pause = absl::Seconds(20)},
@@ -234,7 +238,7 @@ const Fault kFaults[] = {
      .pause = absl::Seconds(12)},
     {.name = "PrimaryCutOffBehindProxies",
      .happen = CutPrimary,
-     .pause = absl::Seconds(25),
+     .pause = absl::Seconds(30),
      .by_proxies = true},
 };
 
@@ -280,13 +284,11 @@ class HaTest : public ::testing::TestWithParam<Fault> {
     if (!missing_.empty()) return;
     cluster_ = new PatroniCluster;
     servers_ = new std::vector<std::unique_ptr<ServerProgram>>;
-    // The nodes in two orders, and behind HAProxy and PgBouncer; with patience
-    // for calls of 30 s.
+    // The nodes in two orders, and behind HAProxy and PgBouncer.
     for (const std::string& database :
          {PatroniCluster::Url({1, 2, 3}), PatroniCluster::Url({3, 2, 1}),
           PatroniCluster::HaproxyUrl(), PatroniCluster::PgbouncerUrl()}) {
-      servers_->push_back(std::make_unique<ServerProgram>(
-          database, std::vector<std::string>{"--max-timeout", "30s"}));
+      servers_->push_back(std::make_unique<ServerProgram>(database));
       servers_->back()->StartReady();
     }
   }
@@ -399,6 +401,8 @@ TEST_P(HaTest, NobodyLooksNewAndNothingIsLost) {
     if (patient || fault.ridden_out_in_10_s) {
       EXPECT_THAT(tally.failures, IsEmpty());
     }
+    EXPECT_THAT(tally.failures,
+                Not(Contains(Key(HasSubstr(Bots::kWithoutReason)))));
   }
   EXPECT_THAT(
       bots.LostIn(PatroniCluster::Sql(
