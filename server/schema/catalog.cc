@@ -404,6 +404,7 @@ absl::Status ReadHistory(postgres::Session& session,
     if (!absl::IsFailedPrecondition(history.status())) return history.status();
     if (catalog.hidden_history.empty()) {
       catalog.history_refusal = std::string(history.status().message());
+      catalog.migrations_pending = true;  // which says that it is refused
     }
     return absl::OkStatus();
   }
