@@ -274,31 +274,29 @@ SessionFactory Database::ProbingSessions() const {
 SessionFactory Database::Factory(ConnectOptions options,
                                  std::size_t most_given_up) const {
   options.watchdog = watchdog_;
-  return
-      [options, most_given_up, target = target_, survey = survey_,
-       given_up = given_up_,
-       warn =
-           warn_of_superuser_]() -> absl::StatusOr<std::unique_ptr<Session>> {
-        target->Reload().status().IgnoreError();  // it is in the log
-        const Place place = target->place();
-        USERPROFILE_ASSIGN_OR_RETURN(const Host host, Choose(place, *survey));
-        // Known once the session can be asked.
-        const auto server = std::make_shared<ServerIdentity>();
-        ConnectOptions now = options;
-        now.conninfo = host.conninfo;
-        now.wanted = [target, server, conninfo = place.conninfo,
-                      cluster = place.cluster] {
-          return cluster->IsCurrent(server->timeline) && target->IsAt(conninfo);
-        };
-        now.on_given_up = [given_up, server] { given_up->Add(*server); };
-        USERPROFILE_ASSIGN_OR_RETURN(auto session, Connect(now));
-        USERPROFILE_ASSIGN_OR_RETURN(*server, AskIdentity(*session));
-        USERPROFILE_RETURN_IF_ERROR(place.cluster->Admit(*server, host.name));
-        USERPROFILE_RETURN_IF_ERROR(given_up->Check(*session, most_given_up));
-        target->SetReached(place);
-        if (warn->exchange(false)) WarnOfSuperuser(*session);
-        return session;
-      };
+  return [options, most_given_up, target = target_, survey = survey_,
+          given_up = given_up_,
+          warn = warn_of_superuser_]() -> SessionFactory::result_type {
+    target->Reload().status().IgnoreError();  // it is in the log
+    const Place place = target->place();
+    USERPROFILE_ASSIGN_OR_RETURN(const Host host, Choose(place, *survey));
+    // Known once the session can be asked.
+    const auto server = std::make_shared<ServerIdentity>();
+    ConnectOptions now = options;
+    now.conninfo = host.conninfo;
+    now.wanted = [target, server, conninfo = place.conninfo,
+                  cluster = place.cluster] {
+      return cluster->IsCurrent(server->timeline) && target->IsAt(conninfo);
+    };
+    now.on_given_up = [given_up, server] { given_up->Add(*server); };
+    USERPROFILE_ASSIGN_OR_RETURN(auto session, Connect(now));
+    USERPROFILE_ASSIGN_OR_RETURN(*server, AskIdentity(*session));
+    USERPROFILE_RETURN_IF_ERROR(place.cluster->Admit(*server, host.name));
+    USERPROFILE_RETURN_IF_ERROR(given_up->Check(*session, most_given_up));
+    target->SetReached(place);
+    if (warn->exchange(false)) WarnOfSuperuser(*session);
+    return session;
+  };
 }
 
 }  // namespace userprofile::postgres

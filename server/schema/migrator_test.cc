@@ -392,6 +392,43 @@ TEST(MigratorTest, LeavesATableOfOthersThatHasTheHistorysName) {
             1);
 }
 
+TEST(MigratorTest, RefusesAHistoryThatRunsWhatOthersWrote) {
+  constexpr char kTrigger[] =
+      "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS"
+      " $$ BEGIN RETURN NEW; END $$;"
+      "CREATE TRIGGER t AFTER INSERT ON userprofile_migrations"
+      " EXECUTE FUNCTION f()";
+  const struct {
+    const char* sql;
+    const char* words;
+  } kCases[] = {
+      {kTrigger, "has triggers; rename it: ALTER TABLE public.userprofile_"},
+      {"CREATE RULE r AS ON INSERT TO userprofile_migrations DO NOTHING",
+       "has rules"},
+      {"CREATE ROLE migrator_test_other;"
+       "ALTER TABLE userprofile_migrations OWNER TO migrator_test_other",
+       "belongs to migrator_test_other, who is not the owner of users"},
+  };
+  for (const auto& test : kCases) {
+    SCOPED_TRACE(test.sql);
+    testing::TestDatabase database;
+    ASSERT_TRUE(Migrate(database).ok());
+    database.Execute(test.sql);
+    EXPECT_THAT(std::string(Migrate(database).status().message()),
+                HasSubstr(test.words));
+    // The service goes on.
+    const auto report = Inspect(*database.Connect());
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_TRUE(report->ToStatus().ok());
+    ASSERT_EQ(report->breaches.size(), 1);
+    EXPECT_THAT(report->breaches[0].found, HasSubstr("userprofile_migrations"));
+    // As it says.
+    database.Execute("ALTER TABLE userprofile_migrations RENAME TO theirs");
+    EXPECT_TRUE(Migrate(database).ok());
+    EXPECT_TRUE(Inspect(*database.Connect())->breaches.empty());
+  }
+}
+
 TEST(MigratorTest, SetsNoTimeLimitToWhatTakesLong) {
   testing::TestDatabase database;
   ASSERT_TRUE(Migrate(database).ok());
