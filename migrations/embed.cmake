@@ -30,10 +30,8 @@ foreach(file IN LISTS MIGRATIONS)
   if(was)
     string(SUBSTRING "${was}" 8 -1 sha256)
     string(LENGTH "${sha256}" digits)
-    if(NOT kind STREQUAL kContract OR NOT was MATCHES "^-- was: [0-9a-f]+$" OR
-       NOT digits EQUAL 64)
-      message(FATAL_ERROR "${file}: only NNN_name.contract.sql can say which "
-                          "checksum it had, in 64 digits")
+    if(NOT was MATCHES "^-- was: [0-9a-f]+$" OR NOT digits EQUAL 64)
+      message(FATAL_ERROR "${file}: a checksum that it had is 64 digits")
     endif()
   endif()
   string(REGEX REPLACE "(..)" "\\\\x\\1" literal "${bytes}")

@@ -11,7 +11,9 @@ enum class Kind {
   // NNN_name.sql: all of it in one transaction. For what is quick however many
   // users there are, as it may hold up all traffic on the table. It holds no
   // BEGIN or COMMIT, and changes only what differs, so that it can meet a table
-  // that was mended by hand. What a person must decide, it refuses:
+  // that was mended by hand. It names the table :users, for the migrator as for
+  // psql -v users=public.users; all other names are those of pg_catalog. What a
+  // person must decide, it refuses:
   //   RAISE EXCEPTION '...' USING ERRCODE = 'UP001'
   // with a message that says what to do and quotes no user's data.
   kTransaction,
@@ -28,8 +30,8 @@ struct Migration {
   int version;
   absl::string_view name;
 
-  // Of the file, in lower-case hex; or what a file of kContract says itself, in
-  // a line "-- was: HEX", of the SQL that it once held.
+  // Of the file, in lower-case hex; or what it says itself, in a line "-- was:
+  // HEX", of the SQL that it once held and that did the same.
   absl::string_view sha256;
 
   absl::string_view sql;

@@ -9,6 +9,9 @@
 -- those below. It can be run again at any time, and must be once the tables are
 -- there. Passwords are yours to set: \password userprofile_server
 
+-- A superuser must not call what others put where names are looked for.
+SET search_path = pg_catalog, pg_temp;
+
 \if :{?migrator}
 \else
   \set migrator userprofile_migrator
@@ -38,6 +41,11 @@ SELECT format('GRANT CONNECT, CREATE ON DATABASE %I TO %I',
 \gexec
 GRANT USAGE, CREATE ON SCHEMA :"schema" TO :"migrator";
 GRANT USAGE ON SCHEMA :"schema" TO :"server";
+
+-- Whoever may create there could plant a table users or functions for the
+-- triggers of bots; up to PostgreSQL 14 that is everybody, in public. A bot
+-- that makes tables there needs a GRANT CREATE of its own.
+REVOKE CREATE ON SCHEMA :"schema" FROM PUBLIC;
 
 -- Both find the tables there, and nowhere else.
 SELECT format('ALTER ROLE %I IN DATABASE %I SET search_path = %I',

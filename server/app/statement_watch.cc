@@ -80,6 +80,10 @@ class StatementWatch::Watched final : public postgres::Session {
     return watch_.Watch(backend_, [&] { return session_->ExecuteScript(sql); });
   }
 
+  absl::StatusOr<std::string> FindTables() override {
+    return watch_.Watch(backend_, [&] { return session_->FindTables(); });
+  }
+
   bool healthy() override { return session_->healthy(); }
   bool lost() override { return session_->lost(); }
 

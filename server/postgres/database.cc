@@ -35,6 +35,21 @@ constexpr absl::Duration kLookInterval = absl::Seconds(1);
 // with, before no new ones are made: about as many as there are lanes.
 constexpr std::size_t kMostGivenUp = 7;
 
+constexpr Statement kIsSuperuser = {
+    "is_superuser",
+    "SELECT rolname, rolsuper FROM pg_roles WHERE rolname = current_user"};
+
+// Where it can't be asked not at all.
+void WarnOfSuperuser(Session& session) {
+  const auto rows = session.Execute(kIsSuperuser, {});
+  if (!rows.ok() || rows->empty() || !rows->Bool(0, 1)) return;
+  spdlog::warn(
+      "the role {} is a superuser, which nothing here needs: what others hang "
+      "on tables (triggers, defaults, policies) runs with its rights. "
+      "deploy/postgres/roles.sql makes roles that are none",
+      std::string(rows->Text(0, 0)));
+}
+
 // Not an embedded database, but one to connect to.
 absl::Status CheckExternal(const std::string& text) {
   if (absl::StrContains(text, "=") || absl::StrContains(text, "://")) {
@@ -174,6 +189,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(
 absl::Status Database::OpenEmbedded(const std::string& directory, Use use,
                                     const std::string& cluster_file) {
   embedded_ = true;
+  *warn_of_superuser_ = false;  // it is nobody else's
   const base::SteadyTime give_up = base::SteadyTime::Now() + kStartPatience;
   for (bool logged = false;; absl::SleepFor(kPoll)) {
     const DirectoryHolder holder = HolderOf(directory);
@@ -259,7 +275,8 @@ SessionFactory Database::Factory(ConnectOptions options,
                                  std::size_t most_given_up) const {
   options.watchdog = watchdog_;
   return [options, most_given_up, target = target_, survey = survey_,
-          given_up = given_up_]() -> absl::StatusOr<std::unique_ptr<Session>> {
+          given_up = given_up_,
+          warn = warn_of_superuser_]() -> SessionFactory::result_type {
     target->Reload().status().IgnoreError();  // it is in the log
     const Place place = target->place();
     USERPROFILE_ASSIGN_OR_RETURN(const Host host, Choose(place, *survey));
@@ -277,6 +294,7 @@ SessionFactory Database::Factory(ConnectOptions options,
     USERPROFILE_RETURN_IF_ERROR(place.cluster->Admit(*server, host.name));
     USERPROFILE_RETURN_IF_ERROR(given_up->Check(*session, most_given_up));
     target->SetReached(place);
+    if (warn->exchange(false)) WarnOfSuperuser(*session);
     return session;
   };
 }

@@ -1,6 +1,7 @@
 #ifndef USERPROFILE_SERVER_POSTGRES_DATABASE_H_
 #define USERPROFILE_SERVER_POSTGRES_DATABASE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -86,7 +87,8 @@ class Database {
 
   // Makes sessions; may be used as long as the database is open. Each reads the
   // database file again, so that a new password holds from the next connection
-  // on.
+  // on. The first one of a database that is not embedded says in the log if its
+  // role is a superuser.
   SessionFactory Sessions() const;
 
   // The same for statements that are all short: a connection on which one stays
@@ -167,6 +169,9 @@ class Database {
   const std::shared_ptr<GivenUpBackends> given_up_ =
       std::make_shared<GivenUpBackends>();
   const std::shared_ptr<Survey> survey_ = std::make_shared<Survey>();
+  // For the first session that is made.
+  const std::shared_ptr<std::atomic<bool>> warn_of_superuser_ =
+      std::make_shared<std::atomic<bool>>(true);
 
   // Asks all hosts again and again, where there are several.
   std::unique_ptr<base::PeriodicThread> lookout_;

@@ -129,9 +129,10 @@ TEST(EmbeddedClusterCrashTest, KeepsEveryCommitWhenItsOwnerIsKilled) {
     const auto session = ConnectTo(owner.conninfo());
     ASSERT_TRUE(
         session
-            ->ExecuteScript("CREATE TABLE IF NOT EXISTS t (n int PRIMARY KEY)")
+            ->ExecuteScript(
+                "CREATE TABLE IF NOT EXISTS public.t (n int PRIMARY KEY)")
             .ok());
-    const Statement insert{"insert", "INSERT INTO t VALUES ($1::int)"};
+    const Statement insert{"insert", "INSERT INTO public.t VALUES ($1::int)"};
     for (int i = 0; i < 50; ++i) {
       ASSERT_TRUE(session->Execute(insert, {absl::StrCat(committed + 1)}).ok());
       ++committed;
@@ -140,8 +141,9 @@ TEST(EmbeddedClusterCrashTest, KeepsEveryCommitWhenItsOwnerIsKilled) {
   }
   const auto cluster = EmbeddedCluster::Start(OptionsFor(folder / "db"));
   ASSERT_TRUE(cluster.ok()) << cluster.status();
-  const auto rows = ConnectTo((*cluster)->conninfo())
-                        ->ExecuteScript("SELECT count(*), max(n) FROM t");
+  const auto rows =
+      ConnectTo((*cluster)->conninfo())
+          ->ExecuteScript("SELECT count(*), max(n) FROM public.t");
   ASSERT_TRUE(rows.ok()) << rows.status();
   EXPECT_EQ(rows->Int64(0, 0), committed);
   EXPECT_EQ(rows->Int64(0, 1), committed);

@@ -86,12 +86,12 @@ TEST(EmbeddedClusterTest, FindsItsDataAgain) {
   {
     const Cluster cluster = StartIn(directory);
     ASSERT_TRUE(cluster.ok()) << cluster.status();
-    Value(**cluster, "CREATE TABLE t AS SELECT 42 AS n");
+    Value(**cluster, "CREATE TABLE public.t AS SELECT 42 AS n");
     conninfo = (*cluster)->conninfo();
   }
   const Cluster cluster = StartIn(directory);
   ASSERT_TRUE(cluster.ok()) << cluster.status();
-  EXPECT_EQ(Value(**cluster, "SELECT n FROM t"), "42");
+  EXPECT_EQ(Value(**cluster, "SELECT n FROM public.t"), "42");
   EXPECT_EQ((*cluster)->conninfo(), conninfo);
 }
 
@@ -116,7 +116,8 @@ TEST(EmbeddedClusterTest, StopsWhileClientsAreConnectedAndBusy) {
   const Cluster cluster = StartIn(folder / "db");
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   const auto session = ConnectTo(**cluster);
-  ASSERT_TRUE(session->ExecuteScript("BEGIN; CREATE TABLE t (n int)").ok());
+  ASSERT_TRUE(
+      session->ExecuteScript("BEGIN; CREATE TABLE public.t (n int)").ok());
   const absl::Time begin = absl::Now();
   (*cluster)->Stop();
   EXPECT_LT(absl::Now() - begin, absl::Seconds(8));
@@ -199,13 +200,13 @@ TEST(EmbeddedClusterTest, StartsPostgresAgainWhoeverEndsIt) {
   TempDir folder;
   const Cluster cluster = StartIn(folder / "db");
   ASSERT_TRUE(cluster.ok()) << cluster.status();
-  Value(**cluster, "CREATE TABLE t AS SELECT 42 AS n");
+  Value(**cluster, "CREATE TABLE public.t AS SELECT 42 AS n");
   // SIGTERM waits for those who are connected, and lets nobody else in.
   for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGKILL, SIGKILL}) {
     SCOPED_TRACE(signal);
     const auto connected = ConnectTo(**cluster);
     KillAndAwaitAnother(**cluster, signal);
-    EXPECT_EQ(Value(**cluster, "SELECT n FROM t"), "42");
+    EXPECT_EQ(Value(**cluster, "SELECT n FROM public.t"), "42");
   }
 }
 

@@ -210,13 +210,14 @@ TEST(GivenUpWritesTest, AreNotThoseOfWhomNothingIsKnown) {
 TEST(GivenUpWritesTest, DoNotUseUpTheDatabase) {
   constexpr int kMost = 8;
   ReplicatedDatabase servers;
-  ReplicatedDatabase::Execute(servers.primary(), "CREATE TABLE t (n int)");
+  ReplicatedDatabase::Execute(servers.primary(),
+                              "CREATE TABLE public.t (n int)");
   const auto database = Serve(servers.primary());
   const SessionFactory connect = database->ServingSessions();
   const SessionFactory probe = database->ProbingSessions();
   servers.FreezeStandby();
   const auto write = [](Session& session) {
-    return session.ExecuteScript("INSERT INTO t VALUES (1)").status();
+    return session.ExecuteScript("INSERT INTO public.t VALUES (1)").status();
   };
 
   // At once, for each is given up after seconds.
@@ -250,7 +251,7 @@ TEST(GivenUpWritesTest, DoNotUseUpTheDatabase) {
   EXPECT_EQ(ReplicatedDatabase::Execute(
                 servers.primary(),
                 "SELECT count(*) FROM pg_stat_activity WHERE query LIKE"
-                " 'INSERT INTO t%' AND state = 'active'"),
+                " 'INSERT INTO public.t%' AND state = 'active'"),
             "0");
 }
 

@@ -97,6 +97,10 @@ class ObservedSession final : public Session {
     return session_->ExecuteScript(sql);
   }
 
+  absl::StatusOr<std::string> FindTables() override {
+    return session_->FindTables();
+  }
+
   bool healthy() override { return session_->healthy(); }
   bool lost() override { return session_->lost(); }
 

@@ -29,7 +29,8 @@ class ReplicatedSessionTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     database_ = std::make_unique<ReplicatedDatabase>();
-    ReplicatedDatabase::Execute(database_->primary(), "CREATE TABLE t (n int)");
+    ReplicatedDatabase::Execute(database_->primary(),
+                                "CREATE TABLE public.t (n int)");
   }
   static void TearDownTestSuite() { database_.reset(); }
 
@@ -75,7 +76,8 @@ void ExpectStalled(const absl::Status& status) {
       << status;
 }
 
-constexpr Statement kInsert = {"insert_t", "INSERT INTO t VALUES ($1::int)"};
+constexpr Statement kInsert = {"insert_t",
+                               "INSERT INTO public.t VALUES ($1::int)"};
 
 TEST_F(ReplicatedSessionTest, TakesNoCommitForDoneWhoseWaitWasCancelled) {
   const auto session = MakeSession();

@@ -18,6 +18,7 @@
 #include "server/postgres/conninfo.h"
 #include "server/postgres/errors.h"
 #include "server/postgres/pooler.h"
+#include "server/postgres/table_names.h"
 #include "server/postgres/watchdog.h"
 #include "spdlog/spdlog.h"
 #include "userprofile/v1/user_profile_service.pb.h"
@@ -26,9 +27,11 @@ namespace userprofile::postgres {
 namespace {
 
 // Settings go by statement, not by connection string: poolers refuse unknown
-// start-up options, and a session never reconnects behind our back.
+// start-up options, and a session never reconnects behind our back. The path
+// goes first, so that all after it is PostgreSQL's own.
 constexpr char kConfigureFormat[] =
-    "SELECT current_setting('transaction_read_only'), pg_backend_pid(),"
+    "SET search_path = %s; SELECT current_setting('transaction_read_only'), "
+    "pg_backend_pid(),"
     " set_config('%s', 'on', false),"
     " set_config('client_encoding', 'UTF8', false),"
     // What the database's own settings could make of our SQL.
@@ -47,6 +50,28 @@ constexpr char kConfigureFormat[] =
     " set_config('synchronous_commit',"
     " CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')"
     " THEN 'on' ELSE current_setting('synchronous_commit') END, false)";
+
+// Where the path that was configured leads, of which only PostgreSQL knows what
+// it means. On it, names in full only, and no operator. What is found is kept
+// in settings until the path is safe again.
+constexpr char kFindTablesFormat[] =
+    "RESET search_path;"
+    " SELECT pg_catalog.set_config('userprofile.users',"
+    "  pg_catalog.to_regclass('users')::pg_catalog.oid::pg_catalog.text,"
+    "  false),"
+    " pg_catalog.set_config('userprofile.history',"
+    "  pg_catalog.to_regclass('userprofile_migrations')"
+    "   ::pg_catalog.oid::pg_catalog.text, false),"
+    " pg_catalog.set_config('userprofile.new_tables',"
+    "  pg_catalog.current_schema()::pg_catalog.text, false),"
+    " pg_catalog.set_config('%s',"
+    "  pg_catalog.current_schemas(false)::pg_catalog.text, false);"
+    " SET search_path = %s;"
+    " SELECT coalesce((SELECT relnamespace::regnamespace::text FROM pg_class"
+    "  WHERE oid = nullif(current_setting('userprofile.users'), '')::oid),"
+    " (SELECT relnamespace::regnamespace::text FROM pg_class"
+    "  WHERE oid = nullif(current_setting('userprofile.history'), '')::oid),"
+    " quote_ident(nullif(current_setting('userprofile.new_tables'), '')))";
 
 // PostgreSQL would not look whether we are still there while a statement runs
 // or waits: it would hold its locks for nobody. From version 14 on.
@@ -123,6 +148,11 @@ constexpr Statement kConfirm = {
 // what PostgreSQL can't do.
 constexpr char kStalePlan[] = "0A000";
 
+// What is said where a table or a schema is not there.
+bool MeansOtherTables(absl::string_view sqlstate) {
+  return sqlstate == "42P01" || sqlstate == "3F000";
+}
+
 // A statement that was prepared is not there, or one is that was not: what a
 // pooler makes of sessions.
 bool MeansOtherBackend(absl::string_view sqlstate) {
@@ -189,6 +219,7 @@ class PqxxSession final : public Session {
         return absl::InvalidArgumentError("a parameter holds a NUL byte");
       }
     }
+    USERPROFILE_RETURN_IF_ERROR(KnowTables(statement.sql));
     const bool first = !prepared_.contains(statement.name);
     absl::StatusOr<Rows> rows = RunPrepared(statement, parameters);
     if (rows.ok()) {
@@ -209,9 +240,28 @@ class PqxxSession final : public Session {
     if (HoldsNul(sql)) {
       return absl::InvalidArgumentError("the script holds a NUL byte");
     }
+    USERPROFILE_RETURN_IF_ERROR(KnowTables(sql));
     return Query("script", [&](pqxx::nontransaction& transaction) {
-      return transaction.exec(std::string(sql));
+      return transaction.exec(NameTables(sql, schema_.value_or("")));
     });
+  }
+
+  absl::StatusOr<std::string> FindTables() override {
+    USERPROFILE_ASSIGN_OR_RETURN(
+        const Rows rows,
+        Query("find_tables", [](pqxx::nontransaction& transaction) {
+          return transaction.exec(absl::StrFormat(
+              kFindTablesFormat, kSchemasSetting, kSafeSearchPath));
+        }));
+    std::string schema(rows.Text(0, 0));
+    lost_tables_ = false;
+    if (schema_ == schema) return schema;
+    const std::set<std::string> prepared = prepared_;
+    for (const std::string& name : prepared) {
+      USERPROFILE_RETURN_IF_ERROR(Forget(name.c_str()));
+    }
+    schema_ = schema;
+    return schema;
   }
 
   bool healthy() override { return !lost() && (!wanted_ || wanted_()); }
@@ -222,11 +272,19 @@ class PqxxSession final : public Session {
   }
 
  private:
+  // Where they are, if a statement needs that and it is not known.
+  absl::Status KnowTables(absl::string_view sql) {
+    if (schema_.has_value() && !lost_tables_) return absl::OkStatus();
+    if (NameTables(sql, "") == sql) return absl::OkStatus();
+    return FindTables().status();
+  }
+
   absl::StatusOr<Rows> RunPrepared(const Statement& statement,
                                    const Parameters& parameters) {
     return Query(statement.name, [&](pqxx::nontransaction& transaction) {
       if (!prepared_.contains(statement.name)) {
-        connection_.prepare(statement.name, statement.sql);
+        connection_.prepare(statement.name,
+                            NameTables(statement.sql, schema_.value_or("")));
         prepared_.insert(statement.name);
       }
       return Run(transaction, statement.name, parameters);
@@ -298,6 +356,7 @@ class PqxxSession final : public Session {
     // Also where the server is alive but can't be used any more, as a primary
     // that became a standby: a fresh connection may find a better one.
     if (absl::IsUnavailable(status)) lost_ = true;
+    lost_tables_ = lost_tables_ || MeansOtherTables(SqlState(status));
     return base::Annotate(status, absl::StrCat(name, ": "));
   }
 
@@ -326,6 +385,8 @@ class PqxxSession final : public Session {
   bool pooled_ = false;
   bool noticed_ = false;
   const NoticeWatch notice_watch_{connection_, &noticed_};
+  absl::optional<std::string> schema_;  // of the tables; quoted, or empty
+  bool lost_tables_ = false;  // something was not there: they may be elsewhere
   std::set<std::string> prepared_;
   std::set<std::string> refused_;  // of these, and not for a stale plan
   bool lost_ = false;
@@ -359,7 +420,7 @@ absl::StatusOr<std::unique_ptr<PqxxSession>> Open(const std::string& conninfo,
             [] { return false; }));
   USERPROFILE_ASSIGN_OR_RETURN(
       settings, session->ExecuteScript(absl::StrFormat(
-                    kConfigureFormat, kServingSetting,
+                    kConfigureFormat, kSafeSearchPath, kServingSetting,
                     absl::ToInt64Milliseconds(options.statement_timeout),
                     absl::ToInt64Milliseconds(options.lock_timeout))));
   return session;

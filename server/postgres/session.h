@@ -20,7 +20,8 @@ namespace userprofile::postgres {
 class Watchdog;
 
 // An SQL statement with parameters $1, $2, ... The name is unique within the
-// program: it labels the prepared statement, metrics, logs and errors.
+// program: it labels the prepared statement, metrics, logs and errors. It and
+// scripts name the tables of the service as in table_names.h, :users.
 struct Statement {
   const char* name;
   const char* sql;
@@ -62,6 +63,13 @@ class Session {
   // Runs SQL text that takes no parameters and may hold several statements;
   // returns the rows of the last one.
   virtual absl::StatusOr<Rows> ExecuteScript(absl::string_view sql) = 0;
+
+  // Looks again where the tables of the service are: in the first schema of
+  // the search path, as it was configured, that has users; or else a history of
+  // migrations; or else where new tables go. By itself a session looks before
+  // the first statement that names them, and after one that did not find what
+  // it names. Returns the schema, quoted for SQL; empty if there is none.
+  virtual absl::StatusOr<std::string> FindTables() = 0;
 
   // False once the connection is lost, also if that happened since the last
   // statement; or once it shall be replaced for another reason. A session never
@@ -120,7 +128,8 @@ struct ConnectOptions {
 // whose commits are durable (synchronous_commit), which can write (a standby is
 // UNAVAILABLE, DATABASE_READ_ONLY), and from which no row is hidden: where a
 // row-level security policy would hide some, statements fail
-// (FAILED_PRECONDITION). Its setting kServingSetting (errors.h) is `on`, for
+// (FAILED_PRECONDITION). Its search path is safe, whatever was configured
+// (table_names.h). Its setting kServingSetting (errors.h) is `on`, for
 // statements to prove that they run in it. A pooler that gives its backend to
 // others between transactions is UNAVAILABLE, POOLER_UNSUPPORTED.
 // INVALID_ARGUMENT if conninfo can't be read. Blocks for up to connect_timeout

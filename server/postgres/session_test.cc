@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "base/steady_time.h"
 #include "server/postgres/errors.h"
@@ -217,6 +218,60 @@ TEST_F(SessionTest, IsAtTheIsolationThatItsStatementsAreWrittenFor) {
       " END $$");
   session_ = database_.Connect();
   EXPECT_EQ(Value("SHOW transaction_isolation"), "read committed");
+}
+
+class TablesTest : public SessionTest {
+ protected:
+  // With this search path configured.
+  std::unique_ptr<Session> With(const std::string& path) {
+    ConnectOptions options;
+    options.conninfo = absl::StrCat(
+        database_.conninfo(), " options='-csearch_path=",
+        absl::StrReplaceAll(path, {{"'", "\\'"}}), "'");
+    return std::move(*Connect(options));
+  }
+};
+
+TEST_F(TablesTest, AreFoundAlthoughTheSearchPathIsSafe) {
+  database_.Execute(
+      "CREATE SCHEMA a; CREATE SCHEMA \"It's\"; CREATE SCHEMA c;"
+      "CREATE TABLE c.users (n int); INSERT INTO c.users VALUES (3)");
+  const auto session = With("nowhere,a,\"It's\",c,pg_catalog");
+  const auto path = [&] {
+    return std::string(session->ExecuteScript("SHOW search_path")->Text(0, 0));
+  };
+  EXPECT_EQ(path(), "pg_catalog, pg_temp");
+  EXPECT_EQ(*session->FindTables(), "c");
+  EXPECT_EQ(path(), "pg_catalog, pg_temp");
+  const Statement read = {"read", "SELECT n, :'users'::regclass FROM :users"};
+  EXPECT_EQ(session->Execute(read, {})->Text(0, 1), "c.users");
+
+  // What is created later is found once somebody looks; what is gone, at once.
+  database_.Execute("CREATE TABLE \"It's\".users (n int)");
+  EXPECT_EQ(session->Execute(read, {})->size(), 1);
+  EXPECT_EQ(*session->FindTables(), "\"It's\"");
+  EXPECT_EQ(session->Execute(read, {})->size(), 0);
+  database_.Execute("DROP TABLE \"It's\".users");
+  EXPECT_EQ(SqlState(session->Execute(read, {}).status()), "42P01");
+  EXPECT_EQ(session->Execute(read, {})->Text(0, 1), "c.users");
+
+  // Then a history shows where they were; then where new ones would go.
+  database_.Execute(
+      "DROP TABLE c.users; CREATE TABLE c.userprofile_migrations (n int)");
+  EXPECT_EQ(*session->FindTables(), "c");
+  database_.Execute("DROP TABLE c.userprofile_migrations");
+  EXPECT_EQ(*session->FindTables(), "a");
+  EXPECT_EQ(*With("nowhere")->FindTables(), "");
+}
+
+TEST_F(TablesTest, AreFoundInATransactionThatIsRolledBack) {
+  const auto session = With("public");
+  ASSERT_TRUE(
+      session->ExecuteScript("BEGIN; CREATE TABLE public.users ()").ok());
+  EXPECT_EQ(*session->FindTables(), "public");
+  ASSERT_TRUE(session->ExecuteScript("ROLLBACK").ok());
+  EXPECT_EQ(session->ExecuteScript("SHOW search_path")->Text(0, 0),
+            "pg_catalog, pg_temp");
 }
 
 TEST_F(SessionTest, CommitsSeveralStatementsTogether) {

@@ -198,6 +198,9 @@ class FailingSession final : public postgres::Session {
     if (!absl::StartsWith(sql, sql_)) return session_->ExecuteScript(sql);
     return postgres::ErrorFromSqlState(sqlstate_, "ERROR:  it passes");
   }
+  absl::StatusOr<std::string> FindTables() override {
+    return session_->FindTables();
+  }
   bool healthy() override { return session_->healthy(); }
 
  private:
@@ -213,13 +216,15 @@ TEST(AdoptedTableTest, TakesNoErrorThatPassesForARefusal) {
     const char* sqlstate;
   };
   for (const Case& c : std::vector<Case>{
-           {"SELECT relkind = 'r' AND EXISTS (SELECT FROM users WHERE rev",
+           {"SELECT relkind = 'r' AND EXISTS (SELECT FROM public.users WHERE "
+            "rev",
             "57014"},
-           {"SELECT relkind = 'r' AND EXISTS (SELECT FROM users WHERE rev",
+           {"SELECT relkind = 'r' AND EXISTS (SELECT FROM public.users WHERE "
+            "rev",
             "53200"},
            {"CREATE INDEX CONCURRENTLY idx_users_study_track", "53100"},
            {"CREATE INDEX CONCURRENTLY idx_users_study_track", "XX000"},
-           {"ALTER TABLE users ADD COLUMN", "53400"},
+           {"ALTER TABLE public.users ADD COLUMN", "53400"},
        }) {
     SCOPED_TRACE(absl::StrCat(c.sqlstate, " ", c.sql));
     testing::TestDatabase database;
@@ -268,25 +273,25 @@ TEST(AdoptedTableTest, SaysInWordsWhatKeepsAColumnAndGoesOnOnceThatIsDone) {
   for (const Case& c : std::vector<Case>{
            {"ALTER TABLE users ADD grade_year integer"
             " CONSTRAINT positive CHECK (grade_year > 0)",
-            "ALTER TABLE users DROP CONSTRAINT positive"},
+            "ALTER TABLE public.users DROP CONSTRAINT positive"},
            {"ALTER TABLE users ADD grade_year integer;"
             "CREATE INDEX next_year ON users ((grade_year + 1))",
-            "DROP INDEX next_year"},
+            "DROP INDEX public.next_year"},
            {"ALTER TABLE users ADD first_name varchar(9);"
             "CREATE VIEW names AS SELECT first_name FROM users;"
             "CREATE MATERIALIZED VIEW kept AS SELECT first_name FROM users",
             "create it again: DROP"},
            {"ALTER TABLE users ADD first_name varchar(9);"
             "CREATE POLICY p ON users USING (first_name <> '')",
-            "DROP POLICY p ON users"},
+            "DROP POLICY p ON public.users"},
            {"ALTER TABLE users ADD first_name varchar(9);"
             "CREATE TRIGGER t AFTER UPDATE OF first_name ON users FOR EACH ROW"
             " WHEN (NEW.first_name <> '') EXECUTE FUNCTION log_user()",
-            "DROP TRIGGER t ON users"},
+            "DROP TRIGGER t ON public.users"},
            {"CREATE TABLE base (phone varchar(9));"
             "ALTER TABLE users ADD phone varchar(9); ALTER TABLE users INHERIT "
             "base",
-            "ALTER TABLE users NO INHERIT base"},
+            "ALTER TABLE public.users NO INHERIT public.base"},
            {"ALTER TABLE users ADD CONSTRAINT r CHECK (referral <> '')"
             " NOT VALID",
             "1 rows of users break the constraint r"},

@@ -118,9 +118,9 @@ std::string TakeAsKey(const Catalog& catalog, absl::string_view column) {
   return absl::StrCat(
       catalog.FindColumn(UsersContract().primary_key) == nullptr
           ? ""
-          : absl::StrCat("ALTER TABLE users RENAME COLUMN user_id TO ", aside,
+          : absl::StrCat("ALTER TABLE :users RENAME COLUMN user_id TO ", aside,
                          "; "),
-      "ALTER TABLE users RENAME COLUMN ", column, " TO user_id");
+      "ALTER TABLE :users RENAME COLUMN ", column, " TO user_id");
 }
 
 std::string DropReferences(const Catalog& catalog, absl::string_view index) {
@@ -136,13 +136,13 @@ std::string RebuildKey(const Catalog& catalog, const CatalogConstraint& key) {
   absl::string_view columns = key.definition;
   absl::ConsumePrefix(&columns, "PRIMARY KEY");
   return absl::StrCat(
-      DropReferences(catalog, key.index), "ALTER TABLE users DROP CONSTRAINT ",
+      DropReferences(catalog, key.index), "ALTER TABLE :users DROP CONSTRAINT ",
       key.quoted, "; ",
       key.is_deferrable
           ? ""
-          : absl::StrCat("ALTER TABLE users ADD UNIQUE", columns, "; "),
+          : absl::StrCat("ALTER TABLE :users ADD UNIQUE", columns, "; "),
       AddReferences(catalog, key.index),
-      "ALTER TABLE users ADD PRIMARY KEY (user_id)");
+      "ALTER TABLE :users ADD PRIMARY KEY (user_id)");
 }
 
 // A view of one table in its schema is set aside for that table. From
@@ -152,19 +152,20 @@ std::string MakeTable(const Catalog& catalog) {
   const std::vector<std::string>& bases = catalog.Others("base");
   if (catalog.kind == "v" && bases.size() == 1 && !bases.front().empty()) {
     return absl::Substitute(
-        "ALTER VIEW users RENAME TO $0; ALTER TABLE $1 RENAME TO users",
+        "ALTER VIEW :users RENAME TO $0; ALTER TABLE $1 RENAME TO users",
         catalog.aside, bases.front());
   }
   std::string sql = absl::Substitute(
-      "ALTER TABLE users RENAME TO $0; CREATE TABLE users (LIKE $0 INCLUDING "
-      "ALL); INSERT INTO users ($1) OVERRIDING SYSTEM VALUE SELECT $1 FROM $0",
+      "ALTER TABLE :users RENAME TO $0; CREATE TABLE :users (LIKE :schema.$0 "
+      "INCLUDING ALL); INSERT INTO :users ($1) OVERRIDING SYSTEM VALUE SELECT "
+      "$1 FROM :schema.$0",
       catalog.aside, ColumnList(catalog));
   for (const CatalogColumn& column : catalog.columns) {
     if (column.identity.empty()) continue;
     absl::SubstituteAndAppend(
         &sql,
-        "; SELECT setval(pg_get_serial_sequence('users', '$0'), (SELECT "
-        "max($1) FROM users))",
+        "; SELECT setval(pg_get_serial_sequence(:'users', '$0'), (SELECT "
+        "max($1) FROM :users))",
         absl::StrReplaceAll(column.name, {{"'", "''"}}), column.quoted);
   }
   const std::string references = absl::StrCat("; ", DropReferences(catalog, ""),
@@ -179,8 +180,8 @@ std::string TakeInHeirs(const Catalog& catalog) {
       [&](std::string* sql, const std::string& heir) {
         absl::SubstituteAndAppend(
             sql,
-            "INSERT INTO users ($0) OVERRIDING SYSTEM VALUE SELECT $0 FROM "
-            "ONLY $1 ON CONFLICT DO NOTHING; ALTER TABLE $1 NO INHERIT users",
+            "INSERT INTO :users ($0) OVERRIDING SYSTEM VALUE SELECT $0 FROM "
+            "ONLY $1 ON CONFLICT DO NOTHING; ALTER TABLE $1 NO INHERIT :users",
             columns, heir);
       });
 }

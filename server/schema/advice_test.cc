@@ -141,7 +141,7 @@ TEST(AdviceTest, PrintsOnlyStatementsThatRunAndLeadOn) {
        "INSERT INTO users (user_id) VALUES (NULL)",
        "WHERE user_id IS NULL", 1, false},
       {"ALTER TABLE users ADD CONSTRAINT n CHECK (\"Coins\" > 15) NOT VALID",
-       "SELECT * FROM users WHERE NOT", 2, false},
+       "SELECT * FROM public.users WHERE NOT", 2, false},
   };
   database.Execute("CREATE ROLE inspector_test_role");
   for (const auto& test : kCases) {

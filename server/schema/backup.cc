@@ -21,6 +21,7 @@
 #include "server/postgres/binaries.h"
 #include "server/postgres/conninfo.h"
 #include "server/postgres/process.h"
+#include "server/postgres/table_names.h"
 #include "server/schema/archive.h"
 #include "server/schema/ddl.h"
 #include "server/schema/inspector.h"
@@ -31,12 +32,13 @@ namespace {
 // What is where the tables of an archive, of the schema $1, are to go.
 constexpr postgres::Statement kFindTarget = {
     "find_target",
-    "SELECT quote_ident($1), $1::name = ANY (current_schemas(false)),"
+    "SELECT quote_ident($1), $1::name ="
+    " ANY (current_setting('userprofile.schemas')::name[]),"
     " to_regclass(quote_ident($1) || '.users') IS NOT NULL,"
     " to_regclass(quote_ident($1) || '.userprofile_migrations') IS NOT NULL,"
     " (SELECT quote_ident(nspname) FROM pg_class"
     "  JOIN pg_namespace ON pg_namespace.oid = relnamespace"
-    "  WHERE pg_class.oid = to_regclass('users') AND nspname <> $1::name),"
+    "  WHERE pg_class.oid = to_regclass(:'users') AND nspname <> $1::name),"
     " 'userprofile_replaced_'"
     "  || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD_HH24MISS_US')"};
 
@@ -200,7 +202,9 @@ std::string MakeRoom(const postgres::Rows& target, bool replace,
   const std::string users = absl::StrCat(schema, ".users");
   const std::string history = absl::StrCat(schema, ".userprofile_migrations");
   std::string sql =
-      "SET client_min_messages = error; SET lock_timeout = '200ms';\n";
+      absl::StrCat("SET search_path = ", postgres::kSafeSearchPath,
+                   "; SET client_min_messages = error; SET lock_timeout = "
+                   "'200ms';\n");
   if (target.Bool(0, 2)) {
     // In short attempts, for all traffic waits behind one.
     absl::StrAppend(
@@ -336,6 +340,7 @@ absl::StatusOr<RestoreResult> RestoreBackup(
   USERPROFILE_ASSIGN_OR_RETURN(const auto lock, connect());
   USERPROFILE_RETURN_IF_ERROR(LockSchema(*lock, {}));
 
+  USERPROFILE_RETURN_IF_ERROR(session->FindTables().status());
   USERPROFILE_ASSIGN_OR_RETURN(
       const postgres::Rows target,
       session->Execute(kFindTarget, {archive.schema()}));
@@ -362,20 +367,11 @@ absl::StatusOr<RestoreResult> RestoreBackup(
           "backup's, and are kept in a schema of their own");
     }
   }
-  postgres::Rows rights;
-  postgres::Rows ties;
-  USERPROFILE_RETURN_IF_ERROR(
-      postgres::InTransaction(*session, [&]() -> absl::Status {
-        // All names in full, as the archive's statements need them.
-        USERPROFILE_RETURN_IF_ERROR(
-            session->ExecuteScript("SET LOCAL search_path = ''").status());
-        USERPROFILE_ASSIGN_OR_RETURN(
-            rights, session->Execute(
-                        kRights, {archive.schema(), archive.TablesLiteral()}));
-        USERPROFILE_ASSIGN_OR_RETURN(
-            ties, session->Execute(kTies, {archive.schema()}));
-        return absl::OkStatus();
-      }));
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const postgres::Rows rights,
+      session->Execute(kRights, {archive.schema(), archive.TablesLiteral()}));
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows ties,
+                               session->Execute(kTies, {archive.schema()}));
 
   RestoreResult result;
   for (const std::string& entry : archive.left_out()) {

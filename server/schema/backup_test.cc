@@ -554,14 +554,11 @@ TEST_F(BackupTest, ChangesNothingWhenPostgresqlRefusesIt) {
   // A backup of another schema than the one that is served from.
   database_.Execute(
       "DROP TABLE users; CREATE TABLE bot.users (user_id bigint)");
-  ASSERT_TRUE(CreateBackup(
-                  [&]() -> absl::StatusOr<std::unique_ptr<postgres::Session>> {
-                    auto session = database_.Connect();
-                    EXPECT_TRUE(
-                        session->ExecuteScript("SET search_path = bot").ok());
-                    return session;
-                  },
-                  database_.conninfo(), directory_ / "bot.dump")
+  postgres::ConnectOptions bot;
+  bot.conninfo =
+      absl::StrCat(database_.conninfo(), " options=-csearch_path=bot");
+  ASSERT_TRUE(CreateBackup([&] { return postgres::Connect(bot); },
+                           database_.conninfo(), directory_ / "bot.dump")
                   .ok());
   EXPECT_THAT(
       std::string(Restore(other_, directory_ / "bot.dump").status().message()),

@@ -10,6 +10,7 @@
 #include "base/status_macros.h"
 #include "server/postgres/array_literal.h"
 #include "server/postgres/errors.h"
+#include "server/postgres/table_names.h"
 #include "server/schema/adoption.h"
 #include "server/schema/contract.h"
 #include "server/schema/history.h"
@@ -17,11 +18,9 @@
 namespace userprofile::schema {
 namespace {
 
-// Each statement returns the members of its struct, in their order. Functions
-// that others could offer a better match for, in a schema of the search path,
-// are called by their full names.
+// Each statement returns the members of its struct, in their order.
 
-// The database, the role $2 (or the current one), and the table $1 as that role
+// The database, the role $1 (or the current one), and the table as that role
 // meets it. Row security does not apply to who may bypass it and to owners,
 // unless it is forced on them. What has the name in a schema that the role may
 // not use is not found.
@@ -38,25 +37,28 @@ constexpr postgres::Statement kReadTable = {
     "  WHERE NOT has_table_privilege(r.oid, c.oid, needed)),"
     " has_schema_privilege(r.oid, n.oid, 'USAGE'), h.oid IS NOT NULL,"
     " CASE WHEN NOT has_table_privilege(r.oid, h.oid, 'SELECT')"
-    "  THEN pg_catalog.format('%I.%I', n.nspname, h.relname) END,"
+    "  THEN format('%I.%I', n.nspname, h.relname) END,"
     " has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid),"
     " (SELECT coalesce(min(name), 'users_set_aside')"
     "  FROM unnest(ARRAY['users_set_aside', 'users_set_aside_2']) AS name"
     "  WHERE NOT EXISTS (SELECT FROM pg_class AS a WHERE a.relname = name"
-    "   AND a.relnamespace = n.oid))"
+    "   AND a.relnamespace = n.oid)),"
+    " (SELECT coalesce(nullif(reset_val, ''), quote_literal(''))"
+    "  FROM pg_settings"
+    "  WHERE name = 'search_path')"
     " FROM pg_roles AS r"
-    " LEFT JOIN pg_class AS c ON c.oid = to_regclass($1)"
+    " LEFT JOIN pg_class AS c ON c.oid = to_regclass(:'users')"
     " LEFT JOIN pg_namespace AS n ON n.oid = c.relnamespace"
     " LEFT JOIN pg_class AS h ON h.relnamespace = n.oid"
     "  AND h.relname = 'userprofile_migrations'"
-    " WHERE r.rolname = coalesce($2::name, current_user)"};
+    " WHERE r.rolname = coalesce($1::name, current_user)"};
 
 // Of the table $$1. A default that is written as a cast ('1'::bigint) is shown
 // as its value. $0 and $1 are kLikeness and kCanHoldId.
 constexpr char kReadColumns[] =
     "SELECT a.attnum, a.attname, quote_ident(a.attname::text),"
     " format_type(a.atttypid, a.atttypmod), a.attnotnull OR t.typnotnull,"
-    " pg_catalog.regexp_replace(coalesce(pg_get_expr(d.adbin, d.adrelid),"
+    " regexp_replace(coalesce(pg_get_expr(d.adbin, d.adrelid),"
     "  t.typdefault), '^[''(]([^'']*)['')]::[a-z ]+$$', '\\1'),"
     " a.attidentity, a.attgenerated <> '',"
     " EXISTS (SELECT FROM pg_collation WHERE oid = a.attcollation"
@@ -89,20 +91,20 @@ constexpr char kCanHoldId[] =
 // jsonb.
 constexpr postgres::Statement kReadIndexes = {
     "read_indexes",
-    "SELECT c.relname, c.oid::regclass, coalesce(i.indrelid = $1::oid, false),"
+    "SELECT c.relname, quote_ident(c.relname::text),"
+    " coalesce(i.indrelid = $1::oid, false),"
     " i.indisvalid AND i.indisready, i.indisunique, i.indisprimary,"
     " i.indimmediate, i.indpred IS NOT NULL,"
-    " pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct' = 'true',"
+    " to_jsonb(i) ->> 'indnullsnotdistinct' = 'true',"
     // Of its own, not the column's.
     " EXISTS (SELECT FROM pg_collation AS l WHERE NOT collisdeterministic"
     "  AND l.oid = ANY (i.indcollation::oid[]) AND NOT EXISTS ("
     "   SELECT FROM pg_attribute WHERE attrelid = i.indrelid"
     "   AND attnum = ANY (i.indkey) AND attcollation = l.oid)),"
-    " i.indisreplident, pg_catalog.array_to_string(ARRAY("
+    " i.indisreplident, array_to_string(ARRAY("
     "  SELECT pg_get_indexdef(i.indexrelid, k, true)"
     "  FROM generate_series(1, i.indnatts) AS k), ', '),"
-    " pg_catalog.array_to_string("
-    "  (i.indkey::int2[])[0:i.indnkeyatts - 1], ' '),"
+    " array_to_string((i.indkey::int2[])[0:i.indnkeyatts - 1], ' '),"
     " (SELECT quote_ident(conname::text) FROM pg_constraint"
     "  WHERE conrelid = $1::oid AND conindid = c.oid AND contype <> 'f')"
     " FROM (SELECT indexrelid FROM pg_index WHERE indrelid = $1::oid"
@@ -118,7 +120,7 @@ constexpr postgres::Statement kReadConstraints = {
     "SELECT quote_ident(conname::text), contype, conrelid::regclass,"
     " conrelid = $1::oid, convalidated, condeferrable,"
     " pg_get_constraintdef(p.oid), pg_get_expr(conbin, conrelid),"
-    " pg_catalog.array_to_string(conkey, ' '),"
+    " array_to_string(conkey, ' '),"
     " CASE WHEN contype <> 'f' OR confrelid = $1::oid THEN i.relname END"
     " FROM (SELECT DISTINCT objid FROM pg_depend"
     "  WHERE classid = 'pg_constraint'::regclass"
@@ -143,6 +145,31 @@ constexpr postgres::Statement kReadOthers = {
     "  UNION ALL SELECT 'trigger', quote_ident(tgname::text), NULL, NULL"
     "  FROM pg_trigger WHERE tgrelid = $1::oid AND NOT tgisinternal"
     "   AND tgenabled IN ('O', 'A') AND tgtype & 3 = 3 AND tgtype & 20 <> 0"
+    // Of what is called as rows are written: functions without a search path of
+    // their own, with a word that is a name in the one that was configured.
+    "  UNION ALL SELECT 'function', p.oid::regprocedure::text, NULL, NULL"
+    "  FROM pg_proc AS p WHERE oid IN (SELECT tgfoid FROM pg_trigger"
+    "    WHERE tgrelid = $1::oid AND NOT tgisinternal"
+    "     AND tgenabled IN ('O', 'A') AND tgtype & 20 <> 0"
+    "    UNION ALL SELECT refobjid FROM pg_depend AS d"
+    "    LEFT JOIN pg_constraint AS c ON c.tableoid = classid AND c.oid = objid"
+    "    LEFT JOIN pg_attrdef AS a ON a.tableoid = classid AND a.oid = objid"
+    "    LEFT JOIN pg_index AS i ON classid = 'pg_class'::regclass"
+    "     AND indexrelid = objid"
+    "    WHERE refclassid = 'pg_proc'::regclass"
+    "     AND $1::oid IN (conrelid, adrelid, indrelid))"
+    "   AND NOT EXISTS (SELECT FROM unnest(proconfig) AS setting"
+    "    WHERE setting LIKE 'search_path=%')"
+    "   AND EXISTS (SELECT FROM regexp_matches(prosrc,"
+    "     '(?<![\\w.])[[:alpha:]_]\\w*', 'g') AS found (words),"
+    "    unnest(current_setting('userprofile.schemas')::name[]) AS s (name)"
+    "    JOIN pg_namespace AS n ON nspname = s.name"
+    "    WHERE EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid"
+    "      AND relname IN (words[1], lower(words[1])))"
+    "     OR EXISTS (SELECT FROM pg_proc WHERE pronamespace = n.oid"
+    "      AND proname IN (words[1], lower(words[1])))"
+    "     OR EXISTS (SELECT FROM pg_type WHERE typnamespace = n.oid"
+    "      AND typname IN (words[1], lower(words[1]))))"
     "  UNION ALL SELECT CASE WHEN relispartition THEN 'whole' ELSE 'parent'"
     "   END, inhparent::regclass::text, NULL, NULL"
     "  FROM pg_inherits JOIN pg_class ON oid = inhrelid"
@@ -172,9 +199,9 @@ constexpr postgres::Statement kReadOthers = {
     "   AND NOT has_sequence_privilege(r.oid, s.oid, 'USAGE, UPDATE')"
     "  UNION ALL SELECT 'publication', quote_ident(pubname::text),"
     "   (SELECT string_agg(attnum::text, ' ') FROM pg_attribute"
-    "    WHERE attrelid = $1::oid AND attnum > 0 AND pg_catalog.to_jsonb(r)"
+    "    WHERE attrelid = $1::oid AND attnum > 0 AND to_jsonb(r)"
     "     ->> 'prqual' LIKE '%:varattno ' || attnum::text || ' %'),"
-    "   translate(pg_catalog.to_jsonb(r) ->> 'prattrs', '[],', '   ')"
+    "   translate(to_jsonb(r) ->> 'prattrs', '[],', '   ')"
     "  FROM pg_class AS u JOIN pg_namespace AS n ON n.oid = u.relnamespace"
     "  JOIN pg_publication_tables AS t"
     "   ON t.schemaname = n.nspname AND t.tablename = u.relname"
@@ -189,19 +216,18 @@ constexpr postgres::Statement kReadOthers = {
 // one, as far as that can be told without reading it. Of them the likeliest;
 // $0 and $1 are kLikeness and kCanHoldId.
 constexpr char kFindElsewhere[] =
-    "SELECT pg_catalog.format('%I.%I', nspname, relname),"
+    "SELECT format('%I.%I', nspname, relname),"
     " quote_ident(nspname::text), relname = $$1, has_history,"
     " CASE WHEN NOT has_schema_privilege(namespace, 'USAGE') THEN"
-    "   pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', nspname,"
-    "    current_user)"
+    "   format('GRANT USAGE ON SCHEMA %I TO %I', nspname, current_user)"
     "  WHEN relname = $$1 THEN path"
-    "  ELSE pg_catalog.concat("
-    "   pg_catalog.format('ALTER TABLE %I.%I RENAME TO users', nspname,"
-    "    relname),"
-    "   CASE WHEN attname <> 'user_id' THEN pg_catalog.format("
+    "  ELSE concat("
+    "   format('ALTER TABLE %I.%I RENAME TO users', nspname, relname),"
+    "   CASE WHEN attname <> 'user_id' THEN format("
     "    '; ALTER TABLE %I.users RENAME COLUMN %I TO user_id', nspname,"
     "    attname) END,"
-    "   CASE WHEN nspname <> ALL (current_schemas(false)) THEN '; ' || path"
+    "   CASE WHEN nspname <> ALL ("
+    "    current_setting('userprofile.schemas')::name[]) THEN '; ' || path"
     "    END) END"
     " FROM (SELECT c.oid, n.oid AS namespace, nspname, relname, relkind,"
     "   attname, likeness, is_sole, EXISTS (SELECT FROM pg_class AS h"
@@ -213,9 +239,10 @@ constexpr char kFindElsewhere[] =
     "   2 = (SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid"
     "    AND NOT attisdropped"
     "    AND attname IN ('onboarding_completed', 'nickname')) AS is_like_ours,"
-    "   pg_catalog.format('ALTER ROLE %I IN DATABASE %I SET search_path ="
+    "   format('ALTER ROLE %I IN DATABASE %I SET search_path ="
     " %I%s', current_user, current_database(), nspname,"
-    "    ', ' || nullif(current_setting('search_path'), '')) AS path"
+    "    ', ' || (SELECT nullif(reset_val, '') FROM pg_settings"
+    "     WHERE name = 'search_path')) AS path"
     "  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace,"
     "  LATERAL (SELECT attname, likeness, EXISTS (SELECT FROM pg_index"
     "     WHERE indrelid = c.oid AND indisunique AND indnkeyatts = 1"
@@ -232,7 +259,7 @@ constexpr char kFindElsewhere[] =
     "  WHERE relkind IN ('r', 'p', 'f', 'v', 'm') AND relpersistence <> 't'"
     "   AND NOT relispartition"
     "   AND nspname NOT IN ('pg_catalog', 'information_schema')"
-    "   AND c.oid IS DISTINCT FROM to_regclass($$1)"
+    "   AND c.oid IS DISTINCT FROM to_regclass(:'users')"
     " ) AS place"
     " WHERE relname = $$1 OR is_like_ours"
     "  OR relkind IN ('f', 'v') AND sounds_right"
@@ -259,10 +286,9 @@ constexpr postgres::Statement kCompareKeys = {
     "  AND (NOT $3::boolean OR"
     "   2 * count(DISTINCT theirs) FILTER (WHERE length(theirs) >= 9)"
     "    > count(theirs)) FROM ("
-    "  SELECT substring(btrim(pg_catalog.to_jsonb(u) ->> $1), "
-    "'^0*([1-9][0-9]{0,18})$')"
-    "   AS theirs, coalesce(pg_catalog.to_jsonb(u) ->> 'user_id', '') AS ours"
-    "  FROM users AS u LIMIT 1000) AS pair"};
+    "  SELECT substring(btrim(to_jsonb(u) ->> $1), '^0*([1-9][0-9]{0,18})$')"
+    "   AS theirs, coalesce(to_jsonb(u) ->> 'user_id', '') AS ours"
+    "  FROM :users AS u LIMIT 1000) AS pair"};
 
 std::string WithLikeness(const char* sql) {
   return absl::Substitute(sql, kLikeness, kCanHoldId);
@@ -375,8 +401,12 @@ absl::Status ReadHistory(postgres::Session& session,
   const auto history = ReadMigrationStatus(session, migrations);
   if (!history.ok()) {
     // A role that may not read it is no error.
-    return absl::IsFailedPrecondition(history.status()) ? absl::OkStatus()
-                                                        : history.status();
+    if (!absl::IsFailedPrecondition(history.status())) return history.status();
+    if (catalog.hidden_history.empty()) {
+      catalog.history_refusal = std::string(history.status().message());
+      catalog.migrations_pending = true;  // which says that it is refused
+    }
+    return absl::OkStatus();
   }
   for (const MigrationStatus& migration : *history) {
     (IsToDo(migration.state) ? catalog.migrations_pending
@@ -394,9 +424,8 @@ absl::Status Read(postgres::Session& session,
                   const std::string& role, Catalog& catalog) {
   absl::optional<std::string> whose;
   if (!role.empty()) whose = role;
-  USERPROFILE_ASSIGN_OR_RETURN(
-      const postgres::Rows table,
-      session.Execute(kReadTable, {UsersContract().table, whose}));
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows table,
+                               session.Execute(kReadTable, {whose}));
   if (table.empty()) {
     return absl::InvalidArgumentError(absl::StrCat("there is no role ", role));
   }
@@ -405,7 +434,8 @@ absl::Status Read(postgres::Session& session,
           &catalog.schema, &catalog.kind, &catalog.persistence,
           &catalog.replica_identity, &catalog.hides_rows, &catalog.lacks_rights,
           &catalog.may_use_schema, &catalog.has_history,
-          &catalog.hidden_history, &catalog.may_read, &catalog.aside);
+          &catalog.hidden_history, &catalog.may_read, &catalog.aside,
+          &catalog.search_path);
   if (!oid.empty()) {
     postgres::ArrayLiteral names;
     for (const Index& index : UsersContract().indexes) {
@@ -431,15 +461,20 @@ absl::Status Read(postgres::Session& session,
 
 // Even to look waits for whoever alters the table. Keeps the SQLSTATE, for
 // those who try again.
-absl::Status Explain(const absl::Status& failure) {
+absl::Status Explain(const absl::Status& failure, absl::string_view schema) {
   if (postgres::SqlState(failure) != "55P03") return failure;
   absl::Status status(
       failure.code(),
-      "others hold the table users, so that nobody can look at it; try again "
-      "when their transaction is over, or see whose it is: SELECT pid, "
-      "usename, state, query FROM pg_stat_activity WHERE pid IN (SELECT pid "
-      "FROM pg_locks WHERE relation = 'users'::regclass AND granted AND mode = "
-      "'AccessExclusiveLock')");
+      postgres::NameTables(
+          "others hold the table users, so that nobody can look at it; try "
+          "again "
+          "when their transaction is over, or see whose it is: SELECT pid, "
+          "usename, state, query FROM pg_stat_activity WHERE pid IN (SELECT "
+          "pid "
+          "FROM pg_locks WHERE relation = :'users'::regclass AND granted AND "
+          "mode = "
+          "'AccessExclusiveLock')",
+          schema));
   failure.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
     status.SetPayload(url, payload);
   });
@@ -470,9 +505,10 @@ absl::StatusOr<Catalog> ReadCatalog(
     absl::Span<const migrations::Migration> migrations,
     const std::string& role) {
   Catalog catalog;
+  USERPROFILE_ASSIGN_OR_RETURN(const std::string schema, session.FindTables());
   const absl::Status status = Read(session, migrations, role, catalog);
   if (status.ok()) return catalog;
-  return Explain(status);
+  return Explain(status, schema);
 }
 
 }  // namespace userprofile::schema

@@ -107,14 +107,16 @@ struct Catalog {
   std::string persistence;       // pg_class.relpersistence
   std::string replica_identity;  // pg_class.relreplident
   std::string aside;
-  bool may_read = false;  // this session: every row
+  std::string search_path;  // that was configured, for SQL
+  bool may_read = false;    // this session: every row
   std::vector<CatalogColumn> columns;
   std::vector<CatalogIndex> indexes;  // and what has the name of one of ours
   std::vector<CatalogConstraint> constraints;
   std::vector<CatalogPublication> publications;
 
   // What else there is, by its kind: "rule" (for INSERT and UPDATE), "trigger"
-  // (that can change what is written), "parent", "whole" (that it is a
+  // (that can change what is written), "function" (that is called as rows are
+  // written, and needs a search path), "parent", "whole" (that it is a
   // partition of), "heir" (and partition), "base" (of a view; "" if that is no
   // table of its schema), "extension" (that owns it), "sequence" (that a
   // default draws from, and the role must not).
@@ -133,6 +135,7 @@ struct Catalog {
   bool migrations_applied = false;
   bool migrations_pending = false;
   std::vector<std::string> unknown_migrations;
+  std::string history_refusal;  // why it is not read, if it is not ours
 
   const CatalogColumn* FindColumn(absl::string_view name) const;
 };

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "server/postgres/table_names.h"
 #include "server/schema/remedies.h"
 
 namespace userprofile::schema {
@@ -151,8 +152,9 @@ void CreateUnmigratedTable(const testing::TestDatabase& database) {
   for (const Index& index : contract.indexes) {
     absl::StrAppend(&sql, CreateIndex(index), ";");
   }
-  database.Execute(absl::StrCat(sql, "ALTER TABLE users ADD PRIMARY KEY (",
-                                contract.primary_key, ")"));
+  absl::StrAppend(&sql, "ALTER TABLE users ADD PRIMARY KEY (",
+                  contract.primary_key, ")");
+  database.Execute(postgres::NameTables(sql, "public"));
   database.Execute(
       "ALTER TABLE users ADD COLUMN \"Coins\" integer;"
       "INSERT INTO users (user_id, username, first_name, last_name,"
@@ -181,7 +183,8 @@ INSERT INTO users VALUES
 CREATE INDEX idx_users_referral ON users (referral);
 CREATE VIEW active_users AS SELECT * FROM users WHERE is_active;
 CREATE TABLE users_log (user_id bigint);
-CREATE FUNCTION log_user() RETURNS trigger LANGUAGE plpgsql AS
+CREATE FUNCTION log_user() RETURNS trigger LANGUAGE plpgsql
+  SET search_path = public AS
   $$ BEGIN INSERT INTO users_log VALUES (NEW.user_id); RETURN NEW; END $$;
 CREATE TRIGGER log_users AFTER INSERT OR UPDATE ON users
   FOR EACH ROW EXECUTE FUNCTION log_user();

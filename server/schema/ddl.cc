@@ -39,13 +39,13 @@ constexpr postgres::Statement kTryMigratorLock = {
 
 constexpr postgres::Statement kNextBatch = {
     "next_batch",
-    "SELECT max(user_id), count(*) FROM (SELECT user_id FROM users"
+    "SELECT max(user_id), count(*) FROM (SELECT user_id FROM :users"
     " WHERE user_id > $1::bigint ORDER BY user_id LIMIT $2::integer) AS batch"};
 
 // As the last ANALYZE found them; -1 or 0 if there was none.
 constexpr postgres::Statement kEstimateUsers = {
     "estimate_users",
-    "SELECT reltuples::bigint FROM pg_class WHERE oid = 'users'::regclass"};
+    "SELECT reltuples::bigint FROM pg_class WHERE oid = :'users'::regclass"};
 
 constexpr postgres::Statement kIndexProgress = {
     "index_progress",

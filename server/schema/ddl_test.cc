@@ -53,7 +53,7 @@ TEST(DdlTest, TriesAgainForAsLongAsTheTableIsHeld) {
       {"",
        [&](const DdlOptions& with) {
          return InBatches(*database.Connect(), with,
-                          "UPDATE users SET phone = NULL WHERE user_id > "
+                          "UPDATE :users SET phone = NULL WHERE user_id > "
                           "$1::bigint AND user_id <= $2::bigint",
                           "batches");
        }},
@@ -99,7 +99,7 @@ TEST(DdlTest, FillsTheRestOfWhatAnEarlierRunFilled) {
   for (int run = 0; run < 2; ++run) {
     const absl::Status status =
         InBatches(*database.Connect(), {},
-                  "UPDATE users SET extra = coalesce(extra, 0) + 2"
+                  "UPDATE :users SET extra = coalesce(extra, 0) + 2"
                   " WHERE user_id > $1::bigint AND user_id <= $2::bigint"
                   " AND extra IS NULL",
                   "fill", 3);

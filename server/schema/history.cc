@@ -13,47 +13,52 @@
 namespace userprofile::schema {
 namespace {
 
-// Where the history is or will be, by its quoted name (NULL if no schema of the
-// search path exists); whether it is there, may be read, has all columns; the
-// search path; whether it has the columns that every history has.
-// Not simply what the search path shows: that may be the history of another
-// users table. But where there is no users, a history says that it is lost.
+// Where the history is or will be, by its quoted name (NULL if there is no
+// schema for it); whether it is there, may be read, has all columns; the search
+// path that was configured; why it is not to be used, or NULL. Else whoever may
+// create a table where ours will be could have what a trigger, a default, a
+// check or the cast of a column's type calls run by whoever migrates.
+//
+// Its owner has to be one who may do as the owner of users does, or as this
+// role: so every superuser, too.
 constexpr postgres::Statement kFindHistory = {
     "find_migration_history",
-    "SELECT quote_ident(n.nspname::text) || '.userprofile_migrations', h.oid "
-    "IS NOT NULL,"
+    "SELECT :'schema' || '.userprofile_migrations', h.oid IS NOT NULL,"
     " coalesce(has_table_privilege(h.oid, 'SELECT'), false),"
     " (SELECT count(*) = 5 FROM pg_attribute WHERE attrelid = h.oid"
     "  AND NOT attisdropped AND attname IN ('started_at', 'duration_ms',"
     "   'role', 'tool_version', 'baseline')),"
-    " current_setting('search_path'),"
-    " (SELECT count(*) = 4 FROM pg_attribute WHERE attrelid = h.oid"
-    "  AND NOT attisdropped AND attname IN ('version', 'name', 'sha256',"
-    "   'applied_at'))"
-    " FROM (SELECT coalesce("
-    "   (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('users')),"
-    "   (SELECT relnamespace FROM pg_class"
-    "    WHERE oid = to_regclass('userprofile_migrations')),"
-    "   (SELECT oid FROM pg_namespace WHERE nspname = current_schema())) AS oid"
-    "  ) AS place"
-    " LEFT JOIN pg_namespace AS n ON n.oid = place.oid"
-    " LEFT JOIN pg_class AS h ON h.relnamespace = place.oid"
-    "  AND h.relname = 'userprofile_migrations'"};
+    " (SELECT reset_val FROM pg_settings WHERE name = 'search_path'),"
+    " CASE WHEN h.relkind <> 'r' OR 4 > (SELECT count(*) FROM pg_attribute"
+    "   WHERE attrelid = h.oid AND NOT attisdropped AND attname IN ('version',"
+    "    'name', 'sha256', 'applied_at'))"
+    "  THEN 'is no history of this service''s migrations'"
+    "  WHEN NOT (pg_has_role(h.relowner, coalesce(u.relowner, r.oid), 'MEMBER')"
+    "   OR h.relowner = r.oid) THEN format("
+    "   'belongs to %I, who is not the owner of users, nor a superuser',"
+    "    pg_get_userbyid(h.relowner))"
+    "  WHEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = h.oid"
+    "   AND NOT tgisinternal) THEN 'has triggers'"
+    "  WHEN EXISTS (SELECT FROM pg_rewrite WHERE ev_class = h.oid)"
+    "   THEN 'has rules' END"
+    " FROM pg_roles AS r"
+    " LEFT JOIN pg_class AS u ON u.oid = to_regclass(:'users')"
+    " LEFT JOIN pg_class AS h ON h.relnamespace = to_regnamespace(:'schema')"
+    "  AND h.relname = 'userprofile_migrations'"
+    " WHERE r.rolname = current_user"};
 
 // An older history lacks some of the columns.
 constexpr char kRead[] =
     "SELECT version, name, sha256,"
     " to_char(applied_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
-    " to_char((pg_catalog.to_jsonb(h) ->> 'started_at')::timestamptz,"
+    " to_char((to_jsonb(h) ->> 'started_at')::timestamptz,"
     "  'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
-    " pg_catalog.to_jsonb(h) ->> 'duration_ms', pg_catalog.to_jsonb(h) ->> "
-    "'role',"
-    " pg_catalog.to_jsonb(h) ->> 'tool_version', pg_catalog.to_jsonb(h) ->> "
-    "'baseline' = 'true'"
+    " to_jsonb(h) ->> 'duration_ms', to_jsonb(h) ->> 'role',"
+    " to_jsonb(h) ->> 'tool_version', to_jsonb(h) ->> 'baseline' = 'true'"
     " FROM $0 AS h ORDER BY version";
 
 constexpr char kCreate[] =
-    "CREATE TABLE IF NOT EXISTS $0 ("
+    "CREATE TABLE $0 ("
     " version integer PRIMARY KEY,"
     " name text NOT NULL,"
     " sha256 text NOT NULL,"
@@ -81,13 +86,13 @@ constexpr char kRecord[] =
     "  excluded.duration_ms, excluded.role, excluded.tool_version, true)"
     " WHERE excluded.baseline";
 
-// Before anything is read from or added to somebody else's table.
+// Before anything is read from or added to somebody else's table. Not to be
+// given to the owner of users: it would keep what it calls.
 absl::Status CheckThatItIsOurs(const postgres::Rows& found) {
-  if (!found.Bool(0, 1) || found.Bool(0, 5)) return absl::OkStatus();
+  if (!found.Bool(0, 1) || found.IsNull(0, 5)) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
-      "the table ", found.Text(0, 0),
-      " is no history of this service's migrations; rename it: ALTER TABLE ",
-      found.Text(0, 0), " RENAME TO ..."));
+      "the table ", found.Text(0, 0), " ", found.Text(0, 5),
+      "; rename it: ALTER TABLE ", found.Text(0, 0), " RENAME TO ..."));
 }
 
 }  // namespace

@@ -9,8 +9,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/substitute.h"
 #include "base/status_macros.h"
+#include "server/postgres/table_names.h"
 #include "server/schema/adoption.h"
 #include "server/schema/remedies.h"
 
@@ -44,6 +46,7 @@ class Judgement {
       for (const Index& index : contract_.indexes) CheckIndex(index);
       CheckAccess();
     }
+    CheckHistory();
     std::vector<Breach> others = JudgeOthers(catalog_, contract_);
     std::move(others.begin(), others.end(),
               std::back_inserter(report_.breaches));
@@ -51,6 +54,9 @@ class Judgement {
                      [](const Breach& a, const Breach& b) {
                        return a.severity > b.severity;
                      });
+    for (Breach& breach : report_.breaches) {
+      breach.remedy = postgres::NameTables(breach.remedy, catalog_.schema);
+    }
     return std::move(report_);
   }
 
@@ -109,7 +115,7 @@ class Judgement {
     } else if (catalog_.persistence != "p") {
       Break({kBlocking, Fault::kUnlogged, contract_.table,
              "a table that survives a crash", "unlogged",
-             "ALTER TABLE users SET LOGGED"});
+             "ALTER TABLE :users SET LOGGED"});
     } else {
       Hold(contract_.table, kOrdinaryTable);
     }
@@ -144,7 +150,7 @@ class Judgement {
           absl::StrCat("if users.", key_column_, " holds the Telegram ids, ",
                        TakeAsKey(catalog_, key_column_),
                        "; or, if user_id does, COMMENT ON COLUMN "
-                       "users.user_id IS 'Telegram user id'"),
+                       ":users.user_id IS 'Telegram user id'"),
           // A repair leaves it alone until then.
           contract_.columns.data());
     }
@@ -182,7 +188,7 @@ class Judgement {
     const std::string object = absl::StrCat("users.", column.name);
     const std::size_t breaches_before = report_.breaches.size();
     const auto alter = [&](const char* action) {
-      return absl::StrCat("ALTER TABLE users ALTER COLUMN ", column.name, " ",
+      return absl::StrCat("ALTER TABLE :users ALTER COLUMN ", column.name, " ",
                           action);
     };
 
@@ -258,7 +264,7 @@ class Judgement {
     Break({kBlocking, Fault::kForPerson, absl::StrCat("users.", column.quoted),
            "nullable, or a default, so that new users can be stored",
            "not null without a default",
-           absl::StrCat("ALTER TABLE users ALTER COLUMN ", column.quoted,
+           absl::StrCat("ALTER TABLE :users ALTER COLUMN ", column.quoted,
                         column.type == "uuid" ? " SET DEFAULT gen_random_uuid()"
                                               : " DROP NOT NULL")});
   }
@@ -272,7 +278,7 @@ class Judgement {
                      [](const CatalogConstraint& c) { return c.type == "p"; });
     if (key == catalog_.constraints.end()) {
       Break({kBlocking, Fault::kPrimaryKeyMissing, object, expected, kMissing,
-             absl::StrCat("ALTER TABLE users ADD ", expected)});
+             absl::StrCat("ALTER TABLE :users ADD ", expected)});
     } else if (key->definition == expected) {
       Hold(object, expected);
     } else if (catalog_.FindColumn(contract_.primary_key) != nullptr) {
@@ -326,16 +332,18 @@ class Judgement {
     if (!found->constraint.empty()) {
       breach.fault = Fault::kForPerson;
       breach.remedy = absl::Substitute(
-          "$0set the constraint aside: ALTER TABLE users RENAME CONSTRAINT $1 "
+          "$0set the constraint aside: ALTER TABLE :users RENAME CONSTRAINT $1 "
           "TO $1_set_aside; $2",
           kByPerson, index.name, create);
     } else if (ours || !found->is_valid) {
       breach.fault = Fault::kIndexInvalid;
-      breach.remedy = absl::StrCat("DROP INDEX ", index.name, "; ", create);
+      breach.remedy =
+          absl::StrCat("DROP INDEX :schema.", index.name, "; ", create);
     } else {
       breach.fault = Fault::kIndexElse;
-      breach.remedy = absl::Substitute(
-          "ALTER INDEX $0 RENAME TO $0_set_aside; $1", index.name, create);
+      breach.remedy =
+          absl::Substitute("ALTER INDEX :schema.$0 RENAME TO $0_set_aside; $1",
+                           index.name, create);
     }
     Break(std::move(breach));
   }
@@ -348,7 +356,7 @@ class Judgement {
     } else {
       Break({kBlocking, Fault::kRightsMissing, rights, kNeeded,
              absl::StrCat("no ", catalog_.lacks_rights),
-             absl::StrCat("GRANT ", kNeeded, " ON users TO ", catalog_.role)});
+             absl::StrCat("GRANT ", kNeeded, " ON :users TO ", catalog_.role)});
     }
     if (!catalog_.may_use_schema) {
       Break({kBlocking, Fault::kRightsMissing,
@@ -367,11 +375,22 @@ class Judgement {
 
     // A policy can hide a user, who would then look new.
     if (catalog_.hides_rows) {
-      Refer(contract_.table, "every row visible", "row-level security",
-            absl::StrCat("ALTER TABLE users DISABLE ROW LEVEL SECURITY; or, if "
-                         "others shall still not see all, ALTER ROLE ",
-                         catalog_.role, " BYPASSRLS"));
+      Refer(
+          contract_.table, "every row visible", "row-level security",
+          absl::StrCat("ALTER TABLE :users DISABLE ROW LEVEL SECURITY; or, if "
+                       "others shall still not see all, ALTER ROLE ",
+                       catalog_.role, " BYPASSRLS"));
     }
+  }
+
+  // It could serve without one.
+  void CheckHistory() {
+    if (catalog_.history_refusal.empty()) return;
+    const std::pair<std::string, std::string> words =
+        absl::StrSplit(catalog_.history_refusal, absl::MaxSplits("; ", 1));
+    Break({kAdvisory, Fault::kForPerson, "userprofile_migrations",
+           "a history that only the owner of users can change", words.first,
+           absl::StrCat(kByPerson, words.second)});
   }
 
   const Catalog& catalog_;

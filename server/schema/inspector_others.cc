@@ -32,24 +32,24 @@ struct KindOfOther {
 // is a constraint, which may refuse nobody in practice.
 constexpr KindOfOther kKinds[] = {
     {"rule", kBlocking, "no rules for INSERT and UPDATE", "rules",
-     "a trigger can do what a rule does", "DROP RULE $0 ON users"},
+     "a trigger can do what a rule does", "DROP RULE $0 ON :users"},
     {"no identity", kBlocking, "a replica identity, for it is published",
      "no replica identity, so that PostgreSQL refuses every update, for "
      "publications",
-     "say what identifies a row", "ALTER TABLE users REPLICA IDENTITY $2"},
+     "say what identifies a row", "ALTER TABLE :users REPLICA IDENTITY $2"},
     {"filter", kBlocking, "row filters of columns of the replica identity only",
      "row filters of other columns, so that PostgreSQL refuses every update, "
      "in publications",
      "publish whole rows as their identity",
-     "ALTER TABLE users REPLICA IDENTITY FULL"},
+     "ALTER TABLE :users REPLICA IDENTITY FULL"},
     {"list", kBlocking, "column lists that hold the replica identity",
      "column lists without it, so that PostgreSQL refuses every update, in "
      "publications",
      "publish all columns",
-     "ALTER PUBLICATION $0 DROP TABLE users; ALTER PUBLICATION $0 ADD TABLE "
-     "users"},
+     "ALTER PUBLICATION $0 DROP TABLE :users; ALTER PUBLICATION $0 ADD TABLE "
+     ":users"},
     {"whole", kBlocking, "a table by itself, which takes every user",
-     "partition of", "make it one", "ALTER TABLE $0 DETACH PARTITION users"},
+     "partition of", "make it one", "ALTER TABLE $0 DETACH PARTITION :users"},
     {"encoding", kBlocking, "a database in UTF8", "encoding",
      "it can't hold every name; make one that can, and move into it with "
      "pg_dump and psql",
@@ -58,7 +58,7 @@ constexpr KindOfOther kKinds[] = {
     {"collation", kBlocking, "nicknames that differ if they differ",
      "nondeterministic collation of",
      "nicknames that look alike to it are refused",
-     "ALTER TABLE users ALTER COLUMN $0 TYPE $2 COLLATE "
+     "ALTER TABLE :users ALTER COLUMN $0 TYPE $2 COLLATE "
      "pg_catalog.\"default\""},
     {"sequence", kBlocking, "USAGE", "no USAGE of", nullptr,
      "GRANT USAGE ON SEQUENCE $0 TO $1"},
@@ -66,7 +66,13 @@ constexpr KindOfOther kKinds[] = {
      "no trigger that can change or swallow what is written", "BEFORE triggers",
      "see that none returns NULL or OLD, or touches the columns of the "
      "service; else make it an AFTER trigger, or",
-     "ALTER TABLE users DISABLE TRIGGER $0"},
+     "ALTER TABLE :users DISABLE TRIGGER $0"},
+    {"function", kAdvisory, "functions that find all that they name",
+     "functions without a search path, called as users are written",
+     "sessions of the service find what has its schema before its name, and "
+     "nothing else; if that is not enough for it, let it keep the search path "
+     "that it had, in which others should not be able to create",
+     "ALTER FUNCTION $0 SET search_path = $2"},
     {"guard", kAdvisory, "no constraint that could refuse a user",
      "constraints or unique indexes",
      "see that none refuses what users may have (a username passes from one to "
@@ -74,14 +80,14 @@ constexpr KindOfOther kKinds[] = {
      "$2"},
     {"promise", kAdvisory, "no constraint that old rows may break",
      "NOT VALID constraints", "who breaks one can't be updated",
-     "ALTER TABLE users DROP CONSTRAINT $0",
-     "ALTER TABLE users VALIDATE CONSTRAINT $0"},
+     "ALTER TABLE :users DROP CONSTRAINT $0",
+     "ALTER TABLE :users VALIDATE CONSTRAINT $0"},
     {"parent", kAdvisory, "no table that it inherits from", "inherits from",
-     "its columns can't be altered", "ALTER TABLE users NO INHERIT $0"},
+     "its columns can't be altered", "ALTER TABLE :users NO INHERIT $0"},
     {"extension", kAdvisory, "a table that no extension owns",
      "owned by the extension",
      "backups by pg_dump leave it out, and it goes when the extension goes",
-     "ALTER EXTENSION $0 DROP TABLE users"},
+     "ALTER EXTENSION $0 DROP TABLE :users"},
     {"no encoding", kAdvisory, "a database in UTF8", "encoding",
      "it may hold text that can't be read; move with pg_dump and psql into "
      "one that can't",
@@ -90,7 +96,7 @@ constexpr KindOfOther kKinds[] = {
     {"other collation", kAdvisory, "values that differ if they differ",
      "nondeterministic collation of",
      "a change that it does not see is not stored",
-     "ALTER TABLE users ALTER COLUMN $0 TYPE $2 COLLATE "
+     "ALTER TABLE :users ALTER COLUMN $0 TYPE $2 COLLATE "
      "pg_catalog.\"default\""},
 };
 
@@ -132,6 +138,8 @@ class Others {
     for (const auto& [kind, names] : catalog_.others) {
       for (const std::string& name : names) others_[kind][name];
     }
+    for (auto& [name, path] : others_["function"]) path = catalog_.search_path;
+    if (others_["function"].empty()) others_.erase("function");
     FindPublications();
     FindGuards();
     for (const Column& column : contract_.columns) {
@@ -193,7 +201,7 @@ class Others {
                return number == 0 || Contains(ours, number);
              });
     };
-    const std::string drop = "ALTER TABLE users DROP CONSTRAINT ";
+    const std::string drop = "ALTER TABLE :users DROP CONSTRAINT ";
     for (const CatalogConstraint& c : catalog_.constraints) {
       if (c.type == "c" && !c.is_validated) {
         others_["promise"][c.quoted];
@@ -208,7 +216,7 @@ class Others {
           may_refuse(i.name, i.columns)) {
         others_["guard"][i.quoted] =
             absl::StrCat(DropReferences(catalog_, i.name),
-                         i.constraint.empty() ? "DROP INDEX " + i.quoted
+                         i.constraint.empty() ? "DROP INDEX :schema." + i.quoted
                                               : drop + i.constraint);
       }
     }

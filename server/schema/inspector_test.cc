@@ -26,6 +26,7 @@ using ::userprofile::testing::TestDatabase;
 Report InspectOrDie(postgres::Session& session) {
   auto report = Inspect(session);
   EXPECT_TRUE(report.ok()) << report.status();
+  session.ExecuteScript("RESET search_path").status().IgnoreError();
   return report.ok() ? *std::move(report) : Report();
 }
 
@@ -229,7 +230,7 @@ TEST(InspectorTest, NamesWhatOthersHungOnTheTableAndHowToBeRidOfIt) {
       {"CREATE TABLE whole (LIKE users) PARTITION BY RANGE (user_id);"
        "ALTER TABLE whole ATTACH PARTITION users"
        " FOR VALUES FROM (1) TO (1000)",
-       "partition of: whole", kBlocking},
+       "partition of: public.whole", kBlocking},
       {"CREATE COLLATION c (provider = icu, locale = 'und-u-ks-level2',"
        " deterministic = false);"
        "ALTER TABLE users ALTER nickname TYPE varchar COLLATE c,"
@@ -242,7 +243,7 @@ TEST(InspectorTest, NamesWhatOthersHungOnTheTableAndHowToBeRidOfIt) {
       {"ALTER EXTENSION plpgsql ADD TABLE users",
        "owned by the extension: plpgsql", kAdvisory},
       {"CREATE TABLE base (phone text); ALTER TABLE users INHERIT base",
-       "inherits from: base", kAdvisory},
+       "inherits from: public.base", kAdvisory},
       {"ALTER TABLE users ADD CONSTRAINT n CHECK (\"Coins\" > 15) NOT VALID",
        "NOT VALID constraints: n", kAdvisory, true},
       // What refers to a constraint has to go first.
@@ -250,6 +251,16 @@ TEST(InspectorTest, NamesWhatOthersHungOnTheTableAndHowToBeRidOfIt) {
        "CREATE TABLE f (u varchar REFERENCES users (username));"
        "CREATE UNIQUE INDEX v ON users (phone)",
        "constraints or unique indexes: u, v", kAdvisory},
+      {"CREATE TABLE \"Log\" (n integer);"
+       "CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS"
+       " $$ BEGIN INSERT INTO \"Log\" VALUES (1); RETURN NEW; END $$;"
+       "CREATE TRIGGER t AFTER UPDATE ON users EXECUTE FUNCTION t()",
+       "as users are written: public.t()", kAdvisory},
+      {"CREATE TABLE words (word text);"
+       "CREATE FUNCTION is_word(text) RETURNS boolean LANGUAGE sql AS"
+       " 'SELECT NOT EXISTS (SELECT FROM Words WHERE word = $1)';"
+       "ALTER TABLE users ADD CHECK (is_word(\"Coins\"::text))",
+       "as users are written: public.is_word(text)", kAdvisory},
       {"CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS"
        " $$ BEGIN RETURN NEW; END $$;"
        "CREATE TRIGGER \"T\" BEFORE UPDATE ON users FOR EACH ROW"
@@ -418,12 +429,14 @@ UPDATE users SET telegram_id = 700 + user_id;
 TEST(InspectorTest, LooksAtTheRightsOfAnotherRole) {
   TestDatabase database;
   CreateUnmigratedTable(database);
-  const auto session = database.Connect();
+  postgres::ConnectOptions options;
+  options.conninfo =
+      absl::StrCat(database.conninfo(), " options=-csearch_path=elsewhere");
+  const auto session = *postgres::Connect(options);
   database.Execute(
       "CREATE ROLE inspector_test_other; CREATE SCHEMA elsewhere;"
       "ALTER TABLE users SET SCHEMA elsewhere;"
       "GRANT SELECT ON elsewhere.users TO inspector_test_other");
-  ASSERT_TRUE(session->ExecuteScript("SET search_path = elsewhere").ok());
   EXPECT_THAT(Objects(InspectOrDie(*session)), IsEmpty());
 
   const auto inspect = [&] {

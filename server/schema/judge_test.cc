@@ -137,7 +137,8 @@ const Case kCases[] = {
        c.others["base"] = {"people"};
      },
      "relkind \"v\"", Fault::kForPerson,
-     "ALTER VIEW users RENAME TO users_set_aside; ALTER TABLE people RENAME TO "
+     "ALTER VIEW public.users RENAME TO users_set_aside; ALTER TABLE people "
+     "RENAME TO "
      "users"},
     {"a partitioned table that others refer to",
      [](Catalog& c) {
@@ -149,8 +150,10 @@ const Case kCases[] = {
        c.constraints.back().definition = "FOREIGN KEY (u) REFERENCES users";
      },
      "relkind \"p\"", Fault::kForPerson,
-     "INSERT INTO users (user_id) OVERRIDING SYSTEM VALUE SELECT user_id FROM "
-     "users_set_aside; ALTER TABLE orders DROP CONSTRAINT orders_fk; ALTER "
+     "INSERT INTO public.users (user_id) OVERRIDING SYSTEM VALUE SELECT "
+     "user_id FROM "
+     "public.users_set_aside; ALTER TABLE orders DROP CONSTRAINT orders_fk; "
+     "ALTER "
      "TABLE orders ADD CONSTRAINT orders_fk FOREIGN KEY (u) REFERENCES users"},
     {"tables that inherit", [](Catalog& c) { c.others["heir"] = {"vips"}; },
      "inherited from", Fault::kForPerson,
@@ -167,10 +170,11 @@ const Case kCases[] = {
        ColumnOf(c, "user_id")->name = "tg";
      },
      "users.user_id is missing", Fault::kForPerson,
-     "user id: ALTER TABLE users RENAME COLUMN tg TO user_id"},
+     "user id: ALTER TABLE public.users RENAME COLUMN tg TO user_id"},
     {"ids in another column", [](Catalog& c) { c.key_beside = "telegram_id"; },
      "another number than in users.telegram_id", Fault::kForPerson,
-     "ALTER TABLE users RENAME COLUMN user_id TO internal_id; ALTER TABLE users"
+     "ALTER TABLE public.users RENAME COLUMN user_id TO internal_id; ALTER "
+     "TABLE public.users"
      " RENAME COLUMN telegram_id TO user_id; or, if user_id does"},
     {"a type that can be widened",
      [](Catalog& c) { ColumnOf(c, "phone")->type = "character varying(9)"; },
@@ -227,13 +231,16 @@ const Case kCases[] = {
        c.constraints.back().definition = "FOREIGN KEY (u) REFERENCES users(id)";
      },
      "PRIMARY KEY (id) instead of PRIMARY KEY (user_id)", Fault::kForPerson,
-     "ALTER TABLE orders DROP CONSTRAINT orders_fk; ALTER TABLE users DROP "
-     "CONSTRAINT users_pkey; ALTER TABLE users ADD UNIQUE (id); ALTER TABLE "
+     "ALTER TABLE orders DROP CONSTRAINT orders_fk; ALTER TABLE public.users "
+     "DROP "
+     "CONSTRAINT users_pkey; ALTER TABLE public.users ADD UNIQUE (id); ALTER "
+     "TABLE "
      "orders ADD CONSTRAINT orders_fk FOREIGN KEY (u) REFERENCES users(id); "
-     "ALTER TABLE users ADD PRIMARY KEY (user_id)"},
+     "ALTER TABLE public.users ADD PRIMARY KEY (user_id)"},
     {"an index that is not unique",
      [](Catalog& c) { c.indexes[1].is_unique = false; }, "not unique",
-     Fault::kIndexInvalid, "DROP INDEX idx_users_nickname; CREATE UNIQUE"},
+     Fault::kIndexInvalid,
+     "DROP INDEX public.idx_users_nickname; CREATE UNIQUE"},
     {"an index that is unique where none should be",
      [](Catalog& c) { c.indexes[2].is_unique = true; },
      "unique instead of index on (onboarding_completed)", Fault::kIndexInvalid,
@@ -261,7 +268,8 @@ const Case kCases[] = {
      "on (username)", Fault::kForPerson, "RENAME CONSTRAINT"},
     {"rights", [](Catalog& c) { c.lacks_rights = "INSERT, UPDATE"; },
      "rights on users is not as needed: no INSERT, UPDATE",
-     Fault::kRightsMissing, "GRANT SELECT, INSERT, UPDATE ON users TO bot"},
+     Fault::kRightsMissing,
+     "GRANT SELECT, INSERT, UPDATE ON public.users TO bot"},
     {"the schema", [](Catalog& c) { c.may_use_schema = false; }, "no USAGE",
      Fault::kRightsMissing, "GRANT USAGE ON SCHEMA public TO bot"},
     {"the history", [](Catalog& c) { c.hidden_history = "public.h"; },
@@ -276,11 +284,12 @@ const Case kCases[] = {
      "no USAGE of: s, t", Fault::kRightsMissing,
      "GRANT USAGE ON SEQUENCE s TO bot; GRANT USAGE ON SEQUENCE t TO bot"},
     {"rules", [](Catalog& c) { c.others["rule"] = {"r"}; }, "rules: r",
-     Fault::kForPerson, "DROP RULE r ON users"},
+     Fault::kForPerson, "DROP RULE r ON public.users"},
     {"triggers", [](Catalog& c) { c.others["trigger"] = {"t"}; },
      "BEFORE triggers: t", Fault::kForPerson, "DISABLE TRIGGER t", kAdvisory},
     {"a partition", [](Catalog& c) { c.others["whole"] = {"all_users"}; },
-     "partition of: all_users", Fault::kForPerson, "DETACH PARTITION users"},
+     "partition of: all_users", Fault::kForPerson,
+     "DETACH PARTITION public.users"},
     {"a parent", [](Catalog& c) { c.others["parent"] = {"base"}; },
      "inherits from: base", Fault::kForPerson, "NO INHERIT base", kAdvisory},
     {"an extension", [](Catalog& c) { c.others["extension"] = {"e"}; },
@@ -308,7 +317,7 @@ const Case kCases[] = {
        c.publications = {{"p", {1}, {2, 3}}};
      },
      "column lists without it", Fault::kForPerson,
-     "ALTER PUBLICATION p ADD TABLE users"},
+     "ALTER PUBLICATION p ADD TABLE public.users"},
     {"a column list where the whole row is the identity",
      [](Catalog& c) {
        c.replica_identity = "f";
@@ -337,8 +346,9 @@ const Case kCases[] = {
        c.constraints.back().index = "a";
      },
      "constraints or unique indexes: a, b", Fault::kForPerson,
-     "ALTER TABLE orders DROP CONSTRAINT z; ALTER TABLE users DROP CONSTRAINT "
-     "a; ALTER TABLE users DROP CONSTRAINT b",
+     "ALTER TABLE orders DROP CONSTRAINT z; ALTER TABLE public.users DROP "
+     "CONSTRAINT "
+     "a; ALTER TABLE public.users DROP CONSTRAINT b",
      kAdvisory},
     {"constraints that old rows may break",
      [](Catalog& c) {
@@ -347,8 +357,9 @@ const Case kCases[] = {
        AddConstraint(c, "n", "c", "coins", false);
      },
      "NOT VALID constraints: m, n", Fault::kForPerson,
-     "DROP CONSTRAINT m; ALTER TABLE users DROP CONSTRAINT n; or, if no row "
-     "breaks it, ALTER TABLE users VALIDATE CONSTRAINT m; ALTER TABLE",
+     "DROP CONSTRAINT m; ALTER TABLE public.users DROP CONSTRAINT n; or, if no "
+     "row "
+     "breaks it, ALTER TABLE public.users VALIDATE CONSTRAINT m; ALTER TABLE",
      kAdvisory},
 };
 

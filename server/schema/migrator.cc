@@ -13,6 +13,7 @@
 #include "base/status_macros.h"
 #include "base/steady_time.h"
 #include "server/postgres/errors.h"
+#include "server/postgres/table_names.h"
 #include "server/schema/history.h"
 #include "server/schema/inspector.h"
 #include "server/schema/obstacles.h"
@@ -24,11 +25,10 @@ namespace {
 using migrations::Migration;
 using State = RepairOutcome::State;
 
-// As 001 does; but it refuses to where others look as if users were in them.
+// As 001 does.
 constexpr char kCreateTable[] =
-    "DO $$ BEGIN IF to_regclass('users') IS NULL THEN CREATE TABLE users ("
-    "user_id bigint PRIMARY KEY, is_active boolean, created_at timestamp); "
-    "END IF; END $$";
+    "CREATE TABLE :users (user_id bigint PRIMARY KEY, is_active boolean,"
+    " created_at timestamp)";
 
 absl::Status Refused(absl::string_view what, absl::string_view why) {
   return base::MakeError(absl::StatusCode::kFailedPrecondition,
@@ -58,7 +58,12 @@ class Migrator {
     USERPROFILE_RETURN_IF_ERROR(repairer_.Begin());
     USERPROFILE_ASSIGN_OR_RETURN(const auto history, ReadHistory());
     USERPROFILE_ASSIGN_OR_RETURN(const auto pending, Pending(history));
-    if (!pending.empty()) USERPROFILE_RETURN_IF_ERROR(Prepare(pending));
+    if (!pending.empty()) {
+      // Before anything is changed.
+      USERPROFILE_ASSIGN_OR_RETURN(const std::string refusals,
+                                   FindRefusals(pending));
+      if (!refusals.empty()) return Refused("nothing was changed: ", refusals);
+    }
     USERPROFILE_RETURN_IF_ERROR(InTransaction(
         "history", [&] { return OpenHistory(session()).status(); }));
     for (auto next = pending.begin(); next != pending.end();) {
@@ -119,6 +124,8 @@ class Migrator {
       USERPROFILE_RETURN_IF_ERROR(status);
     }
     plan.is_refused = plan.is_refused || !status.ok();
+    USERPROFILE_ASSIGN_OR_RETURN(const std::string schema,
+                                 session().FindTables());
     for (const Migration* migration : pending) {
       PlannedMigration& planned = plan.migrations.emplace_back();
       planned.migration = *migration;
@@ -130,9 +137,9 @@ class Migrator {
       sql.remove_suffix(sql.size() - sql.find_last_not_of(" ;\n") - 1);
       RepairOutcome& outcome = planned.outcomes.emplace_back();
       outcome.step.actions.push_back(
-          {RepairAction::Kind::kTransaction, std::string(sql),
-           absl::StrContains(sql, "ALTER TABLE users") ? "ACCESS EXCLUSIVE"
-                                                       : ""});
+          {RepairAction::Kind::kTransaction, postgres::NameTables(sql, schema),
+           absl::StrContains(sql, "ALTER TABLE :users") ? "ACCESS EXCLUSIVE"
+                                                        : ""});
     }
     return plan;
   }
@@ -208,19 +215,6 @@ class Migrator {
       if (!refusals.empty()) lines.push_back(std::move(refusals));
     }
     return absl::StrJoin(lines, "\n");
-  }
-
-  // Refuses before anything is changed. Where users shall begin empty beside
-  // others that look like them, there has to be a table first, for 001 makes
-  // none then.
-  absl::Status Prepare(const std::vector<const Migration*>& pending) {
-    USERPROFILE_ASSIGN_OR_RETURN(const std::string refusals,
-                                 FindRefusals(pending));
-    if (!refusals.empty()) return Refused("nothing was changed: ", refusals);
-    if (!options_.new_table) return absl::OkStatus();
-    return InTransaction("new table", [&] {
-      return session().ExecuteScript(kCreateTable).status();
-    });
   }
 
   // What the Repairer has planned; without a table, what it would do to the one

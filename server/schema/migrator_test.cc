@@ -124,7 +124,7 @@ TEST(MigratorTest, UndoesALastMigrationThatBreaksTheContract) {
   ASSERT_TRUE(Migrate(database).ok());
   const auto result = Migrate(
       database,
-      EmbeddedAnd({{18, "bad", "x", "ALTER TABLE users DROP first_name"}}));
+      EmbeddedAnd({{18, "bad", "x", "ALTER TABLE :users DROP first_name"}}));
   EXPECT_TRUE(absl::IsUnavailable(result.status()));
   EXPECT_EQ(base::ErrorReason(result.status()), kSchemaNotReady);
   EXPECT_THAT(std::string(result.status().message()),
@@ -137,9 +137,9 @@ TEST(MigratorTest, LetsAnEarlierMigrationBreakWhatALaterOneMends) {
   testing::TestDatabase database;
   const auto result = Migrate(
       database,
-      EmbeddedAnd({{18, "drop", "x", "ALTER TABLE users DROP first_name"},
+      EmbeddedAnd({{18, "drop", "x", "ALTER TABLE :users DROP first_name"},
                    {19, "add", "y",
-                    "ALTER TABLE users ADD first_name character varying"}}));
+                    "ALTER TABLE :users ADD first_name character varying"}}));
   EXPECT_TRUE(result.ok()) << result.status();
 }
 
@@ -201,13 +201,13 @@ TEST(MigratorTest, FinishesWhatAKilledMigratorBegan) {
   std::thread killed([&] {
     EXPECT_TRUE(absl::IsUnavailable(
         Migrate(database, EmbeddedAnd({{18, "slow", "x",
-                                        "ALTER TABLE users ADD extra integer;"
+                                        "ALTER TABLE :users ADD extra integer;"
                                         "SELECT pg_sleep(60)"}}))
             .status()));
   });
   AwaitTrue(database,
             "SELECT count(*) = 1 FROM pg_stat_activity"
-            " WHERE query LIKE 'ALTER TABLE users ADD extra%'"
+            " WHERE query LIKE 'ALTER TABLE public.users ADD extra%'"
             " AND wait_event = 'PgSleep'");
   database.CutConnections();
   killed.join();
@@ -215,7 +215,7 @@ TEST(MigratorTest, FinishesWhatAKilledMigratorBegan) {
 
   const auto result = Migrate(
       database,
-      EmbeddedAnd({{18, "slow", "x", "ALTER TABLE users ADD extra integer"}}));
+      EmbeddedAnd({{18, "slow", "x", "ALTER TABLE :users ADD extra integer"}}));
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(result->applied, ElementsAre(18));
   EXPECT_TRUE(HasColumn(database, "extra"));
@@ -352,16 +352,11 @@ TEST(MigratorTest, KnowsTheChecksumsThatOlderProgramsWrote) {
 
 TEST(MigratorTest, SaysThatNoSchemaOfTheSearchPathExists) {
   testing::TestDatabase database;
+  postgres::ConnectOptions options;
+  options.conninfo =
+      absl::StrCat(database.conninfo(), " options=-csearch_path=nowhere");
   const absl::Status status =
-      schema::Migrate(
-          [&]() -> absl::StatusOr<std::unique_ptr<postgres::Session>> {
-            auto session = database.Connect();
-            session->ExecuteScript("SET search_path = nowhere")
-                .status()
-                .IgnoreError();
-            return session;
-          })
-          .status();
+      schema::Migrate([&] { return postgres::Connect(options); }).status();
   EXPECT_THAT(std::string(status.message()),
               HasSubstr("no schema of the search path (nowhere) exists"));
 }
@@ -395,6 +390,43 @@ TEST(MigratorTest, LeavesATableOfOthersThatHasTheHistorysName) {
                          " AND attrelid = 'userprofile_migrations'::regclass")
                 .Int64(0, 0),
             1);
+}
+
+TEST(MigratorTest, RefusesAHistoryThatRunsWhatOthersWrote) {
+  constexpr char kTrigger[] =
+      "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS"
+      " $$ BEGIN RETURN NEW; END $$;"
+      "CREATE TRIGGER t AFTER INSERT ON userprofile_migrations"
+      " EXECUTE FUNCTION f()";
+  const struct {
+    const char* sql;
+    const char* words;
+  } kCases[] = {
+      {kTrigger, "has triggers; rename it: ALTER TABLE public.userprofile_"},
+      {"CREATE RULE r AS ON INSERT TO userprofile_migrations DO NOTHING",
+       "has rules"},
+      {"CREATE ROLE migrator_test_other;"
+       "ALTER TABLE userprofile_migrations OWNER TO migrator_test_other",
+       "belongs to migrator_test_other, who is not the owner of users"},
+  };
+  for (const auto& test : kCases) {
+    SCOPED_TRACE(test.sql);
+    testing::TestDatabase database;
+    ASSERT_TRUE(Migrate(database).ok());
+    database.Execute(test.sql);
+    EXPECT_THAT(std::string(Migrate(database).status().message()),
+                HasSubstr(test.words));
+    // The service goes on.
+    const auto report = Inspect(*database.Connect());
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_TRUE(report->ToStatus().ok());
+    ASSERT_EQ(report->breaches.size(), 1);
+    EXPECT_THAT(report->breaches[0].found, HasSubstr("userprofile_migrations"));
+    // As it says.
+    database.Execute("ALTER TABLE userprofile_migrations RENAME TO theirs");
+    EXPECT_TRUE(Migrate(database).ok());
+    EXPECT_TRUE(Inspect(*database.Connect())->breaches.empty());
+  }
 }
 
 TEST(MigratorTest, SetsNoTimeLimitToWhatTakesLong) {

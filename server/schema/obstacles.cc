@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "server/postgres/array_literal.h"
 #include "server/postgres/errors.h"
+#include "server/postgres/table_names.h"
 #include "server/schema/ddl.h"
 #include "server/schema/inspector.h"
 #include "server/schema/remedies.h"
@@ -25,18 +26,19 @@ constexpr postgres::Statement kFindDependents = {
     "   coalesce(v.oid, d.objid) AS objid, d.refobjsubid AS num,"
     "   c.oid IS NULL AND i.indexrelid IS NULL AS firm,"
     "   CASE WHEN c.oid IS NOT NULL"
-    "     THEN pg_catalog.format('ALTER TABLE users DROP CONSTRAINT %I',"
+    "     THEN format('ALTER TABLE %s DROP CONSTRAINT %I', :'users',"
     "      conname)"
     "    WHEN i.indexrelid IS NOT NULL"
-    "     THEN pg_catalog.format('DROP INDEX %s', indexrelid::regclass)"
+    "     THEN format('DROP INDEX %s', indexrelid::regclass)"
     "    WHEN v.oid IS NOT NULL"
-    "     THEN pg_catalog.format(CASE relkind WHEN 'm'"
+    "     THEN format(CASE relkind WHEN 'm'"
     "      THEN 'DROP MATERIALIZED VIEW %s' ELSE 'DROP VIEW %s' END,"
     "      v.oid::regclass)"
     "    WHEN p.oid IS NOT NULL"
-    "     THEN pg_catalog.format('DROP POLICY %I ON users', polname)"
+    "     THEN format('DROP POLICY %I ON %s', polname, :'users')"
     "    WHEN t.oid IS NOT NULL"
-    "     THEN pg_catalog.format('DROP TRIGGER %I ON users', tgname) END AS sql"
+    "     THEN format('DROP TRIGGER %I ON %s', tgname, :'users')"
+    "    END AS sql"
     "  FROM pg_depend AS d"
     "  LEFT JOIN pg_constraint AS c ON c.oid = d.objid"
     "   AND c.tableoid = d.classid AND contype IN ('c', 'x')"
@@ -48,14 +50,14 @@ constexpr postgres::Statement kFindDependents = {
     "  LEFT JOIN pg_policy AS p ON p.oid = d.objid AND p.tableoid = d.classid"
     "  LEFT JOIN pg_trigger AS t ON t.oid = d.objid AND t.tableoid = d.classid"
     "  WHERE d.refclassid = 'pg_class'::regclass"
-    "   AND d.refobjid = to_regclass('users')"
+    "   AND d.refobjid = to_regclass(:'users')"
     "  UNION ALL SELECT 'pg_class'::regclass, inhparent, attnum, true,"
-    "   pg_catalog.format('ALTER TABLE users NO INHERIT %s',"
+    "   format('ALTER TABLE %s NO INHERIT %s', :'users',"
     "    inhparent::regclass)"
     "  FROM pg_inherits JOIN pg_attribute ON attrelid = inhrelid"
-    "  WHERE inhrelid = to_regclass('users') AND attinhcount > 0"
+    "  WHERE inhrelid = to_regclass(:'users') AND attinhcount > 0"
     " ) AS dependent"
-    " JOIN pg_attribute AS a ON attrelid = to_regclass('users')"
+    " JOIN pg_attribute AS a ON attrelid = to_regclass(:'users')"
     "  AND attnum = num AND NOT attisdropped AND attname = ANY ($1::text[])"
     " WHERE sql IS NOT NULL ORDER BY 1"};
 
@@ -108,27 +110,27 @@ absl::Status FindRows(postgres::Session& session, const Catalog& catalog,
   if (has_other_key &&
       catalog.FindColumn(UsersContract().primary_key) != nullptr) {
     USERPROFILE_RETURN_IF_ERROR(CountRows(
-        session, "FROM users WHERE user_id IS NULL",
+        session, "FROM :users WHERE user_id IS NULL",
         " rows of users have no user_id; find out whose they are, or delete "
-        "them: SELECT * FROM users WHERE user_id IS NULL",
+        "them: SELECT * FROM :users WHERE user_id IS NULL",
         lines));
     USERPROFILE_RETURN_IF_ERROR(CountRows(
         session,
-        "FROM (SELECT FROM users WHERE user_id IS NOT NULL GROUP BY user_id "
+        "FROM (SELECT FROM :users WHERE user_id IS NOT NULL GROUP BY user_id "
         "HAVING count(*) > 1) AS twice",
         " users have more than one row; decide which one stays: SELECT "
-        "user_id, count(*) FROM users GROUP BY user_id HAVING count(*) > 1",
+        "user_id, count(*) FROM :users GROUP BY user_id HAVING count(*) > 1",
         lines));
   }
   for (const CatalogConstraint& constraint : catalog.constraints) {
     if (constraint.type != "c" || constraint.is_validated) continue;
     const std::string broken =
-        absl::StrCat("FROM users WHERE NOT (", constraint.condition, ")");
+        absl::StrCat("FROM :users WHERE NOT (", constraint.condition, ")");
     USERPROFILE_RETURN_IF_ERROR(CountRows(
         session, broken,
         absl::Substitute(
             " rows of users break the constraint $0, so that they can't be "
-            "updated: ALTER TABLE users DROP CONSTRAINT $0; or, if it shall "
+            "updated: ALTER TABLE :users DROP CONSTRAINT $0; or, if it shall "
             "hold, mend them: SELECT * $1",
             constraint.quoted, broken),
         lines));
@@ -155,11 +157,10 @@ absl::StatusOr<std::string> FindObstacles(
       lines.push_back(absl::StrCat(Describe(breach), "; ", breach.remedy));
     }
   }
-  if (catalog.schema.empty()) return absl::StrJoin(lines, "\n");
-  if (catalog.may_read) {
+  if (!catalog.schema.empty() && catalog.may_read) {
     USERPROFILE_RETURN_IF_ERROR(FindRows(session, catalog, report, lines));
   }
-  return absl::StrJoin(lines, "\n");
+  return postgres::NameTables(absl::StrJoin(lines, "\n"), catalog.schema);
 }
 
 absl::StatusOr<std::vector<std::string>> FindWhatKeepsTypes(
@@ -210,8 +211,9 @@ std::string ExplainRefusal(postgres::Session& session,
       return absl::StrCat(
           "it can't be built, for a ", index.column,
           " is too long; shorten it, then run 'userprofile-server schema "
-          "repair': SELECT user_id FROM users WHERE octet_length(",
-          index.column, ") > 2000");
+          "repair': SELECT user_id FROM ",
+          postgres::NameTables(":users", session.FindTables().value_or("")),
+          " WHERE octet_length(", index.column, ") > 2000");
     }
   }
   if (IsOfDependents(failure)) {
@@ -229,6 +231,12 @@ std::string ExplainRefusal(postgres::Session& session,
                           "change, run this again, and create it again: ",
                           absl::StrJoin(drops, "; "));
     }
+  }
+  if (state == "42P01" || state == "42883" || state == "42704") {
+    return absl::StrCat(words,
+                        "; if a trigger's function says so, it needs a search "
+                        "path of its own, ALTER FUNCTION ... SET search_path: "
+                        "'userprofile-server schema check' names it");
   }
   if (state == "0A000" || state == "2BP01") {
     return absl::StrCat(words,

@@ -73,33 +73,39 @@ TEST_F(PlanTest, TellsTheLockOfEachStatementAndWhetherItRewrites) {
     std::vector<const char*> starts;
   } kCases[] = {
       {"ALTER TABLE users DROP phone",
-       {"ACCESS EXCLUSIVE||ALTER TABLE users ADD COLUMN phone"}},
+       {"ACCESS EXCLUSIVE||ALTER TABLE public.users ADD COLUMN phone"}},
       {"ALTER TABLE users ALTER user_id TYPE integer",
-       {"ACCESS EXCLUSIVE|REWRITES|ALTER TABLE users ALTER COLUMN user_id"}},
+       {"ACCESS EXCLUSIVE|REWRITES|ALTER TABLE public.users ALTER COLUMN "
+        "user_id"}},
       {"ALTER TABLE users ALTER username TYPE text",
-       {"ACCESS EXCLUSIVE||ALTER TABLE users ALTER COLUMN username TYPE"}},
+       {"ACCESS EXCLUSIVE||ALTER TABLE public.users ALTER COLUMN username "
+        "TYPE"}},
       {"ALTER TABLE users ALTER created_at TYPE timestamptz",
-       {"ACCESS EXCLUSIVE||SET TimeZone = 'UTC'; ALTER TABLE users ALTER"}},
+       {"ACCESS EXCLUSIVE||SET TimeZone = 'UTC'; ALTER TABLE public.users "
+        "ALTER"}},
       {"ALTER TABLE users RESET (fillfactor)",
-       {"SHARE UPDATE EXCLUSIVE||ALTER TABLE users SET (fillfactor = 85)"}},
+       {"SHARE UPDATE EXCLUSIVE||ALTER TABLE public.users SET (fillfactor = "
+        "85)"}},
       {"ALTER TABLE users SET UNLOGGED",
-       {"ACCESS EXCLUSIVE|REWRITES|ALTER TABLE users SET LOGGED"}},
+       {"ACCESS EXCLUSIVE|REWRITES|ALTER TABLE public.users SET LOGGED"}},
       {"UPDATE users SET revision = 0 WHERE user_id = 1",
        {"ROW EXCLUSIVE||WITH lacking"}},
       {"ALTER TABLE users ALTER is_active DROP NOT NULL",
        {"ROW EXCLUSIVE||WITH lacking",
-        "ACCESS EXCLUSIVE||ALTER TABLE users DROP CONSTRAINT IF EXISTS "
+        "ACCESS EXCLUSIVE||ALTER TABLE public.users DROP CONSTRAINT IF EXISTS "
         "userprofile_never_null, ADD CONSTRAINT",
-        "ROW EXCLUSIVE||UPDATE users SET is_active = coalesce",
-        "SHARE UPDATE EXCLUSIVE||ALTER TABLE users VALIDATE CONSTRAINT",
-        "ACCESS EXCLUSIVE||ALTER TABLE users ALTER COLUMN is_active SET NOT "
+        "ROW EXCLUSIVE||UPDATE public.users SET is_active = coalesce",
+        "SHARE UPDATE EXCLUSIVE||ALTER TABLE public.users VALIDATE CONSTRAINT",
+        "ACCESS EXCLUSIVE||ALTER TABLE public.users ALTER COLUMN is_active SET "
+        "NOT "
         "NULL"}},
       {"DROP INDEX idx_users_nickname",
        {"ACCESS SHARE||SELECT CASE",
         "SHARE UPDATE EXCLUSIVE||CREATE UNIQUE INDEX CONCURRENTLY"}},
       {"ALTER TABLE users DROP CONSTRAINT users_pkey",
        {"SHARE UPDATE EXCLUSIVE||CREATE UNIQUE INDEX CONCURRENTLY",
-        "ACCESS EXCLUSIVE||ALTER TABLE users ADD PRIMARY KEY USING INDEX"}},
+        "ACCESS EXCLUSIVE||ALTER TABLE public.users ADD PRIMARY KEY USING "
+        "INDEX"}},
   };
   for (const auto& test : kCases) {
     SCOPED_TRACE(test.damage);
@@ -116,14 +122,15 @@ TEST_F(PlanTest, PrintsTheSqlOfEachMigrationByItself) {
   ASSERT_TRUE(Migrate(database_.session_factory()).ok());
   database_.Execute("DROP INDEX idx_users_study_track");
   const MigrationPlan plan =
-      Plan({{18, "new", "x", "ALTER TABLE users ADD extra integer;\n"},
+      Plan({{18, "new", "x", "ALTER TABLE :users ADD extra integer;\n"},
             {19, "contract", "y", "-- more", migrations::Kind::kContract},
-            {20, "last", "z", "UPDATE users SET extra = 1"}});
+            {20, "last", "z", "UPDATE :users SET extra = 1"}});
   EXPECT_THAT(
       StatementsOf(plan),
-      ElementsAre("ACCESS EXCLUSIVE||ALTER TABLE users ADD extra integer",
-                  StartsWith("SHARE UPDATE EXCLUSIVE||CREATE INDEX"),
-                  "||UPDATE users SET extra = 1"));
+      ElementsAre(
+          "ACCESS EXCLUSIVE||ALTER TABLE public.users ADD extra integer",
+          StartsWith("SHARE UPDATE EXCLUSIVE||CREATE INDEX"),
+          "||UPDATE public.users SET extra = 1"));
   EXPECT_THAT(plan.migrations, SizeIs(3));
 }
 

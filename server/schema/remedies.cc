@@ -8,7 +8,7 @@ namespace userprofile::schema {
 namespace {
 
 std::string Alter(const Column& column, absl::string_view action) {
-  return absl::StrFormat("ALTER TABLE users ALTER COLUMN %s %s", column.name,
+  return absl::StrFormat("ALTER TABLE :users ALTER COLUMN %s %s", column.name,
                          action);
 }
 
@@ -113,12 +113,13 @@ std::string AddColumnClause(const Column& column) {
 std::string AddColumn(const Column& column) {
   const char* value = ValueOfLost(column.name);
   if (value == nullptr) {
-    return absl::StrCat("ALTER TABLE users ", AddColumnClause(column));
+    return absl::StrCat("ALTER TABLE :users ", AddColumnClause(column));
   }
   // By a change of type: no trigger of others shall take it for a change of the
   // profile.
   return absl::StrFormat(
-      "ALTER TABLE users ADD COLUMN %1$s %2$s; ALTER TABLE users ALTER COLUMN "
+      "ALTER TABLE :users ADD COLUMN %1$s %2$s; ALTER TABLE :users ALTER "
+      "COLUMN "
       "%1$s TYPE %2$s USING %3$s, ALTER COLUMN %1$s SET DEFAULT %4$s, ALTER "
       "COLUMN %1$s SET NOT NULL",
       column.name, column.type, value, DefaultOf(column));
@@ -176,7 +177,7 @@ std::string ChangeDefault(const Column& column) {
 }
 
 std::string CreateIndex(const Index& index) {
-  return absl::StrFormat("CREATE %sINDEX %s ON users (%s)",
+  return absl::StrFormat("CREATE %sINDEX %s ON :users (%s)",
                          index.unique ? "UNIQUE " : "", index.name,
                          index.column);
 }

@@ -15,6 +15,7 @@
 #include "base/status_macros.h"
 #include "base/steady_time.h"
 #include "server/postgres/errors.h"
+#include "server/postgres/table_names.h"
 #include "server/schema/inspector.h"
 #include "server/schema/obstacles.h"
 
@@ -196,6 +197,8 @@ absl::Status Repairer::TryOnCopy() {
     return absl::OkStatus();
   }
   std::map<RepairOutcome*, absl::Status> failures;
+  const std::string ours =
+      postgres::NameTables("TABLE :users", result_.report.schema);
   const auto attempt = [&](const std::string& sql) {
     absl::Status status =
         session_->ExecuteScript(absl::StrCat("SAVEPOINT trial; ", sql))
@@ -208,7 +211,7 @@ absl::Status Repairer::TryOnCopy() {
   USERPROFILE_RETURN_IF_ERROR(
       InDdlTransaction(*session_, options_, "a trial", [&]() -> absl::Status {
         absl::Status made = attempt(
-            "CREATE TEMP TABLE users (LIKE users INCLUDING ALL) ON COMMIT "
+            "CREATE TEMP TABLE users (LIKE :users INCLUDING ALL) ON COMMIT "
             "DROP");
         // Not without the rights.
         if (!made.ok()) return IsOfTable(made) ? absl::OkStatus() : made;
@@ -216,7 +219,7 @@ absl::Status Repairer::TryOnCopy() {
           if (!is_tried(outcome)) continue;
           for (const RepairAction& action : outcome.step.actions) {
             const absl::Status status = attempt(absl::StrReplaceAll(
-                action.sql, {{"TABLE users", "TABLE pg_temp.users"}}));
+                action.sql, {{ours, "TABLE pg_temp.users"}}));
             if (!status.ok()) failures[&outcome] = status;
           }
         }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "server/postgres/table_names.h"
 #include "server/schema/remedies.h"
 #include "server/schema/repair.h"
 
@@ -43,21 +44,21 @@ RepairAction Concurrently(std::string sql, std::string clear_away = "") {
 RepairAction Batches(absl::string_view set, absl::string_view condition) {
   RepairAction action = {
       Kind::kBatches,
-      absl::StrCat("WITH lacking AS (SELECT user_id FROM users WHERE user_id > "
-                   "$1::bigint AND user_id <= $2::bigint AND (",
-                   condition,
-                   ") ORDER BY user_id FOR NO KEY UPDATE) UPDATE users SET ",
-                   set, " FROM lacking WHERE users.user_id = lacking.user_id"),
+      absl::StrCat(
+          "WITH lacking AS (SELECT user_id FROM :users WHERE user_id > "
+          "$1::bigint AND user_id <= $2::bigint AND (",
+          condition, ") ORDER BY user_id FOR NO KEY UPDATE) UPDATE :users SET ",
+          set, " FROM lacking WHERE users.user_id = lacking.user_id"),
       kRowExclusive};
   action.needed =
-      absl::StrCat("SELECT EXISTS (SELECT FROM users WHERE ", condition, ")");
+      absl::StrCat("SELECT EXISTS (SELECT FROM :users WHERE ", condition, ")");
   return action;
 }
 
 // Says that columns are never NULL, so that SET NOT NULL need not look at the
 // rows.
 constexpr char kDropNeverNull[] =
-    "ALTER TABLE users DROP CONSTRAINT IF EXISTS userprofile_never_null";
+    "ALTER TABLE :users DROP CONSTRAINT IF EXISTS userprofile_never_null";
 
 // A check that lists the groups of users that share a value of `column`, by
 // their ids: never by the value.
@@ -68,10 +69,11 @@ RepairAction RequireNoneShared(absl::string_view column, absl::string_view what,
           "SELECT CASE WHEN count(*) > 0 THEN count(*) || ' %1$s: users ' || "
           "string_agg(ids, '; users ' ORDER BY first) FILTER (WHERE rank <= "
           "%2$d) END FROM (SELECT min(user_id) AS first, rank() OVER (ORDER BY "
-          "min(user_id)) AS rank, pg_catalog.array_to_string((array_agg("
+          "min(user_id)) AS rank, array_to_string((array_agg("
           "DISTINCT user_id ORDER BY user_id))[1:%2$d], ', ') || CASE WHEN "
           "count(DISTINCT user_id) > %2$d THEN ' and ' || count(DISTINCT "
-          "user_id) - %2$d || ' more' ELSE '' END AS ids FROM users WHERE %3$s "
+          "user_id) - %2$d || ' more' ELSE '' END AS ids FROM :users WHERE "
+          "%3$s "
           "IS NOT NULL GROUP BY %3$s HAVING count(*) > 1) AS shared",
           what, kListed, column),
       std::move(advice));
@@ -114,7 +116,7 @@ class Planner {
       // A run that was killed may have left it.
       AddIfNeeded({{"userprofile_never_null"}, {Transaction(kDropNeverNull)}},
                   "SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = "
-                  "'users'::regclass AND conname = 'userprofile_never_null')");
+                  ":'users'::regclass AND conname = 'userprofile_never_null')");
     }
     RaiseRevisions();
     for (const Breach& breach : report_.breaches) BuildIndex(breach);
@@ -182,11 +184,11 @@ class Planner {
   // page touches no index (a HOT update). A choice that somebody made stays.
   void LeaveRoomForUpdates() {
     AddIfNeeded({{"users fillfactor"},
-                 {Transaction("ALTER TABLE users SET (fillfactor = 85)",
+                 {Transaction("ALTER TABLE :users SET (fillfactor = 85)",
                               kShareUpdateExclusive)}},
                 "SELECT relkind = 'r' AND coalesce(reloptions::text, '') NOT "
                 "LIKE '%fillfactor=%' FROM pg_class WHERE oid = "
-                "'users'::regclass");
+                ":'users'::regclass");
   }
 
   // Those that nothing has to be found out for. PostgreSQL takes a default into
@@ -202,7 +204,7 @@ class Planner {
     }
     if (clauses.empty()) return;
     step.actions.push_back(Transaction(
-        absl::StrCat("ALTER TABLE users ", absl::StrJoin(clauses, ", "))));
+        absl::StrCat("ALTER TABLE :users ", absl::StrJoin(clauses, ", "))));
     Add(std::move(step));
   }
 
@@ -287,11 +289,11 @@ class Planner {
       } else {
         step.actions.push_back(Check(
             absl::StrFormat("SELECT CASE WHEN count(*) > 0 THEN count(*) || ' "
-                            "rows of users have no %1$s' END FROM users WHERE "
+                            "rows of users have no %1$s' END FROM :users WHERE "
                             "%1$s IS NULL",
                             name),
             absl::StrFormat("find out whose they are, or delete them: SELECT * "
-                            "FROM users WHERE %s IS NULL",
+                            "FROM :users WHERE %s IS NULL",
                             name)));
       }
     }
@@ -310,12 +312,12 @@ class Planner {
                      absl::StrJoin(never, " AND "), ") NOT VALID"),
         kAccessExclusive);
     if (!sets.empty()) {
-      add(absl::StrCat("UPDATE users SET ", set, " WHERE ", condition),
+      add(absl::StrCat("UPDATE :users SET ", set, " WHERE ", condition),
           kRowExclusive);
     }
-    add("ALTER TABLE users VALIDATE CONSTRAINT userprofile_never_null",
+    add("ALTER TABLE :users VALIDATE CONSTRAINT userprofile_never_null",
         kShareUpdateExclusive);
-    add(absl::StrCat("ALTER TABLE users ", absl::StrJoin(alters, ", "), "; ",
+    add(absl::StrCat("ALTER TABLE :users ", absl::StrJoin(alters, ", "), "; ",
                      kDropNeverNull),
         kAccessExclusive);
     Add(std::move(step));
@@ -335,8 +337,8 @@ class Planner {
     RepairStep step = {{"users.revision"},
                        {Batches("revision = 1", "revision < 1")}};
     step.needed =
-        "SELECT relkind = 'r' AND EXISTS (SELECT FROM users WHERE revision < "
-        "1) FROM pg_class WHERE oid = 'users'::regclass";
+        "SELECT relkind = 'r' AND EXISTS (SELECT FROM :users WHERE revision < "
+        "1) FROM pg_class WHERE oid = :'users'::regclass";
     steps_.push_back(std::move(step));
   }
 
@@ -352,14 +354,14 @@ class Planner {
          {RequireNoneShared(
               key, "users have more than one row",
               absl::StrFormat(
-                  "decide which one stays: SELECT %1$s, count(*) FROM users "
+                  "decide which one stays: SELECT %1$s, count(*) FROM :users "
                   "GROUP BY %1$s HAVING count(*) > 1",
                   key)),
           Check(absl::StrFormat(
                     "SELECT 'the name %1$s is taken' FROM pg_class AS c JOIN "
                     "pg_class AS u ON u.relnamespace = c.relnamespace LEFT "
                     "JOIN pg_index AS i ON i.indexrelid = c.oid WHERE u.oid = "
-                    "'users'::regclass AND c.relname = '%1$s' AND (i.indrelid "
+                    ":'users'::regclass AND c.relname = '%1$s' AND (i.indrelid "
                     "IS DISTINCT FROM u.oid OR EXISTS (SELECT FROM "
                     "pg_constraint WHERE conindid = c.oid)) UNION ALL SELECT "
                     "NULL LIMIT 1",
@@ -368,11 +370,11 @@ class Planner {
                              " RENAME TO ...")),
           Concurrently(drop),
           Concurrently(absl::StrFormat(
-                           "CREATE UNIQUE INDEX CONCURRENTLY %s ON users (%s)",
+                           "CREATE UNIQUE INDEX CONCURRENTLY %s ON :users (%s)",
                            kName, key),
                        drop),
           Transaction(
-              absl::StrFormat("ALTER TABLE users ADD PRIMARY KEY USING INDEX "
+              absl::StrFormat("ALTER TABLE :users ADD PRIMARY KEY USING INDEX "
                               "%s",
                               kName),
               kAccessExclusive, absl::StrCat("DROP INDEX IF EXISTS ", name))}});
@@ -392,7 +394,7 @@ class Planner {
           index.column,
           absl::StrCat(index.column, "s are used by more than one user"),
           absl::StrFormat("clear all but one of each (an empty one counts): "
-                          "SELECT %1$s, array_agg(user_id) FROM users WHERE "
+                          "SELECT %1$s, array_agg(user_id) FROM :users WHERE "
                           "%1$s IS NOT NULL GROUP BY %1$s HAVING count(*) > 1",
                           index.column)));
     }
@@ -406,7 +408,7 @@ class Planner {
               "DO $$ DECLARE name text := '%2$s_set_aside'; n integer := 1; "
               "BEGIN WHILE EXISTS (SELECT FROM pg_class AS c JOIN pg_class AS "
               "u ON u.relnamespace = c.relnamespace WHERE u.oid = "
-              "'users'::regclass AND c.relname = name) LOOP n := n + 1; name "
+              ":'users'::regclass AND c.relname = name) LOOP n := n + 1; name "
               ":= '%2$s_set_aside_' || n; END LOOP; EXECUTE 'ALTER INDEX "
               "%1$s RENAME TO ' || name; END $$",
               absl::StrReplaceAll(Qualified(index.name), {{"'", "''"}}),
@@ -414,7 +416,7 @@ class Planner {
           kNobody));
     }
     step.actions.push_back(Concurrently(
-        absl::StrFormat("CREATE %sINDEX CONCURRENTLY %s ON users (%s)",
+        absl::StrFormat("CREATE %sINDEX CONCURRENTLY %s ON :users (%s)",
                         index.unique ? "UNIQUE " : "", index.name,
                         index.column),
         drop));
@@ -429,7 +431,22 @@ class Planner {
 }  // namespace
 
 std::vector<RepairStep> PlanRepair(const Report& report) {
-  return Planner(report).Run();
+  std::vector<RepairStep> steps = Planner(report).Run();
+  if (report.schema.empty())
+    return steps;  // the session knows where it will be
+  const auto name = [&](std::string& sql) {
+    sql = postgres::NameTables(sql, report.schema);
+  };
+  for (RepairStep& step : steps) {
+    name(step.needed);
+    for (RepairAction& action : step.actions) {
+      name(action.sql);
+      name(action.advice);
+      name(action.needed);
+      name(action.clear_away);
+    }
+  }
+  return steps;
 }
 
 }  // namespace userprofile::schema

@@ -275,7 +275,8 @@ CREATE FUNCTION foreign_nothing() RETURNS trigger LANGUAGE plpgsql AS
 CREATE FUNCTION foreign_stubborn() RETURNS trigger LANGUAGE plpgsql AS
   $$ BEGIN RETURN OLD; END $$;
 CREATE TABLE foreign_rows (at timestamptz DEFAULT now());
-CREATE FUNCTION foreign_log() RETURNS trigger LANGUAGE plpgsql AS
+CREATE FUNCTION foreign_log() RETURNS trigger LANGUAGE plpgsql
+  SET search_path = public AS
   $$ BEGIN INSERT INTO foreign_rows DEFAULT VALUES; RETURN NEW; END $$;
 )sql";
 

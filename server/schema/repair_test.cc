@@ -194,7 +194,7 @@ TEST(RepairTest, ChangesNothingInADryRun) {
 
   ASSERT_THAT(result.outcomes, SizeIs(3));
   EXPECT_EQ(result.outcomes[0].step.actions[0].sql,
-            "ALTER TABLE users ADD COLUMN phone text");
+            "ALTER TABLE public.users ADD COLUMN phone text");
   EXPECT_EQ(result.outcomes[0].state, State::kPlanned);
   EXPECT_TRUE(result.outcomes[1].step.rewrites_table);
   EXPECT_EQ(result.outcomes[2].state, State::kRefused);
@@ -247,7 +247,8 @@ TEST(RepairTest, GoesOnWithWhatItCanDo) {
   const RepairResult result = RepairOrDie(database);
   ASSERT_THAT(result.report.breaches, SizeIs(1));
   EXPECT_EQ(result.report.breaches[0].object, "users.first_name");
-  EXPECT_THAT(ReasonsOf(result), HasSubstr("create it again: DROP VIEW names"));
+  EXPECT_THAT(ReasonsOf(result),
+              HasSubstr("create it again: DROP VIEW public.names"));
 }
 
 // What says that user_id is no Telegram id must not be mended away.
@@ -269,8 +270,9 @@ TEST(RepairTest, FillsWhatWasLostFromWhatIsKnown) {
   database.Execute(
       "UPDATE users SET real_name = 'Ali' WHERE user_id = 1;"
       "CREATE TABLE log (user_id bigint);"
-      "CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql AS"
-      " $$ BEGIN INSERT INTO log VALUES (NEW.user_id); RETURN NEW; END $$;"
+      "CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql"
+      " SET search_path = public AS $$ BEGIN INSERT INTO log VALUES "
+      "(NEW.user_id); RETURN NEW; END $$;"
       "CREATE TRIGGER log AFTER UPDATE ON users FOR EACH ROW"
       " EXECUTE FUNCTION log();"
       "ALTER TABLE users DROP onboarding_completed, DROP created_at");

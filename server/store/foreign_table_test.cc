@@ -227,8 +227,9 @@ TEST_F(ForeignTableTest, DoesNotInsertARowForAKnownUser) {
            "CREATE TABLE wallets (user_id bigint PRIMARY KEY);"
            "INSERT INTO wallets SELECT user_id FROM users;"
            "INSERT INTO wallets VALUES (101);"
-           "CREATE FUNCTION wallet() RETURNS trigger LANGUAGE plpgsql AS"
-           " 'BEGIN INSERT INTO wallets VALUES (NEW.user_id);"
+           "CREATE FUNCTION wallet() RETURNS trigger LANGUAGE plpgsql"
+           " SET search_path = public AS 'BEGIN INSERT INTO wallets VALUES "
+           "(NEW.user_id);"
            " RETURN NEW; END';"
            "CREATE TRIGGER wallet BEFORE INSERT ON users FOR EACH ROW"
            " EXECUTE FUNCTION wallet()",

@@ -80,7 +80,7 @@ OFFSET 0)"},
 
       // What a contact does to a known user. is_active was NULL in legacy
       // tables.
-      {"update_users", R"(UPDATE users AS u
+      {"update_users", R"(UPDATE :users AS u
 SET {identity: * = CASE WHEN c.* IS NOT NULL
     AND {is_news}
     THEN nullif(c.*, '') ELSE u.* END},
@@ -190,7 +190,7 @@ postgres::Statement Build(const char* name, absl::string_view sql) {
 
 const postgres::Statement kGetProfiles = Build("get_profiles", R"(
 SELECT {profile: *}
-FROM users
+FROM :users
 WHERE user_id = ANY($1::bigint[])
   AND {is_configured})");
 
@@ -207,7 +207,7 @@ WITH contacts AS MATERIALIZED (
   {contacts}),
 unchanged AS MATERIALIZED (
   SELECT {all: u.*}
-  FROM contacts AS c JOIN users AS u ON {of_contact}
+  FROM contacts AS c JOIN :users AS u ON {of_contact}
   WHERE u.revision > 1
     AND {last_seen_at}
       > {now} - {interval}
@@ -228,7 +228,7 @@ SELECT {profile: *}
 FROM written)");
 
 const postgres::Statement kInsertUsers = Build("insert_users", R"(
-INSERT INTO users AS u (user_id, {identity: *},
+INSERT INTO :users AS u (user_id, {identity: *},
   is_active, onboarding_completed, created_at, last_seen_at, updated_at,
   last_activity, revision)
 SELECT c.user_id, {identity: nullif(c.*, '')},
@@ -246,13 +246,13 @@ RETURNING {profile: u.*})");
 const postgres::Statement kCompleteOnboarding = Build("complete_onboarding", R"(
 WITH held AS MATERIALIZED (
   SELECT {all: *}
-  FROM users
+  FROM :users
   WHERE user_id = ANY($1::bigint[])
     AND {is_configured}
   ORDER BY user_id
   FOR UPDATE),
 written AS (
-  UPDATE users AS u
+  UPDATE :users AS u
   SET onboarding_completed = true, {answers: * = coalesce(a.*, u.*)},
     updated_at = {answers+1}::timestamptz AT TIME ZONE 'UTC',
     last_seen_at = greatest(u.last_seen_at, {answers+1}::timestamptz),
@@ -275,7 +275,7 @@ WHERE NOT EXISTS (SELECT FROM written WHERE written.user_id = held.user_id))");
 const postgres::Statement kNicknameIndexes = Build("nickname_indexes", R"(
 SELECT relname
 FROM pg_index AS i JOIN pg_class AS c ON oid = indexrelid
-WHERE indrelid = 'users'::regclass AND indisunique
+WHERE indrelid = :'users'::regclass AND indisunique
   AND (SELECT bool_and(attname = 'nickname') FROM pg_attribute AS a
     WHERE attrelid = indrelid
       AND (attnum = ANY ((indkey::smallint[])[0:indnkeyatts - 1])

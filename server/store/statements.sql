@@ -4,12 +4,12 @@ SELECT user_id, username, first_name, last_name, language_code,
   grade_year, phone, is_active, date_part('epoch', created_at),
   date_part('epoch', last_seen_at), date_part('epoch', updated_at),
   date_part('epoch', last_activity), revision
-FROM users
+FROM :users
 WHERE user_id = ANY($1::bigint[])
   AND current_setting('userprofile.serving')::boolean;
 
 -- update_users
-UPDATE users AS u
+UPDATE :users AS u
 SET username = CASE WHEN c.username IS NOT NULL
     AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
     THEN nullif(c.username, '') ELSE u.username END,
@@ -75,7 +75,7 @@ unchanged AS MATERIALIZED (
     u.onboarding_completed, u.real_name, u.nickname, u.study_track,
     u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
     u.last_seen_at, u.updated_at, u.last_activity, u.revision
-  FROM contacts AS c JOIN users AS u ON u.user_id = ANY (ARRAY[c.user_id])
+  FROM contacts AS c JOIN :users AS u ON u.user_id = ANY (ARRAY[c.user_id])
   WHERE u.revision > 1
     AND CASE WHEN u.last_seen_at <= c.latest THEN u.last_seen_at END
       > $8::timestamptz - $9::interval
@@ -89,7 +89,7 @@ unchanged AS MATERIALIZED (
       c.is_active <> coalesce(u.is_active, true))
       AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE) IS NOT TRUE),
 written AS (
-  UPDATE users AS u
+  UPDATE :users AS u
   SET username = CASE WHEN c.username IS NOT NULL
       AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
       THEN nullif(c.username, '') ELSE u.username END,
@@ -140,7 +140,7 @@ SELECT user_id, username, first_name, last_name, language_code,
 FROM written;
 
 -- insert_users
-INSERT INTO users AS u (user_id, username, first_name, last_name, language_code,
+INSERT INTO :users AS u (user_id, username, first_name, last_name, language_code,
   is_active, onboarding_completed, created_at, last_seen_at, updated_at,
   last_activity, revision)
 SELECT c.user_id, nullif(c.username, ''), nullif(c.first_name, ''),
@@ -174,13 +174,13 @@ WITH held AS MATERIALIZED (
     onboarding_completed, real_name, nickname, study_track, grade_band,
     grade_year, phone, is_active, created_at, last_seen_at, updated_at,
     last_activity, revision
-  FROM users
+  FROM :users
   WHERE user_id = ANY($1::bigint[])
     AND current_setting('userprofile.serving')::boolean
   ORDER BY user_id
   FOR UPDATE),
 written AS (
-  UPDATE users AS u
+  UPDATE :users AS u
   SET onboarding_completed = true, real_name = coalesce(a.real_name, u.real_name),
     nickname = coalesce(a.nickname, u.nickname),
     study_track = coalesce(a.study_track, u.study_track),
@@ -219,7 +219,7 @@ WHERE NOT EXISTS (SELECT FROM written WHERE written.user_id = held.user_id);
 -- nickname_indexes
 SELECT relname
 FROM pg_index AS i JOIN pg_class AS c ON oid = indexrelid
-WHERE indrelid = 'users'::regclass AND indisunique
+WHERE indrelid = :'users'::regclass AND indisunique
   AND (SELECT bool_and(attname = 'nickname') FROM pg_attribute AS a
     WHERE attrelid = indrelid
       AND (attnum = ANY ((indkey::smallint[])[0:indnkeyatts - 1])

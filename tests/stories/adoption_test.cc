@@ -193,7 +193,7 @@ constexpr Shape kShapes[] = {
      "CREATE TABLE people (telegram_id bigint PRIMARY KEY, name text);"
      "INSERT INTO people SELECT 700000000 + i FROM generate_series(1, 3) AS i;"
      "CREATE VIEW users AS SELECT telegram_id AS user_id, name FROM people",
-     "ALTER TABLE people RENAME TO users"},
+     "ALTER TABLE public.people RENAME TO users"},
     {"tables that inherit",
      "CREATE TABLE users (user_id bigint PRIMARY KEY, name text);"
      "CREATE TABLE vips (since date) INHERITS (users);"

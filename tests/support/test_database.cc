@@ -74,9 +74,16 @@ std::unique_ptr<postgres::Session> ConnectTo(const std::string& conninfo) {
   }
 }
 
+// With the search path that the database has for others than the service.
+std::unique_ptr<postgres::Session> ConnectAsOther(const std::string& conninfo) {
+  auto session = ConnectTo(conninfo);
+  ValueOrEnd(session->ExecuteScript("RESET search_path"));
+  return session;
+}
+
 postgres::Rows ExecuteIn(absl::string_view database, absl::string_view sql) {
-  return ValueOrEnd(
-      ConnectTo(SharedServer::Get().Conninfo(database))->ExecuteScript(sql));
+  return ValueOrEnd(ConnectAsOther(SharedServer::Get().Conninfo(database))
+                        ->ExecuteScript(sql));
 }
 
 }  // namespace
@@ -93,7 +100,7 @@ TestDatabase::~TestDatabase() {
 }
 
 std::unique_ptr<postgres::Session> TestDatabase::Connect() const {
-  return ConnectTo(conninfo_);
+  return ConnectAsOther(conninfo_);
 }
 
 postgres::SessionFactory TestDatabase::session_factory() const {

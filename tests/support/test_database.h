@@ -27,7 +27,8 @@ class TestDatabase {
   // For postgres::Connect and --database. Stays the same over restarts.
   const std::string& conninfo() const { return conninfo_; }
 
-  // A new session; waits for a server that comes back after KillServer.
+  // A new session, with the search path of the database until it looks for the
+  // tables of the service. Waits for a server that comes back after KillServer.
   std::unique_ptr<postgres::Session> Connect() const;
 
   // Makes sessions as the server would.

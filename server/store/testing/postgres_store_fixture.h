@@ -45,6 +45,10 @@ class WatchedSession final : public postgres::Session {
     return session_->ExecuteScript(sql);
   }
 
+  absl::StatusOr<std::string> FindTables() override {
+    return session_->FindTables();
+  }
+
   bool healthy() override { return session_->healthy(); }
 
  private:
