@@ -41,6 +41,10 @@ class LosingSession final : public postgres::Session {
   absl::StatusOr<postgres::Rows> ExecuteScript(absl::string_view sql) override {
     return session_->ExecuteScript(sql);
   }
+  absl::StatusOr<std::string> FindTables() override {
+    return session_->FindTables();
+  }
+
   bool healthy() override { return !lost_; }
 
  private:
