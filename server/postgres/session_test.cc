@@ -225,9 +225,9 @@ class TablesTest : public SessionTest {
   // With this search path configured.
   std::unique_ptr<Session> With(const std::string& path) {
     ConnectOptions options;
-    options.conninfo = absl::StrCat(
-        database_.conninfo(), " options='-csearch_path=",
-        absl::StrReplaceAll(path, {{"'", "\\'"}}), "'");
+    options.conninfo =
+        absl::StrCat(database_.conninfo(), " options='-csearch_path=",
+                     absl::StrReplaceAll(path, {{"'", "\\'"}}), "'");
     return std::move(*Connect(options));
   }
 };
