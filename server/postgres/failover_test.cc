@@ -18,6 +18,7 @@
 #include "base/steady_time.h"
 #include "server/postgres/conninfo.h"
 #include "server/postgres/database.h"
+#include "server/postgres/errors.h"
 #include "server/postgres/session.h"
 #include "tests/support/replicated_database.h"
 #include "tests/support/temp_dir.h"
@@ -90,6 +91,23 @@ TEST(FailoverTest, LeavesAPrimaryThatWasReplacedWhileItAnswers) {
   ASSERT_TRUE(after.ok()) << after.status();
   EXPECT_EQ(SocketOf(**after), SocketOf(servers.standby()));
   EXPECT_TRUE((*after)->healthy());
+}
+
+// Its commit waits for a standby that has become the primary.
+TEST(FailoverTest, LeavesAPrimaryThatWasReplacedWhileItDoesNotAnswer) {
+  ReplicatedDatabase servers;
+  ReplicatedDatabase::Execute(servers.primary(), "CREATE TABLE t (n int)");
+  const auto database = Serve(servers.both_primary_first());
+  const auto session = database->ServingSessions()();
+  ASSERT_TRUE(session.ok()) << session.status();
+  servers.PromoteStandby();
+  const base::SteadyTime promoted = base::SteadyTime::Now();
+  const absl::Status status =
+      (*session)->ExecuteScript("INSERT INTO public.t VALUES (1)").status();
+  EXPECT_TRUE(MayHaveTakenEffect(status)) << status;
+  EXPECT_TRUE((*session)->lost());
+  // Sooner than one that does not answer at all, after seven.
+  EXPECT_LT(base::SteadyTime::Now() - promoted, absl::Seconds(6));
 }
 
 TEST(FailoverTest, TakesTheHigherTimelineOfTwoPrimariesInAnyOrder) {

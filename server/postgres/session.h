@@ -120,7 +120,9 @@ struct ConnectOptions {
   // on with the statement. From the thread of the statement; may be null.
   std::function<void()> on_given_up;
 
-  // Whether the session is still wanted, where it leads; null: always.
+  // Whether the session is still wanted, where it leads; null: always. A
+  // statement with an answer_timeout is not waited for any longer than a second
+  // or two where it is not. Called by any thread; must not block.
   std::function<bool()> wanted;
 };
 

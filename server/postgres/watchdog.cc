@@ -13,6 +13,13 @@
 
 namespace userprofile::postgres {
 
+namespace {
+
+// How often a statement that has no answer is looked at.
+constexpr absl::Duration kLookInterval = absl::Seconds(1);
+
+}  // namespace
+
 Watchdog::Watchdog() : thread_([this] { Run(); }) {}
 
 Watchdog::~Watchdog() {
@@ -30,12 +37,13 @@ void Watchdog::InterruptAt(base::SteadyTime time) {
   changed_.SignalAll();
 }
 
-Watchdog::Socket::Socket(int socket, std::shared_ptr<Watchdog> watchdog)
+Watchdog::Socket::Socket(int socket, std::shared_ptr<Watchdog> watchdog,
+                         std::function<bool()> wanted)
     : watchdog_(std::move(watchdog)), fd_(fcntl(socket, F_DUPFD_CLOEXEC, 0)) {
   if (fd_ < 0) throw std::system_error(errno, std::generic_category());
   if (watchdog_ == nullptr) return;
   base::MutexLock lock(watchdog_->mutex_);
-  watchdog_->watched_[fd_] = Watched();
+  watchdog_->watched_[fd_].wanted = std::move(wanted);
   if (watchdog_->interrupt_at_ != base::SteadyTime::InfiniteFuture()) {
     watchdog_->changed_.SignalAll();
   }
@@ -51,13 +59,19 @@ Watchdog::Socket::~Socket() {
 
 void Watchdog::Socket::Limit(absl::Duration limit) {
   if (watchdog_ == nullptr) return;
-  const base::SteadyTime end = limit == absl::ZeroDuration()
-                                   ? base::SteadyTime::InfiniteFuture()
-                                   : base::SteadyTime::Now() + limit;
+  const bool limited = limit != absl::ZeroDuration();
+  const base::SteadyTime now = base::SteadyTime::Now();
+  const auto later = [&](absl::Duration duration) {
+    return limited ? now + duration : base::SteadyTime::InfiniteFuture();
+  };
   base::MutexLock lock(watchdog_->mutex_);
-  watchdog_->watched_[fd_].limit = end;
+  Watched& watched = watchdog_->watched_[fd_];
+  watched.limit = later(limit);
+  watched.next_look = later(kLookInterval);
   // Limits are alike, so that this is rare.
-  if (end < watchdog_->wakes_at_) watchdog_->changed_.SignalAll();
+  if (std::min(watched.limit, watched.next_look) < watchdog_->wakes_at_) {
+    watchdog_->changed_.SignalAll();
+  }
 }
 
 bool Watchdog::Socket::given_up() const {
@@ -74,15 +88,23 @@ void Watchdog::Run() {
     wakes_at_ =
         interrupted ? base::SteadyTime::InfiniteFuture() : interrupt_at_;
     for (auto& [socket, watched] : watched_) {
-      if (watched.limit <= now) {
-        spdlog::warn("PostgreSQL does not answer: a connection is given up");
+      bool replaced = false;
+      if (watched.next_look <= now) {
+        replaced = watched.wanted && !watched.wanted();
+        watched.next_look = now + kLookInterval;
+      }
+      if (replaced || watched.limit <= now) {
+        spdlog::warn("{}: a connection is given up",
+                     replaced ? "the server that has to answer was replaced"
+                              : "PostgreSQL does not answer");
         shutdown(socket, SHUT_RDWR);
         watched.limit = base::SteadyTime::InfiniteFuture();
+        watched.next_look = base::SteadyTime::InfiniteFuture();
         watched.given_up = true;
       } else if (interrupted) {
         shutdown(socket, SHUT_RDWR);
       } else {
-        wakes_at_ = std::min(wakes_at_, watched.limit);
+        wakes_at_ = std::min({wakes_at_, watched.limit, watched.next_look});
       }
     }
     changed_.WaitUntil(mutex_, wakes_at_);

@@ -1,6 +1,7 @@
 #ifndef USERPROFILE_SERVER_POSTGRES_WATCHDOG_H_
 #define USERPROFILE_SERVER_POSTGRES_WATCHDOG_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <thread>
@@ -34,16 +35,20 @@ class Watchdog {
   // can be none.
   class Socket {
    public:
-    Socket(int socket, std::shared_ptr<Watchdog> watchdog);  // may be null
+    // `watchdog` may be null. `wanted` says whether the connection still leads
+    // where it shall; null: always. Called by any thread, must not block.
+    Socket(int socket, std::shared_ptr<Watchdog> watchdog,
+           std::function<bool()> wanted);
     ~Socket();
     Socket(const Socket&) = delete;
     Socket& operator=(const Socket&) = delete;
 
-    // Breaks the connection when this time is up; zero: never. Counts from now,
-    // instead of any limit before.
+    // Breaks the connection when this time is up, or when it has been for a
+    // second or more and the connection is not wanted; zero: never. Counts from
+    // now, instead of any limit before.
     void Limit(absl::Duration limit);
 
-    // Whether it was broken because a limit was up.
+    // Whether it was broken for that.
     bool given_up() const;
 
    private:
@@ -53,7 +58,9 @@ class Watchdog {
 
  private:
   struct Watched {
+    std::function<bool()> wanted;
     base::SteadyTime limit = base::SteadyTime::InfiniteFuture();
+    base::SteadyTime next_look = base::SteadyTime::InfiniteFuture();
     bool given_up = false;
   };
 
