@@ -318,9 +318,11 @@ class Table {
     Execute(kPopulate);
   }
 
+  // What looks for the tables in it leaves it a safe search path.
   postgres::Session& session() { return *session_; }
 
   postgres::Rows Execute(const std::string& sql) {
+    session_->ExecuteScript("RESET search_path").status().IgnoreError();
     auto rows = session_->ExecuteScript(sql);
     if (!rows.ok()) ADD_FAILURE() << sql << "\n" << rows.status();
     return rows.ok() ? *rows : postgres::Rows();
@@ -329,6 +331,7 @@ class Table {
   // All or nothing; whether it was possible.
   bool TryExecute(const testing::TestDatabase& database,
                   const std::string& sql) {
+    session_->ExecuteScript("RESET search_path").status().IgnoreError();
     const bool done = postgres::InTransaction(*session_, [&] {
                         return session_->ExecuteScript(sql).status();
                       }).ok();
