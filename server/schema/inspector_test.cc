@@ -388,44 +388,6 @@ TEST(InspectorTest, UnderstandsAServerThatQuotesAllNames) {
   EXPECT_THAT(Objects(InspectOrDie(*database.Connect())), IsEmpty());
 }
 
-// Whoever may create functions must not have them run by the migrator.
-TEST(InspectorTest, CallsNoFunctionThatOthersPlanted) {
-  TestDatabase database;
-  CreateUnmigratedTable(database);
-  database.Execute(R"sql(
-DO $do$
-DECLARE
-  signature text;
-BEGIN
-  FOREACH signature IN ARRAY ARRAY['quote_ident(name)', 'lower(name)',
-    'format(text, name)', 'format(text, text)', 'format(text, text, text)',
-    'format(text, name, name)', 'format(text, regclass)',
-    'format(text, regclass, name)', 'concat(text, text)',
-    'concat_ws(text, text, text)', 'to_regclass(name)', 'to_jsonb(users)',
-    'to_jsonb(pg_index)', 'array_to_string(text[], text)',
-    'replace(name, text, text)', 'regexp_replace(name, text, text)']
-  LOOP
-    EXECUTE format('CREATE FUNCTION public.%s RETURNS text LANGUAGE plpgsql AS'
-      ' $$ BEGIN RAISE ''planted''; END $$', signature);
-  END LOOP;
-END
-$do$;
-ALTER TABLE users ADD telegram_id bigint;
-UPDATE users SET telegram_id = 700 + user_id;
-)sql");
-  const auto session = database.Connect();
-  EXPECT_FALSE(InspectOrDie(*session).breaches.empty());
-  EXPECT_TRUE(PlanMigrations(database.session_factory()).ok());
-  for (const char* sql :
-       {"ALTER TABLE users DROP CONSTRAINT users_pkey, ADD id serial PRIMARY "
-        "KEY",
-        "ALTER TABLE users RENAME user_id TO tg_id",
-        "ALTER TABLE users RENAME TO people"}) {
-    database.Execute(sql);
-    EXPECT_FALSE(InspectOrDie(*session).breaches.empty());
-  }
-}
-
 TEST(InspectorTest, LooksAtTheRightsOfAnotherRole) {
   TestDatabase database;
   CreateUnmigratedTable(database);

@@ -326,6 +326,16 @@ TEST_F(PlantedNamesTest, AreNeverTakenForOurs) {
     Run({"migrate", "plan"}, role, {3});
     Run({"schema", "repair", "--dry-run"}, role, {3});
     Run({"schema", "repair", "--backup-dir", directory_.path()}, role, {3});
+    // What makes a check look at rows, and into other tables.
+    Execute(
+        "ALTER TABLE public.users ADD telegram_id bigint;"
+        "UPDATE public.users SET telegram_id = 700 + user_id");
+    Run({"schema", "check"}, role, {3});
+    Execute(
+        "ALTER TABLE public.users DROP telegram_id;"
+        "ALTER TABLE public.users RENAME TO people");
+    Run({"schema", "check"}, role, {3});
+    Execute("ALTER TABLE public.people RENAME TO users");
     Run({"backup", "restore", "--replace", file}, role);
     Run({"schema", "check", "--serving-role", "planted_server"}, role);
   }
