@@ -57,7 +57,9 @@ FROM unnest(ARRAY[:'migrator', :'server']) AS name
 -- does: so a primary that was replaced is found out early.
 GRANT pg_monitor TO :"server";
 
--- Tables that are there, be it that a bot made them.
+-- Tables that are there, be it that a bot made them. A history of migrations
+-- only from the owner of users, a superuser, or the migrator: what hangs on one
+-- of others would run with the migrator's rights.
 SELECT format('ALTER TABLE %I.%I OWNER TO %I', nspname, relname, :'migrator'),
        format('GRANT %s ON %I.%I TO %I',
               CASE relname WHEN 'users' THEN 'SELECT, INSERT, UPDATE'
@@ -65,7 +67,12 @@ SELECT format('ALTER TABLE %I.%I OWNER TO %I', nspname, relname, :'migrator'),
               nspname, relname, :'server')
 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE nspname = :'schema' AND relkind = 'r'
-  AND relname IN ('users', 'userprofile_migrations')
+  AND (relname = 'users' OR relname = 'userprofile_migrations'
+    AND pg_has_role(relowner, coalesce(
+      (SELECT users.relowner FROM pg_class AS users
+       WHERE users.relnamespace = pg_namespace.oid AND relname = 'users'
+         AND relkind = 'r'),
+      (SELECT oid FROM pg_roles WHERE rolname = :'migrator')), 'MEMBER'))
 \gexec
 
 COMMIT;

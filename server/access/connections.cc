@@ -203,7 +203,7 @@ void Connections::Remove(int watched) {
   const auto found = connections_.find(watched);
   if (found == connections_.end()) return;
   if (found->second.stranger) Charge(watched, found->second, clock_());
-  Break(watched, found->second.outcome);
+  Leave(found->second);
   Count(found->second.outcome, found->second.address);
   connections_.erase(found);
   close(watched);
@@ -275,12 +275,18 @@ bool Connections::IsOver(const Address& address, base::SteadyTime now) const {
          TimeFor(limits_.max_stranger_bytes_per_address);
 }
 
-// gRPC finds it broken, and lets go of it; then it hangs up.
+// gRPC finds it broken, and lets go of it; then it hangs up. One that ends by
+// itself is not broken: what gRPC sent last may still be on its way.
 void Connections::Break(int watched, Outcome outcome) {
   Connection& connection = connections_.at(watched);
-  if (std::exchange(connection.broken, true)) return;
+  if (connection.left) return;
   connection.outcome = outcome;
   Abort(watched);
+  Leave(connection);
+}
+
+void Connections::Leave(Connection& connection) {
+  if (std::exchange(connection.left, true)) return;
   open_.Add(-1);
   --taken_;
   --addresses_[connection.address].connections;

@@ -99,7 +99,7 @@ class Connections {
     base::SteadyTime since;
     int received = 0;  // when last looked at, of a stranger
     bool stranger = true;
-    bool broken = false;
+    bool left = false;
     Outcome outcome = kNoCall;
     std::list<int>::iterator place;  // among the strangers
   };
@@ -127,6 +127,8 @@ class Connections {
   // `outcome` is kTooManyFromOne, of the oldest at the newcomer's address.
   bool MakeRoom(const Connection& newcomer, Outcome outcome)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Gives its place to others.
+  void Leave(Connection& connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Break(int watched, Outcome outcome)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Acquaint(Connection& connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

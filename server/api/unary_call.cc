@@ -115,11 +115,17 @@ absl::Status UnaryCall::Admit(const grpc::ByteBuffer& request) {
   const MethodContext& shared = method_.context;
   USERPROFILE_RETURN_IF_ERROR(
       shared.access.Admit(*context_, method_.permission, &caller_));
+  // Who is known by name is no stranger, be it that there are too many calls.
+  const bool known = caller_ != access::AnybodyTrusted();
+  const auto welcome = [&] {
+    if (shared.connections != nullptr) shared.connections->Welcome(*context_);
+  };
+  if (known) welcome();
   USERPROFILE_RETURN_IF_ERROR(
       shared.limits.Admit(*context_, *caller_, request.Length(), &bytes_));
   USERPROFILE_RETURN_IF_ERROR(ParseRequest(request, request_));
   USERPROFILE_RETURN_IF_ERROR(method_.validator.Validate(request_));
-  if (shared.connections != nullptr) shared.connections->Welcome(*context_);
+  if (!known) welcome();
   return shared.readiness.AdmitRequest();
 }
 

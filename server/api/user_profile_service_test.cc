@@ -35,7 +35,8 @@ class UserProfileServiceTest : public ::testing::Test {
   void SetUp() override { Start({}); }
 
   // Starts anew, with these options.
-  void Start(const UserProfileServiceOptions& options) {
+  void Start(UserProfileServiceOptions options) {
+    options.connections = &connections_;
     server_.reset();
     service_ = std::make_unique<UserProfileService>(store_, readiness_,
                                                     metrics_, access_, options);
@@ -215,6 +216,8 @@ TEST_F(UserProfileServiceTest, BytesThatAreNoMessageAreMalformed) {
 }
 
 TEST_F(UserProfileServiceTest, AMessageOfAMebibyteIsRefused) {
+  // So that the connection is no stranger's, which would be broken for it.
+  ASSERT_TRUE(UpsertUser(Contact(1)).ok());
   v1::UpsertUserRequest request = Contact(1);
   request.mutable_identity()->set_first_name(std::string(1 << 20, 'a'));
   EXPECT_EQ(UpsertUser(request).error_code(),

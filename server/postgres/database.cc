@@ -284,9 +284,12 @@ SessionFactory Database::Factory(ConnectOptions options,
     const auto server = std::make_shared<ServerIdentity>();
     ConnectOptions now = options;
     now.conninfo = host.conninfo;
-    now.wanted = [target, server, conninfo = place.conninfo,
-                  cluster = place.cluster] {
-      return cluster->IsCurrent(server->timeline) && target->IsAt(conninfo);
+    now.is_primary = [server, cluster = place.cluster] {
+      return cluster->IsCurrent(server->timeline);
+    };
+    now.wanted = [target, conninfo = place.conninfo,
+                  is_primary = now.is_primary] {
+      return is_primary() && target->IsAt(conninfo);
     };
     now.on_given_up = [given_up, server] { given_up->Add(*server); };
     USERPROFILE_ASSIGN_OR_RETURN(auto session, Connect(now));

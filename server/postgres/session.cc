@@ -198,7 +198,7 @@ class PqxxSession final : public Session {
  public:
   PqxxSession(const std::string& conninfo, const ConnectOptions& options)
       : connection_(conninfo),
-        socket_(connection_.sock(), options.watchdog, options.wanted),
+        socket_(connection_.sock(), options.watchdog, options.is_primary),
         answer_timeout_(options.answer_timeout),
         wanted_(options.wanted),
         on_given_up_(options.on_given_up) {

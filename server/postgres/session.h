@@ -120,10 +120,13 @@ struct ConnectOptions {
   // on with the statement. From the thread of the statement; may be null.
   std::function<void()> on_given_up;
 
-  // Whether the session is still wanted, where it leads; null: always. A
-  // statement with an answer_timeout is not waited for any longer than a second
-  // or two where it is not. Called by any thread; must not block.
+  // Whether the session is still wanted, where it leads; null: always.
   std::function<bool()> wanted;
+
+  // Whether the server is still the primary, as far as is known; null: always.
+  // Where it is not, a statement with an answer_timeout is not waited for any
+  // longer than a second or two. Called by any thread; must not block.
+  std::function<bool()> is_primary;
 };
 
 // Makes a session whose text is UTF-8, whose times are in UTC and ISO style,

@@ -38,12 +38,12 @@ void Watchdog::InterruptAt(base::SteadyTime time) {
 }
 
 Watchdog::Socket::Socket(int socket, std::shared_ptr<Watchdog> watchdog,
-                         std::function<bool()> wanted)
+                         std::function<bool()> is_primary)
     : watchdog_(std::move(watchdog)), fd_(fcntl(socket, F_DUPFD_CLOEXEC, 0)) {
   if (fd_ < 0) throw std::system_error(errno, std::generic_category());
   if (watchdog_ == nullptr) return;
   base::MutexLock lock(watchdog_->mutex_);
-  watchdog_->watched_[fd_].wanted = std::move(wanted);
+  watchdog_->watched_[fd_].is_primary = std::move(is_primary);
   if (watchdog_->interrupt_at_ != base::SteadyTime::InfiniteFuture()) {
     watchdog_->changed_.SignalAll();
   }
@@ -90,7 +90,7 @@ void Watchdog::Run() {
     for (auto& [socket, watched] : watched_) {
       bool replaced = false;
       if (watched.next_look <= now) {
-        replaced = watched.wanted && !watched.wanted();
+        replaced = watched.is_primary && !watched.is_primary();
         watched.next_look = now + kLookInterval;
       }
       if (replaced || watched.limit <= now) {

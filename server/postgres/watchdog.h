@@ -35,17 +35,17 @@ class Watchdog {
   // can be none.
   class Socket {
    public:
-    // `watchdog` may be null. `wanted` says whether the connection still leads
-    // where it shall; null: always. Called by any thread, must not block.
+    // `watchdog` may be null. `is_primary` says whether the server still is
+    // one; null: always. Called by any thread, must not block.
     Socket(int socket, std::shared_ptr<Watchdog> watchdog,
-           std::function<bool()> wanted);
+           std::function<bool()> is_primary);
     ~Socket();
     Socket(const Socket&) = delete;
     Socket& operator=(const Socket&) = delete;
 
     // Breaks the connection when this time is up, or when it has been for a
-    // second or more and the connection is not wanted; zero: never. Counts from
-    // now, instead of any limit before.
+    // second or more and the server is no primary any more; zero: never. Counts
+    // from now, instead of any limit before.
     void Limit(absl::Duration limit);
 
     // Whether it was broken for that.
@@ -58,7 +58,7 @@ class Watchdog {
 
  private:
   struct Watched {
-    std::function<bool()> wanted;
+    std::function<bool()> is_primary;
     base::SteadyTime limit = base::SteadyTime::InfiniteFuture();
     base::SteadyTime next_look = base::SteadyTime::InfiniteFuture();
     bool given_up = false;

@@ -134,6 +134,7 @@ absl::Status ReadHistory(postgres::Session& session,
     if (catalog.hidden_history.empty()) {
       catalog.history_refusal = std::string(history.status().message());
       catalog.migrations_pending = true;  // which says that it is refused
+      catalog.migrations_applied = true;  // as far as it can be known
     }
     return absl::OkStatus();
   }

@@ -147,6 +147,8 @@ inline constexpr postgres::Statement kReadOthers = {
     "     AND indexrelid = objid"
     "    WHERE refclassid = 'pg_proc'::regclass"
     "     AND $1::oid IN (conrelid, adrelid, indrelid))"
+    "   AND prolang NOT IN (SELECT oid FROM pg_language"
+    "    WHERE lanname IN ('c', 'internal'))"
     "   AND NOT EXISTS (SELECT FROM unnest(proconfig) AS setting"
     "    WHERE setting LIKE 'search_path=%')"
     "   AND EXISTS (SELECT FROM regexp_matches(prosrc,"

@@ -40,7 +40,20 @@ constexpr postgres::Statement kFindHistory = {
     "  WHEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = h.oid"
     "   AND NOT tgisinternal) THEN 'has triggers'"
     "  WHEN EXISTS (SELECT FROM pg_rewrite WHERE ev_class = h.oid)"
-    "   THEN 'has rules' END"
+    "   THEN 'has rules'"
+    // PostgreSQL's own are pinned, and not in pg_depend.
+    "  WHEN EXISTS (SELECT FROM pg_depend AS d"
+    "   LEFT JOIN pg_attrdef AS a ON a.tableoid = classid AND a.oid = objid"
+    "   LEFT JOIN pg_constraint AS c ON c.tableoid = classid AND c.oid = objid"
+    "   LEFT JOIN pg_index AS i ON classid = 'pg_class'::regclass"
+    "    AND indexrelid = objid"
+    "   WHERE refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass,"
+    "     'pg_type'::regclass, 'pg_opclass'::regclass)"
+    "    AND (h.oid IN (adrelid, conrelid, indrelid)"
+    "     OR classid = 'pg_class'::regclass AND objid = h.oid))"
+    "   THEN 'has defaults, checks or types that are not PostgreSQL''s own' "
+    "END,"
+    " u.oid IS NULL"
     " FROM pg_roles AS r"
     " LEFT JOIN pg_class AS u ON u.oid = to_regclass(:'users')"
     " LEFT JOIN pg_class AS h ON h.relnamespace = to_regnamespace(:'schema')"
@@ -90,9 +103,16 @@ constexpr char kRecord[] =
 // given to the owner of users: it would keep what it calls.
 absl::Status CheckThatItIsOurs(const postgres::Rows& found) {
   if (!found.Bool(0, 1) || found.IsNull(0, 5)) return absl::OkStatus();
+  const absl::string_view table = found.Text(0, 0);
+  // Without it nobody would know that there were users, and they would be new.
+  const bool no_users = found.Bool(0, 6);
   return absl::FailedPreconditionError(absl::StrCat(
-      "the table ", found.Text(0, 0), " ", found.Text(0, 5),
-      "; rename it: ALTER TABLE ", found.Text(0, 0), " RENAME TO ..."));
+      "the table ", table, " ", found.Text(0, 5), "; ",
+      no_users ? "and there is no table users, which it tells was there: "
+                 "restore a backup ('userprofile-server backup restore FILE'); "
+                 "or, if users shall begin empty, DROP TABLE "
+               : "rename it: ALTER TABLE ",
+      table, no_users ? "" : " RENAME TO ..."));
 }
 
 }  // namespace

@@ -408,6 +408,16 @@ TEST(MigratorTest, RefusesAHistoryThatRunsWhatOthersWrote) {
       {"CREATE ROLE migrator_test_other;"
        "ALTER TABLE userprofile_migrations OWNER TO migrator_test_other",
        "belongs to migrator_test_other, who is not the owner of users"},
+      {"CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT 'x' $$;"
+       "ALTER TABLE userprofile_migrations ALTER COLUMN role SET DEFAULT f()",
+       "has defaults, checks or types"},
+      {"CREATE FUNCTION f(text) RETURNS boolean LANGUAGE sql AS"
+       " $$ SELECT true $$;"
+       "ALTER TABLE userprofile_migrations ADD CHECK (f(role))",
+       "has defaults, checks or types"},
+      {"CREATE DOMAIN d AS text;"
+       "ALTER TABLE userprofile_migrations ALTER COLUMN role TYPE d",
+       "has defaults, checks or types"},
   };
   for (const auto& test : kCases) {
     SCOPED_TRACE(test.sql);
@@ -427,6 +437,26 @@ TEST(MigratorTest, RefusesAHistoryThatRunsWhatOthersWrote) {
     EXPECT_TRUE(Migrate(database).ok());
     EXPECT_TRUE(Inspect(*database.Connect())->breaches.empty());
   }
+}
+
+// Nobody may be told to take away all that shows that there were users: the
+// next run would make an empty table, and everybody new.
+TEST(MigratorTest, ARefusedHistoryStillTellsThatThereWereUsers) {
+  testing::TestDatabase database;
+  ASSERT_TRUE(Migrate(database).ok());
+  database.Execute(
+      "CREATE ROLE migrator_test_owner;"
+      "ALTER TABLE userprofile_migrations OWNER TO migrator_test_owner;"
+      "DROP TABLE users");
+  const std::string refused(Migrate(database).status().message());
+  EXPECT_THAT(refused, HasSubstr("restore a backup"));
+  EXPECT_THAT(refused, Not(HasSubstr("ename")));
+  const auto report = Inspect(*database.Connect());
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_FALSE(report->ToStatus().ok());
+  const std::string text = FormatText(*report);
+  EXPECT_THAT(text, HasSubstr("it was here"));
+  EXPECT_THAT(text, Not(HasSubstr("ename")));
 }
 
 TEST(MigratorTest, SetsNoTimeLimitToWhatTakesLong) {

@@ -27,7 +27,8 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> CredentialsFor(
   options.set_check_call_host(false);
   options.set_certificate_verifier(
       std::make_shared<grpc::experimental::NoOpCertificateVerifier>());
-  if (!tls.client_ca.empty()) {
+  // Not where it need not be shown: one that is for servers only is refused.
+  if (tls.client_certificate_required) {
     grpc::experimental::IdentityKeyCertPair own;
     USERPROFILE_ASSIGN_OR_RETURN(own.private_key, base::ReadFile(tls.key));
     USERPROFILE_ASSIGN_OR_RETURN(own.certificate_chain,
