@@ -37,6 +37,7 @@ no_system_database() {
 declare -A daemons=(
   [etcd-server]=etcd
   [haproxy]=haproxy
+  [nginx]=nginx
   [patroni]=patroni
   [pgbouncer]=pgbouncer
   [prometheus]=prometheus

@@ -26,6 +26,7 @@
 #include "gtest/gtest.h"
 #include "tests/stories/load.h"
 #include "tests/support/free_port.h"
+#include "tests/support/http2_frames.h"
 #include "tests/support/program.h"
 #include "tests/support/server_program.h"
 #include "tests/support/temp_dir.h"
@@ -45,53 +46,16 @@ constexpr int kMayKeep = 20;
 constexpr absl::Duration kAttack = absl::Seconds(4);
 constexpr int kDrainSeconds = 2;
 
-enum FrameType : std::uint8_t {
-  kHeaders = 1,
-  kRstStream = 3,
-  kSettings = 4,
-  kPing = 6,
-  kContinuation = 9,
-};
-constexpr std::uint8_t kEndHeaders = 4;
-
-std::string BigEndian(std::uint32_t value, int bytes) {
-  std::string text;
-  while (bytes-- > 0) text += static_cast<char>(value >> (8 * bytes));
-  return text;
-}
-
-std::string Frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream,
-                  const std::string& payload) {
-  return absl::StrCat(BigEndian(static_cast<std::uint32_t>(payload.size()), 3),
-                      BigEndian(type, 1), BigEndian(flags, 1),
-                      BigEndian(stream, 4), payload);
-}
-
-// A header that the other end shall remember.
-std::string Header(const std::string& name, const std::string& value) {
-  return absl::StrCat(
-      "\x40", BigEndian(static_cast<std::uint32_t>(name.size()), 1), name,
-      BigEndian(static_cast<std::uint32_t>(value.size()), 1), value);
-}
-
 // The headers of a call, and the same once the other end remembers them.
 std::string Call() {
-  return absl::StrCat(
-      Header(":method", "POST"), Header(":scheme", "http"),
-      Header(":path", "/userprofile.v1.UserProfileService/GetProfile"),
-      Header(":authority", "x"), Header("content-type", "application/grpc"),
-      Header("te", "trailers"));
+  return Http2Call("/userprofile.v1.UserProfileService/GetProfile");
 }
 constexpr char kSameCall[] = "\xc3\xc2\xc1\xc0\xbf\xbe";
 
-std::string Greeting() {
-  return "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Frame(kSettings, 0, 0, "");
-}
-
 std::string ResetCall(std::uint32_t number, const std::string& headers) {
   const std::uint32_t stream = 2 * number + 1;
-  return Frame(kHeaders, kEndHeaders, stream, headers) +
-         Frame(kRstStream, 0, stream, BigEndian(8, 4));
+  return Http2Frame(kHttp2Headers, kHttp2EndHeaders, stream, headers) +
+         Http2Frame(kHttp2RstStream, 0, stream, BigEndian(8, 4));
 }
 
 // What a stranger says first on each connection, and then, for ever, as part
@@ -105,28 +69,32 @@ struct Attack {
 void PrintTo(const Attack& attack, std::ostream* out) { *out << attack.name; }
 
 const Attack kAttacks[] = {
-    {"EndlessHeaders", Greeting() + Frame(kHeaders, 0, 1, Call()),
+    {"EndlessHeaders",
+     Http2Greeting() + Http2Frame(kHttp2Headers, 0, 1, Call()),
      [](std::uint32_t) {
-       return Frame(kContinuation, 0, 1, Header("x", std::string(120, 'x')));
+       return Http2Frame(kHttp2Continuation, 0, 1,
+                         Http2Header("x", std::string(120, 'x')));
      }},
     // A string that says it is 16 MiB long, and comes in small pieces.
     {"EndlessString",
-     Greeting() + Frame(kHeaders, 0, 1,
-                        Call() + std::string("\0\1x\x7f\x81\xff\xff\x07", 8)),
+     Http2Greeting() +
+         Http2Frame(kHttp2Headers, 0, 1,
+                    Call() + std::string("\0\1x\x7f\x81\xff\xff\x07", 8)),
      [](std::uint32_t) {
-       return Frame(kContinuation, 0, 1, std::string(64, 'x'));
+       return Http2Frame(kHttp2Continuation, 0, 1, std::string(64, 'x'));
      }},
-    {"EmptyContinuations", Greeting() + Frame(kHeaders, 0, 1, Call()),
-     [](std::uint32_t) { return Frame(kContinuation, 0, 1, ""); }},
-    {"RapidReset", Greeting() + ResetCall(0, Call()),
+    {"EmptyContinuations",
+     Http2Greeting() + Http2Frame(kHttp2Headers, 0, 1, Call()),
+     [](std::uint32_t) { return Http2Frame(kHttp2Continuation, 0, 1, ""); }},
+    {"RapidReset", Http2Greeting() + ResetCall(0, Call()),
      [](std::uint32_t number) { return ResetCall(number, kSameCall); }},
-    {"SettingsFlood", Greeting(),
+    {"SettingsFlood", Http2Greeting(),
      [](std::uint32_t number) {
-       return Frame(kSettings, 0, 0,
-                    BigEndian(4, 2) + BigEndian(65535 + number % 2, 4));
+       return Http2Frame(kHttp2Settings, 0, 0,
+                         BigEndian(4, 2) + BigEndian(65535 + number % 2, 4));
      }},
-    {"PingFlood", Greeting(),
-     [](std::uint32_t) { return Frame(kPing, 0, 0, "12345678"); }},
+    {"PingFlood", Http2Greeting(),
+     [](std::uint32_t) { return Http2Frame(kHttp2Ping, 0, 0, "12345678"); }},
 };
 
 // At work from construction until destruction: each comes again whenever it is
