@@ -77,7 +77,7 @@ TEST_F(StatementWatchTest, EndsWithWordsWhereTheStandbyIsGone) {
   ASSERT_TRUE(session.ok()) << session.status();
   cluster_->Set("synchronous_standby_names = 'nobody'");
   const absl::Status status =
-      (*session)->ExecuteScript("CREATE TABLE waits ()").status();
+      (*session)->ExecuteScript("CREATE TABLE public.waits ()").status();
   EXPECT_EQ(base::ErrorReason(status), "REPLICATION_STALLED");
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("synchronous standby"),
@@ -87,7 +87,7 @@ TEST_F(StatementWatchTest, EndsWithWordsWhereTheStandbyIsGone) {
   EXPECT_EQ((*session)->ExecuteScript("SELECT 1").status(), status);
   EXPECT_EQ(watch.Sessions()().status(), status);
   cluster_->Set("synchronous_standby_names = ''");
-  cluster_->Execute("DROP TABLE waits");
+  cluster_->Execute("DROP TABLE public.waits");
 }
 
 TEST_F(StatementWatchTest, EndsWithWordsWherePostgresIsSilent) {
@@ -110,7 +110,7 @@ TEST_F(StatementWatchTest, EndsWithWordsWherePostgresIsSilent) {
 TEST_F(StatementWatchTest, EndsABackupWherePostgresIsSilent) {
   ASSERT_TRUE(schema::Migrate(database_->Sessions()).ok());
   cluster_->Execute(
-      "INSERT INTO users (user_id, first_name, created_at, updated_at,"
+      "INSERT INTO public.users (user_id, first_name, created_at, updated_at,"
       " last_seen_at) SELECT n, repeat('x', 1000), now(), now(), now()"
       " FROM generate_series(1, 200000) AS n");
   StatementWatch watch(*database_, Quick());
@@ -134,26 +134,27 @@ TEST_F(StatementWatchTest, EndsABackupWherePostgresIsSilent) {
   cluster_->Signal(SIGCONT);
   EXPECT_EQ(base::ErrorReason(status), "DATABASE_UNAVAILABLE") << status;
   EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
-  cluster_->Execute("DROP TABLE users, userprofile_migrations");
+  cluster_->Execute("DROP TABLE public.users, public.userprofile_migrations");
 }
 
 TEST_F(StatementWatchTest, LetsAStatementTakeItsTimeAndSaysWhatItWaitsFor) {
   StatementWatch watch(*database_, Quick());
-  cluster_->Execute("CREATE TABLE held ()");
+  cluster_->Execute("CREATE TABLE public.held ()");
   const auto session = watch.Sessions()();
   const auto holder = database_->Sessions()();
   ASSERT_TRUE(session.ok() && holder.ok());
-  ASSERT_TRUE((*holder)->ExecuteScript("BEGIN; LOCK TABLE held").ok());
+  ASSERT_TRUE((*holder)->ExecuteScript("BEGIN; LOCK TABLE public.held").ok());
   const auto pid = (*holder)->ExecuteScript("SELECT pg_backend_pid()");
   ASSERT_TRUE(pid.ok()) << pid.status();
   std::thread release([&] {
     // Longer than PostgreSQL may be silent or a commit may wait.
     EXPECT_TRUE((*holder)->ExecuteScript("SELECT pg_sleep(3); COMMIT").ok());
   });
-  EXPECT_TRUE((*session)
-                  ->ExecuteScript("SET lock_timeout = 0; "
-                                  "SET statement_timeout = 0; DROP TABLE held")
-                  .ok());
+  EXPECT_TRUE(
+      (*session)
+          ->ExecuteScript("SET lock_timeout = 0; "
+                          "SET statement_timeout = 0; DROP TABLE public.held")
+          .ok());
   release.join();
   EXPECT_THAT(Log(),
               HasSubstr(absl::StrCat("still waiting for locks held by process ",

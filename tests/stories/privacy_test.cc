@@ -36,7 +36,6 @@ using nlohmann::json;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using ::testing::StartsWith;
 
 // Every marked value holds one of these.
 constexpr char kMark[] = "Mark";
@@ -219,7 +218,7 @@ TEST_F(PrivacyTest, TheServerKeepsWhatItIsToldToItself) {
   const std::string log_of_database = LogOfDatabase();
   database_.StopServer();
   EXPECT_THAT(UpsertUser(1, kMark, std::chrono::milliseconds(300)),
-              StartsWith("4 "));
+              AnyOf("14 DATABASE_UNAVAILABLE", "4 DEADLINE_EXCEEDED"));
   server_.AwaitNotReady("DATABASE_UNAVAILABLE");
   Keep(server_.admin_address());
   database_.StartServer();
