@@ -85,11 +85,13 @@ std::string PeerOfSocket(int socket) {
 
 // Ends a TCP connection for both sides, at once. shutdown() would not do: Linux
 // goes on taking what the other end sends, and whoever reads goes on getting
-// it. See connect(2), AF_UNSPEC.
+// it. See connect(2), AF_UNSPEC; sandboxes may not know it.
 void Abort(int socket) {
   sockaddr nowhere = {};
   nowhere.sa_family = AF_UNSPEC;
-  connect(socket, &nowhere, sizeof(nowhere));
+  if (connect(socket, &nowhere, sizeof(nowhere)) != 0) {
+    shutdown(socket, SHUT_RDWR);
+  }
 }
 
 // 0 for one that was broken.
