@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/error_info.h"
 #include "base/status_macros.h"
+#include "server/postgres/forwarding_session.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::app {
@@ -61,11 +62,11 @@ absl::Status Stalled(absl::Duration waited) {
 
 }  // namespace
 
-class StatementWatch::Watched final : public postgres::Session {
+class StatementWatch::Watched final : public postgres::ForwardingSession {
  public:
   Watched(std::unique_ptr<Session> session, postgres::ServerIdentity backend,
           StatementWatch& watch)
-      : session_(std::move(session)),
+      : ForwardingSession(std::move(session)),
         backend_(std::move(backend)),
         watch_(watch) {}
 
@@ -73,22 +74,18 @@ class StatementWatch::Watched final : public postgres::Session {
       const postgres::Statement& statement,
       const postgres::Parameters& parameters) override {
     return watch_.Watch(
-        backend_, [&] { return session_->Execute(statement, parameters); });
+        backend_, [&] { return session().Execute(statement, parameters); });
   }
 
   absl::StatusOr<postgres::Rows> ExecuteScript(absl::string_view sql) override {
-    return watch_.Watch(backend_, [&] { return session_->ExecuteScript(sql); });
+    return watch_.Watch(backend_, [&] { return session().ExecuteScript(sql); });
   }
 
   absl::StatusOr<std::string> FindTables() override {
-    return watch_.Watch(backend_, [&] { return session_->FindTables(); });
+    return watch_.Watch(backend_, [&] { return session().FindTables(); });
   }
 
-  bool healthy() override { return session_->healthy(); }
-  bool lost() override { return session_->lost(); }
-
  private:
-  const std::unique_ptr<Session> session_;
   const postgres::ServerIdentity backend_;
   StatementWatch& watch_;
 };

@@ -8,6 +8,7 @@
 #include "base/mutex.h"
 #include "base/status_macros.h"
 #include "base/steady_time.h"
+#include "server/postgres/forwarding_session.h"
 
 namespace userprofile::postgres {
 namespace {
@@ -75,37 +76,25 @@ class DatabaseMetrics {
       ABSL_GUARDED_BY(mutex_);
 };
 
-class ObservedSession final : public Session {
+class ObservedSession final : public ForwardingSession {
  public:
   ObservedSession(std::unique_ptr<Session> session,
                   std::shared_ptr<DatabaseMetrics> metrics)
-      : session_(std::move(session)), metrics_(std::move(metrics)) {
+      : ForwardingSession(std::move(session)), metrics_(std::move(metrics)) {
     metrics_->CountOpened();
   }
-  ~ObservedSession() override { metrics_->CountClosed(session_->lost()); }
+  ~ObservedSession() override { metrics_->CountClosed(session().lost()); }
 
   absl::StatusOr<Rows> Execute(const Statement& statement,
                                const Parameters& parameters) override {
     const base::SteadyTime start = base::SteadyTime::Now();
-    auto rows = session_->Execute(statement, parameters);
+    auto rows = session().Execute(statement, parameters);
     metrics_->ObserveStatement(statement.name, base::SteadyTime::Now() - start,
                                rows.ok());
     return rows;
   }
 
-  absl::StatusOr<Rows> ExecuteScript(absl::string_view sql) override {
-    return session_->ExecuteScript(sql);
-  }
-
-  absl::StatusOr<std::string> FindTables() override {
-    return session_->FindTables();
-  }
-
-  bool healthy() override { return session_->healthy(); }
-  bool lost() override { return session_->lost(); }
-
  private:
-  const std::unique_ptr<Session> session_;
   const std::shared_ptr<DatabaseMetrics> metrics_;
 };
 

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/error_info.h"
 #include "server/postgres/errors.h"
+#include "server/postgres/forwarding_session.h"
 #include "server/schema/damages_testing.h"
 #include "server/schema/inspector.h"
 #include "server/schema/migrator.h"
@@ -183,28 +184,18 @@ TEST(AdoptedTableTest, LeavesATextColumnThatAViewKeepsFromChanging) {
 }
 
 // Fails what begins with `sql`, with `sqlstate`.
-class FailingSession final : public postgres::Session {
+class FailingSession final : public postgres::ForwardingSession {
  public:
   FailingSession(std::unique_ptr<postgres::Session> session, const char* sql,
                  const char* sqlstate)
-      : session_(std::move(session)), sql_(sql), sqlstate_(sqlstate) {}
+      : ForwardingSession(std::move(session)), sql_(sql), sqlstate_(sqlstate) {}
 
-  absl::StatusOr<postgres::Rows> Execute(
-      const postgres::Statement& statement,
-      const postgres::Parameters& parameters) override {
-    return session_->Execute(statement, parameters);
-  }
   absl::StatusOr<postgres::Rows> ExecuteScript(absl::string_view sql) override {
-    if (!absl::StartsWith(sql, sql_)) return session_->ExecuteScript(sql);
+    if (!absl::StartsWith(sql, sql_)) return session().ExecuteScript(sql);
     return postgres::ErrorFromSqlState(sqlstate_, "ERROR:  it passes");
   }
-  absl::StatusOr<std::string> FindTables() override {
-    return session_->FindTables();
-  }
-  bool healthy() override { return session_->healthy(); }
 
  private:
-  const std::unique_ptr<postgres::Session> session_;
   const char* const sql_;
   const char* const sqlstate_;
 };

@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
 #include "server/postgres/errors.h"
+#include "server/postgres/forwarding_session.h"
 #include "server/postgres/watchdog.h"
 #include "server/schema/migrator.h"
 #include "server/store/testing/postgres_store_fixture.h"
@@ -24,31 +25,26 @@ using ::userprofile::testing::ReplicatedDatabase;
 
 // A session that is lost right after one of its statements took effect: for the
 // first ones of that name in the whole store.
-class LosingSession final : public postgres::Session {
+class LosingSession final : public postgres::ForwardingSession {
  public:
   LosingSession(std::unique_ptr<postgres::Session> session,
                 absl::string_view statement, std::atomic<int>& losses)
-      : session_(std::move(session)), statement_(statement), losses_(losses) {}
+      : ForwardingSession(std::move(session)),
+        statement_(statement),
+        losses_(losses) {}
 
   absl::StatusOr<postgres::Rows> Execute(
       const postgres::Statement& statement,
       const postgres::Parameters& parameters) override {
-    auto rows = session_->Execute(statement, parameters);
+    auto rows = session().Execute(statement, parameters);
     if (statement.name != statement_ || losses_-- <= 0) return rows;
     lost_ = true;
     return postgres::ConnectionLost("on its way");
   }
-  absl::StatusOr<postgres::Rows> ExecuteScript(absl::string_view sql) override {
-    return session_->ExecuteScript(sql);
-  }
-  absl::StatusOr<std::string> FindTables() override {
-    return session_->FindTables();
-  }
-
   bool healthy() override { return !lost_; }
+  bool lost() override { return lost_; }
 
  private:
-  const std::unique_ptr<postgres::Session> session_;
   const absl::string_view statement_;
   std::atomic<int>& losses_;
   bool lost_ = false;

@@ -12,6 +12,7 @@
 #include "base/status_macros.h"
 #include "base/steady_time.h"
 #include "gtest/gtest.h"
+#include "server/postgres/forwarding_session.h"
 #include "server/store/postgres_store.h"
 #include "server/store/testing/blocking_store.h"
 #include "server/store/testing/users_database.h"
@@ -21,38 +22,27 @@ namespace userprofile::store {
 
 // A session of the store with something that happens before and after each of
 // its statements.
-class WatchedSession final : public postgres::Session {
+class WatchedSession final : public postgres::ForwardingSession {
  public:
   using Watch =
       std::function<void(const postgres::Statement&, postgres::Session&)>;
 
   WatchedSession(std::unique_ptr<postgres::Session> session, Watch before,
                  Watch after)
-      : session_(std::move(session)),
+      : ForwardingSession(std::move(session)),
         before_(std::move(before)),
         after_(std::move(after)) {}
 
   absl::StatusOr<postgres::Rows> Execute(
       const postgres::Statement& statement,
       const postgres::Parameters& parameters) override {
-    if (before_) before_(statement, *session_);
-    auto result = session_->Execute(statement, parameters);
-    if (after_) after_(statement, *session_);
+    if (before_) before_(statement, session());
+    auto result = session().Execute(statement, parameters);
+    if (after_) after_(statement, session());
     return result;
   }
 
-  absl::StatusOr<postgres::Rows> ExecuteScript(absl::string_view sql) override {
-    return session_->ExecuteScript(sql);
-  }
-
-  absl::StatusOr<std::string> FindTables() override {
-    return session_->FindTables();
-  }
-
-  bool healthy() override { return session_->healthy(); }
-
  private:
-  const std::unique_ptr<postgres::Session> session_;
   const Watch before_;
   const Watch after_;
 };
