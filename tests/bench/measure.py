@@ -115,6 +115,16 @@ class Cluster:
         self.run("psql", "-q", "-v", "ON_ERROR_STOP=1",
                  self.conninfo(database), *commands)
 
+    def create_database(self, binaries, name, users):
+        """One with that many users, as the migrations make the table."""
+        say(f"filling {name} with {users} users")
+        self.run("createdb", "-h", self.folder, "-U", "userprofile", name)
+        subprocess.run(
+            [binaries + "/userprofile-server", "migrate", "up", "--database",
+             self.conninfo(name)], check=True, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
+        self.sql(name, FILL.format(users=users), "VACUUM ANALYZE users")
+
     def stop(self):
         self.run("pg_ctl", "-D", self.data, "-m", "fast", "stop")
         shutil.rmtree(self.folder)
@@ -287,15 +297,8 @@ class Measurements:
             service.stop()
 
     def create_database(self, name, users):
-        say(f"filling {name} with {users} users")
-        self.cluster.run("createdb", "-h", self.cluster.folder, "-U",
-                         "userprofile", name)
-        subprocess.run(
-            [self.binaries + "/userprofile-server", "migrate", "up",
-             "--database", self.cluster.conninfo(name)], check=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.cluster.sql(name, FILL.format(users=users), "VACUUM ANALYZE users",
-                         "CREATE EXTENSION pg_prewarm", WARM)
+        self.cluster.create_database(self.binaries, name, users)
+        self.cluster.sql(name, "CREATE EXTENSION pg_prewarm", WARM)
 
     def start_and_memory(self, database):
         for _ in range(self.rounds):

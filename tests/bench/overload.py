@@ -21,7 +21,7 @@ import statistics
 import subprocess
 import sys
 
-from measure import Cluster, FILL, Service
+from measure import Cluster, Service
 
 CORES = sorted(os.sched_getaffinity(0))
 TIMES = 3
@@ -106,14 +106,7 @@ def main():
     with contextlib.ExitStack() as stack:
         cluster = Cluster()
         stack.callback(cluster.stop)
-        cluster.run("createdb", "-h", cluster.folder, "-U", "userprofile",
-                    "overload")
-        subprocess.run(
-            [arguments.bin + "/userprofile-server", "migrate", "up",
-             "--database", cluster.conninfo("overload")], check=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        cluster.sql("overload", FILL.format(users=arguments.users),
-                    "VACUUM ANALYZE users")
+        cluster.create_database(arguments.bin, "overload", arguments.users)
         service = Service(arguments.bin, cluster, "overload",
                           *arguments.flags)
         stack.callback(service.stop)

@@ -16,7 +16,7 @@ import select
 import socket
 import subprocess
 
-from measure import Cluster, FILL, Service
+from measure import Cluster, Service
 
 CORES = sorted(os.sched_getaffinity(0))
 ATTACKERS = 3
@@ -126,14 +126,7 @@ def main():
     with contextlib.ExitStack() as stack:
         cluster = Cluster()
         stack.callback(cluster.stop)
-        cluster.run("createdb", "-h", cluster.folder, "-U", "userprofile",
-                    "strangers")
-        subprocess.run(
-            [arguments.bin + "/userprofile-server", "migrate", "up",
-             "--database", cluster.conninfo("strangers")], check=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        cluster.sql("strangers", FILL.format(users=arguments.users),
-                    "VACUUM ANALYZE users")
+        cluster.create_database(arguments.bin, "strangers", arguments.users)
         service = Service(arguments.bin, cluster, "strangers")
         stack.callback(service.stop)
         measure(arguments, service, "nobody else")
