@@ -12,9 +12,9 @@
 #include "absl/strings/cord.h"
 #include "absl/types/optional.h"
 #include "google/rpc/error_details.pb.h"
-#include "google/rpc/status.pb.h"
 #include "server/store/errors.h"
 #include "server/store/profile_store.h"
+#include "tests/support/error_details.h"
 
 // What the tests of this folder share.
 namespace userprofile::api {
@@ -37,27 +37,9 @@ inline std::vector<std::string> FieldsOf(const absl::Status& status) {
   return FieldsOf(bad_request);
 }
 
-// The details of an error as a client sees them.
-inline google::rpc::Status DetailsOf(const grpc::Status& status) {
-  google::rpc::Status details;
-  details.ParseFromString(status.error_details());
-  return details;
-}
-
-// The detail of that type; its default if there is none.
-template <typename Detail>
-Detail DetailOf(const grpc::Status& status) {
-  Detail detail;
-  const google::rpc::Status details = DetailsOf(status);
-  for (const auto& any : details.details()) {
-    if (any.UnpackTo(&detail)) return detail;
-  }
-  return detail;
-}
-
-inline std::string ReasonOf(const grpc::Status& status) {
-  return DetailOf<google::rpc::ErrorInfo>(status).reason();
-}
+using testing::DetailOf;
+using testing::DetailsOf;
+using testing::ReasonOf;
 
 inline std::vector<std::string> FieldsOf(const grpc::Status& status) {
   return FieldsOf(DetailOf<google::rpc::BadRequest>(status));

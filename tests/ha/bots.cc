@@ -7,9 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
-#include "google/rpc/error_details.pb.h"
-#include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
+#include "tests/support/error_details.h"
 #include "tests/support/program.h"
 
 namespace userprofile::testing {
@@ -22,16 +21,6 @@ constexpr std::int64_t kUsersOfABot = 100000;
 
 // How many users a bot goes back to.
 constexpr std::size_t kRecentUsers = 20;
-
-std::string ReasonOf(const grpc::Status& status) {
-  google::rpc::Status details;
-  google::rpc::ErrorInfo info;
-  details.ParseFromString(status.error_details());
-  for (const auto& detail : details.details()) {
-    if (detail.UnpackTo(&info)) return info.reason();
-  }
-  return Bots::kWithoutReason;
-}
 
 std::string NameOf(grpc::StatusCode code) {
   switch (code) {
@@ -254,8 +243,10 @@ grpc::Status Bots::Call(Bot& bot, std::size_t server, const char* name,
     ++answers_[server];
     bot.tally.slowest = std::max(bot.tally.slowest, SteadyTime::Now() - begin);
   } else if (status.error_code() != grpc::StatusCode::NOT_FOUND) {
-    ++bot.tally.failures[absl::StrCat(name, " ", NameOf(status.error_code()),
-                                      " ", ReasonOf(status))];
+    const std::string reason = ReasonOf(status);
+    ++bot.tally.failures[absl::StrCat(
+        name, " ", NameOf(status.error_code()), " ",
+        reason.empty() ? Bots::kWithoutReason : reason)];
   }
   return status;
 }

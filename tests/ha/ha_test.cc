@@ -11,13 +11,12 @@
 #include <memory>
 #include <ostream>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
+#include "base/periodic_thread.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/ha/bots.h"
@@ -245,34 +244,27 @@ const Fault kFaults[] = {
 // The most backends of the service that a node has, looked up again and again.
 class Backends {
  public:
-  Backends() : thread_([this] { Run(); }) {}
-  ~Backends() {
-    stopping_ = true;
-    thread_.join();
-  }
-
   std::size_t most() const { return most_; }
 
  private:
-  void Run() {
-    while (!stopping_) {
-      for (int node = 1; node <= PatroniCluster::kNodes; ++node) {
-        std::size_t count = 0;
-        if (absl::SimpleAtoi(
-                PatroniCluster::Sql(node,
-                                    "SELECT count(*) FROM pg_stat_activity"
-                                    " WHERE usename = 'userprofile_server'"),
-                &count)) {
-          most_ = std::max(most_.load(), count);
-        }
+  void Look() {
+    for (int node = 1; node <= PatroniCluster::kNodes; ++node) {
+      std::size_t count = 0;
+      if (absl::SimpleAtoi(
+              PatroniCluster::Sql(node,
+                                  "SELECT count(*) FROM pg_stat_activity"
+                                  " WHERE usename = 'userprofile_server'"),
+              &count)) {
+        most_ = std::max(most_.load(), count);
       }
-      absl::SleepFor(absl::Milliseconds(500));
     }
   }
 
   std::atomic<std::size_t> most_ = 0;
-  std::atomic<bool> stopping_ = false;
-  std::thread thread_;  // last: starts when all else is made
+  base::PeriodicThread thread_{[this] {
+    Look();
+    return absl::Milliseconds(500);
+  }};  // last: starts when all else is made
 };
 
 class HaTest : public ::testing::TestWithParam<Fault> {

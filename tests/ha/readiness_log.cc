@@ -1,18 +1,14 @@
 #include "tests/ha/readiness_log.h"
 
-#include "absl/time/clock.h"
-
 namespace userprofile::testing {
 
 using base::SteadyTime;
 
 ReadinessLog::ReadinessLog(const ServerProgram* server)
-    : server_(server), thread_([this] { Run(); }) {}
-
-ReadinessLog::~ReadinessLog() {
-  stopping_ = true;
-  thread_.join();
-}
+    : server_(server), thread_([this] {
+        Look();
+        return absl::Milliseconds(50);
+      }) {}
 
 bool ReadinessLog::ready() const {
   base::MutexLock lock(mutex_);
@@ -36,15 +32,11 @@ absl::optional<ReadinessLog::Change> ReadinessLog::LastOn() const {
   return absl::nullopt;
 }
 
-void ReadinessLog::Run() {
-  while (!stopping_) {
-    const ServerProgram::Page page = server_->Get("/readyz");
-    if ((page.code == 200) != ready()) {
-      base::MutexLock lock(mutex_);
-      changes_.push_back({SteadyTime::Now(), page.code == 200, page.body});
-    }
-    absl::SleepFor(absl::Milliseconds(50));
-  }
+void ReadinessLog::Look() {
+  const ServerProgram::Page page = server_->Get("/readyz");
+  if ((page.code == 200) == ready()) return;
+  base::MutexLock lock(mutex_);
+  changes_.push_back({SteadyTime::Now(), page.code == 200, page.body});
 }
 
 }  // namespace userprofile::testing

@@ -1,14 +1,13 @@
 #ifndef USERPROFILE_TESTS_HA_READINESS_LOG_H_
 #define USERPROFILE_TESTS_HA_READINESS_LOG_H_
 
-#include <atomic>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/types/optional.h"
 #include "base/mutex.h"
+#include "base/periodic_thread.h"
 #include "base/steady_time.h"
 #include "tests/support/server_program.h"
 
@@ -26,7 +25,6 @@ class ReadinessLog {
 
   // The server is ready when this begins, and outlives it.
   explicit ReadinessLog(const ServerProgram* server);
-  ~ReadinessLog();
 
   bool ready() const;
 
@@ -37,13 +35,12 @@ class ReadinessLog {
   absl::optional<Change> LastOn() const;
 
  private:
-  void Run();
+  void Look();
 
   const ServerProgram* const server_;
   mutable base::Mutex mutex_;
   std::vector<Change> changes_ ABSL_GUARDED_BY(mutex_);
-  std::atomic<bool> stopping_ = false;
-  std::thread thread_;  // last: starts when all else is made
+  base::PeriodicThread thread_;  // last: starts when all else is made
 };
 
 }  // namespace userprofile::testing

@@ -94,7 +94,7 @@ class ClockStory : public FakeClock {
 
 TEST_F(ClockStory, CallersAreNotHeldToARateForAnHour) {
   // A burst uses up what is allowed.
-  EXPECT_TRUE(Eventually([&] { return Reason(Call()) == "RATE_LIMITED"; }));
+  EXPECT_TRUE(Eventually([&] { return ReasonOf(Call()) == "RATE_LIMITED"; }));
   SetBack("-1h");
   EXPECT_TRUE(Eventually([&] { return Call().ok(); }, absl::Seconds(5)));
 }

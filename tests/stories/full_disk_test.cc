@@ -111,7 +111,7 @@ TEST_P(FullDiskTest, IsSaidInWordsAndLosesNothing) {
   ServerProgram::Page page;
   EXPECT_TRUE(Eventually([&] {
     const grpc::Status status = StoreNext();
-    EXPECT_THAT(Reason(status), AnyOf("", "DATABASE_UNAVAILABLE"))
+    EXPECT_THAT(ReasonOf(status), AnyOf("", "DATABASE_UNAVAILABLE"))
         << status.error_message();
     page = server_.Get("/readyz");
     return page.code == 503;

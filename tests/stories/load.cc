@@ -3,8 +3,6 @@
 #include <chrono>
 #include <utility>
 
-#include "google/rpc/error_details.pb.h"
-#include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
 #include "tests/support/program.h"
 
@@ -47,16 +45,6 @@ void StoreUsers(Stub& stub, std::int64_t users) {
   }
 }
 
-std::string Reason(const grpc::Status& status) {
-  google::rpc::Status details;
-  google::rpc::ErrorInfo info;
-  details.ParseFromString(status.error_details());
-  for (const auto& detail : details.details()) {
-    if (detail.UnpackTo(&info)) return info.reason();
-  }
-  return "";
-}
-
 Load::Load(std::vector<std::unique_ptr<Stub>> stubs, std::int64_t users)
     : stubs_(std::move(stubs)), users_(users) {
   for (std::size_t i = 0; i < stubs_.size(); ++i) {
@@ -95,7 +83,8 @@ void Load::Count(const grpc::Status& status, bool created) {
     return;
   }
   if (status.error_code() == grpc::StatusCode::NOT_FOUND) ++tally_.not_found;
-  ++tally_.failures[std::to_string(status.error_code()) + " " + Reason(status)];
+  ++tally_
+        .failures[std::to_string(status.error_code()) + " " + ReasonOf(status)];
 }
 
 std::unique_ptr<Load> StartLoad(const ServerProgram& server, int bots,

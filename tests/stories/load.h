@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/error_details.h"
 #include "tests/support/server_program.h"
 #include "userprofile/v1/user_profile_service.grpc.pb.h"
 
@@ -31,9 +32,6 @@ grpc::Status Get(Stub& stub, std::int64_t user_id,
 
 // Lets users 1 to `users` be known; a test failure if one can't be stored.
 void StoreUsers(Stub& stub, std::int64_t users);
-
-// The reason in a status' google.rpc.ErrorInfo; empty if there is none.
-std::string Reason(const grpc::Status& status);
 
 // Bots at work, from construction until Stop: each calls UpsertUser and
 // GetProfile in turn for users that are known already, and writes down what

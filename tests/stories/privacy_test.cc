@@ -65,7 +65,7 @@ class PrivacyTest : public ::testing::Test {
   static std::string InWords(const grpc::Status& status) {
     if (status.ok()) return "OK";
     return absl::StrCat(static_cast<int>(status.error_code()), " ",
-                        Reason(status));
+                        ReasonOf(status));
   }
 
   std::string UpsertUser(

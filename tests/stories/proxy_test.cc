@@ -379,7 +379,7 @@ TEST_F(ProxyTest, PassesOnWhatIsWrongWithARequest) {
     const grpc::Status status = Get(*stub, 404, &response);
     EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND)
         << status.error_message() << proxy_->errors();
-    EXPECT_EQ(Reason(status), "USER_NOT_FOUND");
+    EXPECT_EQ(ReasonOf(status), "USER_NOT_FOUND");
   }
 }
 

@@ -41,7 +41,7 @@ class SchemaDamageTest : public ::testing::Test {
     v1::UpsertUserResponse upserted;
     grpc::Status status = Upsert(*stub, kUsers + 1, &upserted);
     EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
-    EXPECT_EQ(Reason(status), "SCHEMA_NOT_READY");
+    EXPECT_EQ(ReasonOf(status), "SCHEMA_NOT_READY");
     EXPECT_THAT(status.error_message(), HasSubstr(words));
 
     start = absl::Now();

@@ -80,7 +80,7 @@ TEST(SeedStoryTest, FourUsersOfABrokenTableAreStillKnownAfterItIsMended) {
     for (const grpc::Status& status :
          {Upsert(*stub, user, &upserted), Get(*stub, user, &read)}) {
       EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
-      EXPECT_EQ(Reason(status), "SCHEMA_NOT_READY");
+      EXPECT_EQ(ReasonOf(status), "SCHEMA_NOT_READY");
       EXPECT_THAT(status.error_message(), HasSubstr("users."));
     }
     EXPECT_FALSE(upserted.created());

@@ -23,6 +23,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/steady_time.h"
 #include "gtest/gtest.h"
 #include "tests/stories/load.h"
 #include "tests/support/free_port.h"
@@ -217,8 +218,9 @@ TEST_P(StrangersTest, DoNotKeepOthersFromCalling) {
   const int before = server_.program().MemoryMegabytes();
   int most = before;
   auto strangers = std::make_unique<Strangers>(GetParam(), port_);
-  const absl::Time end = absl::Now() + kAttack;
-  for (int served = others->ok(); absl::Now() < end; served = others->ok()) {
+  const base::SteadyTime end = base::SteadyTime::Now() + kAttack;
+  for (int served = others->ok(); base::SteadyTime::Now() < end;
+       served = others->ok()) {
     most = std::max(most, server_.program().MemoryMegabytes());
     EXPECT_TRUE(Eventually([&] { return others->ok() > served; }));
     absl::SleepFor(absl::Milliseconds(50));
