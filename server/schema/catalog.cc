@@ -197,13 +197,10 @@ absl::Status Explain(const absl::Status& failure, absl::string_view schema) {
       failure.code(),
       postgres::NameTables(
           "others hold the table users, so that nobody can look at it; try "
-          "again "
-          "when their transaction is over, or see whose it is: SELECT pid, "
-          "usename, state, query FROM pg_stat_activity WHERE pid IN (SELECT "
-          "pid "
-          "FROM pg_locks WHERE relation = :'users'::regclass AND granted AND "
-          "mode = "
-          "'AccessExclusiveLock')",
+          "again when their transaction is over, or see whose it is: SELECT "
+          "pid, usename, state, query FROM pg_stat_activity WHERE pid IN "
+          "(SELECT pid FROM pg_locks WHERE relation = :'users'::regclass AND "
+          "granted AND mode = 'AccessExclusiveLock')",
           schema));
   failure.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
     status.SetPayload(url, payload);

@@ -51,11 +51,10 @@ struct Operation {
   // When it was submitted, to this lane or the one that led here.
   base::SteadyTime submitted;
 
-  // For the lane: what to answer because of a
-  // database that was away when it was tried (OK if none was), how many
-  // statements with it were lost together with their connection, how many
-  // operations its next statement may hold at most, and whether that statement
-  // waits behind the others.
+  // For the lane: what to answer because of a database that was away when it
+  // was tried (OK if none was), how many statements with it were lost together
+  // with their connection, how many operations its next statement may hold at
+  // most, and whether that statement waits behind the others.
   absl::Status outage;
   int lost = 0;
   std::size_t max_batch = std::numeric_limits<std::size_t>::max();
