@@ -8,11 +8,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
-#include "absl/strings/strip.h"
 #include "base/error_info.h"
 #include "base/read_file.h"
 #include "base/status_macros.h"
+#include "server/access/peer.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::access {
@@ -192,7 +191,7 @@ absl::Status Access::Admit(const grpc::CallbackServerContext& context,
 absl::Status Access::Refuse(const grpc::CallbackServerContext& context,
                             const Permission& permission, const Caller& caller,
                             absl::Status why) {
-  const std::string peer = PeerOf(context.peer());
+  const std::string peer = AddressOf(context.peer());
   if (absl::IsUnauthenticated(why) &&
       attempts_.Take(peer) > absl::ZeroDuration()) {
     why = TooManyAttempts();
@@ -219,15 +218,6 @@ bool IsRefusal(const absl::Status& status) {
                      [&](v1::ErrorReason reason) {
                        return its_reason == base::ReasonName(reason);
                      });
-}
-
-std::string PeerOf(absl::string_view grpc_peer) {
-  if (!absl::ConsumePrefix(&grpc_peer, "ipv4:") &&
-      !absl::ConsumePrefix(&grpc_peer, "ipv6:")) {
-    return std::string(grpc_peer);
-  }
-  return absl::StrReplaceAll(grpc_peer.substr(0, grpc_peer.rfind(':')),
-                             {{"%5B", ""}, {"%5D", ""}, {"[", ""}, {"]", ""}});
 }
 
 }  // namespace userprofile::access

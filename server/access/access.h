@@ -90,10 +90,6 @@ bool IsRefusal(const absl::Status& status);
 absl::StatusOr<std::shared_ptr<const Caller>> Identify(
     const Callers& callers, const Credentials& credentials);
 
-// Who is at the other end, without the port: "10.0.0.7" for what gRPC calls
-// "ipv4:10.0.0.7:41022", "2001:db8::7" for "ipv6:%5B2001:db8::7%5D:41022".
-std::string PeerOf(absl::string_view grpc_peer);
-
 }  // namespace userprofile::access
 
 #endif  // USERPROFILE_SERVER_ACCESS_ACCESS_H_

@@ -1,6 +1,5 @@
 #include "server/access/connections.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/tcp.h>
 #include <malloc.h>
@@ -12,10 +11,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "server/access/access.h"
+#include "server/access/peer.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::access {
@@ -33,6 +33,9 @@ constexpr int kFirstCall = 16 << 10;
 
 // What gRPC has taken is free by then, but here and there.
 constexpr absl::Duration kTrimAfter = absl::Seconds(5);
+
+// What a connection costs that nothing comes by.
+constexpr int kForConnecting = 1 << 10;
 
 constexpr std::size_t kFewAddresses = 1024;
 
@@ -55,34 +58,6 @@ int MostConnections() {
                               : limit.rlim_cur / 4);
 }
 
-// Who is at the other end, as gRPC would name it but for its escapes; empty for
-// a Unix socket.
-std::string PeerOfSocket(int socket) {
-  sockaddr_storage address = {};
-  socklen_t size = sizeof(address);
-  if (getpeername(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    return "ipv4:gone";
-  }
-  char text[INET6_ADDRSTRLEN] = {};
-  if (address.ss_family == AF_INET) {
-    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
-    inet_ntop(AF_INET, &v4.sin_addr, text, sizeof(text));
-    return absl::StrCat("ipv4:", text, ":", ntohs(v4.sin_port));
-  }
-  if (address.ss_family != AF_INET6) return "";
-  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
-  const int port = ntohs(v6.sin6_port);
-  if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
-    inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], text, sizeof(text));
-    return absl::StrCat("ipv4:", text, ":", port);
-  }
-  inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof(text));
-  return absl::StrCat(
-      "ipv6:[", text,
-      v6.sin6_scope_id == 0 ? "" : absl::StrCat("%", v6.sin6_scope_id),
-      "]:", port);
-}
-
 // Ends a TCP connection for both sides, at once. shutdown() would not do: Linux
 // goes on taking what the other end sends, and whoever reads goes on getting
 // it. See connect(2), AF_UNSPEC; sandboxes may not know it.
@@ -92,6 +67,10 @@ void Abort(int socket) {
   if (connect(socket, &nowhere, sizeof(nowhere)) != 0) {
     shutdown(socket, SHUT_RDWR);
   }
+}
+
+absl::Duration TimeFor(int bytes, const ByteAllowance& of) {
+  return absl::Seconds(1) * bytes / of.per_second;
 }
 
 // 0 for one that was broken.
@@ -118,9 +97,13 @@ Connections::Connections(const ConnectionLimits& limits, ops::Metrics* metrics,
         most);
     limits_.max_connections = most;
   }
-  constexpr const char* kNames[] = {"served",         "no_call",
-                                    "too_many",       "too_many_from_address",
-                                    "too_many_bytes", "no_descriptor"};
+  constexpr const char* kNames[] = {"served",
+                                    "no_call",
+                                    "too_many",
+                                    "too_many_from_address",
+                                    "too_many_strangers",
+                                    "too_many_bytes",
+                                    "no_descriptor"};
   for (int i = 0; i < kOutcomes; ++i) {
     ended_[i] = ops::Counter(
         metrics, "userprofile_connections_ended_total",
@@ -137,25 +120,13 @@ Connections::~Connections() {
 absl::optional<int> Connections::Add(int socket) {
   Connection connection;
   connection.peer = PeerOfSocket(socket);
-  connection.address = PeerOf(connection.peer);
+  connection.address = AddressOf(connection.peer);
   connection.since = clock_();
   connection.stranger = !connection.peer.empty();
   base::MutexLock lock(mutex_);
-  if (connection.stranger) {
-    ForgetAddresses(connection.since);
-    const Address& address = addresses_[connection.address];
-    if (IsOver(address, connection.since)) {
-      Count(kTooManyBytes, connection.address);
-      return absl::nullopt;
-    }
-    if (address.connections >= limits_.max_connections_per_address &&
-        !MakeRoom(connection, kTooManyFromOne)) {
-      Count(kTooManyFromOne, connection.address);
-      return absl::nullopt;
-    }
-  }
-  if (taken_ >= limits_.max_connections && !MakeRoom(connection, kTooMany)) {
-    Count(kTooMany, connection.address);
+  ForgetAddresses(connection.since);
+  if (const auto why = WhyNot(connection)) {
+    Count(*why, connection.address);
     return absl::nullopt;
   }
   const int watched = fcntl(socket, F_DUPFD_CLOEXEC, 0);
@@ -163,10 +134,13 @@ absl::optional<int> Connections::Add(int socket) {
     Count(kNoDescriptor, connection.address);
     return absl::nullopt;
   }
+  Address& address = addresses_[connection.address];
+  ++address.connections;
   ++taken_;
-  ++addresses_[connection.address].connections;
   open_.Add(1);
   if (connection.stranger) {
+    ++address.strangers;
+    Spend(address, kForConnecting, connection.since);
     by_peer_[connection.peer] = watched;
     connection.place = strangers_.insert(strangers_.end(), watched);
     ++strangers_count_;
@@ -176,35 +150,68 @@ absl::optional<int> Connections::Add(int socket) {
 }
 
 void Connections::CountRefused(int socket) {
-  Count(kNoDescriptor, PeerOf(PeerOfSocket(socket)));
+  Count(kNoDescriptor, AddressOf(PeerOfSocket(socket)));
+}
+
+absl::optional<Connections::Outcome> Connections::WhyNot(
+    const Connection& newcomer) {
+  const auto is_full = [&](int taken, int most, const std::string* address,
+                           Outcome why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return taken >= most && !MakeRoom(address, why, newcomer.since);
+  };
+  if (newcomer.stranger) {
+    const std::string* here = &newcomer.address;
+    const Address& address = addresses_[*here];
+    if (IsOver(address, newcomer.since)) return kTooManyBytes;
+    if (is_full(address.connections, limits_.max_connections_per_address, here,
+                kTooManyFromOne)) {
+      return kTooManyFromOne;
+    }
+    if (is_full(address.strangers, limits_.max_strangers_per_address, here,
+                kTooManyStrangers) ||
+        is_full(static_cast<int>(strangers_count_), limits_.max_strangers,
+                nullptr, kTooManyStrangers)) {
+      return kTooManyStrangers;
+    }
+  }
+  if (is_full(taken_, limits_.max_connections, nullptr, kTooMany)) {
+    return kTooMany;
+  }
+  return absl::nullopt;
 }
 
 void Connections::ForgetAddresses(base::SteadyTime now) {
   if (addresses_.size() < next_forgetting_) return;
   absl::erase_if(addresses_, [now](const auto& entry) {
-    return entry.second.connections == 0 && entry.second.forgiven <= now;
+    return entry.second.connections == 0 &&
+           entry.second.spending.IsNothing(now);
   });
   next_forgetting_ = std::max(kFewAddresses, 2 * addresses_.size());
 }
 
-bool Connections::MakeRoom(const Connection& newcomer, Outcome outcome) {
-  for (const int watched : strangers_) {
-    const Connection& oldest = connections_.at(watched);
-    if (outcome == kTooManyFromOne && oldest.address != newcomer.address) {
-      continue;
-    }
-    if (newcomer.since - oldest.since < kStrangersTime) return false;
-    Break(watched, outcome);
-    return true;
+bool Connections::MakeRoom(const std::string* address, Outcome why,
+                           base::SteadyTime now) {
+  const auto oldest =
+      std::find_if(strangers_.begin(), strangers_.end(),
+                   [&](int watched) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+                     return address == nullptr ||
+                            connections_.at(watched).address == *address;
+                   });
+  if (oldest == strangers_.end() ||
+      now - connections_.at(*oldest).since < kStrangersTime) {
+    return false;
   }
-  return false;
+  Break(*oldest, why);
+  return true;
 }
 
 void Connections::Remove(int watched) {
   base::MutexLock lock(mutex_);
   const auto found = connections_.find(watched);
   if (found == connections_.end()) return;
-  if (found->second.stranger) Charge(watched, found->second, clock_());
+  if (found->second.stranger) {
+    Charge(found->second, BytesReceived(watched), clock_());
+  }
   Leave(found->second);
   Count(found->second.outcome, found->second.address);
   connections_.erase(found);
@@ -219,38 +226,44 @@ void Connections::Welcome(absl::string_view peer) {
   if (found == by_peer_.end()) return;
   Connection& connection = connections_.at(found->second);
   connection.outcome = kServed;
-  Address& address = addresses_[connection.address];
-  address.forgiven = address.forgiven - TimeFor(connection.received);
+  const int spent = kForConnecting + connection.received;
+  addresses_[connection.address].spending.Forgive(
+      spent, limits_.stranger_bytes_per_address);
+  spending_.Forgive(spent, limits_.stranger_bytes);
   Acquaint(connection);
 }
 
 absl::Duration Connections::CheckStrangers() {
   const base::SteadyTime now = clock_();
+  std::vector<int> strangers;
   bool trim = false;
-  absl::Duration pause;
   {
     base::MutexLock lock(mutex_);
+    strangers.assign(strangers_.begin(), strangers_.end());
     trim = now >= trim_at_;
-    if (trim) trim_at_ = base::SteadyTime::InfiniteFuture();
-    pause = BreakGreedyStrangers(now);
+    if (trim) {
+      trim_at_ = base::SteadyTime::InfiniteFuture();
+      untrimmed_ = 0;
+    }
   }
   if (trim) malloc_trim(0);  // takes a while
-  return pause;
-}
+  // Nobody else closes these, and calls do not wait for so many questions.
+  std::vector<int> received(strangers.size());
+  std::transform(strangers.begin(), strangers.end(), received.begin(),
+                 BytesReceived);
 
-absl::Duration Connections::BreakGreedyStrangers(base::SteadyTime now) {
+  base::MutexLock lock(mutex_);
   bool sending = false;
-  for (auto next = strangers_.begin(); next != strangers_.end();) {
-    const int watched = *next++;
-    Connection& stranger = connections_.at(watched);
+  for (std::size_t i = 0; i < strangers.size(); ++i) {
+    Connection& stranger = connections_.at(strangers[i]);
+    if (!stranger.stranger) continue;  // any more
     const int before = stranger.received;
-    Charge(watched, stranger, now);
+    Charge(stranger, received[i], now);
     sending = sending || stranger.received > before;
     if (stranger.received > limits_.max_stranger_bytes ||
         (stranger.received > kFirstCall &&
          IsOver(addresses_[stranger.address], now))) {
-      Break(watched, kTooManyBytes);
-      trim_at_ = std::min(trim_at_, now + kTrimAfter);
+      Break(strangers[i], kTooManyBytes);
     }
   }
   return strangers_.empty()
@@ -259,22 +272,36 @@ absl::Duration Connections::BreakGreedyStrangers(base::SteadyTime now) {
                         strangers_.size() * kForEach);
 }
 
-void Connections::Charge(int watched, Connection& stranger,
+void Connections::Charge(Connection& stranger, int received,
                          base::SteadyTime now) {
-  const int received = std::max(BytesReceived(watched), stranger.received);
-  const int more = received - std::exchange(stranger.received, received);
-  base::SteadyTime& forgiven = addresses_[stranger.address].forgiven;
-  forgiven = std::max(forgiven, now) + TimeFor(more);
+  if (received <= stranger.received) return;
+  Spend(addresses_[stranger.address], received - stranger.received, now);
+  stranger.received = received;
 }
 
-absl::Duration Connections::TimeFor(int bytes) const {
-  return absl::Seconds(1) * bytes /
-         limits_.max_stranger_bytes_per_address_second;
+void Connections::Spend(Address& address, int bytes, base::SteadyTime now) {
+  address.spending.Add(bytes, limits_.stranger_bytes_per_address, now);
+  spending_.Add(bytes, limits_.stranger_bytes, now);
 }
 
 bool Connections::IsOver(const Address& address, base::SteadyTime now) const {
-  return address.forgiven - now >
-         TimeFor(limits_.max_stranger_bytes_per_address);
+  const bool somebody_works = address.connections > address.strangers;
+  return address.spending.IsOver(limits_.stranger_bytes_per_address, now) ||
+         (!somebody_works && spending_.IsOver(limits_.stranger_bytes, now));
+}
+
+void Connections::Spending::Add(int bytes, const ByteAllowance& of,
+                                base::SteadyTime now) {
+  back_at_ = std::max(back_at_, now) + TimeFor(bytes, of);
+}
+
+void Connections::Spending::Forgive(int bytes, const ByteAllowance& of) {
+  back_at_ = back_at_ - TimeFor(bytes, of);
+}
+
+bool Connections::Spending::IsOver(const ByteAllowance& limit,
+                                   base::SteadyTime now) const {
+  return back_at_ - now > TimeFor(limit.at_once, limit);
 }
 
 // gRPC finds it broken, and lets go of it; then it hangs up. One that ends by
@@ -292,7 +319,12 @@ void Connections::Leave(Connection& connection) {
   open_.Add(-1);
   --taken_;
   --addresses_[connection.address].connections;
-  if (connection.stranger) Acquaint(connection);
+  if (!connection.stranger) return;
+  Acquaint(connection);
+  untrimmed_ += connection.received;
+  if (untrimmed_ > kFirstCall) {
+    trim_at_ = std::min(trim_at_, clock_() + kTrimAfter);
+  }
 }
 
 // It is no stranger any more.
@@ -305,6 +337,7 @@ void Connections::Acquaint(Connection& connection) {
   }
   strangers_.erase(connection.place);
   --strangers_count_;
+  --addresses_[connection.address].strangers;
 }
 
 void Connections::Count(Outcome outcome, absl::string_view address) {
@@ -316,6 +349,7 @@ void Connections::Count(Outcome outcome, absl::string_view address) {
         "",
         "there are too many connections (--max-connections)",
         "it has too many connections (--max-connections-per-address)",
+        "too many are open on which no call was let in yet",
         "too much came from there before a call was let in",
         "the process has too many files open (ulimit -n)"};
     spdlog::warn("closed a connection from {}: {}{}", std::string(address),

@@ -21,6 +21,11 @@
 
 namespace userprofile::access {
 
+struct ByteAllowance {
+  int at_once;
+  int per_second;
+};
+
 // What connections may take of the server.
 struct ConnectionLimits {
   // Open at a time, in all and from one address. A newcomer over that is
@@ -28,28 +33,36 @@ struct ConnectionLimits {
   int max_connections = 4096;
   int max_connections_per_address = 2048;
 
+  // The same of strangers. Each may begin as many calls as a connection may
+  // have at a time and never end them, and gRPC takes some 12 KiB for each.
+  int max_strangers = 512;
+  int max_strangers_per_address = 64;
+
   // What a stranger may send, TLS and all. A client may send 64 KiB of messages
   // (HTTP/2's first window), and the headers of its calls, before it heard
   // anything; this is twice as much.
   int max_stranger_bytes = 128 << 10;
 
-  // What all strangers of one address may send at once, and again each second.
-  // 28 bytes are enough for a call that is made only to be taken back, and gRPC
-  // takes some 5 KiB for each until it comes to it.
-  int max_stranger_bytes_per_address = 256 << 10;
-  int max_stranger_bytes_per_address_second = 64 << 10;
+  // What strangers of one address may send together, and what all may. 28 bytes
+  // are enough for a call that is made only to be taken back, and gRPC takes
+  // some 5 KiB for each until it comes to it.
+  ByteAllowance stranger_bytes_per_address = {256 << 10, 64 << 10};
+  ByteAllowance stranger_bytes = {1 << 20, 256 << 10};
 };
 
 // The connections of the port for calls. Who connects is a stranger until a
 // first call on that connection was let in. What strangers send is limited, for
 // gRPC reads and parses whatever comes (CVE-2023-33953, CVE-2023-44487); where
 // an address is over its limit, it gets no new connections for a while, and
-// those of its strangers are broken that sent more than a first call takes. The
-// oldest stranger makes room when all places are taken. A connection by a Unix
-// socket is no stranger: the socket's directory says who may connect.
+// those of its strangers are broken that sent more than a first call takes.
+// Where all strangers are over theirs, that holds for each address that nobody
+// works from. The oldest stranger makes room when all places are taken. A
+// connection by a Unix socket is no stranger: the socket's directory says who
+// may connect.
 //
 // Each is watched by a second descriptor of its socket, so that it can be
-// broken whatever gRPC does with it. Thread-safe.
+// broken whatever gRPC does with it. Thread-safe, but for Remove and
+// CheckStrangers, which one thread calls.
 class Connections {
  public:
   // `metrics` may be null, and must outlive this. Lowers what it was told to
@@ -77,19 +90,20 @@ class Connections {
   }
   void Welcome(absl::string_view peer);  // as gRPC names it
 
-  // Breaks the connections of strangers who sent too much; some time later,
-  // gives the memory back that they took. Returns when it wants to be called
-  // again; infinite: after the next newcomer.
+  // Breaks the connections of strangers who sent too much; some time after
+  // strangers left, gives the memory back that they took. Returns when it wants
+  // to be called again; infinite: after the next newcomer.
   absl::Duration CheckStrangers();
 
  private:
   enum Outcome {
-    kServed,          // ended after a call that was let in
-    kNoCall,          // ended without one: a probe, a failed handshake
-    kTooMany,         // refused, or made room for another
-    kTooManyFromOne,  // the same, for too many from its address
-    kTooManyBytes,    // a stranger that sent too much
-    kNoDescriptor,    // refused: the process has too many files open
+    kServed,            // ended after a call that was let in
+    kNoCall,            // ended without one: a probe, a failed handshake
+    kTooMany,           // refused, or made room for another
+    kTooManyFromOne,    // the same, for too many from its address
+    kTooManyStrangers,  // the same, for too many strangers
+    kTooManyBytes,      // a stranger that sent too much
+    kNoDescriptor,      // refused: the process has too many files open
     kOutcomes,
   };
 
@@ -104,28 +118,44 @@ class Connections {
     std::list<int>::iterator place;  // among the strangers
   };
 
-  struct Address {
-    int connections = 0;        // that are not broken
-    base::SteadyTime forgiven;  // when its strangers' bytes no longer count
+  // What was spent of an allowance. It comes back as time goes by.
+  class Spending {
+   public:
+    void Add(int bytes, const ByteAllowance& of, base::SteadyTime now);
+    void Forgive(int bytes, const ByteAllowance& of);
+    bool IsOver(const ByteAllowance& limit, base::SteadyTime now) const;
+    bool IsNothing(base::SteadyTime now) const { return back_at_ <= now; }
+
+   private:
+    base::SteadyTime back_at_;
   };
 
-  // Returns when to look again.
-  absl::Duration BreakGreedyStrangers(base::SteadyTime now)
+  struct Address {
+    int connections = 0;  // that are not broken
+    int strangers = 0;    // of them
+    Spending spending;    // of strangers
+  };
+
+  // Why it is not taken, if it is not; makes room for it.
+  absl::optional<Outcome> WhyNot(const Connection& newcomer)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // Looks how much it has sent. The address answers for it until it is known.
-  void Charge(int watched, Connection& stranger, base::SteadyTime now)
+  // Takes what it has sent by now. The address answers for it until it is
+  // known, and so do all strangers.
+  void Charge(Connection& stranger, int received, base::SteadyTime now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Duration TimeFor(int bytes) const;
-  bool IsOver(const Address& address, base::SteadyTime now) const;
+  void Spend(Address& address, int bytes, base::SteadyTime now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsOver(const Address& address, base::SteadyTime now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Those that there is nothing to know of.
   void ForgetAddresses(base::SteadyTime now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // Breaks the connection of the oldest stranger, if it had its time; if
-  // `outcome` is kTooManyFromOne, of the oldest at the newcomer's address.
-  bool MakeRoom(const Connection& newcomer, Outcome outcome)
+  // Breaks the connection of the oldest stranger at that address, or of all if
+  // it is null, provided that it had its time.
+  bool MakeRoom(const std::string* address, Outcome why, base::SteadyTime now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives its place to others.
   void Leave(Connection& connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -149,8 +179,11 @@ class Connections {
   absl::flat_hash_map<std::string, int> by_peer_
       ABSL_GUARDED_BY(mutex_);             // of strangers
   int taken_ ABSL_GUARDED_BY(mutex_) = 0;  // that are not broken
+  Spending spending_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, Address> addresses_ ABSL_GUARDED_BY(mutex_);
   std::size_t next_forgetting_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::int64_t untrimmed_ ABSL_GUARDED_BY(mutex_) =
+      0;  // bytes of strangers who left
   base::SteadyTime trim_at_ ABSL_GUARDED_BY(mutex_) =
       base::SteadyTime::InfiniteFuture();
 };

@@ -170,8 +170,7 @@ TEST_F(ConnectionsTest, AStrangerWhoSendsTooMuchIsBroken) {
 }
 
 TEST_F(ConnectionsTest, StrangersOfOneAddressShareALimit) {
-  Connections connections({.max_stranger_bytes_per_address = 100'000,
-                           .max_stranger_bytes_per_address_second = 10'000},
+  Connections connections({.stranger_bytes_per_address = {100'000, 10'000}},
                           nullptr, clock_);
   const Pair known = Connect(connections);
   const Pair quiet = Connect(connections);
@@ -194,9 +193,77 @@ TEST_F(ConnectionsTest, StrangersOfOneAddressShareALimit) {
   EXPECT_TRUE(Connect(connections).watched);
 }
 
-TEST_F(ConnectionsTest, WhoHangsUpHasSentWhatItSent) {
-  Connections connections({.max_stranger_bytes_per_address = 100'000}, nullptr,
+TEST_F(ConnectionsTest, AllStrangersShareALimitThatIsNotOfThoseWhoWork) {
+  Connections connections({.stranger_bytes = {100'000, 10'000}}, nullptr,
                           clock_);
+  const Pair known = Connect(connections);
+  connections.Welcome(known.peer);
+  const Pair beside_it = Connect(connections);
+  const Pair first = Connect(connections, "127.0.0.2");
+  const Pair second = Connect(connections, "127.0.0.3");
+  for (const Pair& pair : {beside_it, first, second}) Send(pair, 40'000);
+  connections.CheckStrangers();
+  EXPECT_FALSE(IsBroken(known));
+  EXPECT_FALSE(IsBroken(beside_it));
+  EXPECT_TRUE(IsBroken(second));
+  EXPECT_FALSE(Connect(connections, "127.0.0.4").watched);
+  EXPECT_TRUE(Connect(connections).watched);
+  now_ = now_ + absl::Seconds(5);
+  EXPECT_TRUE(Connect(connections, "127.0.0.4").watched);
+}
+
+TEST_F(ConnectionsTest, StrangersOfOneAddressHaveFewPlaces) {
+  Connections connections({.max_strangers_per_address = 3}, nullptr, clock_);
+  const Pair known = Connect(connections);
+  connections.Welcome(known.peer);
+  std::vector<Pair> pairs;
+  for (int i = 0; i < 3; ++i) pairs.push_back(Connect(connections));
+  EXPECT_FALSE(Connect(connections).watched);
+  EXPECT_TRUE(Connect(connections, "127.0.0.2").watched);
+  connections.Welcome(pairs[0].peer);
+  EXPECT_TRUE(Connect(connections).watched);
+  now_ = now_ + absl::Seconds(1);
+  EXPECT_TRUE(Connect(connections).watched);
+  EXPECT_TRUE(IsBroken(pairs[1]));
+  for (const Pair& pair : {known, pairs[0], pairs[2]}) {
+    EXPECT_FALSE(IsBroken(pair));
+  }
+}
+
+TEST_F(ConnectionsTest, AllStrangersHaveFewPlaces) {
+  Connections connections({.max_strangers = 2}, nullptr, clock_);
+  const Pair first = Connect(connections);
+  const Pair second = Connect(connections, "127.0.0.2");
+  EXPECT_FALSE(Connect(connections, "127.0.0.3").watched);
+  connections.Welcome(second.peer);
+  EXPECT_TRUE(Connect(connections, "127.0.0.3").watched);
+  now_ = now_ + absl::Seconds(1);
+  EXPECT_TRUE(Connect(connections, "127.0.0.4").watched);
+  EXPECT_TRUE(IsBroken(first));
+}
+
+TEST_F(ConnectionsTest, ToConnectCostsSomethingUntilACallIsLetIn) {
+  Connections connections({.stranger_bytes_per_address = {10 << 10, 1 << 10}},
+                          nullptr, clock_);
+  for (int i = 0; i < 30; ++i) {
+    const Pair good = Connect(connections);
+    ASSERT_TRUE(good.watched);
+    connections.Welcome(good.peer);
+  }
+  int taken = 0;
+  for (int i = 0; i < 30; ++i) {
+    const Pair bad = Connect(connections);
+    if (!bad.watched) continue;
+    connections.Remove(*bad.watched);
+    ++taken;
+  }
+  EXPECT_EQ(taken, 11);
+  EXPECT_TRUE(Connect(connections, "127.0.0.2").watched);
+}
+
+TEST_F(ConnectionsTest, WhoHangsUpHasSentWhatItSent) {
+  Connections connections({.stranger_bytes_per_address = {100'000, 64'000}},
+                          nullptr, clock_);
   for (int i = 0; i < 3; ++i) {
     const Pair stranger = Connect(connections);
     ASSERT_TRUE(stranger.watched);

@@ -2,7 +2,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "server/access/access.h"
 
 namespace userprofile::access {
 namespace {
@@ -95,14 +94,6 @@ TEST_F(AttemptLimitTest, PeersBeyondAThousandShareOneLimitUntilOthersCalm) {
   EXPECT_EQ(CountUntilRefused("10.1.0.2"), 0);
   now_ = now_ + absl::Seconds(2);
   EXPECT_EQ(CountUntilRefused("10.1.0.2"), 100);
-}
-
-TEST(PeerOfTest, IsTheAddressWithoutThePort) {
-  EXPECT_EQ(PeerOf("ipv4:10.0.0.7:41022"), "10.0.0.7");
-  EXPECT_EQ(PeerOf("ipv6:%5B2001:db8::7%5D:41022"), "2001:db8::7");
-  EXPECT_EQ(PeerOf("ipv6:[::1]:41022"), "::1");
-  EXPECT_EQ(PeerOf("unix:/run/userprofile"), "unix:/run/userprofile");
-  EXPECT_EQ(PeerOf(""), "");
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/error_info.h"
-#include "server/access/access.h"
+#include "server/access/peer.h"
 
 namespace userprofile::api {
 namespace {
@@ -45,7 +45,7 @@ absl::Status CallLimits::Admit(const grpc::CallbackServerContext& context,
   if (rate_) {
     const absl::Duration wait =
         rate_->Take(&caller == access::AnybodyTrusted().get()
-                        ? access::PeerOf(context.peer())
+                        ? access::AddressOf(context.peer())
                         : caller.name);
     if (wait > absl::ZeroDuration()) return RateLimited(wait);
   }

@@ -119,12 +119,12 @@ class Strangers {
     for (std::thread& thread : threads_) thread.join();
   }
 
-  // A connection to the server from an address that only strangers come from;
-  // -1 if it takes none.
-  static int Connect(int port) {
+  // A connection to the server from an address that only strangers come from,
+  // one of several; -1 if it takes none.
+  static int Connect(int port, std::uint32_t address = 0) {
     sockaddr_in from = {};
     from.sin_family = AF_INET;
-    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + address);
     sockaddr_in to = {};
     to.sin_family = AF_INET;
     to.sin_port = htons(static_cast<std::uint16_t>(port));
@@ -184,13 +184,18 @@ class StrangersTest : public ::testing::TestWithParam<Attack> {
         << server_.program().errors();
   }
 
-  // Connections that say nothing: so many, or as many as it gets.
-  std::vector<int> HoldIdle(int count) const {
-    std::vector<int> idle;
+  // Connections that say that and nothing more, from so many addresses: as many
+  // as asked for, or as it gets.
+  std::vector<int> Hold(int count, int addresses, const std::string& said) {
+    std::vector<int> held;
     for (int i = 0; i < count; ++i) {
-      if (const int fd = Strangers::Connect(port_); fd >= 0) idle.push_back(fd);
+      const int fd =
+          Strangers::Connect(port_, static_cast<std::uint32_t>(i % addresses));
+      if (fd < 0) continue;
+      send(fd, said.data(), said.size(), MSG_NOSIGNAL);
+      held.push_back(fd);
     }
-    return idle;
+    return held;
   }
 
   // A call on a new connection.
@@ -253,10 +258,14 @@ INSTANTIATE_TEST_SUITE_P(Attacks, StrangersTest, ::testing::ValuesIn(kAttacks),
                          });
 
 TEST_F(StrangersTest, ServesAgainOnceDescriptorsHadRunOut) {
+#ifdef USERPROFILE_SANITIZED
+  // "object has invalid vptr", for each that it meets for the first time.
+  GTEST_SKIP() << "UBSan looks at memory by a pipe, which takes descriptors";
+#endif
   // Fewer than it knew of as it started.
   const rlimit few = {256, 256};
   ASSERT_EQ(prlimit(server_.program().pid(), RLIMIT_NOFILE, &few, nullptr), 0);
-  const std::vector<int> idle = HoldIdle(300);
+  const std::vector<int> idle = Hold(300, 5, "");
   EXPECT_TRUE(Eventually([this] {
     return absl::StrContains(server_.program().errors(), "too many files open");
   })) << server_.program().errors();
@@ -272,14 +281,55 @@ TEST_F(StrangersTest, ServesAgainOnceDescriptorsHadRunOut) {
 }
 
 TEST_F(StrangersTest, ThousandsOfIdleOnesDoNotKeepACallerOut) {
-  const std::vector<int> idle = HoldIdle(10000);
+  const std::vector<int> idle = Hold(10000, 1, "");
   EXPECT_GT(idle.size(), 3000u);  // if this process may have so many
   EXPECT_TRUE(ServesANewcomer(std::chrono::seconds(10)));
-  EXPECT_TRUE(Eventually([this] {
-    return absl::StrContains(server_.program().errors(),
-                             "--max-connections-per-address");
-  })) << server_.program().errors();
+  EXPECT_FALSE(Shows("{outcome=\"too_many_strangers\"} 0\n"));
+  EXPECT_TRUE(
+      absl::StrContains(server_.program().errors(), "no call was let in yet"));
   for (const int fd : idle) close(fd);
+}
+
+// As many as a connection may begin, of a kind that lasts.
+std::string BeginCalls(const std::string& path, const std::string& message) {
+  std::string said = Http2Greeting();
+  for (std::uint32_t stream = 1; stream < 2 * 64; stream += 2) {
+    said += Http2Frame(kHttp2Headers, kHttp2EndHeaders, stream,
+                       stream == 1 ? Http2Call(path) : kSameCall);
+    if (!message.empty()) {
+      said += Http2Frame(kHttp2Data, kHttp2EndStream, stream, message);
+    }
+  }
+  return said;
+}
+
+TEST_F(StrangersTest, CallsThatNeverEndDoNotTakeTheMemory) {
+  const std::string kinds[] = {
+      BeginCalls("/userprofile.v1.UserProfileService/GetProfile", ""),
+      BeginCalls("/grpc.health.v1.Health/Watch", std::string(5, '\0'))};
+  for (const std::string& said : kinds) {
+    const int before = server_.program().MemoryMegabytes();
+    const std::vector<int> held = Hold(500, 1, said);
+    // They come again as soon as others may have their places.
+    const base::SteadyTime end = base::SteadyTime::Now() + kAttack;
+    std::vector<int> later;
+    int most = 0;
+    while (base::SteadyTime::Now() < end) {
+      for (const int fd : Hold(20, 1, said)) later.push_back(fd);
+      EXPECT_TRUE(ServesANewcomer(std::chrono::seconds(5)));
+      most = std::max(most, server_.program().MemoryMegabytes());
+      absl::SleepFor(absl::Milliseconds(50));
+    }
+    EXPECT_LT(most, before + kMayGrow);
+    RecordProperty("megabytes_before", before);
+    RecordProperty("megabytes_most", most);
+    for (const int fd : held) close(fd);
+    for (const int fd : later) close(fd);
+    EXPECT_TRUE(Eventually(
+        [&] { return server_.program().MemoryMegabytes() < before + kMayKeep; },
+        absl::Seconds(20)))
+        << server_.program().MemoryMegabytes() << " MiB after " << before;
+  }
 }
 
 }  // namespace
