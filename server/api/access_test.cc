@@ -4,7 +4,6 @@
 #include <fstream>
 #include <functional>
 #include <map>
-#include <mutex>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -18,8 +17,8 @@
 #include "server/transport/health_service.h"
 #include "server/transport/reflection_service.h"
 #include "server/transport/tls.h"
-#include "spdlog/sinks/base_sink.h"
 #include "spdlog/spdlog.h"
+#include "tests/support/captured_log.h"
 #include "tests/support/certificate.h"
 #include "tests/support/temp_dir.h"
 #include "userprofile/v1/user_profile_service.grpc.pb.h"
@@ -32,6 +31,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::UnorderedElementsAreArray;
 using ::userprofile::testing::Certificate;
+using ::userprofile::testing::KeptLog;
 using ::userprofile::testing::TempDir;
 using Channel = std::shared_ptr<grpc::Channel>;
 using Code = grpc::StatusCode;
@@ -153,30 +153,6 @@ const std::vector<MethodRow>& Methods() {
 std::string HashJson(const std::string& token) {
   return absl::StrCat("\"", access::ToHex(access::HashOf(token)), "\"");
 }
-
-// Keeps what is logged, for the tests to look at.
-class KeptLog final : public spdlog::sinks::base_sink<std::mutex> {
- public:
-  std::string text() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return text_;
-  }
-
-  void Clear() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    text_.clear();
-  }
-
- private:
-  void sink_it_(const spdlog::details::log_msg& message) override {
-    spdlog::memory_buf_t line;
-    formatter_->format(message, line);
-    text_.append(line.data(), line.size());
-  }
-  void flush_() override {}
-
-  std::string text_;  // protected by mutex_
-};
 
 const std::shared_ptr<KeptLog>& TheLog() {
   static const auto& log =

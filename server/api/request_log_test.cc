@@ -1,7 +1,6 @@
 #include "server/api/request_log.h"
 
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -11,8 +10,8 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "ops/logging.h"
-#include "spdlog/sinks/ostream_sink.h"
 #include "spdlog/spdlog.h"
+#include "tests/support/captured_log.h"
 
 namespace userprofile::api {
 namespace {
@@ -30,14 +29,6 @@ absl::Status Unknown() {
 
 class RequestLogTest : public ::testing::Test {
  protected:
-  RequestLogTest() {
-    auto logger = std::make_shared<spdlog::logger>(
-        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(out_));
-    logger->set_formatter(ops::MakeJsonFormatter());
-    spdlog::set_default_logger(std::move(logger));
-  }
-  ~RequestLogTest() override { spdlog::set_default_logger(before_); }
-
   void Log(const absl::Status& status,
            absl::Duration duration = absl::Milliseconds(12)) {
     EXPECT_TRUE(log_.Concerns(status, duration));
@@ -52,14 +43,13 @@ class RequestLogTest : public ::testing::Test {
   std::vector<nlohmann::json> Lines() {
     std::vector<nlohmann::json> lines;
     for (const absl::string_view line :
-         absl::StrSplit(out_.str(), '\n', absl::SkipEmpty())) {
+         absl::StrSplit(out_.text(), '\n', absl::SkipEmpty())) {
       lines.push_back(nlohmann::json::parse(std::string(line)));
     }
     return lines;
   }
 
-  const std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
-  std::ostringstream out_;
+  testing::CapturedLog out_{ops::MakeJsonFormatter()};
   RecentFailures recent_;
   RequestLog log_{absl::Seconds(1), &recent_};
 };
@@ -107,7 +97,7 @@ TEST_F(RequestLogTest, LevelsSayWhoseFaultItIs) {
       {error(absl::StatusCode::kFailedPrecondition), "debug"},
       {error(absl::StatusCode::kCancelled), "debug"}};
   for (const auto& [status, level] : cases) {
-    out_.str("");
+    out_.Clear();
     Log(status);
     ASSERT_THAT(Lines(), SizeIs(1)) << status;
     EXPECT_EQ(Lines()[0]["level"], level) << status;

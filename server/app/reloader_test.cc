@@ -2,14 +2,11 @@
 
 #include <atomic>
 #include <deque>
-#include <memory>
-#include <sstream>
 
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "spdlog/sinks/ostream_sink.h"
-#include "spdlog/spdlog.h"
+#include "tests/support/captured_log.h"
 
 namespace userprofile::app {
 namespace {
@@ -18,14 +15,6 @@ using Outcome = absl::StatusOr<bool>;
 
 class ReloaderTest : public ::testing::Test {
  protected:
-  ReloaderTest() {
-    auto logger = std::make_shared<spdlog::logger>(
-        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log_));
-    logger->set_pattern("%l %v");
-    spdlog::set_default_logger(std::move(logger));
-  }
-  ~ReloaderTest() override { spdlog::set_default_logger(before_); }
-
   // What is logged when reading ends like that, one time after the other.
   std::string LogOf(std::deque<Outcome> outcomes) {
     std::atomic<bool> done{false};
@@ -47,13 +36,12 @@ class ReloaderTest : public ::testing::Test {
       }
     }
     EXPECT_TRUE(done);
-    return log_.str();
+    return log_.text();
   }
 
   const Outcome bad_ = absl::InvalidArgumentError("no such file");
   const Outcome worse_ = absl::InvalidArgumentError("no such folder");
-  const std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
-  std::ostringstream log_;
+  const testing::CapturedLog log_;
 };
 
 TEST_F(ReloaderTest, SaysThatSomethingWasReadAgainAndElseNothing) {

@@ -16,8 +16,7 @@
 #include "gtest/gtest.h"
 #include "server/schema/backup.h"
 #include "server/schema/migrator.h"
-#include "spdlog/sinks/ringbuffer_sink.h"
-#include "spdlog/spdlog.h"
+#include "tests/support/captured_log.h"
 #include "tests/support/own_cluster.h"
 #include "tests/support/temp_dir.h"
 
@@ -41,7 +40,6 @@ class StatementWatchTest : public ::testing::Test {
   }
 
   StatementWatchTest() {
-    spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", log_));
     postgres::DatabaseOptions options;
     options.database = cluster_->conninfo();
     auto database =
@@ -49,26 +47,16 @@ class StatementWatchTest : public ::testing::Test {
     EXPECT_TRUE(database.ok()) << database.status();
     database_ = *std::move(database);
   }
-  ~StatementWatchTest() override { spdlog::set_default_logger(before_); }
 
   static void SetUpTestSuite() {
     cluster_ = std::make_unique<testing::OwnCluster>();
   }
   static void TearDownTestSuite() { cluster_ = nullptr; }
 
-  // What was logged so far.
-  std::string Log() {
-    std::string text;
-    for (const std::string& line : log_->last_formatted()) text += line;
-    return text;
-  }
-
   static inline std::unique_ptr<testing::OwnCluster> cluster_;
 
+  const testing::CapturedLog log_;
   std::unique_ptr<postgres::Database> database_;
-  const std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
-  const std::shared_ptr<spdlog::sinks::ringbuffer_sink_mt> log_ =
-      std::make_shared<spdlog::sinks::ringbuffer_sink_mt>(100);
 };
 
 TEST_F(StatementWatchTest, EndsWithWordsWhereTheStandbyIsGone) {
@@ -82,7 +70,8 @@ TEST_F(StatementWatchTest, EndsWithWordsWhereTheStandbyIsGone) {
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("synchronous standby"),
                     HasSubstr("run the command again")));
-  EXPECT_THAT(Log(), HasSubstr("still waiting for a synchronous standby"));
+  EXPECT_THAT(log_.text(),
+              HasSubstr("still waiting for a synchronous standby"));
   // Whatever else the command tries says the same, at once.
   EXPECT_EQ((*session)->ExecuteScript("SELECT 1").status(), status);
   EXPECT_EQ(watch.Sessions()().status(), status);
@@ -103,7 +92,7 @@ TEST_F(StatementWatchTest, EndsWithWordsWherePostgresIsSilent) {
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("PostgreSQL has answered nothing for"),
                     HasSubstr("run the command again")));
-  EXPECT_THAT(Log(), HasSubstr("waiting for an answer of PostgreSQL"));
+  EXPECT_THAT(log_.text(), HasSubstr("waiting for an answer of PostgreSQL"));
 }
 
 // pg_dump would wait for ever: it is not one of our sessions.
@@ -156,7 +145,7 @@ TEST_F(StatementWatchTest, LetsAStatementTakeItsTimeAndSaysWhatItWaitsFor) {
                           "SET statement_timeout = 0; DROP TABLE public.held")
           .ok());
   release.join();
-  EXPECT_THAT(Log(),
+  EXPECT_THAT(log_.text(),
               HasSubstr(absl::StrCat("still waiting for locks held by process ",
                                      pid->Text(0, 0))));
 }

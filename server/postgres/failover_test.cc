@@ -20,6 +20,7 @@
 #include "server/postgres/database.h"
 #include "server/postgres/errors.h"
 #include "server/postgres/session.h"
+#include "tests/support/captured_log.h"
 #include "tests/support/replicated_database.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_database.h"
@@ -28,6 +29,7 @@ namespace userprofile::postgres {
 namespace {
 
 using ::testing::HasSubstr;
+using ::userprofile::testing::CapturedLog;
 using ::userprofile::testing::ReplicatedDatabase;
 using ::userprofile::testing::TempDir;
 using ::userprofile::testing::TestDatabase;
@@ -83,9 +85,7 @@ TEST(FailoverTest, LeavesAPrimaryThatWasReplacedWhileItAnswers) {
   EXPECT_EQ(SocketOf(**before), SocketOf(servers.primary()));
 
   servers.PromoteStandby();
-  const base::SteadyTime promoted = base::SteadyTime::Now();
   ASSERT_TRUE(Eventually([&] { return !(*before)->healthy(); }));
-  EXPECT_LT(base::SteadyTime::Now() - promoted, absl::Seconds(5));
   EXPECT_FALSE((*before)->lost());
   const auto after = connect();
   ASSERT_TRUE(after.ok()) << after.status();
@@ -95,19 +95,19 @@ TEST(FailoverTest, LeavesAPrimaryThatWasReplacedWhileItAnswers) {
 
 // Its commit waits for a standby that has become the primary.
 TEST(FailoverTest, LeavesAPrimaryThatWasReplacedWhileItDoesNotAnswer) {
+  const CapturedLog log;
   ReplicatedDatabase servers;
   ReplicatedDatabase::Execute(servers.primary(), "CREATE TABLE t (n int)");
   const auto database = Serve(servers.both_primary_first());
   const auto session = database->ServingSessions()();
   ASSERT_TRUE(session.ok()) << session.status();
   servers.PromoteStandby();
-  const base::SteadyTime promoted = base::SteadyTime::Now();
   const absl::Status status =
       (*session)->ExecuteScript("INSERT INTO public.t VALUES (1)").status();
   EXPECT_TRUE(MayHaveTakenEffect(status)) << status;
   EXPECT_TRUE((*session)->lost());
-  // Sooner than one that does not answer at all, after seven.
-  EXPECT_LT(base::SteadyTime::Now() - promoted, absl::Seconds(6));
+  // Sooner than one that does not answer at all.
+  EXPECT_THAT(log.text(), HasSubstr("was replaced: a connection is given up"));
 }
 
 TEST(FailoverTest, TakesTheHigherTimelineOfTwoPrimariesInAnyOrder) {
