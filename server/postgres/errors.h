@@ -8,13 +8,15 @@
 
 namespace userprofile::postgres {
 
+// The setting that Connect makes `on`. Statements read it as boolean, so that
+// they fail in a session that is another's.
+inline constexpr char kServingSetting[] = "userprofile.serving";
+
 // The status for an error that PostgreSQL reported with this SQLSTATE
 // (https://www.postgresql.org/docs/current/errcodes-appendix.html); the codes
 // are those that Session documents. `message` is the server's, in terse form.
-// What a read-only server says is as ReadOnly has it. What shows that the
-// session is not one that Connect configured, for a statement reads the setting
-// kServingSetting as boolean, is as PoolerUnsupported has it.
-inline constexpr char kServingSetting[] = "userprofile.serving";
+// What a read-only server says is as ReadOnly has it, and what a statement says
+// that could not read kServingSetting as PoolerUnsupported has it.
 absl::Status ErrorFromSqlState(absl::string_view sqlstate,
                                absl::string_view message);
 

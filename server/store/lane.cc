@@ -25,7 +25,7 @@
 //     v
 //   in a batch, of different keys; Run, and RunPart for it and its parts
 //     |
-//     +-- no connection, or lost; nothing happened --------> queued, in front
+//     +-- no connection, or lost, whatever happened -------> queued, in front
 //     |     lost for the second time, or more ---> ... in a batch half as large
 //     |     lost for the second time, alone -----> ... behind all others
 //     +-- refused data, deadlock, time-out; others beside -> its half runs
