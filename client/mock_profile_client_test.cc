@@ -41,5 +41,21 @@ TEST(MockProfileClientTest, AnswersWithACallback) {
   EXPECT_TRUE(answered);
 }
 
+TEST(MockProfileClientTest, HasEveryMethodOfTheService) {
+  ::testing::NiceMock<MockProfileClient> service;
+  const auto& methods =
+      *v1::UpsertUserRequest::descriptor()->file()->service(0);
+  for (int i = 0; i < methods.method_count(); ++i) {
+    const auto& method = *methods.method(i);
+    const auto answer = service.Call(
+        method, ProfileClient::Message(
+                    google::protobuf::MessageFactory::generated_factory()
+                        ->GetPrototype(method.input_type())
+                        ->New()));
+    EXPECT_NE(answer.status(), absl::UnimplementedError("not mocked"))
+        << method.name();
+  }
+}
+
 }  // namespace
 }  // namespace userprofile::client

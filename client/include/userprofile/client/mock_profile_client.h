@@ -2,7 +2,6 @@
 #define USERPROFILE_CLIENT_MOCK_PROFILE_CLIENT_H_
 
 #include <memory>
-#include <type_traits>
 #include <utility>
 
 #include <gmock/gmock.h>
@@ -21,41 +20,29 @@ namespace userprofile::client {
 //   EXPECT_CALL(service, UpsertUser(_)).WillOnce(Return(known));
 class MockProfileClient : public ProfileClient {
  public:
-  MOCK_METHOD(absl::StatusOr<v1::UpsertUserResponse>, UpsertUser,
-              (const v1::UpsertUserRequest& request));
-  MOCK_METHOD(absl::StatusOr<v1::GetProfileResponse>, GetProfile,
-              (const v1::GetProfileRequest& request));
-  MOCK_METHOD(absl::StatusOr<v1::CompleteOnboardingResponse>,
-              CompleteOnboarding,
-              (const v1::CompleteOnboardingRequest& request));
+#define USERPROFILE_METHOD(Name)                        \
+  MOCK_METHOD(absl::StatusOr<v1::Name##Response>, Name, \
+              (const v1::Name##Request& request));
+  USERPROFILE_V1_METHODS(USERPROFILE_METHOD)
+#undef USERPROFILE_METHOD
 
-  void Start(const google::protobuf::MethodDescriptor&, Message request,
+  void Start(const google::protobuf::MethodDescriptor& method, Message request,
              Done<Message> done) override {
-    done(Answer(*request, &MockProfileClient::UpsertUser,
-                &MockProfileClient::GetProfile,
-                &MockProfileClient::CompleteOnboarding));
+#define USERPROFILE_METHOD(Name)                                          \
+  if (method.name() == #Name) {                                           \
+    return done(                                                          \
+        Answered(Name(static_cast<const v1::Name##Request&>(*request)))); \
+  }
+    USERPROFILE_V1_METHODS(USERPROFILE_METHOD)
+#undef USERPROFILE_METHOD
+    done(absl::UnimplementedError("not mocked"));
   }
 
  private:
-  // The answer of the mocked method that takes this request.
-  template <typename... Request, typename... Response>
-  absl::StatusOr<Message> Answer(
-      const google::protobuf::Message& request,
-      absl::StatusOr<Response> (MockProfileClient::*... mocked)(
-          const Request&)) {
-    absl::StatusOr<Message> answer = absl::UnimplementedError("not mocked");
-    const auto answer_by = [&](const auto* typed, auto method) {
-      if (typed == nullptr) return;
-      auto response = (this->*method)(*typed);
-      if (!response.ok()) {
-        answer = response.status();
-      } else {
-        answer = std::make_unique<std::decay_t<decltype(*response)>>(
-            *std::move(response));
-      }
-    };
-    (answer_by(dynamic_cast<const Request*>(&request), mocked), ...);
-    return answer;
+  template <typename Response>
+  static absl::StatusOr<Message> Answered(absl::StatusOr<Response> response) {
+    if (!response.ok()) return response.status();
+    return std::make_unique<Response>(*std::move(response));
   }
 };
 

@@ -14,6 +14,7 @@
 #include "absl/types/optional.h"
 #include "userprofile/client/recognition.h"
 #include "userprofile/v1/user_profile_service.pb.h"
+#include "userprofile/v1/user_profile_service_methods.h"
 
 namespace userprofile::client {
 
@@ -111,12 +112,12 @@ class ProfileClient {
   absl::StatusOr<Recognition> Recognize(const v1::UpsertUserRequest& contact);
   void Recognize(v1::UpsertUserRequest contact, Done<Recognition> done);
 
-  const Method<v1::UpsertUserRequest, v1::UpsertUserResponse> UpsertUser{
-      *this, "UpsertUser"};
-  const Method<v1::GetProfileRequest, v1::GetProfileResponse> GetProfile{
-      *this, "GetProfile"};
-  const Method<v1::CompleteOnboardingRequest, v1::CompleteOnboardingResponse>
-      CompleteOnboarding{*this, "CompleteOnboarding"};
+  // Each method of UserProfileService, under its name: UpsertUser, GetProfile,
+  // and so on.
+#define USERPROFILE_METHOD(Name) \
+  const Method<v1::Name##Request, v1::Name##Response> Name{*this, #Name};
+  USERPROFILE_V1_METHODS(USERPROFILE_METHOD)
+#undef USERPROFILE_METHOD
 
   // Calls any method of the service, with a message of its input type; the
   // answer is one of its output type. Call() waits for what Start() brings;
@@ -146,7 +147,7 @@ class ProfileClient {
 // While the server is away, calls wait for it. A call that fails with
 // UNAVAILABLE, or with CANCELLED as a server that stops can end it, is tried
 // again, five times in all over about four seconds, within its timeout. All
-// three calls are safe to repeat like that, even when the first try did take
+// calls are safe to repeat like that, even when the first try did take
 // effect: a repeated UpsertUser counts as one more contact (and says `created =
 // false` if the lost answer said true), a repeated CompleteOnboarding with the
 // same answers is OK (with `already_completed`).
