@@ -76,7 +76,9 @@ void Lane::Submit(std::unique_ptr<Operation> operation) {
   if (operation->submitted == base::SteadyTime()) {
     operation->submitted = options_.clock();
   }
-  const bool accepted = ++in_flight_ <= options_.max_in_flight;
+  const std::size_t held = in_flight_.fetch_add(operation->weight);
+  const bool accepted =
+      held == 0 || held + operation->weight <= options_.max_in_flight;
   bool shutting_down = false;
   if (accepted) {
     base::MutexLock lock(mutex_);
@@ -170,7 +172,12 @@ bool Lane::Collect(Operations& batch, Operations& dropped) {
   const base::SteadyTime now = options_.clock();
   Operations waiting;  // for the next batch
   std::size_t max_batch = options_.max_batch;
+  std::size_t weight = 0;
   while (!queue_.empty() && batch.size() < max_batch) {
+    // In its turn, or lighter ones would overtake it for ever.
+    if (weight > 0 && weight + queue_.front()->weight > options_.max_batch) {
+      break;
+    }
     std::unique_ptr<Operation> operation = std::move(queue_.front());
     queue_.pop_front();
     operation->result = Verdict(*operation, now);
@@ -182,6 +189,7 @@ bool Lane::Collect(Operations& batch, Operations& dropped) {
       waiting.push_back(std::move(operation));
     } else {
       max_batch = std::min(max_batch, operation->max_batch);
+      weight += operation->weight;
       batch.push_back(std::move(operation));
     }
   }
@@ -216,10 +224,12 @@ void Lane::Next(std::int64_t key, bool answered, Operations& dropped) {
 
 bool Lane::Run(BatchExecutor& executor, Operations batch) {
   const base::SteadyTime now = options_.clock();
-  options_.metrics.ObserveBatch(batch.size());
+  std::size_t weight = 0;
   for (const auto& operation : batch) {
+    weight += operation->weight;
     options_.metrics.ObserveQueueWait(now - operation->submitted);
   }
+  options_.metrics.ObserveBatch(weight);
   std::vector<Operation*> whole;
   for (const auto& operation : batch) whole.push_back(operation.get());
   RunPart(executor, std::move(whole));
@@ -420,7 +430,8 @@ void Lane::Drop(Operation& operation, absl::Status verdict) {
 }
 
 void Lane::Answer(Operation& operation, absl::Status status) {
-  --in_flight_;  // first: whoever is answered may come back at once
+  in_flight_ -=
+      operation.weight;  // first: whoever is answered may come back at once
   std::exchange(operation.done, nullptr)(std::move(status));
 }
 

@@ -41,6 +41,10 @@ struct Operation {
   // Those of one key run one at a time, in the order in which they came.
   const absl::optional<std::int64_t> key;
 
+  // For how many operations it counts in a statement and among those that are
+  // held, because it costs as much; set before it is submitted.
+  std::size_t weight = 1;
+
   // The operation's own outcome, set by Execute: an error such as
   // UserNotFound concerns this operation alone, not its batch.
   absl::Status result;
@@ -80,11 +84,13 @@ class BatchExecutor {
 
 // What lanes of one store have in common.
 struct LaneOptions {
-  // At most this many operations share a statement. 1 turns batching off.
+  // At most this many operations share a statement, by their weight; one that
+  // is heavier has a statement of its own. 1 turns batching off.
   std::size_t max_batch = 256;
 
-  // At most this many operations are held, waiting or executing; a further one
-  // is refused.
+  // At most this many operations are held, waiting or executing, by their
+  // weight; a further one is refused. One that is heavier is taken while no
+  // other is held.
   std::size_t max_in_flight = 8192;
 
   // Called when a statement fails because the schema is not what it needs;

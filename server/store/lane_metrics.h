@@ -19,7 +19,7 @@ class LaneMetrics {
   LaneMetrics(ops::Metrics* metrics, const std::string& lane)
       : LaneMetrics(metrics, ops::Labels{{"lane", lane}}) {}
 
-  // Requests that went into one statement together.
+  // Requests that went into one statement together, by their weight.
   void ObserveBatch(std::size_t size) const {
     batch_size_.Observe(static_cast<double>(size));
   }

@@ -15,6 +15,7 @@ namespace {
 
 using ::testing::Each;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 TEST_F(LaneTest, SendsALoneOperationAtOnce) {
@@ -35,6 +36,39 @@ TEST_F(LaneTest, CapsBatches) {
   RunTogether({1, 2, 3, 4, 5});
   EXPECT_THAT(database_.statements(),
               ElementsAre(Keys{0}, Keys{1, 2}, Keys{3, 4}, Keys{5}));
+}
+
+// An operation's key is its weight here.
+TEST_F(LaneTest, CapsBatchesByWeight) {
+  options_.max_batch = 10;
+  ops::Metrics metrics;
+  options_.metrics = LaneMetrics(&metrics, "test");
+  StartBusy();
+  for (const int weight : {4, 5, 2, 1, 30, 3, 6, 7}) {
+    Submit(weight, {}, static_cast<std::size_t>(weight));
+  }
+  database_.Open();
+  EXPECT_THAT(answers_.Await(), Each(""));
+  // In their order; one that is heavier than a batch goes alone.
+  EXPECT_THAT(database_.statements(),
+              ElementsAre(Keys{0}, Keys{4, 5}, Keys{2, 1}, Keys{30}, Keys{3, 6},
+                          Keys{7}));
+  EXPECT_THAT(metrics.Text(),
+              HasSubstr("userprofile_lane_batch_size_sum{lane=\"test\"} 59\n"));
+}
+
+TEST_F(LaneTest, HoldsAsMuchAsItMayByWeight) {
+  options_.max_in_flight = 10;
+  StartBusy();
+  Submit(1, {}, 6);
+  Submit(2, {}, 4);  // one too many
+  Submit(3, {}, 3);
+  database_.Open();
+  EXPECT_THAT(answers_.Await(), ElementsAre("", "", "OVERLOADED", ""));
+  Submit(4, {}, 30);  // more than it ever holds, but nothing else is there
+  EXPECT_EQ(answers_.Await().back(), "");
+  Submit(5, {}, 10);
+  EXPECT_EQ(answers_.Await().back(), "");
 }
 
 TEST_F(LaneTest, PutsOperationsThatExcludeEachOtherInDifferentBatchesInOrder) {

@@ -26,8 +26,10 @@ inline base::SteadyTime Seconds(int seconds) {
 }
 
 struct KeyedOperation final : Operation {
-  KeyedOperation(int k, CallContext context, Done done)
-      : Operation(std::move(context), std::move(done), k) {}
+  KeyedOperation(int k, CallContext context, Done done, std::size_t w)
+      : Operation(std::move(context), std::move(done), k) {
+    weight = w;
+  }
 };
 
 using Keys = std::vector<int>;
@@ -177,9 +179,9 @@ class LaneTest : public ::testing::Test {
         options_, [this] { return std::make_unique<FakeExecutor>(database_); });
   }
 
-  void Submit(int key, CallContext context = {}) {
+  void Submit(int key, CallContext context = {}, std::size_t weight = 1) {
     lane_->Submit(std::make_unique<KeyedOperation>(key, std::move(context),
-                                                   answers_.Next()));
+                                                   answers_.Next(), weight));
   }
 
   // Starts with key 0 under way, so that what follows has to wait.
