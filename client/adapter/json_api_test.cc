@@ -53,6 +53,10 @@ TEST_F(JsonApiTest, EveryMethodThatBotsMayCallIsThere) {
   v1::GetProfileResponse found;
   found.mutable_profile()->set_user_id(7);
   EXPECT_CALL(service_, GetProfile(_)).WillOnce(Return(found));
+  v1::BatchGetProfilesResponse batch;
+  batch.add_profiles()->set_user_id(7);
+  batch.add_missing_user_ids(8);
+  EXPECT_CALL(service_, BatchGetProfiles(_)).WillOnce(Return(batch));
   EXPECT_CALL(service_, UpsertUser(_))
       .WillOnce(Return(v1::UpsertUserResponse()));
   EXPECT_CALL(service_, CompleteOnboarding(_))
@@ -60,6 +64,9 @@ TEST_F(JsonApiTest, EveryMethodThatBotsMayCallIsThere) {
   const auto answer = Post("GetProfile", R"({"user_id": 7})");
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(json::parse(answer.body)["profile"]["user_id"], "7");
+  const auto many = Post("BatchGetProfiles", R"({"user_ids": [7, "8"]})");
+  EXPECT_EQ(json::parse(many.body)["profiles"][0]["user_id"], "7");
+  EXPECT_EQ(json::parse(many.body)["missing_user_ids"][0], "8");
   EXPECT_EQ(Post("UpsertUser", R"({"userId": "7"})").status, 200);
   EXPECT_EQ(Post("CompleteOnboarding", "{}").status, 200);
 }

@@ -76,6 +76,16 @@ grpc::Status GetProfile(const Channel& channel, const Way& way,
                                                               response);
 }
 
+grpc::Status BatchGetProfiles(const Channel& channel, const Way& way,
+                              v1::BatchGetProfilesResponse* response) {
+  grpc::ClientContext context;
+  Authorize(way, context);
+  v1::BatchGetProfilesRequest request;
+  request.add_user_ids(1);
+  return v1::UserProfileService::NewStub(channel)->BatchGetProfiles(
+      &context, request, response);
+}
+
 grpc::Status CompleteOnboarding(const Channel& channel, const Way& way) {
   grpc::ClientContext context;
   Authorize(way, context);
@@ -138,6 +148,12 @@ const std::vector<MethodRow>& Methods() {
        [](const Channel& channel, const Way& way) {
          v1::GetProfileResponse response;
          return GetProfile(channel, way, &response);
+       },
+       true, true, true, false},
+      {"/userprofile.v1.UserProfileService/BatchGetProfiles",
+       [](const Channel& channel, const Way& way) {
+         v1::BatchGetProfilesResponse response;
+         return BatchGetProfiles(channel, way, &response);
        },
        true, true, true, false},
       {"/userprofile.v1.UserProfileService/CompleteOnboarding",
@@ -382,6 +398,11 @@ TEST_F(AccessTest, AReaderGetsPersonalDataOnlyIfGranted) {
     EXPECT_EQ(response.profile().nickname(), "nick");
     EXPECT_EQ(response.profile().has_phone(), granted) << token;
     EXPECT_EQ(response.profile().has_real_name(), granted) << token;
+    v1::BatchGetProfilesResponse batch;
+    ASSERT_TRUE(BatchGetProfiles(Connect(way), way, &batch).ok());
+    ASSERT_EQ(batch.profiles_size(), 1);
+    EXPECT_EQ(batch.profiles(0).SerializeAsString(),
+              response.profile().SerializeAsString());
   }
 }
 

@@ -32,6 +32,17 @@ absl::string_view TraceparentOf(const grpc::CallbackServerContext& context) {
 // quarter of the caller's time.
 constexpr absl::Duration kLongestWay = absl::Milliseconds(50);
 
+// What clients of gRPC take, unless they are told to take more.
+constexpr std::size_t kLargestAnswer = std::size_t{4} << 20;
+
+absl::Status AnswerTooLarge() {
+  return base::MakeError(
+      absl::StatusCode::kFailedPrecondition,
+      "the answer has more than the 4 MiB that clients take; ask for less at "
+      "once",
+      v1::ERROR_REASON_ANSWER_TOO_LARGE);
+}
+
 // gRPC rounds a caller's time up as it sends it, by up to a hundredth.
 constexpr int kRounding = 100;
 
@@ -147,11 +158,10 @@ void UnaryCall::Answer(absl::Status status) {
   if (absl::IsCancelled(status) && AnswerBy() <= base::SteadyTime::Now()) {
     status = Late();
   }
-  Send(status, times_);
+  Send(std::move(status), times_);
 }
 
-void UnaryCall::Send(const absl::Status& status,
-                     const store::CallTimes& times) {
+void UnaryCall::Send(absl::Status status, const store::CallTimes& times) {
   grpc::Status answer = ToGrpcStatus(status);
   if (answer.ok()) {
     if (method_.row.count) method_.row.count(*response_);
@@ -159,6 +169,11 @@ void UnaryCall::Send(const absl::Status& status,
     bool own_buffer;
     answer = grpc::SerializationTraits<google::protobuf::Message>::Serialize(
         *response_, answer_, &own_buffer);
+    if (answer_->Length() > kLargestAnswer) {
+      answer_->Clear();
+      status = AnswerTooLarge();
+      answer = ToGrpcStatus(status);
+    }
   }
   const absl::Duration duration = base::SteadyTime::Now() - start_;
   const absl::string_view sent = TraceparentOf(*context_);

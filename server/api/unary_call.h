@@ -64,7 +64,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor,
   void Answer(absl::Status status);
 
   // The same, for whoever was first.
-  void Send(const absl::Status& status, const store::CallTimes& times);
+  void Send(absl::Status status, const store::CallTimes& times);
 
   void OnDeadline() override;
   void OnCancel() override { cancelled_ = true; }

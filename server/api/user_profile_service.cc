@@ -56,6 +56,7 @@ std::vector<MethodRow> Rows(ops::Metrics& metrics) {
       Row("UpsertUser", Verb::kContact, &ProfileStore::Contact,
           CountRecognitions(metrics)),
       Row("GetProfile", Verb::kRead, &ProfileStore::GetProfile),
+      Row("BatchGetProfiles", Verb::kRead, &ProfileStore::BatchGetProfiles),
       Row("CompleteOnboarding", Verb::kEdit, &ProfileStore::CompleteOnboarding,
           CountOnboardings(metrics)),
   };

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/error_info.h"
 #include "gmock/gmock.h"
@@ -208,7 +209,7 @@ TEST_F(UserProfileServiceTest, TextThatIsNotUtf8IsMalformed) {
 
 TEST_F(UserProfileServiceTest, BytesThatAreNoMessageAreMalformed) {
   for (const char* method :
-       {"UpsertUser", "GetProfile", "CompleteOnboarding"}) {
+       {"UpsertUser", "GetProfile", "BatchGetProfiles", "CompleteOnboarding"}) {
     const grpc::Status status = Send(method, "hello");
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
     EXPECT_EQ(ReasonOf(status), "MALFORMED_REQUEST") << method;
@@ -349,6 +350,54 @@ TEST_F(UserProfileServiceTest, CountsCallsAndRecognitions) {
        }) {
     EXPECT_THAT(text, HasSubstr(line));
   }
+}
+
+TEST_F(UserProfileServiceTest, AnAnswerThatNoClientTakesIsAnErrorThatSaysSo) {
+  std::atomic<std::size_t> text = 4100;
+  store_.read = [&](store::ReadCall call, auto, auto done) {
+    for (const auto id : call.user_ids) {
+      v1::Profile* profile = call.found(id);
+      profile->set_user_id(id);
+      profile->set_first_name(std::string(text, 'a'));
+    }
+    done(absl::OkStatus());
+  };
+  v1::BatchGetProfilesRequest request;
+  for (int i = 1000; i > 0; --i) request.add_user_ids(i);
+  const auto call = [&](v1::BatchGetProfilesResponse* response) {
+    grpc::ClientContext context;
+    return stub_->BatchGetProfiles(&context, request, response);
+  };
+  v1::BatchGetProfilesResponse response;
+  const grpc::Status fits = call(&response);
+  ASSERT_TRUE(fits.ok()) << fits.error_message();
+  EXPECT_EQ(response.profiles_size(), 1000);
+  EXPECT_EQ(response.profiles(0).user_id(), 1000);
+
+  text = 4200;
+  const grpc::Status status = call(&response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(ReasonOf(status), "ANSWER_TOO_LARGE");
+  EXPECT_THAT(
+      metrics_.Text(),
+      HasSubstr("rpc_requests_total{code=\"FAILED_PRECONDITION\",method="
+                "\"BatchGetProfiles\"} 1\n"));
+}
+
+TEST_F(UserProfileServiceTest, AListThatIsAllWrongIsRefusedInAFewWords) {
+  v1::BatchGetProfilesRequest request;
+  for (int i = 0; i < 1000; ++i) request.add_user_ids(-1);
+  v1::BatchGetProfilesResponse response;
+  grpc::ClientContext context;
+  const grpc::Status status =
+      stub_->BatchGetProfiles(&context, request, &response);
+  EXPECT_EQ(ReasonOf(status), "INVALID_FIELDS") << status.error_message();
+  EXPECT_EQ(FieldsOf(status).size(), 16u);
+  // As many as fit into a message, each in one byte.
+  const grpc::Status many =
+      Send("BatchGetProfiles",
+           absl::StrCat("\x0a\xf0\xff\x03", std::string(65520, '\1')));
+  EXPECT_THAT(FieldsOf(many), ElementsAre("user_ids"));
 }
 
 // The trailer of that name; empty if there is none.

@@ -51,6 +51,9 @@ std::string TextFault(const std::string& text, const v1::FieldLimits& limits) {
   return "";
 }
 
+// Errors travel in headers, of which clients take 8 KiB.
+constexpr int kMostNamed = 16;
+
 bool IsTime(const FieldDescriptor& field) {
   return field.message_type() == Timestamp::descriptor();
 }
@@ -63,6 +66,10 @@ class Validator::Check {
   void Fields(const std::vector<Field>& fields, Message* message) {
     const Reflection& reflection = *message->GetReflection();
     for (const Field& field : fields) {
+      if (field.descriptor->is_repeated()) {
+        List(field, reflection, message);
+        continue;
+      }
       switch (field.descriptor->cpp_type()) {
         case FieldDescriptor::CPPTYPE_MESSAGE:
           Nested(field, reflection, message);
@@ -71,7 +78,7 @@ class Validator::Check {
           Text(field, reflection, message);
           break;
         case FieldDescriptor::CPPTYPE_INT64:
-          UserId(field, reflection.GetInt64(*message, field.descriptor));
+          UserId(field, "", reflection.GetInt64(*message, field.descriptor));
           break;
         default:
           break;  // nothing that the API has limits
@@ -94,9 +101,41 @@ class Validator::Check {
 
  private:
   void Violation(const Field& field, absl::string_view description) {
+    Violation(field, "", description);
+  }
+
+  void Violation(const Field& field, absl::string_view element,
+                 absl::string_view description) {
     auto* violation = bad_request_.add_field_violations();
-    violation->set_field(field.path);
+    violation->set_field(absl::StrCat(within_, field.path, element));
     violation->set_description(std::string(description));
+  }
+
+  void List(const Field& field, const Reflection& reflection,
+            Message* message) {
+    const int size = reflection.FieldSize(*message, field.descriptor);
+    if (field.limits.required() && size == 0) {
+      Violation(field, "must not be empty");
+    } else if (size > field.limits.max_items()) {
+      Violation(field, absl::StrCat("must hold at most ",
+                                    field.limits.max_items(), " items"));
+      return;
+    }
+    for (int i = 0; i < size; ++i) {
+      if (bad_request_.field_violations_size() >= kMostNamed) return;
+      const std::string element = absl::StrCat("[", i, "]");
+      if (field.descriptor->cpp_type() == FieldDescriptor::CPPTYPE_INT64) {
+        UserId(field, element,
+               reflection.GetRepeatedInt64(*message, field.descriptor, i));
+      } else if (field.descriptor->cpp_type() ==
+                 FieldDescriptor::CPPTYPE_MESSAGE) {
+        const std::string outer = within_;
+        absl::StrAppend(&within_, field.path, element);
+        Fields(field.fields,
+               reflection.MutableRepeatedMessage(message, field.descriptor, i));
+        within_ = outer;
+      }
+    }
   }
 
   void Nested(const Field& field, const Reflection& reflection,
@@ -122,9 +161,10 @@ class Validator::Check {
     }
   }
 
-  void UserId(const Field& field, std::int64_t user_id) {
+  void UserId(const Field& field, absl::string_view element,
+              std::int64_t user_id) {
     if (user_id >= 1 && user_id <= base::kMaxUserId) return;
-    Violation(field, absl::StrCat("must be 1 to ", base::kMaxUserId));
+    Violation(field, element, absl::StrCat("must be 1 to ", base::kMaxUserId));
   }
 
   void Text(const Field& field, const Reflection& reflection,
@@ -156,6 +196,7 @@ class Validator::Check {
     }
   }
 
+  std::string within_;  // the element of a list that is looked at
   google::rpc::BadRequest bad_request_;
 };
 
@@ -171,7 +212,9 @@ std::vector<Validator::Field> Validator::FieldsOf(const Descriptor& type,
     const bool is_message =
         descriptor.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
     if (is_message && !IsTime(descriptor)) {
-      field.fields = FieldsOf(*descriptor.message_type(), field.path + ".");
+      field.fields =
+          FieldsOf(*descriptor.message_type(),
+                   descriptor.is_repeated() ? "." : field.path + ".");
     }
     if (is_message || descriptor.options().HasExtension(v1::limits)) {
       fields.push_back(std::move(field));

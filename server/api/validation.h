@@ -22,14 +22,16 @@ class Validator {
 
   // On an error the request is unspecified. The error is INVALID_ARGUMENT with
   // reason INVALID_FIELDS and a BadRequest that names every field at fault, in
-  // the order of the request's fields. It never holds a value.
+  // the order of the request's fields; of lists no further elements once it
+  // names 16. It never holds a value.
   absl::Status Validate(google::protobuf::Message* request) const;
 
  private:
   struct Field {
     const google::protobuf::FieldDescriptor* descriptor;
     v1::FieldLimits limits;
-    std::string path;           // such as "identity.first_name"
+    std::string path;           // such as "identity.first_name"; within a list,
+                                // from its element on: ".user_id"
     std::vector<Field> fields;  // of a message
   };
   class Check;

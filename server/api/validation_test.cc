@@ -3,10 +3,13 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <string>
 
 #include "base/error_info.h"
 #include "gmock/gmock.h"
+#include "google/protobuf/descriptor.pb.h"
+#include "google/protobuf/dynamic_message.h"
 #include "gtest/gtest.h"
 #include "server/api/testing.h"
 #include "userprofile/v1/user_profile_service.pb.h"
@@ -18,6 +21,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::SizeIs;
 
 v1::UpsertUserRequest Contact() {
   v1::UpsertUserRequest request;
@@ -241,10 +245,72 @@ TEST(ValidationTest, NamesEveryFieldAtFaultInTheOrderOfTheRequest) {
   EXPECT_EQ(base::ErrorReason(status), "INVALID_FIELDS");
 }
 
-// Each text in a request, be it in a message within it, has limits.
+TEST(ValidationTest, AListHoldsOneToItsMost) {
+  v1::BatchGetProfilesRequest request;
+  EXPECT_THAT(FieldsOf(Validate(&request)), ElementsAre("user_ids"));
+  for (int i = 1; i <= 1000; ++i) request.add_user_ids(i % 7 + 1);
+  EXPECT_TRUE(Validate(&request).ok()) << Validate(&request);
+  request.add_user_ids(0);
+  const absl::Status status = Validate(&request);
+  EXPECT_THAT(FieldsOf(status), ElementsAre("user_ids"));
+  EXPECT_EQ(status.message(), "user_ids must hold at most 1000 items");
+}
+
+TEST(ValidationTest, NamesTheFirstElementsAtFault) {
+  v1::BatchGetProfilesRequest request;
+  for (const std::int64_t id : {1, 0, 2, -1}) request.add_user_ids(id);
+  EXPECT_THAT(FieldsOf(Validate(&request)),
+              ElementsAre("user_ids[1]", "user_ids[3]"));
+  for (int i = 0; i < 900; ++i) request.add_user_ids(0);
+  // What a client takes as headers is 8 KiB.
+  EXPECT_THAT(FieldsOf(Validate(&request)), SizeIs(16));
+}
+
+// Of messages, too, which no request holds yet.
+TEST(ValidationTest, NamesWhatIsWrongWithinAnElement) {
+  google::protobuf::DescriptorPool pool(
+      google::protobuf::DescriptorPool::generated_pool());
+  google::protobuf::FileDescriptorProto file;
+  file.set_name("test.proto");
+  file.set_package("test");
+  file.add_dependency("userprofile/v1/user_profile_service.proto");
+  auto& field = *file.add_message_type()->add_field();
+  file.mutable_message_type(0)->set_name("Contacts");
+  field.set_name("contacts");
+  field.set_number(1);
+  field.set_label(google::protobuf::FieldDescriptorProto::LABEL_REPEATED);
+  field.set_type_name(".userprofile.v1.UpsertUserRequest");
+  field.mutable_options()->MutableExtension(v1::limits)->set_max_items(2);
+  google::protobuf::DynamicMessageFactory factory(&pool);
+  factory.SetDelegateToGeneratedFactory(true);
+  const auto* type = pool.BuildFile(file)->message_type(0);
+  const std::unique_ptr<google::protobuf::Message> request(
+      factory.GetPrototype(type)->New());
+  const auto add = [&](const v1::UpsertUserRequest& contact) {
+    request->GetReflection()
+        ->AddMessage(request.get(), type->field(0), &factory)
+        ->CopyFrom(contact);
+  };
+  add(Contact());
+  v1::UpsertUserRequest wrong;
+  wrong.mutable_identity()->set_username("a\x7f");
+  add(wrong);
+  EXPECT_THAT(
+      FieldsOf(Validate(request.get())),
+      ElementsAre("contacts[1].user_id", "contacts[1].identity.username"));
+}
+
+// Each text in a request, be it in a message within it, has limits; and so has
+// each list, of what lists are checked for.
 void ExpectLimits(const google::protobuf::Descriptor& type) {
   for (int i = 0; i < type.field_count(); ++i) {
     const auto& field = *type.field(i);
+    if (field.is_repeated()) {
+      EXPECT_GT(field.options().GetExtension(v1::limits).max_items(), 0)
+          << field.full_name();
+      EXPECT_NE(field.type(), google::protobuf::FieldDescriptor::TYPE_STRING)
+          << field.full_name();
+    }
     if (field.type() == google::protobuf::FieldDescriptor::TYPE_STRING) {
       EXPECT_GT(field.options().GetExtension(v1::limits).max_code_points(), 0)
           << field.full_name();
@@ -254,7 +320,7 @@ void ExpectLimits(const google::protobuf::Descriptor& type) {
   }
 }
 
-TEST(ValidationTest, EveryTextInARequestHasLimits) {
+TEST(ValidationTest, EveryTextAndListInARequestHasLimits) {
   const auto& service = *v1::Profile::descriptor()->file()->service(0);
   for (int i = 0; i < service.method_count(); ++i) {
     ExpectLimits(*service.method(i)->input_type());
@@ -289,6 +355,21 @@ TEST(PersonalDataTest, IsWithheldWhereverItStands) {
   data.Withhold(&response);
   EXPECT_EQ(response.profile().SerializeAsString(),
             expected.SerializeAsString());
+}
+
+TEST(PersonalDataTest, IsWithheldFromEachElementOfAList) {
+  v1::BatchGetProfilesResponse response;
+  for (const std::int64_t user : {1, 2}) {
+    v1::Profile& profile = *response.add_profiles();
+    profile.set_user_id(user);
+    profile.set_phone("+989123456789");
+  }
+  PersonalData(*response.GetDescriptor()).Withhold(&response);
+  ASSERT_EQ(response.profiles_size(), 2);
+  for (const v1::Profile& profile : response.profiles()) {
+    EXPECT_NE(profile.user_id(), 0);
+    EXPECT_FALSE(profile.has_phone());
+  }
 }
 
 }  // namespace

@@ -21,7 +21,9 @@ namespace {
 
 using ::google::protobuf::util::MessageDifferencer;
 using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using ::testing::Key;
+using ::testing::Pair;
 
 TEST_P(ProfileStoreTest, CreatesAUserOnTheFirstContactAndThenUpdatesIt) {
   auto first = store_.Upsert(Contact());
@@ -86,6 +88,60 @@ TEST_P(ProfileStoreTest, ReadsThoseOfManyUsersWhoAreKnown) {
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_THAT(found, ElementsAre(Key(1), Key(3)));
   for (const auto& [user, profile] : found) EXPECT_EQ(profile.user_id(), user);
+}
+
+// The ids of the profiles, and of those who are missing.
+std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>> IdsOf(
+    const absl::StatusOr<v1::BatchGetProfilesResponse>& response) {
+  if (!response.ok()) {
+    ADD_FAILURE() << response.status();
+    return {};
+  }
+  std::vector<std::int64_t> users;
+  for (const auto& profile : response->profiles()) {
+    users.push_back(profile.user_id());
+  }
+  const auto& missing = response->missing_user_ids();
+  return {users, {missing.begin(), missing.end()}};
+}
+
+TEST_P(ProfileStoreTest, ReadsABatchInTheOrderInWhichItIsAskedFor) {
+  std::map<std::int64_t, v1::Profile> stored;
+  for (const std::int64_t user : {1, 2, 3}) {
+    v1::UpsertUserRequest contact = Contact(user);
+    contact.mutable_identity()->set_username("user" + std::to_string(user));
+    stored[user] = store_.Upsert(contact)->profile();
+  }
+  const auto response = store_.GetMany({9, 3, 1, 8, 3, 2, 9, 3});
+  EXPECT_THAT(IdsOf(response),
+              Pair(ElementsAre(3, 1, 3, 2, 3), ElementsAre(9, 8, 9)));
+  for (const v1::Profile& profile : response->profiles()) {
+    EXPECT_TRUE(MessageDifferencer::Equals(profile, stored[profile.user_id()]))
+        << profile.DebugString();
+  }
+}
+
+TEST_P(ProfileStoreTest, ReadsABatchThatIsLargerThanAStatementOfManyCalls) {
+  std::vector<v1::UpsertUserRequest> contacts;
+  std::vector<std::int64_t> users;
+  for (int user = 1000; user > 0; --user) {
+    users.push_back(user);
+    if (user % 3 != 0) contacts.push_back(Contact(user));
+  }
+  for (const auto& upserted : store_.UpsertAll(contacts)) {
+    ASSERT_TRUE(upserted.ok()) << upserted.status();
+  }
+  std::vector<std::int64_t> known;
+  std::vector<std::int64_t> unknown;
+  for (const std::int64_t user : users) {
+    (user % 3 != 0 ? known : unknown).push_back(user);
+  }
+  EXPECT_THAT(IdsOf(store_.GetMany(users)), Pair(known, unknown));
+}
+
+TEST_P(ProfileStoreTest, ReadsABatchOfNobody) {
+  EXPECT_THAT(IdsOf(store_.GetMany({kUser})),
+              Pair(IsEmpty(), ElementsAre(kUser)));
 }
 
 TEST_P(ProfileStoreTest, DoesNotKnowAUserWhoNeverCame) {

@@ -137,12 +137,15 @@ TEST_F(DeposedPrimaryTest, TellsOfNobodyThatHeIsNotThere) {
 
   for (const absl::Status& status :
        {store().Get(2, InTwoSeconds()).status(),
+        store().GetMany({1, 2}, InTwoSeconds()).status(),
         store().Complete(Answers(2), InTwoSeconds()).status()}) {
     EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   }
   // It does not keep those waiting who are known.
   const auto known = store().Get(1, InTwoSeconds());
   EXPECT_TRUE(known.ok()) << known.status();
+  const auto all_known = store().GetMany({1, 1}, InTwoSeconds());
+  EXPECT_TRUE(all_known.ok()) << all_known.status();
 }
 
 TEST_F(PostgresStoreTest, ManyWhoAreNotThereShareACommit) {
@@ -169,6 +172,10 @@ TEST_F(PostgresStoreTest, ManyWhoAreNotThereShareACommit) {
   }
   EXPECT_GE(commits, kUsers / 256);
   EXPECT_LT(commits, kUsers / 4);
+
+  commits = 0;
+  EXPECT_EQ(store().GetMany({1, 2, 3, 4, 5})->missing_user_ids_size(), 5);
+  EXPECT_EQ(commits, 1);
 }
 
 }  // namespace

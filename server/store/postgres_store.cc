@@ -26,7 +26,9 @@ struct ReadOperation final : SqlOperation {
   ReadOperation(ReadCall c, CallContext context, Done a)
       : SqlOperation(std::move(context), nullptr),
         call(std::move(c)),
-        answer(std::move(a)) {}
+        answer(std::move(a)) {
+    weight = std::max(weight, call.user_ids.size());
+  }
 
   ReadCall call;  // user_ids: those who are still to be found
   Done answer;    // for whoever called

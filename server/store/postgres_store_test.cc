@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <future>
 #include <memory>
 #include <random>
 #include <string>
@@ -368,6 +369,58 @@ TEST_F(PostgresStoreTest, CompletesByKeyThoughItsPlanIsOfASmallTable) {
   impl_.reset();  // its sessions report their statistics as they end
   EXPECT_THAT(database_.AwaitStatistic("idx_tup_fetch", 20),
               AllOf(Ge(20), Lt(10000)));
+}
+
+// Between the look for all of them and the second one for those who were not
+// there, a user comes.
+TEST_F(PostgresStoreTest, ReadsABatchInOrderThoughItTakesTwoSteps) {
+  database_.Execute("INSERT INTO users (user_id) SELECT generate_series(1, 4)");
+  std::atomic<int> reads = 0;
+  Watch(
+      [&](const postgres::Statement& statement, postgres::Session&) {
+        if (std::string(statement.name) != "get_profiles" || ++reads != 2)
+          return;
+        database_.Execute("INSERT INTO users (user_id) VALUES (5)");
+      },
+      nullptr);
+  const auto response = store().GetMany({4, 5, 6, 1, 5});
+  ASSERT_TRUE(response.ok()) << response.status();
+  std::vector<std::int64_t> users;
+  for (const auto& profile : response->profiles()) {
+    users.push_back(profile.user_id());
+  }
+  EXPECT_THAT(users, ElementsAre(4, 5, 1, 5));
+  EXPECT_THAT(response->missing_user_ids(), ElementsAre(6));
+  EXPECT_EQ(reads, 2);
+}
+
+TEST_F(PostgresStoreTest, CountsEachUserOfABatchAgainstTheLimit) {
+  options_.max_in_flight = 10;
+  database_.Execute("INSERT INTO users (user_id) VALUES (1)");
+  base::Mutex mutex;
+  base::CondVar opened;
+  bool closed = true;
+  Watch(
+      [&](const postgres::Statement& statement, postgres::Session&) {
+        if (std::string(statement.name) != "get_profiles") return;
+        base::MutexLock lock(mutex);
+        while (closed) opened.Wait(mutex);
+      },
+      nullptr);
+  store();
+  std::promise<absl::Status> first;
+  v1::Profile profile;
+  impl_->Read({{1, 2, 3, 4, 5, 6}, [&](std::int64_t) { return &profile; }}, {},
+              [&](absl::Status status) { first.set_value(status); });
+  EXPECT_EQ(base::ErrorReason(store().GetMany({1, 2, 3, 4, 5}).status()),
+            "OVERLOADED");
+  {
+    base::MutexLock lock(mutex);
+    closed = false;
+    opened.SignalAll();
+  }
+  EXPECT_TRUE(first.get_future().get().ok());
+  EXPECT_TRUE(store().GetMany({1, 2, 3, 4, 5}).ok());
 }
 
 TEST_F(PostgresStoreTest, PlansNoStatementForTheValuesAtHand) {

@@ -1,9 +1,13 @@
 #include "server/store/profile_store.h"
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/algorithm/container.h"
+#include "absl/container/flat_hash_map.h"
 #include "server/users/columns.h"
 
 namespace userprofile::store {
@@ -29,6 +33,34 @@ void ProfileStore::GetProfile(const v1::GetProfileRequest& request,
         [response](std::int64_t) { return response->mutable_profile(); },
         /*all_must_exist=*/true},
        std::move(context), std::move(done));
+}
+
+void ProfileStore::BatchGetProfiles(const v1::BatchGetProfilesRequest& request,
+                                    v1::BatchGetProfilesResponse* response,
+                                    CallContext context, Done done) {
+  const auto& asked = request.user_ids();
+  std::vector<std::int64_t> users(asked.begin(), asked.end());
+  absl::c_sort(users);
+  users.erase(std::unique(users.begin(), users.end()), users.end());
+  // Those who are found come in any order, and may be asked for twice.
+  auto known =
+      std::make_shared<absl::flat_hash_map<std::int64_t, v1::Profile>>();
+  Read(
+      {std::move(users), [known](std::int64_t user) { return &(*known)[user]; },
+       /*all_must_exist=*/false},
+      std::move(context),
+      [known, &asked, response,
+       done = std::move(done)](absl::Status read) mutable {
+        for (const std::int64_t user : asked) {
+          const auto profile = known->find(user);
+          if (profile == known->end()) {
+            response->add_missing_user_ids(user);
+          } else {
+            *response->add_profiles() = profile->second;
+          }
+        }
+        done(std::move(read));
+      });
 }
 
 void ProfileStore::CompleteOnboarding(

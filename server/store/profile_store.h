@@ -45,10 +45,10 @@ enum class Verb { kRead, kContact, kEdit };
 
 // A read of users by their keys.
 struct ReadCall {
-  std::vector<std::int64_t> user_ids;
+  std::vector<std::int64_t> user_ids;  // all different
 
-  // Where to put the profile of a user who is known; called once for each,
-  // before Done.
+  // Where to put the profile of a user who is known; called once for each, in
+  // any order, before Done. Filled in before the next is asked for.
   std::function<v1::Profile*(std::int64_t user_id)> found;
 
   // Whether one who is not known is an error, UserNotFound.
@@ -94,6 +94,9 @@ class ProfileStore {
   void GetProfile(const v1::GetProfileRequest& request,
                   v1::GetProfileResponse* response, CallContext context,
                   Done done);
+  void BatchGetProfiles(const v1::BatchGetProfilesRequest& request,
+                        v1::BatchGetProfilesResponse* response,
+                        CallContext context, Done done);
   void CompleteOnboarding(const v1::CompleteOnboardingRequest& request,
                           v1::CompleteOnboardingResponse* response,
                           CallContext context, Done done);

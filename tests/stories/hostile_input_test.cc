@@ -120,6 +120,7 @@ class HostileInput {
     static constexpr const char* kPaths[] = {
         "/userprofile.v1.UserProfileService/UpsertUser",
         "/userprofile.v1.UserProfileService/GetProfile",
+        "/userprofile.v1.UserProfileService/BatchGetProfiles",
         "/userprofile.v1.UserProfileService/CompleteOnboarding",
         "/grpc.health.v1.Health/Check",
         "/grpc.health.v1.Health/Watch",

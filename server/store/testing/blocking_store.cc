@@ -59,6 +59,15 @@ absl::StatusOr<v1::GetProfileResponse> BlockingStore::Get(std::int64_t user_id,
       .front();
 }
 
+absl::StatusOr<v1::BatchGetProfilesResponse> BlockingStore::GetMany(
+    const std::vector<std::int64_t>& user_ids, CallContext context) {
+  v1::BatchGetProfilesRequest request;
+  request.mutable_user_ids()->Add(user_ids.begin(), user_ids.end());
+  return CallAll<v1::BatchGetProfilesResponse, v1::BatchGetProfilesRequest>(
+             store_, &ProfileStore::BatchGetProfiles, {request}, context)
+      .front();
+}
+
 absl::StatusOr<v1::CompleteOnboardingResponse> BlockingStore::Complete(
     const v1::CompleteOnboardingRequest& request, CallContext context) {
   return CallAll<v1::CompleteOnboardingResponse, v1::CompleteOnboardingRequest>(

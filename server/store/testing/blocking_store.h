@@ -19,6 +19,8 @@ class BlockingStore {
       const v1::UpsertUserRequest& request, CallContext context = {});
   absl::StatusOr<v1::GetProfileResponse> Get(std::int64_t user_id,
                                              CallContext context = {});
+  absl::StatusOr<v1::BatchGetProfilesResponse> GetMany(
+      const std::vector<std::int64_t>& user_ids, CallContext context = {});
   absl::StatusOr<v1::CompleteOnboardingResponse> Complete(
       const v1::CompleteOnboardingRequest& request, CallContext context = {});
 
