@@ -19,13 +19,13 @@ install(TARGETS userprofile-adapter
 install(DIRECTORY include/
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT client)
 install(DIRECTORY ${PROJECT_BINARY_DIR}/proto/userprofile
+                  ${PROJECT_BINARY_DIR}/proto/google
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT client
   FILES_MATCHING PATTERN "*.h")
-install(FILES
-  ${PROJECT_SOURCE_DIR}/proto/userprofile/v1/annotations.proto
-  ${PROJECT_SOURCE_DIR}/proto/userprofile/v1/user_profile_service.proto
-  DESTINATION ${CMAKE_INSTALL_DATADIR}/userprofile/proto/userprofile/v1
-  COMPONENT client)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/proto/userprofile
+                  ${PROJECT_SOURCE_DIR}/proto/google
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/userprofile/proto COMPONENT client
+  FILES_MATCHING PATTERN "*.proto")
 
 install(EXPORT userprofile NAMESPACE userprofile::
   FILE userprofile-targets.cmake

@@ -283,14 +283,19 @@ bool IsRefused(const absl::Status& status) {
 }
 
 absl::Status FromGrpcStatus(const grpc::Status& status) {
-  absl::Status result(static_cast<absl::StatusCode>(status.error_code()),
-                      status.error_message());
-  google::rpc::Status details;
+  google::rpc::Status whole;
   // Details that can't be read are no reason to lose the code.
-  if (details.ParseFromString(status.error_details())) {
-    for (const google::protobuf::Any& detail : details.details()) {
-      result.SetPayload(detail.type_url(), absl::Cord(detail.value()));
-    }
+  if (!whole.ParseFromString(status.error_details())) whole.Clear();
+  whole.set_code(status.error_code());
+  whole.set_message(status.error_message());
+  return FromRpcStatus(whole);
+}
+
+absl::Status FromRpcStatus(const google::rpc::Status& status) {
+  absl::Status result(static_cast<absl::StatusCode>(status.code()),
+                      status.message());
+  for (const google::protobuf::Any& detail : status.details()) {
+    result.SetPayload(detail.type_url(), absl::Cord(detail.value()));
   }
   return result;
 }

@@ -11,6 +11,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/read_file.h"
+#include "client/adapter/batching_client.h"
 #include "ops/command_line.h"
 
 namespace userprofile::adapter {
@@ -77,7 +78,9 @@ absl::StatusOr<std::unique_ptr<client::ProfileClient>> Connect(
     if (!token.ok()) return token.status();
     client_options.token = *std::move(token);
   }
-  return client::MakeProfileClient(options.server, client_options);
+  auto client = client::MakeProfileClient(options.server, client_options);
+  if (!client.ok()) return client.status();
+  return std::make_unique<BatchingClient>(*std::move(client));
 }
 
 absl::StatusOr<std::string> ReadSecret(const std::string& file,

@@ -86,6 +86,16 @@ grpc::Status BatchGetProfiles(const Channel& channel, const Way& way,
       &context, request, response);
 }
 
+grpc::Status BatchUpsertUsers(const Channel& channel, const Way& way) {
+  grpc::ClientContext context;
+  Authorize(way, context);
+  v1::BatchUpsertUsersRequest request;
+  request.add_requests()->set_user_id(1);
+  v1::BatchUpsertUsersResponse response;
+  return v1::UserProfileService::NewStub(channel)->BatchUpsertUsers(
+      &context, request, &response);
+}
+
 grpc::Status CompleteOnboarding(const Channel& channel, const Way& way) {
   grpc::ClientContext context;
   Authorize(way, context);
@@ -156,6 +166,8 @@ const std::vector<MethodRow>& Methods() {
          return BatchGetProfiles(channel, way, &response);
        },
        true, true, true, false},
+      {"/userprofile.v1.UserProfileService/BatchUpsertUsers", BatchUpsertUsers,
+       true, false, true, false},
       {"/userprofile.v1.UserProfileService/CompleteOnboarding",
        CompleteOnboarding, true, false, true, false},
       {"/grpc.health.v1.Health/Check", Check, true, true, true, true},

@@ -28,8 +28,10 @@ struct MethodRow {
   store::Verb verb;
   const google::protobuf::Message& request;  // prototypes
   const google::protobuf::Message& response;
-  std::function<void(store::ProfileStore&, const google::protobuf::Message&,
-                     google::protobuf::Message*, store::CallContext,
+
+  // Carries out a call. What the request holds is unspecified afterwards.
+  std::function<void(store::ProfileStore&, google::protobuf::Message* request,
+                     google::protobuf::Message* response, store::CallContext,
                      store::Done)>
       act;
 
@@ -43,19 +45,19 @@ MethodRow Row(const char* name, store::Verb verb,
               void (store::ProfileStore::*act)(const Request&, Response*,
                                                store::CallContext, store::Done),
               std::function<void(const Response&)> count = nullptr) {
-  MethodRow row = {name,
-                   verb,
-                   Request::default_instance(),
-                   Response::default_instance(),
-                   [act](store::ProfileStore& store,
-                         const google::protobuf::Message& request,
-                         google::protobuf::Message* response,
-                         store::CallContext context, store::Done done) {
-                     (store.*act)(static_cast<const Request&>(request),
-                                  static_cast<Response*>(response),
-                                  std::move(context), std::move(done));
-                   },
-                   nullptr};
+  MethodRow row = {
+      name,
+      verb,
+      Request::default_instance(),
+      Response::default_instance(),
+      [act](store::ProfileStore& store, google::protobuf::Message* request,
+            google::protobuf::Message* response, store::CallContext context,
+            store::Done done) {
+        (store.*act)(static_cast<const Request&>(*request),
+                     static_cast<Response*>(response), std::move(context),
+                     std::move(done));
+      },
+      nullptr};
   if (count != nullptr) {
     row.count = [count =
                      std::move(count)](const google::protobuf::Message& any) {
@@ -75,6 +77,9 @@ class RpcMetrics {
 
   // It was answered with this code, after this time.
   void CountFinished(absl::StatusCode code, absl::Duration latency) const;
+
+  // A call within another was answered: it has no time of its own.
+  void CountWithin(absl::StatusCode code) const;
 
   // It was not let in.
   void CountRefused() const { in_flight_.Add(-1); }

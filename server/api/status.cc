@@ -7,14 +7,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
 #include "base/error_info.h"
-#include "google/rpc/status.pb.h"
 
 namespace userprofile::api {
 namespace {
 
 constexpr absl::string_view kTypeUrlPrefix = "type.googleapis.com/";
 
-grpc::Status WithDetails(const absl::Status& status) {
+google::rpc::Status WithDetails(const absl::Status& status) {
   google::rpc::Status wire;
   wire.set_code(static_cast<int>(status.code()));
   wire.set_message(std::string(status.message()));
@@ -29,19 +28,24 @@ grpc::Status WithDetails(const absl::Status& status) {
   std::sort(
       wire.mutable_details()->begin(), wire.mutable_details()->end(),
       [](const auto& a, const auto& b) { return a.type_url() < b.type_url(); });
-  return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
-                      wire.message(), wire.SerializeAsString());
+  return wire;
 }
 
 }  // namespace
 
-grpc::Status ToGrpcStatus(const absl::Status& status) {
-  if (status.ok()) return grpc::Status::OK;
+google::rpc::Status ToRpcStatus(const absl::Status& status) {
   if (!IsHiddenFromCallers(status)) return WithDetails(status);
   return WithDetails(base::MakeError(
       absl::StatusCode::kInternal,
       "something went wrong inside the service; its log says what",
       v1::ERROR_REASON_INTERNAL));
+}
+
+grpc::Status ToGrpcStatus(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  const google::rpc::Status wire = ToRpcStatus(status);
+  return grpc::Status(static_cast<grpc::StatusCode>(wire.code()),
+                      wire.message(), wire.SerializeAsString());
 }
 
 grpc::Status ServerLeaves() {

@@ -95,7 +95,7 @@ UnaryCall* UnaryCall::Start(const Method& method, store::ProfileStore& store,
   }
   method.context.deadlines.Add(call, call->AnswerBy());
   method.row.act(
-      store, *call->request_, call->response_,
+      store, call->request_, call->response_,
       {call->deadline_, [call = call.get()] { return call->over(); },
        &call->times_},
       [call](absl::Status status) { call->Answer(std::move(status)); });

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/api/batch_row.h"
 #include "server/api/unary_call.h"
 
 namespace userprofile::api {
@@ -52,9 +53,13 @@ std::function<void(const v1::CompleteOnboardingResponse&)> CountOnboardings(
 
 // The methods of the API.
 std::vector<MethodRow> Rows(ops::Metrics& metrics) {
-  return {
+  const MethodRow upsert =
       Row("UpsertUser", Verb::kContact, &ProfileStore::Contact,
-          CountRecognitions(metrics)),
+          CountRecognitions(metrics));
+  return {
+      upsert,
+      BatchRow<v1::BatchUpsertUsersRequest, v1::BatchUpsertUsersResponse>(
+          "BatchUpsertUsers", upsert, metrics),
       Row("GetProfile", Verb::kRead, &ProfileStore::GetProfile),
       Row("BatchGetProfiles", Verb::kRead, &ProfileStore::BatchGetProfiles),
       Row("CompleteOnboarding", Verb::kEdit, &ProfileStore::CompleteOnboarding,
@@ -82,13 +87,17 @@ RpcMetrics::RpcMetrics(ops::Metrics* metrics, const std::string& method)
 
 void RpcMetrics::CountFinished(absl::StatusCode code,
                                absl::Duration latency) const {
+  CountWithin(code);
+  latency_.Observe(latency);
+  in_flight_.Add(-1);
+}
+
+void RpcMetrics::CountWithin(absl::StatusCode code) const {
   auto index = static_cast<std::size_t>(code);
   if (index >= requests_.size()) {
     index = static_cast<std::size_t>(absl::StatusCode::kUnknown);
   }
   requests_[index].Increment();
-  latency_.Observe(latency);
-  in_flight_.Add(-1);
 }
 
 Method::Method(MethodRow its_row, const MethodContext& its_context)

@@ -208,8 +208,8 @@ TEST_F(UserProfileServiceTest, TextThatIsNotUtf8IsMalformed) {
 }
 
 TEST_F(UserProfileServiceTest, BytesThatAreNoMessageAreMalformed) {
-  for (const char* method :
-       {"UpsertUser", "GetProfile", "BatchGetProfiles", "CompleteOnboarding"}) {
+  for (const char* method : {"UpsertUser", "BatchUpsertUsers", "GetProfile",
+                             "BatchGetProfiles", "CompleteOnboarding"}) {
     const grpc::Status status = Send(method, "hello");
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
     EXPECT_EQ(ReasonOf(status), "MALFORMED_REQUEST") << method;

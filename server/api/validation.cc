@@ -121,6 +121,7 @@ class Validator::Check {
                                     field.limits.max_items(), " items"));
       return;
     }
+    if (field.limits.each_alone()) return;
     for (int i = 0; i < size; ++i) {
       if (bad_request_.field_violations_size() >= kMostNamed) return;
       const std::string element = absl::StrCat("[", i, "]");

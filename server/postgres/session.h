@@ -76,8 +76,8 @@ class Session {
   // reconnects: drop it.
   virtual bool healthy() = 0;
 
-  // Why it is not healthy: the connection is lost (true), or still there, but to
-  // be replaced.
+  // Why it is not healthy: the connection is lost (true), or still there, but
+  // to be replaced.
   virtual bool lost() { return !healthy(); }
 };
 

@@ -30,7 +30,7 @@ struct GrpcServerOptions {
   ops::Metrics* metrics = nullptr;
 
   // Larger requests are refused with RESOURCE_EXHAUSTED.
-  int max_request_bytes = 64 * 1024;
+  int max_request_bytes = 96 * 1024;
 
   // Calls that one connection may have in flight; further ones wait at the
   // client, where they cost the server nothing.

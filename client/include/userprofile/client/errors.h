@@ -6,6 +6,7 @@
 #include <grpcpp/support/status.h>
 
 #include "absl/status/status.h"
+#include "google/rpc/status.pb.h"
 
 namespace userprofile::client {
 
@@ -20,6 +21,10 @@ std::string Reason(const absl::Status& status);
 // Whether the service refuses this very request, whenever it is asked: trying
 // again is of no use, and says nothing about the user. Other errors may pass.
 bool IsRefused(const absl::Status& status);
+
+// The outcome of one request of many, such as UpsertUserResult::error, in
+// Abseil's terms.
+absl::Status FromRpcStatus(const google::rpc::Status& status);
 
 // The outcome of a call, in Abseil's terms.
 absl::Status FromGrpcStatus(const grpc::Status& status);

@@ -1,0 +1,166 @@
+#include "client/adapter/batching_client.h"
+
+#include <utility>
+
+#include "userprofile/client/errors.h"
+
+namespace userprofile::adapter {
+namespace {
+
+// As many as keep the server's workers busy while answers are on their way.
+constexpr int kMostCalls = 4;
+
+// A batch may be the first call on its connection: a server breaks none for so
+// few bytes (access/connections.h of the server).
+constexpr std::size_t kMostContacts = 100;
+constexpr std::size_t kMostBytes = 12 << 10;
+
+bool IsContact(const google::protobuf::MethodDescriptor& method) {
+  return method.input_type() == v1::UpsertUserRequest::descriptor();
+}
+
+// Whether it says nothing of what is in the batch: a server that does not know
+// the method yet, or takes no message of that size.
+bool IsRefusedAsBatch(const absl::Status& status) {
+  return absl::IsUnimplemented(status) || absl::IsInvalidArgument(status) ||
+         absl::IsFailedPrecondition(status) ||
+         (absl::IsResourceExhausted(status) && client::Reason(status).empty());
+}
+
+absl::StatusOr<client::ProfileClient::Message> ToMessage(
+    absl::StatusOr<v1::UpsertUserResponse> response) {
+  if (!response.ok()) return response.status();
+  return std::make_unique<v1::UpsertUserResponse>(*std::move(response));
+}
+
+// What the real client tries again.
+bool MayPass(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsCancelled(status);
+}
+
+}  // namespace
+
+BatchingClient::~BatchingClient() {
+  base::MutexLock lock(mutex_);
+  while (calls_ > 0) idle_.Wait(mutex_);
+}
+
+absl::StatusOr<client::ProfileClient::Message> BatchingClient::Call(
+    const google::protobuf::MethodDescriptor& method, Message request) {
+  return IsContact(method) ? ProfileClient::Call(method, std::move(request))
+                           : client_->Call(method, std::move(request));
+}
+
+void BatchingClient::Start(const google::protobuf::MethodDescriptor& method,
+                           Message request, client::Done<Message> done) {
+  if (!IsContact(method)) {
+    return client_->Start(method, std::move(request), std::move(done));
+  }
+  {
+    base::MutexLock lock(mutex_);
+    waiting_.push_back(
+        {std::unique_ptr<v1::UpsertUserRequest>(
+             static_cast<v1::UpsertUserRequest*>(request.release())),
+         std::move(done)});
+  }
+  SendWaiting();
+}
+
+void BatchingClient::SendWaiting() {
+  Contacts contacts;
+  {
+    base::MutexLock lock(mutex_);
+    if (places_taken_ >= kMostCalls || waiting_.empty()) return;
+    contacts = TakeWaiting();
+    ++places_taken_;
+  }
+  if (contacts.size() == 1) {
+    SendAlone(std::move(contacts.front()), /*has_place=*/true);
+  } else {
+    SendBatch(std::move(contacts));
+  }
+}
+
+BatchingClient::Contacts BatchingClient::TakeWaiting() {
+  Contacts contacts;
+  std::size_t bytes = 0;
+  while (!waiting_.empty() && contacts.size() < kMostContacts) {
+    bytes += waiting_.front().request->ByteSizeLong();
+    if (bytes > kMostBytes && !contacts.empty()) break;
+    contacts.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+  }
+  return contacts;
+}
+
+void BatchingClient::SendBatch(Contacts contacts) {
+  {
+    base::MutexLock lock(mutex_);
+    ++calls_;
+  }
+  v1::BatchUpsertUsersRequest request;
+  for (const Contact& contact : contacts) {
+    *request.add_requests() = *contact.request;
+  }
+  client_->BatchUpsertUsers(
+      std::move(request),
+      [this, contacts = std::move(contacts)](
+          absl::StatusOr<v1::BatchUpsertUsersResponse> response) mutable {
+        Answer(std::move(contacts), std::move(response));
+        EndCall(/*has_place=*/true);
+      });
+}
+
+void BatchingClient::SendAlone(Contact contact, bool has_place) {
+  {
+    base::MutexLock lock(mutex_);
+    ++calls_;
+  }
+  client_->UpsertUser(
+      std::move(*contact.request),
+      [this, has_place, done = std::move(contact.done)](
+          absl::StatusOr<v1::UpsertUserResponse> response) mutable {
+        done(ToMessage(std::move(response)));
+        EndCall(has_place);
+      });
+}
+
+void BatchingClient::EndCall(bool has_place) {
+  if (has_place) {
+    {
+      base::MutexLock lock(mutex_);
+      --places_taken_;
+    }
+    SendWaiting();
+  }
+  base::MutexLock lock(mutex_);
+  if (--calls_ == 0) idle_.SignalAll();
+}
+
+void BatchingClient::Answer(
+    Contacts contacts, absl::StatusOr<v1::BatchUpsertUsersResponse> response) {
+  const int answered = response.ok() ? response->results_size() : 0;
+  for (std::size_t i = 0; i < contacts.size(); ++i) {
+    Contact& contact = contacts[i];
+    absl::Status status = response.status();
+    if (static_cast<int>(i) < answered) {
+      v1::UpsertUserResult& result =
+          *response->mutable_results(static_cast<int>(i));
+      if (result.has_response()) {
+        contact.done(ToMessage(std::move(*result.mutable_response())));
+        continue;
+      }
+      status = client::FromRpcStatus(result.error());
+      if (!MayPass(status)) {
+        contact.done(std::move(status));
+        continue;
+      }
+    } else if (!status.ok() && !IsRefusedAsBatch(status)) {
+      contact.done(std::move(status));
+      continue;
+    }
+    SendAlone(std::move(contact), /*has_place=*/false);
+  }
+}
+
+}  // namespace userprofile::adapter
