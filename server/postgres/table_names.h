@@ -17,6 +17,12 @@ namespace userprofile::postgres {
 // A Session puts there what it found; so does this, for people to read. Without
 // a schema, :users is a name that is not found, and :'schema' is NULL.
 // `schema` is quoted for SQL.
+//
+// As psql does, it leaves strings, quoted names, comments and what is between
+// dollars as they are; and slices of arrays, a[1:users], which psql does not.
+// So what PostgreSQL says of expressions and definitions can be part of `sql`:
+// it writes a colon nowhere else. Of sentences, a quote right after a word is
+// an apostrophe.
 std::string NameTables(absl::string_view sql, absl::string_view schema);
 
 // pg_temp is named to be the last: it would be the first for tables.

@@ -1,5 +1,6 @@
 #include "server/postgres/table_names.h"
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
 namespace userprofile::postgres {
@@ -25,6 +26,32 @@ TEST(TableNamesTest, PutsTheSchemaWhereSqlHasVariables) {
   for (const Case& c : kCases) {
     EXPECT_EQ(NameTables(c.sql, c.schema), c.named);
   }
+}
+
+// What the catalog says may hold anything there.
+TEST(TableNamesTest, LeavesWhatIsQuotedAsItIs) {
+  for (const char* sql : {
+           "source IN ('import:users', 'a'':users', ':schema')",
+           "E'it\\':users' || e'\\\\' || E'a'':users' || B'1' || N':users'",
+           "\":users\" = \"a\"\":users\"",
+           "$$ :users $$ || $it$ $$ :'users' $it$",
+           "-- it's :users\n/* :users /* ' */ :'schema' */",
+           "a$b$ > 1 AND tags[1:users] = tags[array_length(x, 1):schema]",
+       }) {
+    EXPECT_EQ(NameTables(sql, "s"), sql);
+    const std::string after = absl::StrCat(sql, "\n, :users");
+    EXPECT_EQ(NameTables(after, "s"), absl::StrCat(sql, "\n, s.users"));
+  }
+  EXPECT_EQ(NameTables("'never closed :users", "s"), "'never closed :users");
+}
+
+// It is said of sentences with SQL in them, too.
+TEST(TableNamesTest, TakesNoApostropheForAQuote) {
+  EXPECT_EQ(NameTables("it can't be, for it is others': SELECT $1 FROM :users "
+                       "WHERE a$1$ = 'x:users' AND b = 2; or don't",
+                       "s"),
+            "it can't be, for it is others': SELECT $1 FROM s.users "
+            "WHERE a$1$ = 'x:users' AND b = 2; or don't");
 }
 
 }  // namespace

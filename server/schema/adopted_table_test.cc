@@ -375,5 +375,45 @@ TEST(AdoptedTableTest, KeepsAnIndexOfOthersThatHasOurName) {
           .Bool(0, 0));
 }
 
+// Our SQL names the table as :users, the catalog's may hold that as anything.
+TEST(AdoptedTableTest, KeepsWhatLooksLikeTheNameOfTheTable) {
+  testing::TestDatabase database;
+  CreateLegacyTable(database);
+  database.Execute(R"sql(
+      DO $do$ BEGIN EXECUTE replace($$
+        ALTER TABLE public.users ADD source text DEFAULT 'import#users',
+          ADD users integer DEFAULT 1, ADD tags text[] DEFAULT '{bot}',
+          ADD "#users" integer DEFAULT 7;
+        ALTER TABLE public.users ADD CONSTRAINT known CHECK (source IN
+          ('import#users') AND "#users" = 7 AND tags[1#users] = '{bot}')
+          NOT VALID
+      $$, '#', ':'); END $do$)sql");
+  const std::string read =
+      "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = "
+      "'known' AND conrelid = 'public.users'::regclass";
+  const std::string before(database.Execute(read).Text(0, 0));
+  ASSERT_THAT(before, HasSubstr("[1:users]"));
+
+  const auto plan = PlanMigrations(database.session_factory());
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->obstacles, "");
+  const auto migrated = Migrate(database);
+  ASSERT_TRUE(migrated.ok()) << migrated.status();
+  const auto repaired = Repair(database.session_factory(), RepairOptions());
+  ASSERT_TRUE(repaired.ok()) << repaired.status();
+  EXPECT_EQ(database.Execute(read).Text(0, 0), before);
+
+  // Of rows that break it the statement is told with the condition as it is.
+  database.Execute(
+      "DELETE FROM public.userprofile_migrations WHERE version > 4;"
+      "ALTER TABLE public.users DROP CONSTRAINT known;"
+      "UPDATE public.users SET source = 'unknown'");
+  database.Execute(
+      absl::StrCat("ALTER TABLE public.users ADD CONSTRAINT known ", before));
+  const absl::Status refused = Migrate(database).status();
+  EXPECT_EQ(base::ErrorReason(refused), kMigrationRefused) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("'import:users'"));
+}
+
 }  // namespace
 }  // namespace userprofile::schema

@@ -85,14 +85,15 @@ absl::StatusOr<postgres::Rows> FindDependents(
 }
 
 // How many rows there are, in front of what is to be said of them.
-absl::Status CountRows(postgres::Session& session, absl::string_view from,
-                       absl::string_view words,
+absl::Status CountRows(postgres::Session& session, const Catalog& catalog,
+                       absl::string_view from, absl::string_view words,
                        std::vector<std::string>& lines) {
   USERPROFILE_ASSIGN_OR_RETURN(
       const postgres::Rows rows,
       session.ExecuteScript(absl::StrCat("SELECT count(*) ", from)));
   if (rows.Int64(0, 0) > 0) {
-    lines.push_back(absl::StrCat(rows.Text(0, 0), words));
+    lines.push_back(absl::StrCat(rows.Text(0, 0),
+                                 postgres::NameTables(words, catalog.schema)));
   }
   return absl::OkStatus();
 }
@@ -110,12 +111,12 @@ absl::Status FindRows(postgres::Session& session, const Catalog& catalog,
   if (has_other_key &&
       catalog.FindColumn(UsersContract().primary_key) != nullptr) {
     USERPROFILE_RETURN_IF_ERROR(CountRows(
-        session, "FROM :users WHERE user_id IS NULL",
+        session, catalog, "FROM :users WHERE user_id IS NULL",
         " rows of users have no user_id; find out whose they are, or delete "
         "them: SELECT * FROM :users WHERE user_id IS NULL",
         lines));
     USERPROFILE_RETURN_IF_ERROR(CountRows(
-        session,
+        session, catalog,
         "FROM (SELECT FROM :users WHERE user_id IS NOT NULL GROUP BY user_id "
         "HAVING count(*) > 1) AS twice",
         " users have more than one row; decide which one stays: SELECT "
@@ -127,7 +128,7 @@ absl::Status FindRows(postgres::Session& session, const Catalog& catalog,
     const std::string broken =
         absl::StrCat("FROM :users WHERE NOT (", constraint.condition, ")");
     USERPROFILE_RETURN_IF_ERROR(CountRows(
-        session, broken,
+        session, catalog, broken,
         absl::Substitute(
             " rows of users break the constraint $0, so that they can't be "
             "updated: ALTER TABLE :users DROP CONSTRAINT $0; or, if it shall "
@@ -160,7 +161,7 @@ absl::StatusOr<std::string> FindObstacles(
   if (!catalog.schema.empty() && catalog.may_read) {
     USERPROFILE_RETURN_IF_ERROR(FindRows(session, catalog, report, lines));
   }
-  return postgres::NameTables(absl::StrJoin(lines, "\n"), catalog.schema);
+  return absl::StrJoin(lines, "\n");
 }
 
 absl::StatusOr<std::vector<std::string>> FindWhatKeepsTypes(

@@ -408,11 +408,12 @@ class Planner {
               "DO $$ DECLARE name text := '%2$s_set_aside'; n integer := 1; "
               "BEGIN WHILE EXISTS (SELECT FROM pg_class AS c JOIN pg_class AS "
               "u ON u.relnamespace = c.relnamespace WHERE u.oid = "
-              ":'users'::regclass AND c.relname = name) LOOP n := n + 1; name "
+              "%3$s::regclass AND c.relname = name) LOOP n := n + 1; name "
               ":= '%2$s_set_aside_' || n; END LOOP; EXECUTE 'ALTER INDEX "
               "%1$s RENAME TO ' || name; END $$",
               absl::StrReplaceAll(Qualified(index.name), {{"'", "''"}}),
-              index.name),
+              // Not what is between dollars.
+              index.name, postgres::NameTables(":'users'", report_.schema)),
           kNobody));
     }
     step.actions.push_back(Concurrently(
