@@ -12,6 +12,7 @@
 #include "server/schema/inspector.h"
 #include "server/schema/repair.h"
 #include "server/schema/report_format.h"
+#include "server/schema/write_trial.h"
 #include "server/store/statements.h"
 
 namespace userprofile::app {
@@ -52,8 +53,13 @@ absl::StatusOr<schema::Report> Inspect(const SchemaCommand& command) {
   USERPROFILE_ASSIGN_OR_RETURN(const auto database, Open(command));
   StatementWatch watch(*database);
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, watch.Sessions()());
-  return schema::Inspect(*session, migrations::Embedded(),
-                         command.serving_role);
+  USERPROFILE_ASSIGN_OR_RETURN(
+      schema::Report report,
+      schema::Inspect(*session, migrations::Embedded(), command.serving_role));
+  if (auto breach = schema::TryToWrite(*session, report)) {
+    report.breaches.push_back(*std::move(breach));
+  }
+  return report;
 }
 
 int Check(const SchemaCommand& command) {

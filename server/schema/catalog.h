@@ -116,7 +116,8 @@ struct Catalog {
 
   // What else there is, by its kind: "rule" (for INSERT and UPDATE), "trigger"
   // (that can change what is written), "function" (that is called as rows are
-  // written, and needs a search path), "parent", "whole" (that it is a
+  // written, and needs a search path), "quiet function" (that may need one, but
+  // its text does not show it), "parent", "whole" (that it is a
   // partition of), "heir" (and partition), "base" (of a view; "" if that is no
   // table of its schema), "extension" (that owns it), "sequence" (that a
   // default draws from, and the role must not).

@@ -33,6 +33,13 @@ class Judgement {
     report_.schema = catalog_.schema;
     report_.migrations_pending = catalog_.migrations_pending;
     report_.unknown_migrations = catalog_.unknown_migrations;
+    for (const char* kind : {"function", "quiet function"}) {
+      for (const std::string& name : catalog_.Others(kind)) {
+        report_.search_paths.push_back(
+            absl::StrCat("ALTER FUNCTION ", name,
+                         " SET search_path = ", catalog_.search_path));
+      }
+    }
     if (catalog_.schema.empty()) {
       ExplainMissingTable();
     } else {

@@ -18,6 +18,7 @@
 #include "server/schema/inspector.h"
 #include "server/schema/obstacles.h"
 #include "server/schema/repair.h"
+#include "server/schema/write_trial.h"
 
 namespace userprofile::schema {
 namespace {
@@ -80,6 +81,10 @@ class Migrator {
       // Even to look waits for whoever alters the table.
       USERPROFILE_RETURN_IF_ERROR(
           InTransaction("the check", [&] { return CheckContract(); }));
+    }
+    if (auto breach = TryToWrite(session(), result_.report)) {
+      spdlog::warn("{}; {}", Describe(*breach), breach->remedy);
+      result_.report.breaches.push_back(*std::move(breach));
     }
     return std::move(result_);
   }

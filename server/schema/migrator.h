@@ -35,7 +35,8 @@ struct MigrateOptions : DdlOptions {
 
 struct MigrateResult {
   std::vector<int> applied;  // the versions that this run applied or recorded
-  Report report;             // no breach in it blocks
+  Report report;             // no breach in it blocks; after Migrate, with
+                             // what a write showed that was tried
 };
 
 // Applies the migrations that are pending, in order. One of SQL is recorded in

@@ -12,6 +12,7 @@
 #include "base/steady_time.h"
 #include "server/postgres/errors.h"
 #include "server/schema/inspector.h"
+#include "server/schema/write_trial.h"
 
 namespace userprofile::schema {
 namespace {
@@ -97,10 +98,18 @@ absl::Duration Monitor::Run() {
   const absl::StatusOr<Report> report = InspectOnce();
   absl::Status outcome = report.ok() ? PublishReport(*report)
                                      : PublishFailure(report.status(), begun);
-  base::MutexLock lock(mutex_);
-  ++finished_;
-  outcome_ = std::move(outcome);
-  changed_.SignalAll();
+  {
+    base::MutexLock lock(mutex_);
+    ++finished_;
+    outcome_ = std::move(outcome);
+    changed_.SignalAll();
+  }
+  // Nobody waits for that.
+  if (report.ok() && report->ToStatus().ok() && !std::exchange(tried_, true)) {
+    if (const auto breach = TryToWrite(*session_, *report)) {
+      spdlog::warn("{}; {}", Describe(*breach), breach->remedy);
+    }
+  }
   return report.ok() ? options_.interval
                      : std::min(options_.interval, kPauseAfterFailure);
 }

@@ -48,7 +48,8 @@ struct MonitorOptions {
 //   (ops::DatabaseState)  no inspection got an answer, or others hold the
 //                         table: at once if none ever did, after the grace if
 //                         the service was in another state before
-// Logs every change once. Thread-safe.
+// Logs every change once, and, of the first inspection in which nothing blocks,
+// what a write shows that is tried (write_trial.h). Thread-safe.
 class Monitor {
  public:
   // Starts at once. `readiness` must outlive the monitor.
@@ -85,6 +86,7 @@ class Monitor {
   // Only the thread uses these.
   std::unique_ptr<postgres::Session> session_;
   bool answered_ = false;  // an inspection has got an answer, ever
+  bool tried_ = false;     // to write
   absl::optional<base::SteadyTime> failing_since_;
   std::string logged_;  // the last change that was logged
 

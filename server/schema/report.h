@@ -75,6 +75,11 @@ struct Report {
   // Of the table, quoted for SQL; empty if there is no table.
   std::string schema;
 
+  // What gives each function that is called as users are written, and has no
+  // search path, the one that was configured. Whether one needs it is not known
+  // but by trying (write_trial.h), unless a breach says so.
+  std::vector<std::string> search_paths;
+
   // Whether `migrate up` has something to do that may mend the breaches.
   bool migrations_pending = false;
 

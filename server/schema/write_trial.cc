@@ -1,0 +1,122 @@
+#include "server/schema/write_trial.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/algorithm/container.h"
+#include "absl/random/random.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "base/limits.h"
+#include "server/postgres/errors.h"
+#include "server/schema/ddl.h"
+#include "server/schema/remedies.h"
+
+namespace userprofile::schema {
+namespace {
+
+// Not a role with which others' triggers gain rights; the role of the session,
+// while a report may be about another one.
+constexpr postgres::Statement kMayTry = {
+    "may_try_to_write",
+    "SELECT (NOT pg_has_role(relowner, 'MEMBER')"
+    "  OR pg_has_role(relowner, current_user, 'MEMBER'))"
+    " AND has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid,"
+    "  'INSERT') AND has_table_privilege(oid, 'UPDATE')"
+    " FROM pg_class WHERE oid = :'users'::regclass"};
+
+constexpr char kLimits[] =
+    "SET LOCAL lock_timeout = 200; SET LOCAL statement_timeout = 2000";
+
+// What is said of a table, a function or an operator, another object, or a
+// schema that is not there.
+constexpr absl::string_view kNotFound[] = {"42P01", "42883", "42704", "3F000"};
+
+// A value of the column's type, and another one. No two trials write the same
+// nickname, so that none waits for another.
+std::string Value(const Column& column, bool first) {
+  const absl::string_view type = column.type;
+  if (type == "boolean") return first ? "true" : "false";
+  if (type == "bigint") return first ? "1" : "2";
+  if (absl::StartsWith(type, "timestamp")) {
+    return first ? "'2000-01-01'" : "'2000-01-02'";
+  }
+  return absl::StrCat("'", first ? "a" : "b", "' || $1::text");
+}
+
+std::string Insert() {
+  std::vector<std::string> names;
+  std::vector<std::string> values;
+  for (const Column& column : UsersContract().columns) {
+    const bool is_key =
+        column.name == absl::string_view(UsersContract().primary_key);
+    names.push_back(column.name);
+    values.push_back(is_key ? "$1::text::bigint" : Value(column, true));
+  }
+  return absl::StrCat("INSERT INTO :users (", absl::StrJoin(names, ", "),
+                      ") VALUES (", absl::StrJoin(values, ", "), ")");
+}
+
+std::string Update() {
+  const absl::string_view key = UsersContract().primary_key;
+  std::vector<std::string> sets;
+  for (const Column& column : UsersContract().columns) {
+    if (column.name == key) continue;
+    sets.push_back(absl::StrCat(column.name, " = ", Value(column, false)));
+  }
+  return absl::StrCat("UPDATE :users SET ", absl::StrJoin(sets, ", "),
+                      " WHERE ", key, " = $1::text::bigint");
+}
+
+absl::Status WriteAndForget(postgres::Session& session) {
+  static const auto& insert = *new std::string(Insert());
+  static const auto& update = *new std::string(Update());
+  absl::BitGen random;
+  const std::string user_id = absl::StrCat(absl::Uniform<std::int64_t>(
+      random, base::kMaxUserId + 1, 2 * base::kMaxUserId));
+  return postgres::InTransaction(session, [&]() -> absl::Status {
+    absl::Status status = session.ExecuteScript(kLimits).status();
+    if (status.ok()) {
+      status =
+          session.Execute({"try_insert", insert.c_str()}, {user_id}).status();
+    }
+    if (status.ok()) {
+      status =
+          session.Execute({"try_update", update.c_str()}, {user_id}).status();
+    }
+    // Of triggers that wait for the commit.
+    if (status.ok()) {
+      status = session.ExecuteScript("SET CONSTRAINTS ALL IMMEDIATE").status();
+    }
+    return status.ok() ? absl::CancelledError("not to be kept") : status;
+  });
+}
+
+}  // namespace
+
+absl::optional<Breach> TryToWrite(postgres::Session& session,
+                                  const Report& report) {
+  if (report.search_paths.empty() || !report.ToStatus().ok()) return {};
+  const auto may_try = session.Execute(kMayTry, {});
+  if (!may_try.ok() || may_try->empty() || !may_try->Bool(0, 0)) return {};
+  const absl::Status status = WriteAndForget(session);
+  if (!absl::c_linear_search(kNotFound, postgres::SqlState(status))) return {};
+  return Breach{
+      Severity::kAdvisory,
+      Fault::kForPerson,
+      UsersContract().table,
+      "writes that find all that they call",
+      absl::StrCat("a write that was tried fails, PostgreSQL says \"",
+                   ServersWords(status), "\""),
+      absl::StrCat(kByPerson,
+                   "sessions of the service find what has its schema before "
+                   "its name, and nothing else; full names in the function "
+                   "that says so, or the search path that it had, in which "
+                   "others should not be able to create: ",
+                   absl::StrJoin(report.search_paths, "; "))};
+}
+
+}  // namespace userprofile::schema
