@@ -54,8 +54,14 @@ FROM unnest(ARRAY[:'migrator', :'server']) AS name
 \gexec
 
 -- A standby tells its timeline at once to those who may see what replication
--- does: so a primary that was replaced is found out early.
-GRANT pg_monitor TO :"server";
+-- does: so a primary that was replaced is found out early. pg_monitor, which an
+-- earlier version of this file granted, also shows settings and more.
+GRANT pg_read_all_stats TO :"server";
+SELECT format('REVOKE pg_monitor FROM %I', :'server')
+FROM pg_auth_members
+WHERE roleid = 'pg_monitor'::regrole
+  AND member = (SELECT oid FROM pg_roles WHERE rolname = :'server')
+\gexec
 
 -- Tables that are there, be it that a bot made them. A history of migrations
 -- only from the owner of users, a superuser, or the migrator: what hangs on one

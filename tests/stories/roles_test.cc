@@ -4,11 +4,14 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/steady_time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "tests/stories/load.h"
 #include "tests/support/program.h"
+#include "tests/support/replicated_database.h"
 #include "tests/support/server_program.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_database.h"
@@ -156,6 +159,45 @@ TEST_F(RolesTest, ABackupIsRestoredUnderAServingService) {
   EXPECT_TRUE(upserted.profile().onboarding_completed());
   ASSERT_TRUE(Upsert(*stub, 2, &upserted).ok());
   EXPECT_TRUE(upserted.created());
+}
+
+// What a serving role is granted beside its tables, and that it is enough.
+TEST(ServingRoleTest, SeesWhatAStandbyReceivesAndNoSettings) {
+  const ReplicatedDatabase database;
+  // As an earlier roles.sql left it.
+  ReplicatedDatabase::Execute(
+      database.primary(),
+      "CREATE ROLE seeing_server LOGIN; GRANT pg_monitor TO seeing_server");
+  const Outcome outcome =
+      RunProgram({{"/usr/bin/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-v",
+                   "migrator=seeing_migrator", "-v", "server=seeing_server",
+                   "-f", ROLES_SQL, database.primary()}});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+
+  const std::string granted =
+      "SELECT string_agg(roleid::regrole::text, ' ') FROM pg_auth_members"
+      " WHERE member = 'seeing_server'::regrole";
+  EXPECT_EQ(ReplicatedDatabase::Execute(database.primary(), granted),
+            "pg_read_all_stats");
+  const base::SteadyTime deadline = base::SteadyTime::Now() + absl::Seconds(20);
+  while (ReplicatedDatabase::Execute(
+             database.standby(),
+             "SELECT pg_has_role(oid, 'pg_read_all_stats', 'MEMBER')"
+             " FROM pg_roles WHERE rolname = 'seeing_server'") != "t") {
+    ASSERT_LT(base::SteadyTime::Now(), deadline) << "the standby lags";
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  const auto as = [&](const char* role) {
+    return absl::StrCat(database.standby(), " user=", role);
+  };
+  const std::string timeline =
+      "SELECT received_tli FROM pg_catalog.pg_stat_get_wal_receiver()";
+  EXPECT_EQ(ReplicatedDatabase::Execute(as("seeing_server"), timeline), "1");
+  EXPECT_EQ(ReplicatedDatabase::Execute(as("seeing_migrator"), timeline), "");
+  const Outcome refused =
+      RunProgram({{"/usr/bin/psql", "-X", "-c", "SHOW data_directory",
+                   as("seeing_server")}});
+  EXPECT_EQ(refused.exit_code, 1) << refused.output;
 }
 
 TEST(BackupProgramTest, WorksOnAnEmbeddedDatabase) {
