@@ -6,7 +6,8 @@
 --   psql -X -v ON_ERROR_STOP=1 -f roles.sql "postgresql://admin@host/database"
 --
 -- with -v migrator=NAME, -v server=NAME or -v schema=NAME for other names than
--- those below. It can be run again at any time, and must be once the tables are
+-- those below, and with -v owner=NAME to take a table users that NAME, a bot's
+-- role, made. It can be run again at any time, and must be once the tables are
 -- there. Passwords are yours to set: \password userprofile_server
 
 -- A superuser must not call what others put where names are looked for.
@@ -23,6 +24,10 @@ SET search_path = pg_catalog, pg_temp;
 \if :{?schema}
 \else
   \set schema public
+\endif
+\if :{?owner}
+\else
+  \set owner ''
 \endif
 
 SELECT format('CREATE ROLE %I LOGIN', name)
@@ -61,6 +66,26 @@ SELECT format('REVOKE pg_monitor FROM %I', :'server')
 FROM pg_auth_members
 WHERE roleid = 'pg_monitor'::regrole
   AND member = (SELECT oid FROM pg_roles WHERE rolname = :'server')
+\gexec
+
+-- A table users may have been made by whoever came first, to be what all users
+-- are stored in. So it is taken only from those who may create schemas here, as
+-- superusers and the migrator may, or whose table was migrated by one of them;
+-- or whose name was given.
+SELECT format('DO %L', format('BEGIN RAISE USING MESSAGE = %L; END', format(
+         'the table %I.users belongs to %I, who may not create schemas in this '
+         'database, and was not migrated by anybody who may. If it is a bot''s '
+         'own, run this again with -v owner=%s; nothing was changed but that '
+         'the roles are there',
+         nspname, rolname, rolname)))
+FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+JOIN pg_roles ON pg_roles.oid = relowner
+WHERE nspname = :'schema' AND relname = 'users' AND rolname <> :'owner'
+  AND NOT EXISTS (SELECT FROM pg_class AS trusted
+    WHERE trusted.relnamespace = pg_namespace.oid
+      AND trusted.relname IN ('users', 'userprofile_migrations')
+      AND has_database_privilege(trusted.relowner, current_database(),
+                                 'CREATE'))
 \gexec
 
 -- Tables that are there, be it that a bot made them. A history of migrations

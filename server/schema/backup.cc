@@ -25,6 +25,7 @@
 #include "server/schema/archive.h"
 #include "server/schema/ddl.h"
 #include "server/schema/inspector.h"
+#include "server/schema/obstacles.h"
 
 namespace userprofile::schema {
 namespace {
@@ -345,6 +346,7 @@ absl::StatusOr<RestoreResult> RestoreBackup(
       const postgres::Rows target,
       session->Execute(kFindTarget, {archive.schema()}));
   const std::string schema(target.Text(0, 0));
+  USERPROFILE_RETURN_IF_ERROR(CheckOwner(*session));
   if (!target.Bool(0, 1)) {
     return NeedsDecision(absl::StrCat(
         "the backup is of schema ", schema,

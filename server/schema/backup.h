@@ -67,7 +67,8 @@ struct RestoreResult {
 // FAILED_PRECONDITION, with nothing changed: `file` can't be read, is cut off
 // or is no backup of this service; the target holds users; its schema is
 // missing; PostgreSQL refuses what is in it. Also the errors of LockSchema, for
-// neither a migration nor a repair may run meanwhile.
+// neither a migration nor a repair may run meanwhile, and of CheckOwner, for
+// the owner of the table that gives way would own the users.
 absl::StatusOr<RestoreResult> RestoreBackup(
     const postgres::SessionFactory& connect, const std::string& conninfo,
     const std::string& file, const RestoreOptions& options);

@@ -361,7 +361,8 @@ TEST_F(BackupTest, TakesNamesWithSpaces) {
       "ALTER TABLE \"my bot\".users OWNER TO \"backup owner\"");
   database_.Execute(
       "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = %I',"
-      " current_database(), 'my bot'); END $$");
+      " current_database(), 'my bot'); EXECUTE format('GRANT CREATE ON DATABASE"
+      " %I TO %I', current_database(), 'backup owner'); END $$");
   ASSERT_TRUE(Create(database_, file_).ok());
   database_.Execute("TRUNCATE \"my bot\".users");
   const auto result = Restore(database_, file_);
@@ -373,7 +374,8 @@ TEST_F(BackupTest, TakesNamesWithSpaces) {
                 .Text(0, 0),
             "\"backup owner\"");
   database_.Execute(
-      "DROP SCHEMA \"my bot\" CASCADE; DROP ROLE \"backup owner\"");
+      "DROP SCHEMA \"my bot\" CASCADE; DROP OWNED BY \"backup owner\";"
+      "DROP ROLE \"backup owner\"");
 }
 
 TEST_F(BackupTest, RefusesATableWhoseRowsWouldNotBeInIt) {

@@ -1,6 +1,7 @@
 #include "server/schema/catalog.h"
 
 #include <algorithm>
+#include <functional>
 #include <type_traits>
 
 #include "absl/strings/numbers.h"
@@ -112,11 +113,14 @@ absl::Status FindElsewhere(postgres::Session& session, Catalog& catalog) {
 
 absl::Status CompareKeys(postgres::Session& session, Catalog& catalog) {
   for (const KeyBeside& key : FindKeysBeside(catalog)) {
+    const std::string sql = absl::Substitute(kCompareKeys, key.column->quoted);
+    const std::string name =
+        absl::StrCat("compare_keys_", std::hash<std::string>()(sql));
     USERPROFILE_ASSIGN_OR_RETURN(
         const postgres::Rows differs,
-        session.Execute(kCompareKeys,
-                        {key.column->name, key.is_named ? "t" : "f",
-                         key.is_of_several ? "t" : "f"}));
+        session.Execute(
+            {name.c_str(), sql.c_str()},
+            {key.is_named ? "t" : "f", key.is_of_several ? "t" : "f"}));
     if (!differs.Bool(0, 0)) continue;
     catalog.key_beside = key.column->quoted;
     break;
@@ -149,23 +153,32 @@ absl::Status ReadHistory(postgres::Session& session,
   return absl::OkStatus();
 }
 
-absl::Status Read(postgres::Session& session,
-                  absl::Span<const migrations::Migration> migrations,
-                  const std::string& role, Catalog& catalog) {
-  absl::optional<std::string> whose;
-  if (!role.empty()) whose = role;
+// The role, and the table as a whole; `oid` is empty if there is none.
+absl::Status ReadTable(postgres::Session& session,
+                       const absl::optional<std::string>& whose,
+                       Catalog& catalog, std::string& oid) {
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows table,
                                session.Execute(kReadTable, {whose}));
   if (table.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("there is no role ", role));
+    return absl::InvalidArgumentError(
+        absl::StrCat("there is no role ", whose.value_or("")));
   }
-  std::string oid;
   TakeRow(table, 0, &catalog.encoding, &catalog.copy_name, &catalog.role, &oid,
           &catalog.schema, &catalog.kind, &catalog.persistence,
           &catalog.replica_identity, &catalog.hides_rows, &catalog.lacks_rights,
           &catalog.may_use_schema, &catalog.has_history,
           &catalog.hidden_history, &catalog.may_read, &catalog.aside,
-          &catalog.search_path);
+          &catalog.search_path, &catalog.stranger, &catalog.is_superuser);
+  return absl::OkStatus();
+}
+
+absl::Status Read(postgres::Session& session,
+                  absl::Span<const migrations::Migration> migrations,
+                  const std::string& role, Catalog& catalog) {
+  absl::optional<std::string> whose;
+  if (!role.empty()) whose = role;
+  std::string oid;
+  USERPROFILE_RETURN_IF_ERROR(ReadTable(session, whose, catalog, oid));
   if (!oid.empty()) {
     postgres::ArrayLiteral names;
     for (const Index& index : UsersContract().indexes) {
@@ -214,6 +227,11 @@ bool CatalogIndex::Has(int column) const {
   return std::find(columns.begin(), columns.end(), column) != columns.end();
 }
 
+bool HasDoubtfulOwner(const Catalog& catalog) {
+  return !catalog.stranger.empty() &&
+         (catalog.is_superuser || !catalog.has_history);
+}
+
 const std::vector<std::string>& Catalog::Others(const std::string& kind) const {
   static const auto* const kNone = new std::vector<std::string>();
   const auto found = others.find(kind);
@@ -225,6 +243,14 @@ const CatalogColumn* Catalog::FindColumn(absl::string_view name) const {
       std::find_if(columns.begin(), columns.end(),
                    [&](const CatalogColumn& c) { return c.name == name; });
   return column == columns.end() ? nullptr : &*column;
+}
+
+absl::StatusOr<Catalog> ReadOwner(postgres::Session& session) {
+  Catalog catalog;
+  std::string oid;
+  USERPROFILE_RETURN_IF_ERROR(session.FindTables().status());
+  USERPROFILE_RETURN_IF_ERROR(ReadTable(session, {}, catalog, oid));
+  return catalog;
 }
 
 absl::StatusOr<Catalog> ReadCatalog(

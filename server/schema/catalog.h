@@ -109,6 +109,12 @@ struct Catalog {
   std::string aside;
   std::string search_path;  // that was configured, for SQL
   bool may_read = false;    // this session: every row
+  // Its owner, if that is neither this session's role, nor one that it is a
+  // member of, nor one that may create schemas in the database, and no such one
+  // owns the history: perhaps whoever came first. Superusers are members of
+  // none here.
+  std::string stranger;
+  bool is_superuser = false;  // this session
   std::vector<CatalogColumn> columns;
   std::vector<CatalogIndex> indexes;  // and what has the name of one of ours
   std::vector<CatalogConstraint> constraints;
@@ -141,6 +147,10 @@ struct Catalog {
   const CatalogColumn* FindColumn(absl::string_view name) const;
 };
 
+// Whether to look is to doubt that the table is that of the bots. Where it was
+// migrated, a role that is no superuser may be one that only serves.
+bool HasDoubtfulOwner(const Catalog& catalog);
+
 // As this session sees it: its search path, its role. Works for a role without
 // any rights, and within a transaction. Reads a handful of rows of pg_catalog,
 // and no user, unless there are columns that may hold Telegram ids. The rights
@@ -152,6 +162,10 @@ absl::StatusOr<Catalog> ReadCatalog(
     postgres::Session& session,
     absl::Span<const migrations::Migration> migrations,
     const std::string& role);
+
+// Of that only the session's role, the table as a whole, and its owner: one
+// statement, which waits for nobody.
+absl::StatusOr<Catalog> ReadOwner(postgres::Session& session);
 
 }  // namespace userprofile::schema
 

@@ -34,8 +34,17 @@ inline constexpr postgres::Statement kReadTable = {
     "   AND a.relnamespace = n.oid)),"
     " (SELECT coalesce(nullif(reset_val, ''), quote_literal(''))"
     "  FROM pg_settings"
-    "  WHERE name = 'search_path')"
+    "  WHERE name = 'search_path'),"
+    // Of the session's role. Who may create schemas, was let by those who
+    // administer the database; a superuser is a member of all, and of none.
+    " CASE WHEN NOT (c.relowner = me.oid"
+    "   OR NOT me.rolsuper AND pg_has_role(c.relowner, 'MEMBER')"
+    "   OR has_database_privilege(c.relowner, current_database(), 'CREATE')"
+    "   OR coalesce(h.relowner = me.oid OR has_database_privilege(h.relowner,"
+    "    current_database(), 'CREATE'), false))"
+    "  THEN quote_ident(pg_get_userbyid(c.relowner)) END, me.rolsuper"
     " FROM pg_roles AS r"
+    " JOIN pg_roles AS me ON me.rolname = current_user"
     " LEFT JOIN pg_class AS c ON c.oid = to_regclass(:'users')"
     " LEFT JOIN pg_namespace AS n ON n.oid = c.relnamespace"
     " LEFT JOIN pg_class AS h ON h.relnamespace = n.oid"
@@ -266,24 +275,24 @@ inline constexpr char kFindElsewhere[] =
     "  DESC, is_like_ours DESC, sounds_right AND relkind = 'r' DESC,"
     "  sounds_right DESC, likeness DESC, relkind = 'r' DESC, 1 LIMIT 1";
 
-// Of some users, whether a column ($1) of most has another number. Unless its
-// name says what that is ($2), user_id has to look counted as well: a default
-// that nobody draws from (SQLAlchemy makes one for each whole number that is
-// the key) stands beside true ids, and nearly all of these have nine digits or
-// more. A column that is unique with others only ($3) must look like one, and
-// not be the same again and again.
-inline constexpr postgres::Statement kCompareKeys = {
-    "compare_keys",
+// Of some users, whether a column ($0, quoted) of most has another number.
+// Unless its name says what that is ($$1), user_id has to look counted as well:
+// a default that nobody draws from (SQLAlchemy makes one for each whole number
+// that is the key) stands beside true ids, and nearly all of these have nine
+// digits or more. A column that is unique with others only ($$2) must look like
+// one, and not be the same again and again. By concat, which calls no cast that
+// others may have made for the types of their columns, as to_jsonb does.
+inline constexpr char kCompareKeys[] =
     "SELECT 2 * count(*) FILTER (WHERE theirs <> ours) > count(theirs)"
     "  AND 10 * count(theirs) >= count(*) AND count(theirs) > 0"
-    "  AND ($2::boolean OR"
+    "  AND ($$1::boolean OR"
     "   2 * count(*) FILTER (WHERE length(ours) < 9) > count(*))"
-    "  AND (NOT $3::boolean OR"
+    "  AND (NOT $$2::boolean OR"
     "   2 * count(DISTINCT theirs) FILTER (WHERE length(theirs) >= 9)"
     "    > count(theirs)) FROM ("
-    "  SELECT substring(btrim(to_jsonb(u) ->> $1), '^0*([1-9][0-9]{0,18})$')"
-    "   AS theirs, coalesce(to_jsonb(u) ->> 'user_id', '') AS ours"
-    "  FROM :users AS u LIMIT 1000) AS pair"};
+    "  SELECT substring(btrim(concat($0)), '^0*([1-9][0-9]{0,18})$$')"
+    "   AS theirs, concat(user_id) AS ours"
+    "  FROM :users LIMIT 1000) AS pair";
 
 }  // namespace userprofile::schema
 

@@ -34,6 +34,7 @@ class Judgement {
     report_.migrations_pending = catalog_.migrations_pending;
     report_.unknown_migrations = catalog_.unknown_migrations;
     for (const char* kind : {"function", "quiet function"}) {
+      if (!catalog_.stranger.empty()) continue;
       for (const std::string& name : catalog_.Others(kind)) {
         report_.search_paths.push_back(
             absl::StrCat("ALTER FUNCTION ", name,
@@ -54,6 +55,7 @@ class Judgement {
       CheckAccess();
     }
     CheckHistory();
+    if (HasDoubtfulOwner(catalog_)) Break(JudgeOwner(catalog_));
     std::vector<Breach> others = JudgeOthers(catalog_, contract_);
     std::move(others.begin(), others.end(),
               std::back_inserter(report_.breaches));
@@ -407,6 +409,28 @@ class Judgement {
 };
 
 }  // namespace
+
+Breach JudgeOwner(const Catalog& catalog) {
+  return {
+      kAdvisory,
+      Fault::kForPerson,
+      "owner of users",
+      "this role, one that it is a member of, or one that may create schemas "
+      "in "
+      "the database",
+      absl::StrCat("it belongs to ", catalog.stranger),
+      absl::StrCat(
+          kByPerson,
+          "whoever owns it reads all users, and what hangs on it runs with the "
+          "rights of whoever migrates; if it is a bot's own, migrate as ",
+          catalog.stranger,
+          ", or take it over, and let the bot go on: ALTER TABLE :users OWNER "
+          "TO CURRENT_USER; GRANT ALL ON :users TO ",
+          catalog.stranger,
+          "; or, if nobody knows it, set it aside: ALTER TABLE :users RENAME "
+          "TO ",
+          catalog.aside)};
+}
 
 Report Judge(const Catalog& catalog, const Contract& contract) {
   return Judgement(catalog, contract).Run();

@@ -41,6 +41,9 @@ Report Judge(const Catalog& catalog,
 std::vector<Breach> JudgeOthers(const Catalog& catalog,
                                 const Contract& contract);
 
+// Of a table that belongs to `catalog.stranger`.
+Breach JudgeOwner(const Catalog& catalog);
+
 }  // namespace userprofile::schema
 
 #endif  // USERPROFILE_SERVER_SCHEMA_INSPECTOR_H_

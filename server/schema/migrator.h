@@ -9,13 +9,14 @@
 #include "migrations/embedded.h"
 #include "server/postgres/session.h"
 #include "server/schema/ddl.h"
+#include "server/schema/obstacles.h"
 #include "server/schema/repair.h"
 #include "server/schema/report.h"
 
 namespace userprofile::schema {
 
-// Reasons of this file's errors, beside SCHEMA_NOT_READY and kMigratorBusy.
-inline constexpr char kMigrationRefused[] = "MIGRATION_REFUSED";
+// Reasons of this file's errors, beside SCHEMA_NOT_READY, kMigratorBusy and
+// kMigrationRefused.
 inline constexpr char kMigrationChanged[] = "MIGRATION_CHANGED";
 inline constexpr char kMigrationLate[] = "MIGRATION_LATE";
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/substitute.h"
+#include "base/error_info.h"
 #include "base/status_macros.h"
 #include "server/postgres/array_literal.h"
 #include "server/postgres/errors.h"
@@ -140,6 +141,17 @@ absl::Status FindRows(postgres::Session& session, const Catalog& catalog,
 }
 
 }  // namespace
+
+absl::Status CheckOwner(postgres::Session& session) {
+  USERPROFILE_ASSIGN_OR_RETURN(const Catalog catalog, ReadOwner(session));
+  if (catalog.stranger.empty()) return absl::OkStatus();
+  const Breach breach = JudgeOwner(catalog);
+  return base::MakeError(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat("nothing was changed: ", Describe(breach), "; ",
+                   postgres::NameTables(breach.remedy, catalog.schema)),
+      kMigrationRefused);
+}
 
 absl::StatusOr<std::string> FindObstacles(
     postgres::Session& session,

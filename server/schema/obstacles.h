@@ -13,6 +13,16 @@
 
 namespace userprofile::schema {
 
+// Reason of CheckOwner's error, and of other refusals to migrate.
+inline constexpr char kMigrationRefused[] = "MIGRATION_REFUSED";
+
+// FAILED_PRECONDITION if the table belongs to somebody whom nothing shows to be
+// trusted: whoever may create in the schema could have made it before the first
+// migration, to own what all users are stored in, and to have what hangs on it
+// run. To be asked before anything is done to the table or read from it, by all
+// that migrates, mends or restores. No error where there is no table.
+absl::Status CheckOwner(postgres::Session& session);
+
 // What no migration can mend, for a person must decide: said before anything is
 // changed. Empty if nothing stands in the way; else a line for each obstacle,
 // with what to do about it. With `new_table`, users that may be in another

@@ -51,10 +51,15 @@ Repairer::Repairer(const postgres::SessionFactory& connect,
                    RepairOptions options)
     : connect_(connect), options_(std::move(options)) {}
 
-absl::Status Repairer::Begin() { return Reconnect(); }
+absl::Status Repairer::Begin() {
+  USERPROFILE_RETURN_IF_ERROR(Reconnect());
+  return CheckOwner(*session_);
+}
 
 absl::Status Repairer::Plan() {
   result_.outcomes.clear();
+  // Again: it may have been made since.
+  USERPROFILE_RETURN_IF_ERROR(CheckOwner(*session_));
   USERPROFILE_ASSIGN_OR_RETURN(result_.report, InspectNow());
   for (RepairStep& step : PlanRepair(result_.report)) {
     USERPROFILE_ASSIGN_OR_RETURN(const bool needed, IsNeeded(step));

@@ -112,19 +112,20 @@ struct RepairOptions : DdlOptions {
 // point, the next run goes on from there; a run that finds nothing wrong does
 // nothing.
 //
-// Errors, beside those of postgres::Session, LockSchema and Inspect:
-// UNAVAILABLE: some steps may be done; run it again.
+// Errors, beside those of postgres::Session, LockSchema, CheckOwner and
+// Inspect: UNAVAILABLE: some steps may be done; run it again.
 class Repairer {
  public:
   // `connect` must reach the server itself, or a pooler in session mode.
   Repairer(const postgres::SessionFactory& connect, RepairOptions options);
 
   // Connects, and becomes the only one who changes the schema; but for a dry
-  // run. First of all.
+  // run. First of all. Errors are those of CheckOwner, too.
   absl::Status Begin();
 
   // Looks at the table, makes the plan, and finds what would be refused: by
-  // reading, and by altering columns of an empty temporary copy.
+  // reading, and by altering columns of an empty temporary copy. Errors are
+  // those of CheckOwner, too.
   absl::Status Plan();
 
   // Does what is planned, looks again, and says what did not help.

@@ -140,8 +140,11 @@ TEST_F(WriteTrialTest, RunsNothingForARoleThatMayDoMoreThanTheOwner) {
                    ";CREATE ROLE trial_owner; ALTER TABLE users OWNER TO "
                    "trial_owner"));
   EXPECT_FALSE(Try(*session_).has_value());
-  // The owner, and a role that may no more, are told.
+  // The owner, and a role that may no more, are told, unless nothing shows that
+  // the owner is trusted.
   database_.Execute(
+      "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO"
+      " trial_owner', current_database()); END $$;"
       "CREATE ROLE trial_server; GRANT USAGE ON SCHEMA public TO trial_owner,"
       " trial_server; GRANT ALL ON users TO trial_server");
   for (const char* role : {"trial_owner", "trial_server"}) {

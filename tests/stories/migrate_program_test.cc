@@ -95,7 +95,7 @@ TEST_F(MigrateProgramTest, LetsOneOfEightWorkOnALegacyTable) {
 TEST_F(MigrateProgramTest, LetsOneOfEightWorkOnAHalfMigratedTable) {
   database_.Execute(kLegacyTable);
   {
-    const PostgresProxy proxy(database_.conninfo(), 60);
+    const PostgresProxy proxy(database_.conninfo(), 80);
     Program killed(Migrate(proxy.conninfo(), {"up"}));
     ASSERT_TRUE(Eventually([&] { return proxy.frozen(); })) << killed.errors();
     killed.Kill();

@@ -161,6 +161,46 @@ TEST_F(RolesTest, ABackupIsRestoredUnderAServingService) {
   EXPECT_TRUE(upserted.created());
 }
 
+// A table users that somebody made before anybody migrated, who would own it
+// after all, or what hangs on it would run with the migrator's rights.
+TEST(PlantedTableTest, IsGivenToTheMigratorOnlyIfItsOwnerIsNamed) {
+  const TestDatabase database;
+  database.Execute(
+      "CREATE ROLE planting_bot LOGIN;"
+      "GRANT CREATE ON SCHEMA public TO planting_bot;"
+      "SET ROLE planting_bot;"
+      "CREATE TABLE public.users (user_id bigint PRIMARY KEY)");
+  const auto create_roles = [&](const char* owner) {
+    return RunProgram(
+        {{"/usr/bin/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-v",
+          "migrator=planting_migrator", "-v", "server=planting_server", "-v",
+          absl::StrCat("owner=", owner), "-f", ROLES_SQL,
+          database.conninfo()}});
+  };
+  const auto owner = [&] {
+    return std::string(database
+                           .Execute("SELECT relowner::regrole FROM pg_class"
+                                    " WHERE oid = 'public.users'::regclass")
+                           .Text(0, 0));
+  };
+  Outcome refused = create_roles("");
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_THAT(refused.errors, HasSubstr("-v owner=planting_bot"));
+  EXPECT_EQ(owner(), "planting_bot");
+  refused = RunProgram(
+      {{"userprofile-server", "migrate", "up", "--database",
+        absl::StrCat(database.conninfo(), " user=planting_migrator")}});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.errors, HasSubstr("it belongs to planting_bot"));
+
+  const Outcome named = create_roles("planting_bot");
+  EXPECT_EQ(named.exit_code, 0) << named.errors;
+  EXPECT_EQ(owner(), "planting_migrator");
+  database.Execute(
+      "DROP OWNED BY planting_bot, planting_migrator, planting_server CASCADE;"
+      "DROP ROLE planting_bot, planting_migrator, planting_server");
+}
+
 // What a serving role is granted beside its tables, and that it is enough.
 TEST(ServingRoleTest, SeesWhatAStandbyReceivesAndNoSettings) {
   const ReplicatedDatabase database;
