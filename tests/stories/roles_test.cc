@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/steady_time.h"
@@ -106,6 +107,35 @@ TEST_F(RolesTest, TheServingRoleServesAndCanDoNoMore) {
     EXPECT_THAT(outcome.errors, AnyOf(HasSubstr("permission denied"),
                                       HasSubstr("must be owner")))
         << sql;
+  }
+}
+
+// Of a function whose text does not show what it looks for.
+TEST_F(RolesTest, AWriteThatWouldFailIsToldBeforeItDoes) {
+  const Outcome made = RunProgram(
+      {{"/usr/bin/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c",
+        "CREATE TABLE users_log (user_id bigint);"
+        "CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " EXECUTE format('INSERT INTO %I VALUES ($1)',"
+        "  TG_TABLE_NAME || '_log') USING NEW.user_id; RETURN NULL; END $$;"
+        "CREATE TRIGGER log AFTER INSERT ON users FOR EACH ROW"
+        " EXECUTE FUNCTION log()",
+        migrator_}});
+  ASSERT_EQ(made.exit_code, 0) << made.errors;
+  constexpr char kTold[] = "a write that was tried fails";
+  for (const std::string& role : {serving_, migrator_}) {
+    const Outcome check = Run({"schema", "check"}, role);
+    EXPECT_EQ(check.exit_code, 3);
+    EXPECT_THAT(check.output, HasSubstr(kTold));
+  }
+  const Outcome up = Run({"migrate", "up"}, migrator_);
+  EXPECT_EQ(up.exit_code, 0);
+  EXPECT_THAT(up.errors, HasSubstr(kTold));
+  server_.StartReady();
+  const base::SteadyTime deadline = base::SteadyTime::Now() + absl::Seconds(20);
+  while (!absl::StrContains(server_.program().errors(), kTold)) {
+    ASSERT_LT(base::SteadyTime::Now(), deadline) << server_.program().errors();
+    absl::SleepFor(absl::Milliseconds(10));
   }
 }
 
