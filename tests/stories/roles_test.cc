@@ -226,6 +226,10 @@ TEST(PlantedTableTest, IsGivenToTheMigratorOnlyIfItsOwnerIsNamed) {
   const Outcome named = create_roles("planting_bot");
   EXPECT_EQ(named.exit_code, 0) << named.errors;
   EXPECT_EQ(owner(), "planting_migrator");
+  // The bot writes on by itself.
+  database.Execute(
+      "SET ROLE planting_bot; INSERT INTO public.users (user_id) VALUES (1);"
+      "UPDATE public.users SET user_id = 2; DELETE FROM public.users");
   database.Execute(
       "DROP OWNED BY planting_bot, planting_migrator, planting_server CASCADE;"
       "DROP ROLE planting_bot, planting_migrator, planting_server");
