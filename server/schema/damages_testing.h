@@ -6,10 +6,14 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "migrations/embedded.h"
 #include "server/schema/contract.h"
 #include "tests/support/test_database.h"
 
 namespace userprofile::schema {
+
+// The number of a migration after those of this program.
+inline const int kNextMigration = migrations::Embedded().back().version + 1;
 
 // One way in which a users table can be wrong, and what is to come of it.
 struct Damage {

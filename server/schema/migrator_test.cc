@@ -70,8 +70,11 @@ TEST(MigratorTest, BuildsTheTableInAnEmptyDatabaseOnce) {
   testing::TestDatabase database;
   const auto first = Migrate(database);
   ASSERT_TRUE(first.ok()) << first.status();
-  EXPECT_THAT(first->applied,
-              ElementsAre(1, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17));
+  std::vector<int> all;
+  for (const auto& migration : migrations::Embedded()) {
+    all.push_back(migration.version);
+  }
+  EXPECT_EQ(first->applied, all);
   EXPECT_THAT(first->report.breaches, IsEmpty());
 
   const auto second = Migrate(database);
@@ -122,9 +125,9 @@ TEST(MigratorTest, MakesNoNewTableWhereTheMigratedOneWasLost) {
 TEST(MigratorTest, UndoesALastMigrationThatBreaksTheContract) {
   testing::TestDatabase database;
   ASSERT_TRUE(Migrate(database).ok());
-  const auto result = Migrate(
-      database,
-      EmbeddedAnd({{18, "bad", "x", "ALTER TABLE :users DROP first_name"}}));
+  const auto result =
+      Migrate(database, EmbeddedAnd({{kNextMigration, "bad", "x",
+                                      "ALTER TABLE :users DROP first_name"}}));
   EXPECT_TRUE(absl::IsUnavailable(result.status()));
   EXPECT_EQ(base::ErrorReason(result.status()), kSchemaNotReady);
   EXPECT_THAT(std::string(result.status().message()),
@@ -137,9 +140,10 @@ TEST(MigratorTest, LetsAnEarlierMigrationBreakWhatALaterOneMends) {
   testing::TestDatabase database;
   const auto result = Migrate(
       database,
-      EmbeddedAnd({{18, "drop", "x", "ALTER TABLE :users DROP first_name"},
-                   {19, "add", "y",
-                    "ALTER TABLE :users ADD first_name character varying"}}));
+      EmbeddedAnd(
+          {{kNextMigration, "drop", "x", "ALTER TABLE :users DROP first_name"},
+           {kNextMigration + 1, "add", "y",
+            "ALTER TABLE :users ADD first_name character varying"}}));
   EXPECT_TRUE(result.ok()) << result.status();
 }
 
@@ -156,7 +160,7 @@ TEST(MigratorTest, ReportsABrokenSchemaWhenNothingIsPending) {
 TEST(MigratorTest, RefusesAMigrationThatWasEditedAfterItWasApplied) {
   testing::TestDatabase database;
   ASSERT_TRUE(Migrate(database).ok());
-  Migrations edited = EmbeddedAnd({{18, "new", "x", "SELECT 1"}});
+  Migrations edited = EmbeddedAnd({{kNextMigration, "new", "x", "SELECT 1"}});
   edited[2].sha256 = "something else";
   const absl::Status status = Migrate(database, edited).status();
   EXPECT_EQ(base::ErrorReason(status), kMigrationChanged);
@@ -167,8 +171,9 @@ TEST(MigratorTest, RefusesAMigrationThatWasEditedAfterItWasApplied) {
 
 TEST(MigratorTest, AcceptsAHistoryThatKnowsMore) {
   testing::TestDatabase database;
-  ASSERT_TRUE(
-      Migrate(database, EmbeddedAnd({{18, "later", "x", "SELECT 1"}})).ok());
+  ASSERT_TRUE(Migrate(database,
+                      EmbeddedAnd({{kNextMigration, "later", "x", "SELECT 1"}}))
+                  .ok());
   EXPECT_TRUE(Migrate(database).ok());
   const auto status = ReadMigrationStatus(*database.Connect());
   ASSERT_TRUE(status.ok());
@@ -180,7 +185,7 @@ TEST(MigratorTest, TellsWhatIsPendingAndWhatWasApplied) {
   const auto session = database.Connect();
   auto status = ReadMigrationStatus(*session);
   ASSERT_TRUE(status.ok()) << status.status();
-  ASSERT_EQ(status->size(), 12);
+  ASSERT_EQ(status->size(), migrations::Embedded().size());
   for (const MigrationStatus& migration : *status) {
     EXPECT_EQ(migration.state, MigrationState::kPending);
   }
@@ -200,7 +205,7 @@ TEST(MigratorTest, FinishesWhatAKilledMigratorBegan) {
   testing::TestDatabase database;
   std::thread killed([&] {
     EXPECT_TRUE(absl::IsUnavailable(
-        Migrate(database, EmbeddedAnd({{18, "slow", "x",
+        Migrate(database, EmbeddedAnd({{kNextMigration, "slow", "x",
                                         "ALTER TABLE :users ADD extra integer;"
                                         "SELECT pg_sleep(60)"}}))
             .status()));
@@ -214,10 +219,10 @@ TEST(MigratorTest, FinishesWhatAKilledMigratorBegan) {
   EXPECT_FALSE(HasColumn(database, "extra"));
 
   const auto result = Migrate(
-      database,
-      EmbeddedAnd({{18, "slow", "x", "ALTER TABLE :users ADD extra integer"}}));
+      database, EmbeddedAnd({{kNextMigration, "slow", "x",
+                              "ALTER TABLE :users ADD extra integer"}}));
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_THAT(result->applied, ElementsAre(18));
+  EXPECT_THAT(result->applied, ElementsAre(kNextMigration));
   EXPECT_TRUE(HasColumn(database, "extra"));
 }
 
@@ -238,7 +243,7 @@ TEST(MigratorTest, LetsOneOfEightWorkWhileTheOthersWait) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(succeeded, 8);
-  EXPECT_EQ(applied, 12);
+  EXPECT_EQ(applied, static_cast<int>(migrations::Embedded().size()));
 }
 
 TEST(MigratorTest, GivesUpWaitingForAnotherMigrator) {
@@ -476,7 +481,7 @@ TEST(MigratorTest, SetsNoTimeLimitToWhatTakesLong) {
     return session;
   };
   const Migrations slow =
-      EmbeddedAnd({{18, "slow", "x", "SELECT pg_sleep(0.3)"}});
+      EmbeddedAnd({{kNextMigration, "slow", "x", "SELECT pg_sleep(0.3)"}});
   MigrateOptions options;
   options.migrations = slow;
   const auto result = schema::Migrate(connect, options);

@@ -121,10 +121,11 @@ TEST_F(PlanTest, PrintsTheSqlOfEachMigrationByItself) {
   CreateLegacyTable(database_);
   ASSERT_TRUE(Migrate(database_.session_factory()).ok());
   database_.Execute("DROP INDEX idx_users_study_track");
-  const MigrationPlan plan =
-      Plan({{18, "new", "x", "ALTER TABLE :users ADD extra integer;\n"},
-            {19, "contract", "y", "-- more", migrations::Kind::kContract},
-            {20, "last", "z", "UPDATE :users SET extra = 1"}});
+  const MigrationPlan plan = Plan(
+      {{kNextMigration, "new", "x", "ALTER TABLE :users ADD extra integer;\n"},
+       {kNextMigration + 1, "contract", "y", "-- more",
+        migrations::Kind::kContract},
+       {kNextMigration + 2, "last", "z", "UPDATE :users SET extra = 1"}});
   EXPECT_THAT(
       StatementsOf(plan),
       ElementsAre(
