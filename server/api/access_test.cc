@@ -96,6 +96,16 @@ grpc::Status BatchUpsertUsers(const Channel& channel, const Way& way) {
       &context, request, &response);
 }
 
+grpc::Status LookupProfile(const Channel& channel, const Way& way,
+                           v1::LookupProfileResponse* response) {
+  grpc::ClientContext context;
+  Authorize(way, context);
+  v1::LookupProfileRequest request;
+  request.set_username("@nick");
+  return v1::UserProfileService::NewStub(channel)->LookupProfile(
+      &context, request, response);
+}
+
 grpc::Status CompleteOnboarding(const Channel& channel, const Way& way) {
   grpc::ClientContext context;
   Authorize(way, context);
@@ -168,6 +178,12 @@ const std::vector<MethodRow>& Methods() {
        true, true, true, false},
       {"/userprofile.v1.UserProfileService/BatchUpsertUsers", BatchUpsertUsers,
        true, false, true, false},
+      {"/userprofile.v1.UserProfileService/LookupProfile",
+       [](const Channel& channel, const Way& way) {
+         v1::LookupProfileResponse response;
+         return LookupProfile(channel, way, &response);
+       },
+       false, true, true, false},
       {"/userprofile.v1.UserProfileService/CompleteOnboarding",
        CompleteOnboarding, true, false, true, false},
       {"/grpc.health.v1.Health/Check", Check, true, true, true, true},
@@ -204,6 +220,10 @@ class AccessTest : public ::testing::Test {
   AccessTest() {
     TheLog()->Clear();
     readiness_.Set(absl::OkStatus());
+    store_.find = [](store::FindCall call, auto, auto done) {
+      call.profile->set_phone("+989123456789");
+      done(absl::OkStatus());
+    };
     store_.read = [](store::ReadCall call, auto, auto done) {
       v1::Profile* profile = call.found(call.user_ids.front());
       profile->set_nickname("nick");
@@ -413,6 +433,10 @@ TEST_F(AccessTest, AReaderGetsPersonalDataOnlyIfGranted) {
     v1::BatchGetProfilesResponse batch;
     ASSERT_TRUE(BatchGetProfiles(Connect(way), way, &batch).ok());
     ASSERT_EQ(batch.profiles_size(), 1);
+    v1::LookupProfileResponse found;
+    const grpc::Status looked_up = LookupProfile(Connect(way), way, &found);
+    EXPECT_EQ(looked_up.ok(), token != tokens_["bot"]);
+    EXPECT_EQ(found.profile().has_phone(), looked_up.ok() && granted);
     EXPECT_EQ(batch.profiles(0).SerializeAsString(),
               response.profile().SerializeAsString());
   }

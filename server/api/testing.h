@@ -53,6 +53,11 @@ class ScriptedStore final : public store::ProfileStore {
         for (const auto id : call.user_ids) call.found(id)->set_user_id(id);
         done(absl::OkStatus());
       };
+  std::function<void(store::FindCall, store::CallContext, store::Done)> find =
+      [](store::FindCall call, auto, auto done) {
+        call.profile->set_user_id(1);
+        done(absl::OkStatus());
+      };
   std::function<void(const v1::UpsertUserRequest&, v1::UpsertUserResponse*,
                      store::CallContext, store::Done)>
       contact = [](const auto& request, auto* response, auto, auto done) {
@@ -72,6 +77,10 @@ class ScriptedStore final : public store::ProfileStore {
   void Read(store::ReadCall call, store::CallContext context,
             store::Done done) override {
     read(std::move(call), std::move(context), std::move(done));
+  }
+  void Find(store::FindCall call, store::CallContext context,
+            store::Done done) override {
+    find(std::move(call), std::move(context), std::move(done));
   }
   void Contact(const v1::UpsertUserRequest& request,
                v1::UpsertUserResponse* response, store::CallContext context,

@@ -62,6 +62,7 @@ std::vector<MethodRow> Rows(ops::Metrics& metrics) {
           "BatchUpsertUsers", upsert, metrics),
       Row("GetProfile", Verb::kRead, &ProfileStore::GetProfile),
       Row("BatchGetProfiles", Verb::kRead, &ProfileStore::BatchGetProfiles),
+      Row("LookupProfile", Verb::kFind, &ProfileStore::LookupProfile),
       Row("CompleteOnboarding", Verb::kEdit, &ProfileStore::CompleteOnboarding,
           CountOnboardings(metrics)),
   };

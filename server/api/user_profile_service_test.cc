@@ -208,8 +208,9 @@ TEST_F(UserProfileServiceTest, TextThatIsNotUtf8IsMalformed) {
 }
 
 TEST_F(UserProfileServiceTest, BytesThatAreNoMessageAreMalformed) {
-  for (const char* method : {"UpsertUser", "BatchUpsertUsers", "GetProfile",
-                             "BatchGetProfiles", "CompleteOnboarding"}) {
+  for (const char* method :
+       {"UpsertUser", "BatchUpsertUsers", "GetProfile", "BatchGetProfiles",
+        "LookupProfile", "CompleteOnboarding"}) {
     const grpc::Status status = Send(method, "hello");
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
     EXPECT_EQ(ReasonOf(status), "MALFORMED_REQUEST") << method;
@@ -398,6 +399,22 @@ TEST_F(UserProfileServiceTest, AListThatIsAllWrongIsRefusedInAFewWords) {
       Send("BatchGetProfiles",
            absl::StrCat("\x0a\xf0\xff\x03", std::string(65520, '\1')));
   EXPECT_THAT(FieldsOf(many), ElementsAre("user_ids"));
+}
+
+TEST_F(UserProfileServiceTest, LookupProfileNamesTheColumnAndTheOthers) {
+  store_.find = [](store::FindCall call, auto, auto done) {
+    EXPECT_EQ(call.column + "=" + call.value, "username=Sara");
+    call.profile->set_user_id(7);
+    call.others->Add(8);
+    done(absl::OkStatus());
+  };
+  grpc::ClientContext context;
+  v1::LookupProfileRequest request;
+  request.set_username("@Sara");
+  v1::LookupProfileResponse response;
+  ASSERT_TRUE(stub_->LookupProfile(&context, request, &response).ok());
+  EXPECT_EQ(response.profile().user_id(), 7);
+  EXPECT_THAT(response.other_user_ids(), ElementsAre(8));
 }
 
 // The trailer of that name; empty if there is none.

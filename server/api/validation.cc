@@ -1,9 +1,13 @@
 #include "server/api/validation.h"
 
+#include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "base/error_info.h"
 #include "base/limits.h"
@@ -66,6 +70,11 @@ class Validator::Check {
   void Fields(const std::vector<Field>& fields, Message* message) {
     const Reflection& reflection = *message->GetReflection();
     for (const Field& field : fields) {
+      if (field.descriptor->real_containing_oneof() != nullptr &&
+          !reflection.HasField(*message, field.descriptor)) {
+        MissingOneof(field, reflection, *message);
+        continue;
+      }
       if (field.descriptor->is_repeated()) {
         List(field, reflection, message);
         continue;
@@ -109,6 +118,26 @@ class Validator::Check {
     auto* violation = bad_request_.add_field_violations();
     violation->set_field(absl::StrCat(within_, field.path, element));
     violation->set_description(std::string(description));
+  }
+
+  // Once for each oneof of which no field is there.
+  void MissingOneof(const Field& field, const Reflection& reflection,
+                    const Message& message) {
+    const auto& oneof = *field.descriptor->real_containing_oneof();
+    if (field.descriptor->index_in_oneof() > 0 ||
+        reflection.HasOneof(message, &oneof)) {
+      return;
+    }
+    std::vector<std::string> names;
+    for (int i = 0; i < oneof.field_count(); ++i) {
+      names.push_back(oneof.field(i)->name());
+    }
+    Field missing = field;
+    const std::size_t within =
+        field.path.size() - field.descriptor->name().size();
+    missing.path = field.path.substr(0, within) + oneof.name();
+    Violation(missing,
+              absl::StrCat("must be one of: ", absl::StrJoin(names, ", ")));
   }
 
   void List(const Field& field, const Reflection& reflection,
@@ -168,9 +197,23 @@ class Validator::Check {
     Violation(field, element, absl::StrCat("must be 1 to ", base::kMaxUserId));
   }
 
+  // As people write a username.
+  static void TakeOffAt(const Field& field, const Reflection& reflection,
+                        Message* message) {
+    std::string scratch;
+    const std::string& text =
+        reflection.GetStringReference(*message, field.descriptor, &scratch);
+    if (text.size() > 1 && text.front() == '@') {
+      reflection.SetString(message, field.descriptor, text.substr(1));
+    }
+  }
+
   void Text(const Field& field, const Reflection& reflection,
             Message* message) {
     std::string scratch;
+    if (field.limits.kind() == v1::FIELD_KIND_USERNAME) {
+      TakeOffAt(field, reflection, message);
+    }
     const std::string& text =
         reflection.GetStringReference(*message, field.descriptor, &scratch);
     if (text.empty() && !field.limits.required()) {

@@ -12,11 +12,11 @@ namespace userprofile::api {
 
 // Checks requests of one type against the limits that stand in the API file
 // (annotations.proto), and makes of them what the store expects: phone numbers
-// in E.164 form, text that may as well be absent, absent. What is to be done is
-// found once, here; a check walks over the fields that have limits, and over
-// times, which must be such as google.protobuf.Timestamp allows. Requests
-// within a request that are to be checked each alone it leaves alone.
-// Thread-safe.
+// in E.164 form, usernames without "@", text that may as well be absent,
+// absent. What is to be done is found once, here; a check walks over the fields
+// that have limits, and over times, which must be such as
+// google.protobuf.Timestamp allows. Requests within a request that are to be
+// checked each alone it leaves alone. Thread-safe.
 class Validator {
  public:
   explicit Validator(const google::protobuf::Descriptor& type)

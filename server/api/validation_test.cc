@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/error_info.h"
 #include "gmock/gmock.h"
@@ -243,6 +244,36 @@ TEST(ValidationTest, NamesEveryFieldAtFaultInTheOrderOfTheRequest) {
                           "answers.grade_year", "answers.phone"));
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(base::ErrorReason(status), "INVALID_FIELDS");
+}
+
+TEST(ValidationTest, OfAOneofOneFieldMustBePresent) {
+  v1::LookupProfileRequest request;
+  EXPECT_THAT(FieldsOf(Validate(&request)), ElementsAre("key"));
+  request.set_nickname("");
+  EXPECT_THAT(FieldsOf(Validate(&request)), ElementsAre("nickname"));
+  request.set_nickname("sara");
+  EXPECT_TRUE(Validate(&request).ok());
+  request.set_username("sa\x7fra");
+  EXPECT_THAT(FieldsOf(Validate(&request)), ElementsAre("username"));
+  request.set_username("sara");
+  EXPECT_TRUE(Validate(&request).ok());
+}
+
+TEST(ValidationTest, AUsernameLosesTheAtThatPeopleWriteBeforeIt) {
+  for (const auto& [given, kept] :
+       {std::pair("@sara", "sara"), {"sara", "sara"}, {"@", "@"}}) {
+    v1::LookupProfileRequest request;
+    request.set_username(given);
+    ASSERT_TRUE(Validate(&request).ok()) << given;
+    EXPECT_EQ(request.username(), kept);
+    v1::UpsertUserRequest contact = Contact();
+    contact.mutable_identity()->set_username(given);
+    ASSERT_TRUE(Validate(&contact).ok()) << given;
+    EXPECT_EQ(contact.identity().username(), kept);
+  }
+  v1::LookupProfileRequest longest;
+  longest.set_username("@" + Repeat("a", 64));
+  EXPECT_TRUE(Validate(&longest).ok());
 }
 
 TEST(ValidationTest, AListHoldsOneToItsMost) {

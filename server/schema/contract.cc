@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "absl/algorithm/container.h"
+
 namespace userprofile::schema {
 namespace {
 
@@ -20,9 +22,18 @@ constexpr Index kIndexes[] = {
     {"idx_users_onboarding_completed", "onboarding_completed", false},
     {"idx_users_study_track", "study_track", false},
     {"idx_users_grade_year", "grade_year", false},
+    {"idx_users_username", "username", false},
 };
 
 }  // namespace
+
+std::string KeyOf(const Index& index) {
+  const auto columns = users::Columns();
+  const auto column = absl::c_find_if(columns, [&](const auto& c) {
+    return c.name == std::string(index.column);
+  });
+  return users::LookupKey(*column, index.column);
+}
 
 const Contract& UsersContract() {
   static const auto& columns = *new std::vector<Column>(Columns());

@@ -1,6 +1,8 @@
 #ifndef USERPROFILE_SERVER_SCHEMA_CONTRACT_H_
 #define USERPROFILE_SERVER_SCHEMA_CONTRACT_H_
 
+#include <string>
+
 #include "absl/types/span.h"
 #include "server/users/columns.h"
 
@@ -20,12 +22,15 @@ struct Column : users::Column {
 
 using users::kAnyDefault;
 
-// Of one column, without a condition.
+// Of one column, or of what a look-up by it compares; without a condition.
 struct Index {
   const char* name;
   const char* column;
   bool unique;
 };
+
+// What it is on, in SQL.
+std::string KeyOf(const Index& index);
 
 // What the service needs of the database: the columns of
 // server/users/columns.h, and indexes. Those that it does not name are nobody's

@@ -95,6 +95,13 @@ constexpr Damage kDamages[] = {
     // Indexes
     {"DROP INDEX idx_users_nickname", "idx_users_nickname", kBlocking},
     {"DROP INDEX idx_users_grade_year", "idx_users_grade_year", kAdvisory},
+    {"DROP INDEX idx_users_username", "idx_users_username", kAdvisory},
+    {"DROP INDEX idx_users_username;"
+     "CREATE INDEX idx_users_username ON users (username)",
+     "idx_users_username", kAdvisory},
+    {"DROP INDEX idx_users_username;"
+     "CREATE INDEX idx_users_username ON users (lower(username))",
+     "idx_users_username", kAdvisory},
     {"DROP INDEX idx_users_nickname; UPDATE users SET nickname = 'same'",
      "idx_users_nickname", kBlocking, "1 nicknames are used by more than one",
      false},

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/substitute.h"
 #include "base/status_macros.h"
@@ -303,7 +304,7 @@ class Judgement {
                      Fault::kIndexMissing,
                      index.name,
                      absl::StrCat(index.unique ? "unique index" : "index",
-                                  " on (", index.column, ")"),
+                                  " on (", KeyOf(index), ")"),
                      kMissing,
                      create,
                      nullptr,
@@ -323,7 +324,11 @@ class Judgement {
     }
 
     std::vector<std::string> faults;
-    const bool ours = found->keys == index.column;
+    // PostgreSQL writes a cast only where the column's type needs one.
+    const auto without_cast = [](const std::string& key) {
+      return absl::StrReplaceAll(key, {{"::text", ""}});
+    };
+    const bool ours = without_cast(found->keys) == without_cast(KeyOf(index));
     if (!found->is_valid) faults.emplace_back("invalid");
     if (found->is_unique != index.unique) {
       faults.emplace_back(found->is_unique ? "unique" : "not unique");

@@ -73,7 +73,8 @@ Catalog AsNeeded() {
   }
   AddIndex(catalog, "users_pkey", "user_id", true).is_primary = true;
   for (const Index& index : UsersContract().indexes) {
-    AddIndex(catalog, index.name, index.column, index.unique);
+    AddIndex(catalog, index.name, index.column, index.unique).keys =
+        KeyOf(index);
   }
   AddConstraint(catalog, "users_pkey", "p", "user_id");
   catalog.constraints.back().definition = "PRIMARY KEY (user_id)";

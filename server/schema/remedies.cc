@@ -179,7 +179,7 @@ std::string ChangeDefault(const Column& column) {
 std::string CreateIndex(const Index& index) {
   return absl::StrFormat("CREATE %sINDEX %s ON :users (%s)",
                          index.unique ? "UNIQUE " : "", index.name,
-                         index.column);
+                         KeyOf(index));
 }
 
 }  // namespace userprofile::schema

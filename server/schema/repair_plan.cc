@@ -419,7 +419,7 @@ class Planner {
     step.actions.push_back(Concurrently(
         absl::StrFormat("CREATE %sINDEX CONCURRENTLY %s ON :users (%s)",
                         index.unique ? "UNIQUE " : "", index.name,
-                        index.column),
+                        KeyOf(index)),
         drop));
     Add(std::move(step));
   }

@@ -19,6 +19,12 @@ absl::Status UserNotFound(std::int64_t user_id) {
       v1::ERROR_REASON_USER_NOT_FOUND, {{"user_id", absl::StrCat(user_id)}});
 }
 
+absl::Status NobodyFound(const std::string& column) {
+  return MakeError(StatusCode::kNotFound,
+                   absl::StrCat("nobody has this ", column),
+                   v1::ERROR_REASON_USER_NOT_FOUND, {{"field", column}});
+}
+
 absl::Status AlreadyOnboarded(std::int64_t user_id) {
   return MakeError(
       StatusCode::kFailedPrecondition,

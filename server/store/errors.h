@@ -2,6 +2,7 @@
 #define USERPROFILE_SERVER_STORE_ERRORS_H_
 
 #include <cstdint>
+#include <string>
 
 #include "absl/status/status.h"
 
@@ -11,6 +12,7 @@ namespace userprofile::store {
 // text, reason and metadata. The API file says what each one means.
 
 absl::Status UserNotFound(std::int64_t user_id);
+absl::Status NobodyFound(const std::string& column);
 absl::Status AlreadyOnboarded(std::int64_t user_id);
 absl::Status NicknameTaken();
 

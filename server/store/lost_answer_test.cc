@@ -130,7 +130,10 @@ class DeposedPrimaryTest : public PostgresStoreTest {
 };
 
 TEST_F(DeposedPrimaryTest, TellsOfNobodyThatHeIsNotThere) {
-  ASSERT_TRUE(store().Upsert(Contact(1)).ok());
+  v1::UpsertUserRequest contact = Contact(1);
+  contact.mutable_identity()->set_username("ada");
+  ASSERT_TRUE(store().Upsert(contact).ok());
+  EXPECT_TRUE(absl::IsNotFound(store().LookupUsername("nobody").status()));
   EXPECT_TRUE(absl::IsNotFound(store().Get(2).status()));
   EXPECT_TRUE(absl::IsNotFound(store().Complete(Answers(2)).status()));
   replicated_.PromoteStandby();
@@ -138,12 +141,15 @@ TEST_F(DeposedPrimaryTest, TellsOfNobodyThatHeIsNotThere) {
   for (const absl::Status& status :
        {store().Get(2, InTwoSeconds()).status(),
         store().GetMany({1, 2}, InTwoSeconds()).status(),
+        store().LookupUsername("nobody", InTwoSeconds()).status(),
         store().Complete(Answers(2), InTwoSeconds()).status()}) {
     EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   }
   // It does not keep those waiting who are known.
   const auto known = store().Get(1, InTwoSeconds());
   EXPECT_TRUE(known.ok()) << known.status();
+  const auto found = store().LookupUsername("Ada", InTwoSeconds());
+  EXPECT_TRUE(found.ok()) << found.status();
   const auto all_known = store().GetMany({1, 1}, InTwoSeconds());
   EXPECT_TRUE(all_known.ok()) << all_known.status();
 }

@@ -1,6 +1,7 @@
 #include "server/store/postgres_store.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -32,6 +33,13 @@ struct ReadOperation final : SqlOperation {
 
   ReadCall call;  // user_ids: those who are still to be found
   Done answer;    // for whoever called
+};
+
+struct FindOperation final : SqlOperation {
+  FindOperation(FindCall c, CallContext context, Done done)
+      : SqlOperation(std::move(context), std::move(done)), call(std::move(c)) {}
+
+  const FindCall call;
 };
 
 struct ContactOperation final : SqlOperation {
@@ -118,6 +126,44 @@ absl::Status RunProvenReads(SessionExecutor& by, Batch batch) {
     proven = true;
     if (call.all_must_exist) {
       operation->result = UserNotFound(call.user_ids.front());
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Finds users by their names, by one statement for each column.
+absl::Status RunFinds(SessionExecutor& by, Batch batch) {
+  std::map<std::string, std::vector<FindOperation*>> by_column;
+  for (Operation* operation : batch) {
+    auto* find = static_cast<FindOperation*>(operation);
+    by_column[find->call.column].push_back(find);
+  }
+  bool proven = false;
+  for (const auto& [column, finds] : by_column) {
+    postgres::ArrayLiteral values;
+    for (const FindOperation* find : finds) values.AppendText(find->call.value);
+    USERPROFILE_ASSIGN_OR_RETURN(
+        const postgres::Rows rows,
+        by.Query(FindBy(column),
+                 {values.Finish(), absl::StrCat(1 + FindCall::kMostOthers)}));
+    const int place = static_cast<int>(users::Columns().size());
+    std::size_t row = 0;
+    for (std::size_t i = 0; i < finds.size(); ++i) {
+      const FindCall& call = finds[i]->call;
+      const auto is_its = [&] {
+        return row < rows.size() &&
+               rows.Int64(row, place) == static_cast<std::int64_t>(i + 1);
+      };
+      call.profile->Clear();
+      call.others->Clear();
+      if (is_its()) {
+        ReadProfile(rows, row++, call.profile);
+        while (is_its()) call.others->Add(UserId(rows, row++));
+        continue;
+      }
+      if (!proven) USERPROFILE_RETURN_IF_ERROR(by.ProveAbsence());
+      proven = true;
+      finds[i]->result = NobodyFound(column);
     }
   }
   return absl::OkStatus();
@@ -337,6 +383,10 @@ PostgresStore::PostgresStore(PostgresStoreOptions options)
           OptionsOf(options, "get_profile", options.read_workers),
           Executors(options, [](SessionExecutor& by, Batch batch,
                                 absl::Time) { return RunReads(by, batch); })),
+      finds_(
+          OptionsOf(options, "lookup_profile", 1),
+          Executors(options, [](SessionExecutor& by, Batch batch,
+                                absl::Time) { return RunFinds(by, batch); })),
       contacts_(
           OptionsOf(options, "upsert_user", options.upsert_workers),
           Executors(options,
@@ -364,6 +414,11 @@ void PostgresStore::Read(ReadCall call, CallContext context, Done done) {
   reads_.Submit(std::move(operation));
 }
 
+void PostgresStore::Find(FindCall call, CallContext context, Done done) {
+  finds_.Submit(std::make_unique<FindOperation>(
+      std::move(call), std::move(context), std::move(done)));
+}
+
 void PostgresStore::Contact(const v1::UpsertUserRequest& request,
                             v1::UpsertUserResponse* response,
                             CallContext context, Done done) {
@@ -378,6 +433,8 @@ void PostgresStore::Edit(EditCall call, CallContext context, Done done) {
 
 absl::Status PostgresStore::Late(Verb verb) const {
   switch (verb) {
+    case Verb::kFind:
+      return finds_.Late();
     case Verb::kContact:
       return contacts_.Late();
     case Verb::kEdit:
@@ -392,6 +449,7 @@ absl::Status PostgresStore::Late(Verb verb) const {
 void PostgresStore::Shutdown(base::SteadyTime deadline) {
   reads_.Shutdown(deadline);
   proven_reads_.Shutdown(deadline);  // reads may have led there
+  finds_.Shutdown(deadline);
   contacts_.Shutdown(deadline);
   edits_.Shutdown(deadline);
 }

@@ -19,7 +19,7 @@ struct PostgresStoreOptions : LaneOptions {
   postgres::SessionFactory connect;
 
   // Workers, and so connections, for reads, for upserts, and for onboarding.
-  // One more proves that users are not there.
+  // One more proves that users are not there, and one finds them by name.
   int read_workers = 2;
   int upsert_workers = 2;
   int onboarding_workers = 1;
@@ -50,6 +50,7 @@ class PostgresStore final : public ProfileStore {
   explicit PostgresStore(PostgresStoreOptions options);
 
   void Read(ReadCall call, CallContext context, Done done) override;
+  void Find(FindCall call, CallContext context, Done done) override;
   void Contact(const v1::UpsertUserRequest& request,
                v1::UpsertUserResponse* response, CallContext context,
                Done done) override;
@@ -66,6 +67,7 @@ class PostgresStore final : public ProfileStore {
   // known are read nevertheless.
   Lane proven_reads_;
   Lane reads_;
+  Lane finds_;
   Lane contacts_;
   Lane edits_;
 };

@@ -1,5 +1,5 @@
-// What PostgresStore does when the database gets in the way, and how it plans.
-// What it does otherwise is in conformance_test.cc.
+// What PostgresStore does when the database gets in the way. How it plans is in
+// postgres_store_plans_test.cc, what it does otherwise in conformance_test.cc.
 
 #include <algorithm>
 #include <atomic>
@@ -11,23 +11,17 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/mutex.h"
 #include "gmock/gmock.h"
 #include "ops/metrics.h"
-#include "server/store/statements.h"
 #include "server/store/testing/postgres_store_fixture.h"
-#include "server/users/columns.h"
 
 namespace userprofile::store {
 namespace {
 
-using ::testing::AllOf;
 using ::testing::ElementsAre;
-using ::testing::Ge;
 using ::testing::HasSubstr;
-using ::testing::Lt;
 using ::testing::Not;
 
 TEST_F(PostgresStoreTest, BatchesWhatWaits) {
@@ -271,44 +265,6 @@ TEST_F(PostgresStoreTest, GivesEachContactOneEffectThoughNewUsersTakeTwoSteps) {
   }
 }
 
-// Nor with another plan for a table of another size.
-TEST_F(PostgresStoreTest, LooksUpEachContactByKeyInItsOrder) {
-  std::string arrays;
-  for (std::size_t i = 0; i < users::IdentityTexts().size() + 3; ++i) {
-    arrays += "'{}', ";
-  }
-  for (const int users : {0, 1, 3, 1000}) {
-    database_.Execute("TRUNCATE users");
-    database_.Execute(absl::StrCat(
-        "INSERT INTO users (user_id) SELECT generate_series(1, ", users, ")"));
-    database_.Execute("VACUUM ANALYZE users");
-    for (const auto& [statement, interval] :
-         {std::pair(&kUpdateUsers, ""),
-          std::pair(&kUpdateChangedUsers, ", '1 s'")}) {
-      const auto session = database_.Connect();
-      const auto plan = session->ExecuteScript(absl::StrCat(
-          "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan;"
-          "PREPARE s AS ",
-          statement->sql, "; EXPLAIN EXECUTE s (", arrays, "now()", interval,
-          ")"));
-      ASSERT_TRUE(plan.ok()) << plan.status();
-      std::string text;
-      int scans = 0;
-      int look_ups = 0;
-      for (std::size_t row = 0; row < plan->size(); ++row) {
-        const absl::string_view line = plan->Text(row, 0);
-        absl::StrAppend(&text, line, "\n");
-        scans += absl::StrContains(line, "Scan") &&
-                 absl::StrContains(line, " on users");
-        look_ups +=
-            absl::StrContains(line, "Index Cond: (user_id = ANY (ARRAY[c");
-      }
-      EXPECT_EQ(scans, *interval == '\0' ? 1 : 2) << users << "\n" << text;
-      EXPECT_EQ(look_ups, scans) << users << "\n" << text;
-    }
-  }
-}
-
 TEST_F(PostgresStoreTest, SaysThatALaneHasNoConnectionAndThatItHasOneAgain) {
   base::Mutex mutex;
   base::CondVar changed;
@@ -342,33 +298,6 @@ TEST_F(PostgresStoreTest, SaysThatALaneHasNoConnectionAndThatItHasOneAgain) {
   EXPECT_TRUE(store().Upsert(Contact(1)).ok());
   store_.reset();
   impl_.reset();
-}
-
-TEST_F(PostgresStoreTest, DoesNotScanATableThatGrewSinceTheFirstStatement) {
-  for (int i = 0; i < 10; ++i) ASSERT_FALSE(store().Get(1).ok());
-  database_.Execute(
-      "ALTER TABLE users SET (autovacuum_enabled = off);"
-      "INSERT INTO users (user_id) SELECT generate_series(1, 20000)");
-  for (int i = 1; i <= 20; ++i) ASSERT_TRUE(store().Get(i).ok());
-  impl_->Shutdown(base::SteadyTime::InfiniteFuture());
-  impl_.reset();  // its sessions report their statistics as they end
-  EXPECT_GE(database_.AwaitStatistic("idx_scan", 20), 20);
-  EXPECT_EQ(database_.AwaitStatistic("seq_tup_read", 0), 0);
-}
-
-TEST_F(PostgresStoreTest, CompletesByKeyThoughItsPlanIsOfASmallTable) {
-  database_.Execute(
-      "ALTER TABLE users SET (autovacuum_enabled = off);"
-      "INSERT INTO users (user_id) SELECT generate_series(1, 200);"
-      "ANALYZE users");
-  ASSERT_TRUE(store().Complete(Answers(1)).ok());
-  database_.Execute(
-      "INSERT INTO users (user_id) SELECT generate_series(201, 20000)");
-  for (int i = 2; i <= 20; ++i) ASSERT_TRUE(store().Complete(Answers(i)).ok());
-  impl_->Shutdown(base::SteadyTime::InfiniteFuture());
-  impl_.reset();  // its sessions report their statistics as they end
-  EXPECT_THAT(database_.AwaitStatistic("idx_tup_fetch", 20),
-              AllOf(Ge(20), Lt(10000)));
 }
 
 // Between the look for all of them and the second one for those who were not
@@ -421,39 +350,6 @@ TEST_F(PostgresStoreTest, CountsEachUserOfABatchAgainstTheLimit) {
   }
   EXPECT_TRUE(first.get_future().get().ok());
   EXPECT_TRUE(store().GetMany({1, 2, 3, 4, 5}).ok());
-}
-
-TEST_F(PostgresStoreTest, PlansNoStatementForTheValuesAtHand) {
-  std::string plans;  // of the session that ran the last statement
-  Watch(nullptr, [&](const auto&, postgres::Session& session) {
-    plans = std::string(
-        session
-            .ExecuteScript(
-                "SELECT sum(custom_plans) || ' custom, ' ||"
-                " least(sum(generic_plans), 1) FROM pg_prepared_statements")
-            ->Text(0, 0));
-  });
-  options_.read_workers = 1;
-  options_.upsert_workers = 1;
-  options_.onboarding_workers = 1;
-  for (const absl::Duration interval :
-       {absl::ZeroDuration(), absl::Seconds(60)}) {
-    options_.contact_interval = interval;
-    store_.reset();
-    impl_.reset();
-    for (int i = 1; i <= 3; ++i) {
-      ASSERT_TRUE(store().Upsert(Contact(1)).ok());
-      EXPECT_EQ(plans, "0 custom, 1") << interval;
-    }
-  }
-  for (int i = 1; i <= 3; ++i) {
-    ASSERT_TRUE(store().Get(1).ok());
-    EXPECT_EQ(plans, "0 custom, 1") << "reads";
-  }
-  for (int i = 1; i <= 3; ++i) {
-    ASSERT_TRUE(store().Complete(Answers(1)).ok());
-    EXPECT_EQ(plans, "0 custom, 1") << "onboarding";
-  }
 }
 
 }  // namespace

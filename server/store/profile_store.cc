@@ -63,6 +63,17 @@ void ProfileStore::BatchGetProfiles(const v1::BatchGetProfilesRequest& request,
       });
 }
 
+void ProfileStore::LookupProfile(const v1::LookupProfileRequest& request,
+                                 v1::LookupProfileResponse* response,
+                                 CallContext context, Done done) {
+  // The fields of the key have the names of their columns.
+  const auto& key = *request.GetReflection()->GetOneofFieldDescriptor(
+      request, request.GetDescriptor()->FindOneofByName("key"));
+  Find({key.name(), users::Text(request, &key), response->mutable_profile(),
+        response->mutable_other_user_ids()},
+       std::move(context), std::move(done));
+}
+
 void ProfileStore::CompleteOnboarding(
     const v1::CompleteOnboardingRequest& request,
     v1::CompleteOnboardingResponse* response, CallContext context, Done done) {

@@ -1,14 +1,17 @@
 #ifndef USERPROFILE_SERVER_STORE_PROFILE_STORE_H_
 #define USERPROFILE_SERVER_STORE_PROFILE_STORE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/steady_time.h"
+#include "google/protobuf/repeated_field.h"
 #include "userprofile/v1/user_profile_service.pb.h"
 
 namespace userprofile::store {
@@ -41,7 +44,7 @@ struct CallContext {
 };
 
 // What a call is for the store.
-enum class Verb { kRead, kContact, kEdit };
+enum class Verb { kRead, kFind, kContact, kEdit };
 
 // A read of users by their keys.
 struct ReadCall {
@@ -53,6 +56,21 @@ struct ReadCall {
 
   // Whether one who is not known is an error, UserNotFound.
   bool all_must_exist = false;
+};
+
+// A look-up of users by what one of their columns holds, as the table of
+// columns says that it is compared.
+struct FindCall {
+  std::string column;
+  std::string value;
+
+  // Where to put the user of several who was heard of last.
+  v1::Profile* profile = nullptr;
+
+  // Where to add the others, in that order; at most kMostOthers.
+  google::protobuf::RepeatedField<std::int64_t>* others = nullptr;
+
+  static constexpr std::size_t kMostOthers = 10;
 };
 
 // A change to what is stored of one user, made on a condition: it completes the
@@ -80,6 +98,7 @@ class ProfileStore {
   virtual ~ProfileStore() = default;
 
   virtual void Read(ReadCall call, CallContext context, Done done) = 0;
+  virtual void Find(FindCall call, CallContext context, Done done) = 0;
   virtual void Contact(const v1::UpsertUserRequest& request,
                        v1::UpsertUserResponse* response, CallContext context,
                        Done done) = 0;
@@ -97,6 +116,9 @@ class ProfileStore {
   void BatchGetProfiles(const v1::BatchGetProfilesRequest& request,
                         v1::BatchGetProfilesResponse* response,
                         CallContext context, Done done);
+  void LookupProfile(const v1::LookupProfileRequest& request,
+                     v1::LookupProfileResponse* response, CallContext context,
+                     Done done);
   void CompleteOnboarding(const v1::CompleteOnboardingRequest& request,
                           v1::CompleteOnboardingResponse* response,
                           CallContext context, Done done);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -193,6 +194,35 @@ SELECT {profile: *}
 FROM :users
 WHERE user_id = ANY($1::bigint[])
   AND {is_configured})");
+
+// The subquery is a look-up for each value: `=` alone could be joined by
+// reading the whole index.
+const auto kFinds = [] {
+  std::map<std::string, postgres::Statement, std::less<>> finds;
+  for (const users::Column& column : users::Columns()) {
+    if (column.lookup == users::Lookup::kNone) continue;
+    const std::string own = absl::StrCat("u.", column.name);
+    finds[column.name] =
+        Build(strdup(absl::StrCat("find_by_", column.name).c_str()),
+              absl::StrCat(R"(
+SELECT {profile: u.*}, r.place
+FROM unnest($1::text[]) WITH ORDINALITY AS r (value, place), LATERAL (
+  SELECT {all: u.*}
+  FROM :users AS u
+  WHERE )",
+                           users::LookupKey(column, own), " = ",
+                           users::LookupKey(column, "r.value"), R"(
+  ORDER BY u.last_seen_at DESC NULLS LAST, u.user_id
+  LIMIT $2::integer) AS u
+WHERE {is_configured}
+ORDER BY r.place, u.last_seen_at DESC NULLS LAST, u.user_id)"));
+  }
+  return finds;
+}();
+
+const postgres::Statement& FindBy(absl::string_view column) {
+  return kFinds.find(column)->second;
+}
 
 const postgres::Statement kUpdateUsers = Build("update_users", R"(
 {update_users}

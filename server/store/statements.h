@@ -3,17 +3,24 @@
 
 #include <string>
 
+#include "absl/strings/string_view.h"
 #include "server/postgres/session.h"
 
 namespace userprofile::store {
 
 // Every statement of the store, built at the start from the table of columns.
 // But for the last, all return every column for ReadProfile, are keyed by
-// user_id, and take the times that they store as parameters.
+// user_id or what FindBy says, and take the times that they store as
+// parameters.
 
 // $1 user ids (bigint[]). Unknown ones are missing from the result, which has
 // no order.
 extern const postgres::Statement kGetProfiles;
+
+// Look-ups by a column: $1 values (text[]). For each, the users who have it,
+// who was heard of last first, at most $2 of them; one more column holds the
+// value's place in the array, from 1 on. Both in that order.
+const postgres::Statement& FindBy(absl::string_view column);
 
 // What contacts do to users that are known, and to those that are not. One row
 // per contact, in the order of their users, all different, as arrays of equal

@@ -8,6 +8,46 @@ FROM :users
 WHERE user_id = ANY($1::bigint[])
   AND current_setting('userprofile.serving')::boolean;
 
+-- find_by_username
+SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
+  u.onboarding_completed, u.real_name, u.nickname, u.study_track,
+  u.grade_band, u.grade_year, u.phone, u.is_active,
+  date_part('epoch', u.created_at),
+  date_part('epoch', u.last_seen_at),
+  date_part('epoch', u.updated_at),
+  date_part('epoch', u.last_activity), u.revision, r.place
+FROM unnest($1::text[]) WITH ORDINALITY AS r (value, place), LATERAL (
+  SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
+    u.onboarding_completed, u.real_name, u.nickname, u.study_track,
+    u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
+    u.last_seen_at, u.updated_at, u.last_activity, u.revision
+  FROM :users AS u
+  WHERE lower(u.username::text COLLATE "C") = lower(r.value::text COLLATE "C")
+  ORDER BY u.last_seen_at DESC NULLS LAST, u.user_id
+  LIMIT $2::integer) AS u
+WHERE current_setting('userprofile.serving')::boolean
+ORDER BY r.place, u.last_seen_at DESC NULLS LAST, u.user_id;
+
+-- find_by_nickname
+SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
+  u.onboarding_completed, u.real_name, u.nickname, u.study_track,
+  u.grade_band, u.grade_year, u.phone, u.is_active,
+  date_part('epoch', u.created_at),
+  date_part('epoch', u.last_seen_at),
+  date_part('epoch', u.updated_at),
+  date_part('epoch', u.last_activity), u.revision, r.place
+FROM unnest($1::text[]) WITH ORDINALITY AS r (value, place), LATERAL (
+  SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
+    u.onboarding_completed, u.real_name, u.nickname, u.study_track,
+    u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
+    u.last_seen_at, u.updated_at, u.last_activity, u.revision
+  FROM :users AS u
+  WHERE u.nickname = r.value
+  ORDER BY u.last_seen_at DESC NULLS LAST, u.user_id
+  LIMIT $2::integer) AS u
+WHERE current_setting('userprofile.serving')::boolean
+ORDER BY r.place, u.last_seen_at DESC NULLS LAST, u.user_id;
+
 -- update_users
 UPDATE :users AS u
 SET username = CASE WHEN c.username IS NOT NULL

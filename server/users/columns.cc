@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "absl/strings/str_cat.h"
+
 namespace userprofile::users {
 namespace {
 
@@ -18,14 +20,16 @@ constexpr char kVarchar[] = "character varying";
 
 constexpr Column kColumns[] = {
     {"user_id", kBigint, Kind::kKey, &Profile::set_user_id, false},
-    {"username", kVarchar, Kind::kIdentity, &Profile::mutable_username},
+    {"username", kVarchar, Kind::kIdentity, &Profile::mutable_username, true,
+     nullptr, Lookup::kAnyCase},
     {"first_name", kVarchar, Kind::kIdentity, &Profile::mutable_first_name},
     {"last_name", kText, Kind::kIdentity, &Profile::mutable_last_name},
     {"language_code", kText, Kind::kIdentity, &Profile::mutable_language_code},
     {"onboarding_completed", kBoolean, Kind::kFlag,
      &Profile::set_onboarding_completed, false, "false"},
     {"real_name", kText, Kind::kAnswer, &Profile::mutable_real_name},
-    {"nickname", kVarchar, Kind::kAnswer, &Profile::mutable_nickname},
+    {"nickname", kVarchar, Kind::kAnswer, &Profile::mutable_nickname, true,
+     nullptr, Lookup::kExact},
     {"study_track", kText, Kind::kAnswer, &Profile::mutable_study_track},
     {"grade_band", kText, Kind::kAnswer, &Profile::mutable_grade_band},
     {"grade_year", kText, Kind::kAnswer, &Profile::mutable_grade_year},
@@ -60,6 +64,13 @@ std::vector<Column> Columns(Kind kind) {
                std::back_inserter(columns),
                [kind](const Column& column) { return column.kind == kind; });
   return columns;
+}
+
+// Not by the rules of the column's language, for which an index would have to
+// be built again when the system learns better ones.
+std::string LookupKey(const Column& column, const std::string& value) {
+  if (column.lookup != Lookup::kAnyCase) return value;
+  return absl::StrCat("lower(", value, "::text COLLATE \"C\")");
 }
 
 const std::vector<GivenText>& IdentityTexts() {

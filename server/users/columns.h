@@ -32,6 +32,13 @@ using FlagField = void (v1::Profile::*)(bool);
 using TextField = std::string* (v1::Profile::*)();
 using TimeField = google::protobuf::Timestamp* (v1::Profile::*)();
 
+// Whether users are looked up by a text, and how it is compared then.
+enum class Lookup {
+  kNone,
+  kExact,
+  kAnyCase,  // a and A are the same, of ASCII's letters
+};
+
 struct Column {
   const char* name;  // and that of its field in v1::Profile
   const char* type;  // as pg_catalog.format_type() writes it
@@ -41,6 +48,9 @@ struct Column {
 
   // As pg_get_expr() writes it; nullptr is none, kAnyDefault any but none.
   const char* default_value = nullptr;
+
+  // The contract has an index for such a look-up.
+  Lookup lookup = Lookup::kNone;
 };
 
 inline constexpr char kAnyDefault[] = "a default";
@@ -50,6 +60,10 @@ absl::Span<const Column> Columns();
 
 // Those of a kind, in that order.
 std::vector<Column> Columns(Kind kind);
+
+// What a look-up by the column compares, and the index is on, of an SQL
+// expression that stands for its value.
+std::string LookupKey(const Column& column, const std::string& value);
 
 // A text that a request gives for a column: its field there, and in a profile.
 struct GivenText {

@@ -2,6 +2,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "userprofile/v1/annotations.pb.h"
 
 namespace userprofile::users {
 namespace {
@@ -31,6 +32,22 @@ TEST(ColumnsTest, AreTheFieldsOfTheApi) {
   EXPECT_THAT(
       Names(Columns(Kind::kAnswer)),
       UnorderedElementsAreArray(Fields(v1::OnboardingAnswers::descriptor())));
+}
+
+// Whoever may not know a personal field may look up.
+TEST(ColumnsTest, AreWhatUsersAreLookedUpByIfNotPersonal) {
+  std::vector<std::string> names;
+  for (const Column& column : Columns()) {
+    if (column.lookup == Lookup::kNone) continue;
+    names.push_back(column.name);
+    EXPECT_FALSE(v1::Profile::descriptor()
+                     ->FindFieldByName(column.name)
+                     ->options()
+                     .GetExtension(v1::personal))
+        << column.name;
+  }
+  EXPECT_THAT(names, UnorderedElementsAreArray(
+                         Fields(v1::LookupProfileRequest::descriptor())));
 }
 
 TEST(ColumnsTest, SetTheFieldOfTheirName) {

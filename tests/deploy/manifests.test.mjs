@@ -386,9 +386,9 @@ for (const overlay of overlays) {
     });
 
   test(`${overlay}: all replicas fit into the database's connections`, () => {
-    // One that watches the schema, one that probes writes, and one that proves
-    // that users are not there.
-    const connections = 3 +
+    // One that watches the schema, one that probes writes, one that proves that
+    // users are not there, and one that finds them by name.
+    const connections = 4 +
       Number(environment.USERPROFILE_READ_CONNECTIONS) +
       Number(environment.USERPROFILE_UPSERT_CONNECTIONS) +
       Number(environment.USERPROFILE_ONBOARDING_CONNECTIONS);

@@ -122,6 +122,7 @@ class HostileInput {
         "/userprofile.v1.UserProfileService/GetProfile",
         "/userprofile.v1.UserProfileService/BatchGetProfiles",
         "/userprofile.v1.UserProfileService/BatchUpsertUsers",
+        "/userprofile.v1.UserProfileService/LookupProfile",
         "/userprofile.v1.UserProfileService/CompleteOnboarding",
         "/grpc.health.v1.Health/Check",
         "/grpc.health.v1.Health/Watch",

@@ -80,7 +80,7 @@ TEST_P(KilledMigratorTest, LeavesWhatTheNextRunFinishes) {
       " EXISTS (SELECT FROM pg_index WHERE NOT indisvalid),"
       " EXISTS (SELECT FROM pg_constraint WHERE contype = 'c'"
       "  AND conrelid = 'users'::regclass)");
-  EXPECT_EQ(found.Int64(0, 0), 12);
+  EXPECT_EQ(found.Int64(0, 0), 13);
   EXPECT_EQ(found.Text(0, 1), "101 t Sara spring 1,102 t  1,103 f Ali 1");
   EXPECT_FALSE(found.Bool(0, 2));
   EXPECT_FALSE(found.Bool(0, 3));

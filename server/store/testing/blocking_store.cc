@@ -68,6 +68,20 @@ absl::StatusOr<v1::BatchGetProfilesResponse> BlockingStore::GetMany(
       .front();
 }
 
+absl::StatusOr<v1::LookupProfileResponse> BlockingStore::Lookup(
+    const v1::LookupProfileRequest& request, CallContext context) {
+  return CallAll<v1::LookupProfileResponse, v1::LookupProfileRequest>(
+             store_, &ProfileStore::LookupProfile, {request}, context)
+      .front();
+}
+
+absl::StatusOr<v1::LookupProfileResponse> BlockingStore::LookupUsername(
+    const std::string& username, CallContext context) {
+  v1::LookupProfileRequest request;
+  request.set_username(username);
+  return Lookup(request, std::move(context));
+}
+
 absl::StatusOr<v1::CompleteOnboardingResponse> BlockingStore::Complete(
     const v1::CompleteOnboardingRequest& request, CallContext context) {
   return CallAll<v1::CompleteOnboardingResponse, v1::CompleteOnboardingRequest>(

@@ -2,6 +2,7 @@
 #define USERPROFILE_SERVER_STORE_TESTING_BLOCKING_STORE_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -21,6 +22,10 @@ class BlockingStore {
                                              CallContext context = {});
   absl::StatusOr<v1::BatchGetProfilesResponse> GetMany(
       const std::vector<std::int64_t>& user_ids, CallContext context = {});
+  absl::StatusOr<v1::LookupProfileResponse> Lookup(
+      const v1::LookupProfileRequest& request, CallContext context = {});
+  absl::StatusOr<v1::LookupProfileResponse> LookupUsername(
+      const std::string& username, CallContext context = {});
   absl::StatusOr<v1::CompleteOnboardingResponse> Complete(
       const v1::CompleteOnboardingRequest& request, CallContext context = {});
 

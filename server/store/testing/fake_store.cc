@@ -2,7 +2,10 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
 #include "server/store/errors.h"
 #include "server/store/profile_rows.h"
 #include "server/users/columns.h"
@@ -96,6 +99,37 @@ absl::Status FakeStore::TryRead(const ReadCall& call) {
     } else if (call.all_must_exist) {
       return UserNotFound(user_id);
     }
+  }
+  return absl::OkStatus();
+}
+
+void FakeStore::Find(FindCall call, CallContext context, Done done) {
+  absl::Status status = Verdict(context);
+  done(status.ok() ? TryFind(call) : status);
+}
+
+absl::Status FakeStore::TryFind(const FindCall& call) {
+  base::MutexLock lock(mutex_);
+  const auto columns = users::Columns();
+  const auto column = absl::c_find_if(
+      columns, [&](const auto& c) { return c.name == call.column; });
+  const auto* field = v1::Profile::descriptor()->FindFieldByName(call.column);
+  std::vector<const v1::Profile*> found;
+  for (const auto& [id, profile] : users_) {
+    const std::string& text = users::Text(profile, field);
+    if (column->lookup == users::Lookup::kAnyCase
+            ? absl::EqualsIgnoreCase(text, call.value)
+            : text == call.value) {
+      found.push_back(&profile);
+    }
+  }
+  if (found.empty()) return NobodyFound(call.column);
+  absl::c_stable_sort(found, [](const auto* a, const auto* b) {
+    return FromTimestamp(a->last_seen_at()) > FromTimestamp(b->last_seen_at());
+  });
+  *call.profile = *found.front();
+  for (std::size_t i = 1; i < found.size() && i <= FindCall::kMostOthers; ++i) {
+    call.others->Add(found[i]->user_id());
   }
   return absl::OkStatus();
 }

@@ -18,6 +18,7 @@ class FakeStore final : public ProfileStore {
   explicit FakeStore(base::Clock clock = absl::Now);
 
   void Read(ReadCall call, CallContext context, Done done) override;
+  void Find(FindCall call, CallContext context, Done done) override;
   void Contact(const v1::UpsertUserRequest& request,
                v1::UpsertUserResponse* response, CallContext context,
                Done done) override;
@@ -26,6 +27,7 @@ class FakeStore final : public ProfileStore {
 
  private:
   absl::Status TryRead(const ReadCall& call);
+  absl::Status TryFind(const FindCall& call);
   absl::Status TryEdit(const EditCall& call);
 
   const base::Clock clock_;

@@ -1,0 +1,1 @@
+-- An index for look-ups by username, without regard to case.
