@@ -66,7 +66,9 @@ class BatchingClientTest : public ::testing::Test {
     client_.UpsertUser(
         std::move(request),
         [this, user](absl::StatusOr<v1::UpsertUserResponse> response) {
-          if (response.ok()) EXPECT_EQ(response->profile().revision(), user);
+          if (response.ok()) {
+            EXPECT_EQ(response->profile().revision(), user);
+          }
           answers_.push_back(absl::StrCat(
               user, " ", absl::StatusCodeToString(response.status().code())));
         });
