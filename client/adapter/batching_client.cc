@@ -2,18 +2,19 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "userprofile/client/errors.h"
 
 namespace userprofile::adapter {
 namespace {
 
-// As many as keep the server's workers busy while answers are on their way.
-constexpr int kMostCalls = 4;
+// As many contacts at a time as twice the calls that a connection may have: a
+// server holds some thousand for all its callers.
+constexpr int kMostCalls = 8;
+constexpr std::size_t kMostContacts = 16;
 
-// A batch may be the first call on its connection: a server breaks none for so
-// few bytes (access/connections.h of the server).
-constexpr std::size_t kMostContacts = 100;
-constexpr std::size_t kMostBytes = 12 << 10;
+// How soon a server that does not know the method is asked again.
+constexpr absl::Duration kAskAgain = absl::Minutes(1);
 
 bool IsContact(const google::protobuf::MethodDescriptor& method) {
   return method.input_type() == v1::UpsertUserRequest::descriptor();
@@ -56,24 +57,37 @@ void BatchingClient::Start(const google::protobuf::MethodDescriptor& method,
   if (!IsContact(method)) {
     return client_->Start(method, std::move(request), std::move(done));
   }
+  const base::SteadyTime now = clock_();
+  Contact contact = {
+      std::unique_ptr<v1::UpsertUserRequest>(
+          static_cast<v1::UpsertUserRequest*>(request.release())),
+      std::move(done), now + timeout_};
   {
     base::MutexLock lock(mutex_);
-    waiting_.push_back(
-        {std::unique_ptr<v1::UpsertUserRequest>(
-             static_cast<v1::UpsertUserRequest*>(request.release())),
-         std::move(done)});
+    if (alone_until_ <= now) waiting_.push_back(std::move(contact));
+  }
+  if (contact.request != nullptr) {
+    SendAlone(std::move(contact), /*has_place=*/false);
   }
   SendWaiting();
 }
 
 void BatchingClient::SendWaiting() {
+  Contacts late;
   Contacts contacts;
   {
     base::MutexLock lock(mutex_);
-    if (places_taken_ >= kMostCalls || waiting_.empty()) return;
+    if (places_taken_ >= kMostCalls) return;
+    late = TakeLate();
     contacts = TakeWaiting();
-    ++places_taken_;
+    if (!contacts.empty()) ++places_taken_;
   }
+  for (Contact& contact : late) {
+    contact.done(absl::DeadlineExceededError(
+        absl::StrCat("the service answers no contact within ",
+                     absl::FormatDuration(timeout_))));
+  }
+  if (contacts.empty()) return;
   if (contacts.size() == 1) {
     SendAlone(std::move(contacts.front()), /*has_place=*/true);
   } else {
@@ -81,12 +95,19 @@ void BatchingClient::SendWaiting() {
   }
 }
 
+BatchingClient::Contacts BatchingClient::TakeLate() {
+  Contacts late;
+  const base::SteadyTime now = clock_();
+  while (!waiting_.empty() && waiting_.front().until <= now) {
+    late.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+  }
+  return late;
+}
+
 BatchingClient::Contacts BatchingClient::TakeWaiting() {
   Contacts contacts;
-  std::size_t bytes = 0;
   while (!waiting_.empty() && contacts.size() < kMostContacts) {
-    bytes += waiting_.front().request->ByteSizeLong();
-    if (bytes > kMostBytes && !contacts.empty()) break;
     contacts.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
@@ -139,6 +160,10 @@ void BatchingClient::EndCall(bool has_place) {
 
 void BatchingClient::Answer(
     Contacts contacts, absl::StatusOr<v1::BatchUpsertUsersResponse> response) {
+  if (absl::IsUnimplemented(response.status())) {
+    base::MutexLock lock(mutex_);
+    alone_until_ = clock_() + kAskAgain;
+  }
   const int answered = response.ok() ? response->results_size() : 0;
   for (std::size_t i = 0; i < contacts.size(); ++i) {
     Contact& contact = contacts[i];
@@ -151,7 +176,7 @@ void BatchingClient::Answer(
         continue;
       }
       status = client::FromRpcStatus(result.error());
-      if (!MayPass(status)) {
+      if (!MayPass(status) || contact.until <= clock_()) {
         contact.done(std::move(status));
         continue;
       }

@@ -4,23 +4,33 @@
 #include <cstddef>
 #include <deque>
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "base/mutex.h"
+#include "base/steady_time.h"
 #include "userprofile/client/profile_client.h"
 
 namespace userprofile::adapter {
 
 // A client that sends contacts that wait together, by BatchUpsertUsers: that
 // costs both ends less. None waits to be joined by others: while fewer than
-// some calls are under way, what comes is sent at once. Each has its own
+// eight calls are under way, what comes is sent at once. Each has its own
 // answer, and is tried again as UpsertUser is: what a batch could not do for
 // now goes again alone, and so does all of a batch that the server can't take
-// as one. Other calls go as they are. Thread-safe.
+// as one. A contact that takes its time keeps those it is sent with waiting
+// until the timeout, so they are few. Other calls go as they are. Thread-safe.
 class BatchingClient final : public client::ProfileClient {
  public:
-  explicit BatchingClient(std::unique_ptr<client::ProfileClient> client)
-      : client_(std::move(client)) {}
+  // `timeout` is that of the client: who has waited for so long for a place is
+  // told so. What was sent shortly before may take as long again.
+  BatchingClient(std::unique_ptr<client::ProfileClient> client,
+                 absl::Duration timeout,
+                 base::SteadyClock clock = base::SteadyTime::Now)
+      : client_(std::move(client)),
+        timeout_(timeout),
+        clock_(std::move(clock)) {}
   ~BatchingClient() override;
 
   absl::StatusOr<Message> Call(const google::protobuf::MethodDescriptor& method,
@@ -32,11 +42,13 @@ class BatchingClient final : public client::ProfileClient {
   struct Contact {
     std::unique_ptr<v1::UpsertUserRequest> request;
     client::Done<Message> done;
+    base::SteadyTime until;
   };
   using Contacts = std::vector<Contact>;
 
   // Sends what waits, if a call may begin.
   void SendWaiting();
+  Contacts TakeLate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Contacts TakeWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SendBatch(Contacts contacts);
   void SendAlone(Contact contact, bool has_place);
@@ -50,12 +62,20 @@ class BatchingClient final : public client::ProfileClient {
               absl::StatusOr<v1::BatchUpsertUsersResponse> response);
 
   const std::unique_ptr<client::ProfileClient> client_;
+  const absl::Duration timeout_;
+  const base::SteadyClock clock_;
 
   base::Mutex mutex_;
   base::CondVar idle_;
   std::deque<Contact> waiting_ ABSL_GUARDED_BY(mutex_);
+
+  // Of the calls that may be under way. What goes again alone has none, for the
+  // batch that it comes from ends only afterwards.
   int places_taken_ ABSL_GUARDED_BY(mutex_) = 0;
   int calls_ ABSL_GUARDED_BY(mutex_) = 0;  // of contacts, under way
+
+  // Until when the server is believed not to know the method.
+  base::SteadyTime alone_until_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace userprofile::adapter

@@ -59,10 +59,9 @@ class BatchingClientTest : public ::testing::Test {
     std::deque<Sent>* const calls_;
   };
 
-  void Contact(std::int64_t user, std::size_t length = 1) {
+  void Contact(std::int64_t user) {
     v1::UpsertUserRequest request;
     request.set_user_id(user);
-    request.mutable_identity()->set_first_name(std::string(length, 'x'));
     client_.UpsertUser(
         std::move(request),
         [this, user](absl::StatusOr<v1::UpsertUserResponse> response) {
@@ -76,8 +75,8 @@ class BatchingClientTest : public ::testing::Test {
 
   // As many calls as there may be, so that what comes has to wait.
   void Occupy() {
-    for (int user = 1; user <= 4; ++user) Contact(user);
-    EXPECT_THAT(calls_, SizeIs(4));
+    for (int user = 1; user <= 8; ++user) Contact(user);
+    EXPECT_THAT(calls_, SizeIs(8));
   }
 
   // The users of a call that brings contacts; negative for one alone.
@@ -122,7 +121,12 @@ class BatchingClientTest : public ::testing::Test {
     call.done(std::move(response));
   }
 
-  void FailNext(const absl::Status& status) {
+  // The only call is a batch, of users 11 and 12, and fails.
+  void FailABatch(const absl::Status& status) {
+    Occupy();
+    for (const int user : {11, 12}) Contact(user);
+    while (calls_.size() > 1) AnswerNext();
+    answers_.clear();
     Sent call = std::move(calls_.front());
     calls_.pop_front();
     call.done(status);
@@ -130,7 +134,9 @@ class BatchingClientTest : public ::testing::Test {
 
   std::deque<Sent> calls_;  // that are not answered
   std::vector<std::string> answers_;
-  BatchingClient client_{std::make_unique<Service>(&calls_)};
+  base::SteadyTime now_ = base::SteadyTime::Now();
+  BatchingClient client_{std::make_unique<Service>(&calls_), absl::Seconds(10),
+                         [this] { return now_; }};
 };
 
 TEST_F(BatchingClientTest, ALoneContactGoesAtOnceAndAlone) {
@@ -145,32 +151,41 @@ TEST_F(BatchingClientTest, ThoseThatWaitGoTogetherInTheirOrder) {
   Occupy();
   for (int user = 11; user <= 13; ++user) Contact(user);
   AnswerNext();
-  ASSERT_THAT(calls_, SizeIs(4));
+  ASSERT_THAT(calls_, SizeIs(8));
   EXPECT_THAT(UsersOf(calls_.back()), ElementsAre(11, 12, 13));
   while (!calls_.empty()) AnswerNext({{12, absl::InvalidArgumentError("")}});
-  EXPECT_THAT(answers_, ElementsAre("1 OK", "2 OK", "3 OK", "4 OK", "11 OK",
+  EXPECT_THAT(answers_, ElementsAre("1 OK", "2 OK", "3 OK", "4 OK", "5 OK",
+                                    "6 OK", "7 OK", "8 OK", "11 OK",
                                     "12 INVALID_ARGUMENT", "13 OK"));
 }
 
-TEST_F(BatchingClientTest, ABatchIsSmallEnoughToBeAFirstCall) {
+TEST_F(BatchingClientTest, FewAreSentTogether) {
   Occupy();
-  for (int user = 101; user <= 250; ++user) Contact(user);
-  AnswerNext();
-  EXPECT_THAT(UsersOf(calls_.back()), SizeIs(100));
-  AnswerNext();
-  EXPECT_THAT(UsersOf(calls_.back()), SizeIs(50));
-  for (int user = 301; user <= 320; ++user) Contact(user, 1000);
-  AnswerNext();
-  EXPECT_THAT(UsersOf(calls_.back()), SizeIs(12));
-  EXPECT_LT(calls_.back().request->ByteSizeLong(), 16u << 10);
+  for (int user = 101; user <= 140; ++user) Contact(user);
+  for (const std::size_t size : {16, 16, 8}) {
+    AnswerNext();
+    EXPECT_THAT(UsersOf(calls_.back()), SizeIs(size));
+  }
   while (!calls_.empty()) AnswerNext();
-  EXPECT_THAT(answers_, SizeIs(4 + 150 + 20));
+  EXPECT_THAT(answers_, SizeIs(8 + 40));
+}
+
+TEST_F(BatchingClientTest, WhoWaitedForTheTimeoutIsToldSo) {
+  Occupy();
+  Contact(11);
+  now_ = now_ + absl::Seconds(5);
+  Contact(12);
+  now_ = now_ + absl::Seconds(5);
+  answers_.clear();
+  AnswerNext();
+  EXPECT_THAT(answers_, ElementsAre("1 OK", "11 DEADLINE_EXCEEDED"));
+  EXPECT_THAT(UsersOf(calls_.back()), ElementsAre(-12));
+  while (!calls_.empty()) AnswerNext();
 }
 
 TEST_F(BatchingClientTest, WhatABatchCouldNotDoForNowGoesAgainAlone) {
   Occupy();
   for (int user = 11; user <= 14; ++user) Contact(user);
-  AnswerNext();
   while (calls_.size() > 1) AnswerNext();
   answers_.clear();
   AnswerNext({{12, absl::UnavailableError("")},
@@ -188,16 +203,9 @@ TEST_F(BatchingClientTest, WhatABatchCouldNotDoForNowGoesAgainAlone) {
 
 TEST_F(BatchingClientTest, AServerThatTakesNoSuchBatchGetsThemAlone) {
   for (const absl::Status& refusal :
-       {absl::UnimplementedError(""),
-        absl::ResourceExhaustedError("larger than max"),
+       {absl::ResourceExhaustedError("larger than max"),
         absl::FailedPreconditionError("")}) {
-    answers_.clear();
-    Occupy();
-    for (const int user : {11, 12}) Contact(user);
-    AnswerNext();
-    while (calls_.size() > 1) AnswerNext();
-    answers_.clear();
-    FailNext(refusal);
+    FailABatch(refusal);
     EXPECT_THAT(answers_, IsEmpty());
     ASSERT_THAT(calls_, SizeIs(2)) << refusal;
     while (!calls_.empty()) AnswerNext();
@@ -205,16 +213,25 @@ TEST_F(BatchingClientTest, AServerThatTakesNoSuchBatchGetsThemAlone) {
   }
 }
 
+TEST_F(BatchingClientTest, AServerThatDoesNotKnowBatchesIsAskedAgainLater) {
+  FailABatch(absl::UnimplementedError(""));
+  ASSERT_THAT(calls_, SizeIs(2));
+  for (int user = 21; user <= 40; ++user) Contact(user);
+  EXPECT_THAT(calls_, SizeIs(22));
+  while (!calls_.empty()) AnswerNext();
+  now_ = now_ + absl::Minutes(1);
+  Occupy();
+  for (const int user : {11, 12}) Contact(user);
+  AnswerNext();
+  EXPECT_THAT(UsersOf(calls_.back()), ElementsAre(11, 12));
+  while (!calls_.empty()) AnswerNext();
+}
+
 TEST_F(BatchingClientTest, ABatchThatFailsFailsEachOfIt) {
   for (const absl::Status& failure :
        {absl::UnavailableError(""), absl::DeadlineExceededError(""),
         Overloaded(), absl::UnauthenticatedError("")}) {
-    Occupy();
-    for (const int user : {11, 12}) Contact(user);
-    AnswerNext();
-    while (calls_.size() > 1) AnswerNext();
-    answers_.clear();
-    FailNext(failure);
+    FailABatch(failure);
     const std::string code = absl::StatusCodeToString(failure.code());
     EXPECT_THAT(answers_, ElementsAre("11 " + code, "12 " + code));
     EXPECT_THAT(calls_, IsEmpty());
@@ -225,7 +242,6 @@ TEST_F(BatchingClientTest, ABatchThatFailsFailsEachOfIt) {
 TEST_F(BatchingClientTest, WhoHasNoAnswerGoesAlone) {
   Occupy();
   for (const int user : {11, 12}) Contact(user);
-  AnswerNext();
   while (calls_.size() > 1) AnswerNext();
   answers_.clear();
   Sent call = std::move(calls_.front());

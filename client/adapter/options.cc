@@ -80,7 +80,8 @@ absl::StatusOr<std::unique_ptr<client::ProfileClient>> Connect(
   }
   auto client = client::MakeProfileClient(options.server, client_options);
   if (!client.ok()) return client.status();
-  return std::make_unique<BatchingClient>(*std::move(client));
+  return std::make_unique<BatchingClient>(*std::move(client),
+                                          client_options.timeout);
 }
 
 absl::StatusOr<std::string> ReadSecret(const std::string& file,

@@ -58,7 +58,8 @@ class Batch {
 // The row of a method whose `requests` are those of another one, `each`:
 // carries each out as if it had come alone, once it was checked, and puts into
 // `results`, in the same order, its `response` or its `error`. Each counts as a
-// call of that other method.
+// call of that other method. At the deadline the answer has what is done by
+// then, and an error for the rest.
 template <typename Request, typename Response>
 MethodRow BatchRow(const char* name, MethodRow each, ops::Metrics& metrics) {
   struct Each {
@@ -75,18 +76,21 @@ MethodRow BatchRow(const char* name, MethodRow each, ops::Metrics& metrics) {
   const auto act = [one](store::ProfileStore& store,
                          google::protobuf::Message* any_request,
                          google::protobuf::Message* any_response,
-                         store::CallContext context, store::Done done) {
+                         store::CallContext context, Progress& progress,
+                         store::Done done) {
     auto& requests = *static_cast<Request*>(any_request)->mutable_requests();
     auto& results = *static_cast<Response*>(any_response)->mutable_results();
+    const auto size = static_cast<std::size_t>(requests.size());
     // All of them first: the last answer may come before the last is asked for.
     while (results.size() < requests.size()) results.Add();
+    progress.Begin(size);
     const auto batch =
-        std::make_shared<Batch>(static_cast<std::size_t>(requests.size()),
-                                std::move(context), std::move(done));
-    for (int i = 0; i < requests.size(); ++i) {
-      auto* request = requests.Mutable(i);
-      auto* result = results.Mutable(i);
-      auto answer = [one, batch, result](const absl::Status& status) {
+        std::make_shared<Batch>(size, std::move(context), std::move(done));
+    for (std::size_t i = 0; i < size; ++i) {
+      auto* request = requests.Mutable(static_cast<int>(i));
+      auto* result = results.Mutable(static_cast<int>(i));
+      auto answer = [one, batch, result, i,
+                     &progress](const absl::Status& status) {
         if (!status.ok()) {
           *result->mutable_error() = ToRpcStatus(status);
         } else if (one->row.count) {
@@ -94,6 +98,7 @@ MethodRow BatchRow(const char* name, MethodRow each, ops::Metrics& metrics) {
         }
         one->rpc_metrics.CountWithin(
             static_cast<absl::StatusCode>(result->error().code()));
+        progress.Finish(i, status);
         batch->FinishOne();
       };
       absl::Status valid = one->validator.Validate(request);
@@ -101,8 +106,22 @@ MethodRow BatchRow(const char* name, MethodRow each, ops::Metrics& metrics) {
         answer(valid);
       } else {
         one->row.act(store, request, result->mutable_response(),
-                     batch->ContextOf(static_cast<std::size_t>(i)),
-                     std::move(answer));
+                     batch->ContextOf(i), progress, std::move(answer));
+      }
+    }
+  };
+  const auto answer_in_part = [](const google::protobuf::Message& any_response,
+                                 const Progress& progress,
+                                 const absl::Status& late,
+                                 google::protobuf::Message* any_answer) {
+    const auto& results = static_cast<const Response&>(any_response).results();
+    auto& answer = static_cast<Response&>(*any_answer);
+    for (std::size_t i = 0; i < progress.done()->size(); ++i) {
+      auto& result = *answer.add_results();
+      if ((*progress.done())[i]) {
+        result = results.Get(static_cast<int>(i));
+      } else {
+        *result.mutable_error() = ToRpcStatus(late);
       }
     }
   };
@@ -111,7 +130,8 @@ MethodRow BatchRow(const char* name, MethodRow each, ops::Metrics& metrics) {
           Request::default_instance(),
           Response::default_instance(),
           act,
-          nullptr};
+          nullptr,
+          answer_in_part};
 }
 
 }  // namespace userprofile::api

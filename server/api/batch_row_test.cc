@@ -27,14 +27,15 @@ class BatchRowTest : public ::testing::Test {
 
   // Carries the request out.
   void Act(store::CallTimes* times = nullptr) {
-    row_.act(store_, &request_, &response_, {.times = times},
+    row_.act(store_, &request_, &response_, {.times = times}, progress_,
              [this](absl::Status status) { answers_.push_back(status); });
   }
 
   // What became of each: "username, created", or the reason of its error.
-  std::vector<std::string> Results() const {
+  static std::vector<std::string> ResultsOf(
+      const v1::BatchUpsertUsersResponse& response) {
     std::vector<std::string> results;
-    for (const v1::UpsertUserResult& result : response_.results()) {
+    for (const v1::UpsertUserResult& result : response.results()) {
       if (result.has_response()) {
         results.push_back(result.response().profile().username());
         continue;
@@ -47,6 +48,7 @@ class BatchRowTest : public ::testing::Test {
     }
     return results;
   }
+  std::vector<std::string> Results() const { return ResultsOf(response_); }
 
   ops::Metrics metrics_;
   int created_ = 0;
@@ -61,6 +63,7 @@ class BatchRowTest : public ::testing::Test {
           metrics_);
   v1::BatchUpsertUsersRequest request_;
   v1::BatchUpsertUsersResponse response_;
+  Progress progress_;
   std::vector<absl::Status> answers_;
 };
 
@@ -116,6 +119,27 @@ TEST_F(BatchRowTest, IsAnsweredOnceAllAre) {
   EXPECT_THAT(Results(), ElementsAre("u1", "u2", "u3"));
   EXPECT_EQ(times.queue, absl::Seconds(2));
   EXPECT_EQ(times.database, absl::Seconds(10));
+}
+
+TEST_F(BatchRowTest, AtTheDeadlineWhatIsDoneHasItsAnswer) {
+  std::vector<store::Done> open;
+  store_.contact = [&](const auto& request, auto* response, auto, auto done) {
+    response->mutable_profile()->set_username(request.identity().username());
+    if (request.user_id() == 3) return done(store::RowRejected());
+    if (request.user_id() == 1) return done(absl::OkStatus());
+    open.push_back(std::move(done));
+  };
+  EXPECT_EQ(progress_.done(), nullptr);
+  for (const int user : {1, 2, 3}) Add(user, "u" + std::to_string(user));
+  Act();
+  EXPECT_THAT(answers_, IsEmpty());
+  v1::BatchUpsertUsersResponse answer;
+  row_.answer_in_part(response_, progress_, store::DeadlineExceeded(), &answer);
+  EXPECT_THAT(ResultsOf(answer),
+              ElementsAre("u1", "DEADLINE_EXCEEDED", "ROW_REJECTED"));
+  EXPECT_THAT(progress_.failures(), ElementsAre(store::RowRejected()));
+  open[0](absl::OkStatus());
+  EXPECT_THAT(Results(), ElementsAre("u1", "u2", "ROW_REJECTED"));
 }
 
 // An error keeps nothing of what the store may have filled in.

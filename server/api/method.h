@@ -16,6 +16,7 @@
 #include "server/access/connections.h"
 #include "server/api/call_limits.h"
 #include "server/api/deadlines.h"
+#include "server/api/progress.h"
 #include "server/api/request_log.h"
 #include "server/api/validation.h"
 #include "server/store/profile_store.h"
@@ -32,11 +33,18 @@ struct MethodRow {
   // Carries out a call. What the request holds is unspecified afterwards.
   std::function<void(store::ProfileStore&, google::protobuf::Message* request,
                      google::protobuf::Message* response, store::CallContext,
-                     store::Done)>
+                     Progress& progress, store::Done)>
       act;
 
   // Counts a response that is OK; may be null.
   std::function<void(const google::protobuf::Message&)> count;
+
+  // Makes an answer of what is done of a call at its deadline, and of an error
+  // for the rest, while it goes on; null for a method that has all or nothing.
+  std::function<void(const google::protobuf::Message& response,
+                     const Progress& progress, const absl::Status& late,
+                     google::protobuf::Message* answer)>
+      answer_in_part;
 };
 
 // The row of a method that the store carries out by `act`.
@@ -52,11 +60,12 @@ MethodRow Row(const char* name, store::Verb verb,
       Response::default_instance(),
       [act](store::ProfileStore& store, google::protobuf::Message* request,
             google::protobuf::Message* response, store::CallContext context,
-            store::Done done) {
+            Progress& /*progress*/, store::Done done) {
         (store.*act)(static_cast<const Request&>(*request),
                      static_cast<Response*>(response), std::move(context),
                      std::move(done));
       },
+      nullptr,
       nullptr};
   if (count != nullptr) {
     row.count = [count =

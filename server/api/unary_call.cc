@@ -94,11 +94,12 @@ UnaryCall* UnaryCall::Start(const Method& method, store::ProfileStore& store,
     return call.get();
   }
   method.context.deadlines.Add(call, call->AnswerBy());
-  method.row.act(
-      store, call->request_, call->response_,
-      {call->deadline_, [call = call.get()] { return call->over(); },
-       &call->times_},
-      [call](absl::Status status) { call->Answer(std::move(status)); });
+  method.row.act(store, call->request_, call->response_,
+                 {call->deadline_, [call = call.get()] { return call->over(); },
+                  &call->times_},
+                 call->progress_, [call](absl::Status status) {
+                   call->Answer(std::move(status));
+                 });
   return call.get();
 }
 
@@ -142,8 +143,16 @@ absl::Status UnaryCall::Admit(const grpc::ByteBuffer& request) {
 
 void UnaryCall::OnDeadline() {
   if (answered_.exchange(true)) return;
+  const absl::Status late = Late();
   // Its times are the store's, which may still write them.
-  Send(Late(), {});
+  if (!method_.row.answer_in_part || progress_.done() == nullptr) {
+    return Send(late, response_, {});
+  }
+  // So are the results that are not done.
+  const std::unique_ptr<google::protobuf::Message> answer(response_->New());
+  method_.row.answer_in_part(*response_, progress_, late, answer.get());
+  progress_.Fail(late);
+  Send(absl::OkStatus(), answer.get(), {});
 }
 
 absl::Status UnaryCall::Late() const {
@@ -158,17 +167,18 @@ void UnaryCall::Answer(absl::Status status) {
   if (absl::IsCancelled(status) && AnswerBy() <= base::SteadyTime::Now()) {
     status = Late();
   }
-  Send(std::move(status), times_);
+  Send(std::move(status), response_, times_);
 }
 
-void UnaryCall::Send(absl::Status status, const store::CallTimes& times) {
+void UnaryCall::Send(absl::Status status, google::protobuf::Message* response,
+                     const store::CallTimes& times) {
   grpc::Status answer = ToGrpcStatus(status);
   if (answer.ok()) {
-    if (method_.row.count) method_.row.count(*response_);
-    if (!caller_->pii) method_.personal_data.Withhold(response_);
+    if (method_.row.count) method_.row.count(*response);
+    if (!caller_->pii) method_.personal_data.Withhold(response);
     bool own_buffer;
     answer = grpc::SerializationTraits<google::protobuf::Message>::Serialize(
-        *response_, answer_, &own_buffer);
+        *response, answer_, &own_buffer);
     if (answer_->Length() > kLargestAnswer) {
       answer_->Clear();
       status = AnswerTooLarge();
@@ -180,9 +190,11 @@ void UnaryCall::Send(absl::Status status, const store::CallTimes& times) {
   if (!sent.empty()) {
     context_->AddTrailingMetadata(kTraceparent, std::string(sent));
   }
+  std::vector<absl::Status> outcomes = progress_.failures();
   if (method_.context.log.Concerns(status, duration)) {
-    Log(status, duration, sent, times);
+    outcomes.push_back(status);
   }
+  if (!outcomes.empty()) Log(outcomes, duration, sent, times);
   if (access::IsRefusal(status)) {
     method_.metrics.CountRefused();
   } else {
@@ -192,8 +204,8 @@ void UnaryCall::Send(absl::Status status, const store::CallTimes& times) {
   Finish(std::move(answer));
 }
 
-void UnaryCall::Log(const absl::Status& status, absl::Duration duration,
-                    absl::string_view traceparent,
+void UnaryCall::Log(const std::vector<absl::Status>& outcomes,
+                    absl::Duration duration, absl::string_view traceparent,
                     const store::CallTimes& times) {
   std::string made;
   if (traceparent.empty()) {
@@ -201,8 +213,10 @@ void UnaryCall::Log(const absl::Status& status, absl::Duration duration,
     context_->AddTrailingMetadata(kTraceparent, made);
     traceparent = made;
   }
-  method_.context.log.Log({method_.row.name, caller_->name,
-                           TraceId(traceparent), status, duration, times});
+  for (const absl::Status& status : outcomes) {
+    method_.context.log.Log({method_.row.name, caller_->name,
+                             TraceId(traceparent), status, duration, times});
+  }
 }
 
 }  // namespace userprofile::api

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -16,6 +17,7 @@
 #include "server/api/call_limits.h"
 #include "server/api/deadlines.h"
 #include "server/api/method.h"
+#include "server/api/progress.h"
 #include "server/store/profile_store.h"
 
 namespace userprofile::api {
@@ -29,6 +31,7 @@ base::SteadyTime ToSteadyTime(gpr_timespec time);
 // A call that is under way shortly before its deadline is answered then, with
 // what is known of the reason: else gRPC would tell the caller on its own that
 // the time is over, without one. The store may go on with it.
+// Of a call for many the answer has what is done by then.
 //
 // The trailer `traceparent` is the caller's header of that name; where there is
 // none that can be used, one is made for calls that are logged, and only those.
@@ -63,8 +66,9 @@ class UnaryCall final : public grpc::ServerUnaryReactor,
   // error. Only the first call does anything.
   void Answer(absl::Status status);
 
-  // The same, for whoever was first.
-  void Send(absl::Status status, const store::CallTimes& times);
+  // The same with that response, for whoever was first.
+  void Send(absl::Status status, google::protobuf::Message* response,
+            const store::CallTimes& times);
 
   void OnDeadline() override;
   void OnCancel() override { cancelled_ = true; }
@@ -75,8 +79,8 @@ class UnaryCall final : public grpc::ServerUnaryReactor,
   // reactors of its own, such as its default one, which are as simple.
   bool InternalInlineable() override { return true; }
 
-  // Logs the call, which failed or was slow.
-  void Log(const absl::Status& status, absl::Duration duration,
+  // Logs the call, which failed or was slow, or some of it.
+  void Log(const std::vector<absl::Status>& outcomes, absl::Duration duration,
            absl::string_view traceparent, const store::CallTimes& times);
 
   const Method& method_;
@@ -88,6 +92,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor,
   std::shared_ptr<const access::Caller> caller_;
   CallLimits::Bytes bytes_;
   store::CallTimes times_;
+  Progress progress_;
   std::atomic<bool> cancelled_{false};
   std::atomic<bool> answered_{false};
   std::shared_ptr<UnaryCall> self_;  // until gRPC is done
