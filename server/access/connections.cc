@@ -31,11 +31,15 @@ constexpr absl::Duration kStrangersTime = absl::Seconds(1);
 // all.
 constexpr int kFirstCall = 16 << 10;
 
+// Longer than connections last (--max-connection-age), so that a fleet that
+// connects again finds that it works from there.
+constexpr absl::Duration kRemembered = absl::Minutes(30);
+
 // What gRPC has taken is free by then, but here and there.
 constexpr absl::Duration kTrimAfter = absl::Seconds(5);
 
 // What a connection costs that nothing comes by.
-constexpr int kForConnecting = 1 << 10;
+constexpr int kForConnecting = 256;
 
 constexpr std::size_t kFewAddresses = 1024;
 
@@ -125,7 +129,7 @@ absl::optional<int> Connections::Add(int socket) {
   connection.stranger = !connection.peer.empty();
   base::MutexLock lock(mutex_);
   ForgetAddresses(connection.since);
-  if (const auto why = WhyNot(connection)) {
+  if (const auto why = FindPlace(connection)) {
     Count(*why, connection.address);
     return absl::nullopt;
   }
@@ -153,7 +157,7 @@ void Connections::CountRefused(int socket) {
   Count(kNoDescriptor, AddressOf(PeerOfSocket(socket)));
 }
 
-absl::optional<Connections::Outcome> Connections::WhyNot(
+absl::optional<Connections::Outcome> Connections::FindPlace(
     const Connection& newcomer) {
   const auto is_full = [&](int taken, int most, const std::string* address,
                            Outcome why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -167,10 +171,11 @@ absl::optional<Connections::Outcome> Connections::WhyNot(
                 kTooManyFromOne)) {
       return kTooManyFromOne;
     }
-    if (is_full(address.strangers, limits_.max_strangers_per_address, here,
-                kTooManyStrangers) ||
-        is_full(static_cast<int>(strangers_count_), limits_.max_strangers,
-                nullptr, kTooManyStrangers)) {
+    // One who calls nothing may stay where others work: clients that connect by
+    // themselves would only come again, and keep those out who call.
+    if (!IsWorkedFrom(address, newcomer.since) &&
+        is_full(address.strangers, limits_.max_strangers_per_address, here,
+                kTooManyStrangers)) {
       return kTooManyStrangers;
     }
   }
@@ -184,7 +189,8 @@ void Connections::ForgetAddresses(base::SteadyTime now) {
   if (addresses_.size() < next_forgetting_) return;
   absl::erase_if(addresses_, [now](const auto& entry) {
     return entry.second.connections == 0 &&
-           entry.second.spending.IsNothing(now);
+           entry.second.spending.IsNothing(now) &&
+           entry.second.worked_from_until <= now;
   });
   next_forgetting_ = std::max(kFewAddresses, 2 * addresses_.size());
 }
@@ -227,8 +233,9 @@ void Connections::Welcome(absl::string_view peer) {
   Connection& connection = connections_.at(found->second);
   connection.outcome = kServed;
   const int spent = kForConnecting + connection.received;
-  addresses_[connection.address].spending.Forgive(
-      spent, limits_.stranger_bytes_per_address);
+  Address& address = addresses_[connection.address];
+  address.worked_from_until = clock_() + kRemembered;
+  address.spending.Forgive(spent, limits_.stranger_bytes_per_address);
   spending_.Forgive(spent, limits_.stranger_bytes);
   Acquaint(connection);
 }
@@ -284,10 +291,15 @@ void Connections::Spend(Address& address, int bytes, base::SteadyTime now) {
   spending_.Add(bytes, limits_.stranger_bytes, now);
 }
 
+bool Connections::IsWorkedFrom(const Address& address, base::SteadyTime now) {
+  return address.connections > address.strangers ||
+         address.worked_from_until > now;
+}
+
 bool Connections::IsOver(const Address& address, base::SteadyTime now) const {
-  const bool somebody_works = address.connections > address.strangers;
   return address.spending.IsOver(limits_.stranger_bytes_per_address, now) ||
-         (!somebody_works && spending_.IsOver(limits_.stranger_bytes, now));
+         (!IsWorkedFrom(address, now) &&
+          spending_.IsOver(limits_.stranger_bytes, now));
 }
 
 void Connections::Spending::Add(int bytes, const ByteAllowance& of,

@@ -33,9 +33,9 @@ struct ConnectionLimits {
   int max_connections = 4096;
   int max_connections_per_address = 2048;
 
-  // The same of strangers. Each may begin as many calls as a connection may
-  // have at a time and never end them, and gRPC takes some 12 KiB for each.
-  int max_strangers = 512;
+  // The same of strangers, where nobody works from their address. Each may
+  // begin as many calls as a connection may have at a time and never end them,
+  // and gRPC takes some 12 KiB for each.
   int max_strangers_per_address = 64;
 
   // What a stranger may send, TLS and all. A client may send 64 KiB of messages
@@ -56,9 +56,9 @@ struct ConnectionLimits {
 // an address is over its limit, it gets no new connections for a while, and
 // those of its strangers are broken that sent more than a first call takes.
 // Where all strangers are over theirs, that holds for each address that nobody
-// works from. The oldest stranger makes room when all places are taken. A
-// connection by a Unix socket is no stranger: the socket's directory says who
-// may connect.
+// works from: nobody whose call was let in is there, or was a while ago. The
+// oldest stranger makes room when all places are taken. A connection by a Unix
+// socket is no stranger: the socket's directory says who may connect.
 //
 // Each is watched by a second descriptor of its socket, so that it can be
 // broken whatever gRPC does with it. Thread-safe, but for Remove and
@@ -134,10 +134,14 @@ class Connections {
     int connections = 0;  // that are not broken
     int strangers = 0;    // of them
     Spending spending;    // of strangers
+
+    // Until when somebody works from there, if a call was let in.
+    base::SteadyTime worked_from_until;
   };
 
-  // Why it is not taken, if it is not; makes room for it.
-  absl::optional<Outcome> WhyNot(const Connection& newcomer)
+  // Why there is none, if there is none: the oldest stranger may have to make
+  // room.
+  absl::optional<Outcome> FindPlace(const Connection& newcomer)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Takes what it has sent by now. The address answers for it until it is
@@ -146,6 +150,7 @@ class Connections {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Spend(Address& address, int bytes, base::SteadyTime now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static bool IsWorkedFrom(const Address& address, base::SteadyTime now);
   bool IsOver(const Address& address, base::SteadyTime now) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -51,7 +51,7 @@ std::string PeerOfSocket(int socket) {
 std::string AddressOf(absl::string_view peer) {
   const bool v6 = absl::ConsumePrefix(&peer, "ipv6:");
   if (!v6 && !absl::ConsumePrefix(&peer, "ipv4:")) return std::string(peer);
-  const std::string host = absl::StrReplaceAll(
+  std::string host = absl::StrReplaceAll(
       peer.substr(0, peer.rfind(':')),
       {{"%5B", ""}, {"%5D", ""}, {"[", ""}, {"]", ""}, {"%25", "%"}});
   in6_addr address;
