@@ -1,5 +1,6 @@
 // Many contacts by one call are as many contacts.
 
+#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "tests/support/error_details.h"
 #include "tests/support/server_program.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/test_database.h"
 
 namespace userprofile::testing {
 namespace {
@@ -75,6 +77,41 @@ TEST_F(BatchTest, EachContactHasItsOwnEffectAndAnswer) {
         "recognitions_total{outcome=\"returning\"} 599\n"}) {
     EXPECT_THAT(metrics, HasSubstr(line));
   }
+}
+
+// One whose row somebody holds keeps the others' answers from nobody: who is
+// new would never be heard of as new again.
+TEST(BatchOfOneSlowTest, TheOthersHaveTheirAnswersAtTheDeadline) {
+  const TestDatabase database;
+  ServerProgram server(database.conninfo(), {"--migrate"});
+  server.StartReady();
+  const auto stub = server.NewStub();
+  v1::UpsertUserResponse held;
+  ASSERT_TRUE(testing::Upsert(*stub, 1, &held).ok());
+  const auto holder = database.Connect();
+  ASSERT_TRUE(holder
+                  ->ExecuteScript("BEGIN; SELECT FROM public.users"
+                                  " WHERE user_id = 1 FOR UPDATE")
+                  .ok());
+
+  v1::BatchUpsertUsersRequest request;
+  for (int user = 1; user <= 20; ++user) {
+    request.add_requests()->set_user_id(user);
+  }
+  v1::BatchUpsertUsersResponse response;
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() +
+                       std::chrono::seconds(15));
+  const grpc::Status status =
+      stub->BatchUpsertUsers(&context, request, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_EQ(response.results_size(), 20);
+  EXPECT_TRUE(response.results(0).has_error());
+  for (int i = 1; i < 20; ++i) {
+    EXPECT_TRUE(response.results(i).response().created())
+        << response.results(i).error().message();
+  }
+  EXPECT_THAT(server.program().errors(), HasSubstr("BatchUpsertUsers"));
 }
 
 TEST_F(BatchTest, HoldsOneToAThousand) {
