@@ -16,9 +16,13 @@ namespace userprofile::schema {
 // Returns a breach if PostgreSQL did not find something. Whatever else it says
 // is no breach of this kind: a row like that one may break others' constraints.
 // Writes nothing where `report`, which must be fresh, has a blocking breach or
-// no functions that could fail; where the role may do more than the owner of
-// users, with whose triggers it would lend its rights; nor to a pooler's or a
-// transaction's session: it begins one.
+// no functions that could fail; nor to a pooler's or a transaction's session:
+// it begins one; nor where the role may do more than the owner of users, to
+// whose triggers it would lend its rights. That is one that is a member of the
+// owner, has an attribute of its own (such as CREATEROLE), or is a member of a
+// role of PostgreSQL's (such as pg_write_all_data) other than
+// pg_read_all_stats, and is not the owner itself. No role may do more than a
+// superuser.
 //
 // What remains of it are gaps in sequences that defaults draw from, and what a
 // function does outside the database. Waits for locks 200 ms at most, and two

@@ -132,29 +132,104 @@ TEST_F(WriteTrialTest, LeavesNothingBehindAndTellsOfNothingElse) {
   EXPECT_TRUE(session_->healthy());
 }
 
+// Such as one that keeps a table for each month.
+TEST_F(WriteTrialTest, WritesWhatContactsOfNowWrite) {
+  database_.Execute(
+      "DO $$ DECLARE at timestamptz; BEGIN FOR at IN SELECT unnest(ARRAY["
+      " now(), now() + interval '10 minutes']) LOOP"
+      " EXECUTE format('CREATE TABLE IF NOT EXISTS log_%s (user_id bigint)',"
+      "  to_char(at, 'YYYY_MM')); END LOOP; END $$;"
+      "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+      " EXECUTE format('INSERT INTO public.%I VALUES ($1)', 'log_' ||"
+      "  to_char(NEW.last_seen_at, 'YYYY_MM')) USING NEW.user_id;"
+      " RETURN NULL; END $$;"
+      "CREATE TRIGGER t AFTER INSERT OR UPDATE ON users"
+      " FOR EACH ROW EXECUTE FUNCTION f()");
+  EXPECT_FALSE(Try(*session_).has_value());
+}
+
+class WriteTrialRolesTest : public WriteTrialTest {
+ protected:
+  WriteTrialRolesTest() {
+    Forget();
+    // The owner is trusted, and what it hung on the table fails.
+    database_.Execute(
+        absl::StrCat(kLost[0],
+                     "; CREATE ROLE trial_owner LOGIN; CREATE ROLE trial_server"
+                     " LOGIN; ALTER TABLE users OWNER TO trial_owner;"
+                     "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I"
+                     " TO trial_owner', current_database()); END $$;"
+                     "GRANT USAGE ON SCHEMA public TO trial_owner,"
+                     " trial_server; GRANT ALL ON users TO trial_server"));
+  }
+  ~WriteTrialRolesTest() override { Forget(); }
+
+  void Forget() {
+    database_.Execute(
+        "DO $$ DECLARE name text; BEGIN FOR name IN SELECT rolname FROM"
+        " pg_roles WHERE rolname LIKE 'trial_%' LOOP"
+        " EXECUTE format('DROP OWNED BY %1$I CASCADE; DROP ROLE %1$I', name);"
+        " END LOOP; END $$");
+  }
+
+  bool IsTold(const std::string& role) {
+    postgres::ConnectOptions options;
+    options.conninfo = absl::StrCat(database_.conninfo(), " user=", role);
+    const auto session = postgres::Connect(options);
+    EXPECT_TRUE(session.ok()) << session.status();
+    return session.ok() && Try(**session).has_value();
+  }
+};
+
+TEST_F(WriteTrialRolesTest, TellsTheOwnerAndWhoMayDoNoMore) {
+  EXPECT_TRUE(IsTold("trial_owner"));
+  EXPECT_TRUE(IsTold("trial_server"));
+  // As roles.sql has it.
+  database_.Execute("GRANT pg_read_all_stats TO trial_server");
+  EXPECT_TRUE(IsTold("trial_server"));
+  // The owner's rights are its own to lend.
+  database_.Execute("ALTER ROLE trial_owner CREATEROLE");
+  EXPECT_TRUE(IsTold("trial_owner"));
+}
+
 // Else whoever owns the table could have what it hung on it run by an
 // administrator who only looks.
-TEST_F(WriteTrialTest, RunsNothingForARoleThatMayDoMoreThanTheOwner) {
-  database_.Execute(
-      absl::StrCat(kLost[0],
-                   ";CREATE ROLE trial_owner; ALTER TABLE users OWNER TO "
-                   "trial_owner"));
+TEST_F(WriteTrialRolesTest, RunsNothingForARoleThatMayDoMoreThanTheOwner) {
   EXPECT_FALSE(Try(*session_).has_value());
-  // The owner, and a role that may no more, are told, unless nothing shows that
-  // the owner is trusted.
-  database_.Execute(
-      "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO"
-      " trial_owner', current_database()); END $$;"
-      "CREATE ROLE trial_server; GRANT USAGE ON SCHEMA public TO trial_owner,"
-      " trial_server; GRANT ALL ON users TO trial_server");
+  struct Case {
+    const char* grant;
+    const char* revoke;
+  };
+  for (const Case& c : {
+           Case{"ALTER ROLE trial_server SUPERUSER",
+                "ALTER ROLE trial_server NOSUPERUSER"},
+           Case{"ALTER ROLE trial_server CREATEROLE",
+                "ALTER ROLE trial_server NOCREATEROLE"},
+           Case{"ALTER ROLE trial_server CREATEDB",
+                "ALTER ROLE trial_server NOCREATEDB"},
+           Case{"ALTER ROLE trial_server BYPASSRLS",
+                "ALTER ROLE trial_server NOBYPASSRLS"},
+           Case{"ALTER ROLE trial_server REPLICATION",
+                "ALTER ROLE trial_server NOREPLICATION"},
+           Case{"GRANT trial_owner TO trial_server",
+                "REVOKE trial_owner FROM trial_server"},
+           Case{"GRANT pg_write_all_data TO trial_server",
+                "REVOKE pg_write_all_data FROM trial_server"},
+           Case{"CREATE ROLE trial_admins; GRANT pg_signal_backend TO"
+                " trial_admins; GRANT trial_admins TO trial_server",
+                "DROP ROLE trial_admins"},
+       }) {
+    database_.Execute(c.grant);
+    EXPECT_FALSE(IsTold("trial_server")) << c.grant;
+    database_.Execute(c.revoke);
+    EXPECT_TRUE(IsTold("trial_server")) << c.revoke;
+  }
+  // A function could take back the role that was set.
   for (const char* role : {"trial_owner", "trial_server"}) {
     ASSERT_TRUE(session_->ExecuteScript(absl::StrCat("SET ROLE ", role)).ok());
-    EXPECT_TRUE(Try(*session_).has_value()) << role;
+    EXPECT_FALSE(Try(*session_).has_value()) << role;
     ASSERT_TRUE(session_->ExecuteScript("RESET ROLE").ok());
   }
-  database_.Execute(
-      "DROP OWNED BY trial_owner, trial_server CASCADE;"
-      "DROP ROLE trial_owner, trial_server");
 }
 
 TEST_F(WriteTrialTest, IsTheEndOfAMigration) {
