@@ -77,7 +77,9 @@ SELECT format('DO %L', format('BEGIN RAISE USING MESSAGE = %L; END', format(
          'database, and was not migrated by anybody who may. If it is a bot''s '
          'own, run this again with -v owner=%s; nothing was changed but that '
          'the roles are there',
-         nspname, rolname, rolname)))
+         nspname, rolname,
+         -- In quotes, for a shell.
+         format('''%s''', replace(rolname, '''', '''\''''')))))
 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
 JOIN pg_roles ON pg_roles.oid = relowner
 WHERE nspname = :'schema' AND relname = 'users' AND rolname <> :'owner'

@@ -168,7 +168,8 @@ absl::Status ReadTable(postgres::Session& session,
           &catalog.replica_identity, &catalog.hides_rows, &catalog.lacks_rights,
           &catalog.may_use_schema, &catalog.has_history,
           &catalog.hidden_history, &catalog.may_read, &catalog.aside,
-          &catalog.search_path, &catalog.stranger, &catalog.is_superuser);
+          &catalog.search_path, &catalog.doubtful_owner, &catalog.session_role,
+          &catalog.is_superuser);
   return absl::OkStatus();
 }
 
@@ -228,7 +229,7 @@ bool CatalogIndex::Has(int column) const {
 }
 
 bool HasDoubtfulOwner(const Catalog& catalog) {
-  return !catalog.stranger.empty() &&
+  return !catalog.doubtful_owner.empty() &&
          (catalog.is_superuser || !catalog.has_history);
 }
 

@@ -113,8 +113,9 @@ struct Catalog {
   // member of, nor one that may create schemas in the database, and no such one
   // owns the history: perhaps whoever came first. Superusers are members of
   // none here.
-  std::string stranger;
-  bool is_superuser = false;  // this session
+  std::string doubtful_owner;
+  std::string session_role;   // as whom this session works
+  bool is_superuser = false;  // that one
   std::vector<CatalogColumn> columns;
   std::vector<CatalogIndex> indexes;  // and what has the name of one of ours
   std::vector<CatalogConstraint> constraints;

@@ -35,7 +35,7 @@ class Judgement {
     report_.migrations_pending = catalog_.migrations_pending;
     report_.unknown_migrations = catalog_.unknown_migrations;
     for (const char* kind : {"function", "quiet function"}) {
-      if (!catalog_.stranger.empty()) continue;
+      if (!catalog_.doubtful_owner.empty()) continue;
       for (const std::string& name : catalog_.Others(kind)) {
         report_.search_paths.push_back(
             absl::StrCat("ALTER FUNCTION ", name,
@@ -421,17 +421,18 @@ Breach JudgeOwner(const Catalog& catalog) {
       Fault::kForPerson,
       "owner of users",
       "this role, one that it is a member of, or one that may create schemas "
-      "in "
-      "the database",
-      absl::StrCat("it belongs to ", catalog.stranger),
+      "in the database",
+      absl::StrCat("it belongs to ", catalog.doubtful_owner),
       absl::StrCat(
           kByPerson,
           "whoever owns it reads all users, and what hangs on it runs with the "
           "rights of whoever migrates; if it is a bot's own, migrate as ",
-          catalog.stranger,
-          ", or take it over, and let the bot go on: ALTER TABLE :users OWNER "
-          "TO CURRENT_USER; GRANT ALL ON :users TO ",
-          catalog.stranger,
+          catalog.doubtful_owner,
+          ", or take it over, and let the bot go on, with "
+          "deploy/postgres/roles.sql -v owner=NAME, or by what a superuser or "
+          "a member of both roles can run: ALTER TABLE :users OWNER TO ",
+          catalog.session_role, "; GRANT ALL ON :users TO ",
+          catalog.doubtful_owner,
           "; or, if nobody knows it, set it aside: ALTER TABLE :users RENAME "
           "TO ",
           catalog.aside)};

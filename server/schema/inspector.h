@@ -41,7 +41,7 @@ Report Judge(const Catalog& catalog,
 std::vector<Breach> JudgeOthers(const Catalog& catalog,
                                 const Contract& contract);
 
-// Of a table that belongs to `catalog.stranger`.
+// Of a table that belongs to `catalog.doubtful_owner`.
 Breach JudgeOwner(const Catalog& catalog);
 
 }  // namespace userprofile::schema

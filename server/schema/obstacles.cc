@@ -144,7 +144,7 @@ absl::Status FindRows(postgres::Session& session, const Catalog& catalog,
 
 absl::Status CheckOwner(postgres::Session& session) {
   USERPROFILE_ASSIGN_OR_RETURN(const Catalog catalog, ReadOwner(session));
-  if (catalog.stranger.empty()) return absl::OkStatus();
+  if (catalog.doubtful_owner.empty()) return absl::OkStatus();
   const Breach breach = JudgeOwner(catalog);
   return base::MakeError(
       absl::StatusCode::kFailedPrecondition,

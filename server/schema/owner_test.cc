@@ -183,8 +183,9 @@ TEST_F(OwnerTest, AdoptsTheTableOfABot) {
                 " PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL,"
                 " applied_at timestamptz NOT NULL DEFAULT now())",
                 super},
-           // As is advised.
+           // As is advised, to a superuser and to a role that is none.
            Case{nullptr, super},
+           Case{nullptr, "owner_test_migrator"},
        }) {
     SCOPED_TRACE(c.evidence == nullptr ? "the advice" : c.evidence);
     Forget();
@@ -205,6 +206,11 @@ TEST_F(OwnerTest, AdoptsTheTableOfABot) {
       for (const std::string& sql : SqlIn(std::string(refused.message()))) {
         database_.Execute(sql);
       }
+      EXPECT_EQ(database_
+                    .Execute("SELECT tableowner FROM pg_catalog.pg_tables"
+                             " WHERE tablename = 'users'")
+                    .Text(0, 0),
+                c.role);
     }
     const auto migrated = Migrate(As(c.role));
     EXPECT_TRUE(migrated.ok()) << migrated.status();

@@ -78,7 +78,7 @@ struct Report {
   // What gives each function that is called as users are written, and has no
   // search path, the one that was configured. Whether one needs it is not known
   // but by trying (write_trial.h), unless a breach says so. None where the
-  // owner of users is a stranger (catalog.h).
+  // owner of users is doubtful (catalog.h).
   std::vector<std::string> search_paths;
 
   // Whether `migrate up` has something to do that may mend the breaches.

@@ -1,5 +1,6 @@
 // The service with the two roles of deploy/postgres/roles.sql.
 
+#include <regex>
 #include <string>
 #include <vector>
 
@@ -196,16 +197,18 @@ TEST_F(RolesTest, ABackupIsRestoredUnderAServingService) {
 TEST(PlantedTableTest, IsGivenToTheMigratorOnlyIfItsOwnerIsNamed) {
   const TestDatabase database;
   database.Execute(
-      "CREATE ROLE planting_bot LOGIN;"
-      "GRANT CREATE ON SCHEMA public TO planting_bot;"
-      "SET ROLE planting_bot;"
+      "CREATE ROLE \"planting bot's\" LOGIN;"
+      "GRANT CREATE ON SCHEMA public TO \"planting bot's\";"
+      "SET ROLE \"planting bot's\";"
       "CREATE TABLE public.users (user_id bigint PRIMARY KEY)");
-  const auto create_roles = [&](const char* owner) {
+  // With words as a shell takes them.
+  const auto create_roles = [&](const std::string& words) {
     return RunProgram(
-        {{"/usr/bin/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-v",
-          "migrator=planting_migrator", "-v", "server=planting_server", "-v",
-          absl::StrCat("owner=", owner), "-f", ROLES_SQL,
-          database.conninfo()}});
+        {{"/bin/sh", "-c",
+          absl::StrCat("exec /usr/bin/psql -X -q -v ON_ERROR_STOP=1 -v "
+                       "migrator=planting_migrator -v server=planting_server ",
+                       words, R"( -f "$1" "$2")"),
+          "sh", ROLES_SQL, database.conninfo()}});
   };
   const auto owner = [&] {
     return std::string(database
@@ -215,24 +218,30 @@ TEST(PlantedTableTest, IsGivenToTheMigratorOnlyIfItsOwnerIsNamed) {
   };
   Outcome refused = create_roles("");
   EXPECT_EQ(refused.exit_code, 3);
-  EXPECT_THAT(refused.errors, HasSubstr("-v owner=planting_bot"));
-  EXPECT_EQ(owner(), "planting_bot");
+  std::smatch words;
+  ASSERT_TRUE(std::regex_search(refused.errors, words,
+                                std::regex("run this again with (-v [^;]*);")))
+      << refused.errors;
+  const std::string advice = words[1];
+  EXPECT_EQ(owner(), "\"planting bot's\"");
   refused = RunProgram(
       {{"userprofile-server", "migrate", "up", "--database",
         absl::StrCat(database.conninfo(), " user=planting_migrator")}});
   EXPECT_EQ(refused.exit_code, 1);
-  EXPECT_THAT(refused.errors, HasSubstr("it belongs to planting_bot"));
+  EXPECT_THAT(refused.errors, HasSubstr("it belongs to \"planting bot's\""));
 
-  const Outcome named = create_roles("planting_bot");
+  const Outcome named = create_roles(advice);
   EXPECT_EQ(named.exit_code, 0) << named.errors;
   EXPECT_EQ(owner(), "planting_migrator");
   // The bot writes on by itself.
   database.Execute(
-      "SET ROLE planting_bot; INSERT INTO public.users (user_id) VALUES (1);"
+      "SET ROLE \"planting bot's\"; INSERT INTO public.users (user_id) VALUES "
+      "(1);"
       "UPDATE public.users SET user_id = 2; DELETE FROM public.users");
   database.Execute(
-      "DROP OWNED BY planting_bot, planting_migrator, planting_server CASCADE;"
-      "DROP ROLE planting_bot, planting_migrator, planting_server");
+      "DROP OWNED BY \"planting bot's\", planting_migrator, planting_server"
+      " CASCADE;"
+      "DROP ROLE \"planting bot's\", planting_migrator, planting_server");
 }
 
 // What a serving role is granted beside its tables, and that it is enough.
