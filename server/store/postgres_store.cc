@@ -1,6 +1,7 @@
 #include "server/store/postgres_store.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <string>
@@ -357,6 +358,15 @@ Lane::Options OptionsOf(const PostgresStoreOptions& options, const char* name,
   return lane;
 }
 
+// While its index is missing, a look-up reads the whole table, and those of one
+// statement do so one after the other: as many as get through in time.
+Lane::Options OptionsOfFinds(const PostgresStoreOptions& options) {
+  constexpr std::size_t kMost = 8;
+  Lane::Options lane = OptionsOf(options, "lookup_profile", 1);
+  lane.max_batch = std::min(lane.max_batch, kMost);
+  return lane;
+}
+
 Lane::ExecutorFactory Executors(const PostgresStoreOptions& options,
                                 SessionExecutor::Run run) {
   return [&options, run = std::move(run)] {
@@ -384,7 +394,7 @@ PostgresStore::PostgresStore(PostgresStoreOptions options)
           Executors(options, [](SessionExecutor& by, Batch batch,
                                 absl::Time) { return RunReads(by, batch); })),
       finds_(
-          OptionsOf(options, "lookup_profile", 1),
+          OptionsOfFinds(options),
           Executors(options, [](SessionExecutor& by, Batch batch,
                                 absl::Time) { return RunFinds(by, batch); })),
       contacts_(

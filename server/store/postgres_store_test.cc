@@ -33,6 +33,34 @@ TEST_F(PostgresStoreTest, BatchesWhatWaits) {
   EXPECT_EQ(Count("SELECT count(*) FROM users WHERE revision = 1"), 500);
 }
 
+// Without its index, each of them reads the whole table.
+TEST_F(PostgresStoreTest, PutsFewLookUpsIntoOneStatement) {
+  constexpr int kLookUps = 200;
+  std::promise<void> all_wait;
+  std::atomic<int> statements = 0;
+  Watch(
+      [&](const auto& statement, auto&) {
+        if (statement.name != absl::string_view("find_by_username")) return;
+        if (++statements == 1) all_wait.get_future().wait();
+      },
+      nullptr);
+  store();
+  std::vector<v1::LookupProfileRequest> requests(kLookUps);
+  std::vector<v1::LookupProfileResponse> responses(kLookUps);
+  std::vector<std::promise<absl::Status>> answers(kLookUps);
+  for (int i = 0; i < kLookUps; ++i) {
+    requests[i].set_username(absl::StrCat("user", i));
+    impl_->LookupProfile(
+        requests[i], &responses[i], {},
+        [&, i](absl::Status status) { answers[i].set_value(status); });
+  }
+  all_wait.set_value();
+  for (auto& answer : answers) {
+    EXPECT_TRUE(absl::IsNotFound(answer.get_future().get()));
+  }
+  EXPECT_GE(statements, kLookUps / 8);
+}
+
 TEST_F(PostgresStoreTest, GoesOnOverFreshConnectionsWhenAllAreCut) {
   ASSERT_TRUE(store().Upsert(Contact(1)).ok());
   ASSERT_TRUE(store().Get(1).ok());

@@ -67,8 +67,10 @@ void ProfileStore::LookupProfile(const v1::LookupProfileRequest& request,
                                  v1::LookupProfileResponse* response,
                                  CallContext context, Done done) {
   // The fields of the key have the names of their columns.
-  const auto& key = *request.GetReflection()->GetOneofFieldDescriptor(
-      request, request.GetDescriptor()->FindOneofByName("key"));
+  const auto& key =
+      *v1::LookupProfileRequest::GetReflection()->GetOneofFieldDescriptor(
+          request,
+          v1::LookupProfileRequest::descriptor()->FindOneofByName("key"));
   Find({key.name(), users::Text(request, &key), response->mutable_profile(),
         response->mutable_other_user_ids()},
        std::move(context), std::move(done));
