@@ -181,7 +181,11 @@ TEST(ServerProgramTest, SharesItsEmbeddedDatabaseWithCommandsOnly) {
   const Outcome status = RunProgram(
       {{"userprofile-server", "migrate", "status", flag, "--output", "json"}});
   EXPECT_EQ(status.exit_code, 0) << status.errors;
-  EXPECT_EQ(nlohmann::json::parse(status.output)["migrations"].size(), 12u);
+  const auto migrations = nlohmann::json::parse(status.output)["migrations"];
+  EXPECT_FALSE(migrations.empty());
+  for (const auto& migration : migrations) {
+    EXPECT_EQ(migration["state"], "applied") << migration;
+  }
 
   const Outcome second =
       RunProgram({{"userprofile-server", "serve", flag, "--listen",
