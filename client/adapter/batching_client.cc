@@ -62,13 +62,13 @@ void BatchingClient::Start(const google::protobuf::MethodDescriptor& method,
       std::unique_ptr<v1::UpsertUserRequest>(
           static_cast<v1::UpsertUserRequest*>(request.release())),
       std::move(done), now + timeout_};
+  bool alone = false;
   {
     base::MutexLock lock(mutex_);
-    if (alone_until_ <= now) waiting_.push_back(std::move(contact));
+    alone = alone_until_ > now;
+    if (!alone) waiting_.push_back(std::move(contact));
   }
-  if (contact.request != nullptr) {
-    SendAlone(std::move(contact), /*has_place=*/false);
-  }
+  if (alone) return SendAlone(std::move(contact), /*has_place=*/false);
   SendWaiting();
 }
 
