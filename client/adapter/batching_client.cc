@@ -66,9 +66,12 @@ void BatchingClient::Start(const google::protobuf::MethodDescriptor& method,
   {
     base::MutexLock lock(mutex_);
     alone = alone_until_ > now;
-    if (!alone) waiting_.push_back(std::move(contact));
   }
   if (alone) return SendAlone(std::move(contact), /*has_place=*/false);
+  {
+    base::MutexLock lock(mutex_);
+    waiting_.push_back(std::move(contact));
+  }
   SendWaiting();
 }
 
