@@ -190,7 +190,8 @@ void UnaryCall::Send(absl::Status status, google::protobuf::Message* response,
   if (!sent.empty()) {
     context_->AddTrailingMetadata(kTraceparent, std::string(sent));
   }
-  std::vector<absl::Status> outcomes = progress_.failures();
+  std::vector<absl::Status> outcomes;
+  if (progress_.done() != nullptr) outcomes = progress_.failures();
   if (method_.context.log.Concerns(status, duration)) {
     outcomes.push_back(status);
   }
