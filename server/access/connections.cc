@@ -31,8 +31,8 @@ constexpr absl::Duration kStrangersTime = absl::Seconds(1);
 // all.
 constexpr int kFirstCall = 16 << 10;
 
-// Longer than connections last (--max-connection-age), so that a fleet that
-// connects again finds that it works from there.
+// How long after the last who called has left: so that a fleet that connects
+// again finds that it works from there.
 constexpr absl::Duration kRemembered = absl::Minutes(30);
 
 // What gRPC has taken is free by then, but here and there.
@@ -234,7 +234,6 @@ void Connections::Welcome(absl::string_view peer) {
   connection.outcome = kServed;
   const int spent = kForConnecting + connection.received;
   Address& address = addresses_[connection.address];
-  address.worked_from_until = clock_() + kRemembered;
   address.spending.Forgive(spent, limits_.stranger_bytes_per_address);
   spending_.Forgive(spent, limits_.stranger_bytes);
   Acquaint(connection);
@@ -330,8 +329,12 @@ void Connections::Leave(Connection& connection) {
   if (std::exchange(connection.left, true)) return;
   open_.Add(-1);
   --taken_;
-  --addresses_[connection.address].connections;
-  if (!connection.stranger) return;
+  Address& address = addresses_[connection.address];
+  --address.connections;
+  if (!connection.stranger) {
+    address.worked_from_until = clock_() + kRemembered;
+    return;
+  }
   Acquaint(connection);
   untrimmed_ += connection.received;
   if (untrimmed_ > kFirstCall) {

@@ -135,7 +135,8 @@ class Connections {
     int strangers = 0;    // of them
     Spending spending;    // of strangers
 
-    // Until when somebody works from there, if a call was let in.
+    // Of who called, and left: until when somebody works from there
+    // nevertheless.
     base::SteadyTime worked_from_until;
   };
 
@@ -187,8 +188,8 @@ class Connections {
   Spending spending_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, Address> addresses_ ABSL_GUARDED_BY(mutex_);
   std::size_t next_forgetting_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::int64_t untrimmed_ ABSL_GUARDED_BY(mutex_) =
-      0;  // bytes of strangers who left
+  // What strangers who left had sent.
+  std::int64_t untrimmed_ ABSL_GUARDED_BY(mutex_) = 0;
   base::SteadyTime trim_at_ ABSL_GUARDED_BY(mutex_) =
       base::SteadyTime::InfiniteFuture();
 };

@@ -246,6 +246,18 @@ TEST_F(ConnectionsTest, WhereSomebodyWorksStrangersMayStay) {
   EXPECT_TRUE(IsBroken(later[0]));
 }
 
+// However long ago the first call on a connection was.
+TEST_F(ConnectionsTest, WhereSomebodyWorkedUntilNowStrangersMayStay) {
+  Connections connections({.max_strangers_per_address = 1}, nullptr, clock_);
+  const Pair known = Connect(connections);
+  connections.Welcome(known.peer);
+  now_ = now_ + absl::Hours(2);
+  connections.Remove(*known.watched);
+  const Pair first = Connect(connections);
+  EXPECT_TRUE(Connect(connections).watched);
+  EXPECT_FALSE(IsBroken(first));
+}
+
 TEST_F(ConnectionsTest, ToConnectCostsSomethingUntilACallIsLetIn) {
   Connections connections({.stranger_bytes_per_address = {2560, 256}}, nullptr,
                           clock_);
