@@ -167,27 +167,25 @@ void BatchingClient::Answer(
     base::MutexLock lock(mutex_);
     alone_until_ = clock_() + kAskAgain;
   }
-  const int answered = response.ok() ? response->results_size() : 0;
   for (std::size_t i = 0; i < contacts.size(); ++i) {
     Contact& contact = contacts[i];
     absl::Status status = response.status();
-    if (static_cast<int>(i) < answered) {
-      v1::UpsertUserResult& result =
-          *response->mutable_results(static_cast<int>(i));
+    bool again = response.ok() || IsRefusedAsBatch(status);
+    const auto place = static_cast<int>(i);
+    if (response.ok() && place < response->results_size()) {
+      v1::UpsertUserResult& result = *response->mutable_results(place);
       if (result.has_response()) {
         contact.done(ToMessage(std::move(*result.mutable_response())));
         continue;
       }
       status = client::FromRpcStatus(result.error());
-      if (!MayPass(status) || contact.until <= clock_()) {
-        contact.done(std::move(status));
-        continue;
-      }
-    } else if (!status.ok() && !IsRefusedAsBatch(status)) {
-      contact.done(std::move(status));
-      continue;
+      again = MayPass(status) && contact.until > clock_();
     }
-    SendAlone(std::move(contact), /*has_place=*/false);
+    if (again) {
+      SendAlone(std::move(contact), /*has_place=*/false);
+    } else {
+      contact.done(std::move(status));
+    }
   }
 }
 

@@ -95,10 +95,16 @@ class BatchingClientTest : public ::testing::Test {
     return users;
   }
 
-  // Answers the oldest call as the service would, but for users with an error.
-  void AnswerNext(const std::map<std::int64_t, absl::Status>& errors = {}) {
+  // The oldest call.
+  Sent TakeNext() {
     Sent call = std::move(calls_.front());
     calls_.pop_front();
+    return call;
+  }
+
+  // Answers the oldest call as the service would, but for users with an error.
+  void AnswerNext(const std::map<std::int64_t, absl::Status>& errors = {}) {
+    Sent call = TakeNext();
     const auto error_of = [&](std::int64_t user) {
       const auto found = errors.find(user);
       return found == errors.end() ? absl::OkStatus() : found->second;
@@ -121,15 +127,13 @@ class BatchingClientTest : public ::testing::Test {
     call.done(std::move(response));
   }
 
-  // The only call is a batch, of users 11 and 12, and fails.
-  void FailABatch(const absl::Status& status) {
+  // The only call is a batch, of users 11 and 12, and gets that answer.
+  void AnswerABatch(absl::StatusOr<client::ProfileClient::Message> answer) {
     Occupy();
     for (const int user : {11, 12}) Contact(user);
     while (calls_.size() > 1) AnswerNext();
     answers_.clear();
-    Sent call = std::move(calls_.front());
-    calls_.pop_front();
-    call.done(status);
+    TakeNext().done(std::move(answer));
   }
 
   std::deque<Sent> calls_;  // that are not answered
@@ -205,7 +209,7 @@ TEST_F(BatchingClientTest, AServerThatTakesNoSuchBatchGetsThemAlone) {
   for (const absl::Status& refusal :
        {absl::ResourceExhaustedError("larger than max"),
         absl::FailedPreconditionError("")}) {
-    FailABatch(refusal);
+    AnswerABatch(refusal);
     EXPECT_THAT(answers_, IsEmpty());
     ASSERT_THAT(calls_, SizeIs(2)) << refusal;
     while (!calls_.empty()) AnswerNext();
@@ -214,7 +218,7 @@ TEST_F(BatchingClientTest, AServerThatTakesNoSuchBatchGetsThemAlone) {
 }
 
 TEST_F(BatchingClientTest, AServerThatDoesNotKnowBatchesIsAskedAgainLater) {
-  FailABatch(absl::UnimplementedError(""));
+  AnswerABatch(absl::UnimplementedError(""));
   ASSERT_THAT(calls_, SizeIs(2));
   for (int user = 21; user <= 40; ++user) Contact(user);
   EXPECT_THAT(calls_, SizeIs(22));
@@ -231,7 +235,7 @@ TEST_F(BatchingClientTest, ABatchThatFailsFailsEachOfIt) {
   for (const absl::Status& failure :
        {absl::UnavailableError(""), absl::DeadlineExceededError(""),
         Overloaded(), absl::UnauthenticatedError("")}) {
-    FailABatch(failure);
+    AnswerABatch(failure);
     const std::string code = absl::StatusCodeToString(failure.code());
     EXPECT_THAT(answers_, ElementsAre("11 " + code, "12 " + code));
     EXPECT_THAT(calls_, IsEmpty());
@@ -240,15 +244,9 @@ TEST_F(BatchingClientTest, ABatchThatFailsFailsEachOfIt) {
 
 // A server that answers less than it was asked.
 TEST_F(BatchingClientTest, WhoHasNoAnswerGoesAlone) {
-  Occupy();
-  for (const int user : {11, 12}) Contact(user);
-  while (calls_.size() > 1) AnswerNext();
-  answers_.clear();
-  Sent call = std::move(calls_.front());
-  calls_.pop_front();
   auto response = std::make_unique<v1::BatchUpsertUsersResponse>();
   *response->add_results()->mutable_response() = Known(11);
-  call.done(std::move(response));
+  AnswerABatch(std::move(response));
   ASSERT_THAT(calls_, SizeIs(1));
   EXPECT_THAT(UsersOf(calls_[0]), ElementsAre(-12));
   AnswerNext();

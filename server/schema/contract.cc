@@ -2,8 +2,6 @@
 
 #include <vector>
 
-#include "absl/algorithm/container.h"
-
 namespace userprofile::schema {
 namespace {
 
@@ -28,11 +26,7 @@ constexpr Index kIndexes[] = {
 }  // namespace
 
 std::string KeyOf(const Index& index) {
-  const auto columns = users::Columns();
-  const auto column = absl::c_find_if(columns, [&](const auto& c) {
-    return c.name == std::string(index.column);
-  });
-  return users::LookupKey(*column, index.column);
+  return users::LookupKey(users::ColumnNamed(index.column), index.column);
 }
 
 const Contract& UsersContract() {

@@ -430,8 +430,8 @@ void Lane::Drop(Operation& operation, absl::Status verdict) {
 }
 
 void Lane::Answer(Operation& operation, absl::Status status) {
-  in_flight_ -=
-      operation.weight;  // first: whoever is answered may come back at once
+  // First: whoever is answered may come back at once.
+  in_flight_ -= operation.weight;
   std::exchange(operation.done, nullptr)(std::move(status));
 }
 

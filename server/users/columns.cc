@@ -58,6 +58,11 @@ std::vector<GivenText> Texts(Kind kind, const Descriptor* given) {
 
 absl::Span<const Column> Columns() { return kColumns; }
 
+const Column& ColumnNamed(absl::string_view name) {
+  return *std::find_if(std::begin(kColumns), std::end(kColumns),
+                       [&](const Column& c) { return c.name == name; });
+}
+
 std::vector<Column> Columns(Kind kind) {
   std::vector<Column> columns;
   std::copy_if(std::begin(kColumns), std::end(kColumns),

@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
@@ -60,6 +61,9 @@ absl::Span<const Column> Columns();
 
 // Those of a kind, in that order.
 std::vector<Column> Columns(Kind kind);
+
+// The column of that name, which there must be.
+const Column& ColumnNamed(absl::string_view name);
 
 // What a look-up by the column compares, and the index is on, of an SQL
 // expression that stands for its value.

@@ -110,14 +110,12 @@ void FakeStore::Find(FindCall call, CallContext context, Done done) {
 
 absl::Status FakeStore::TryFind(const FindCall& call) {
   base::MutexLock lock(mutex_);
-  const auto columns = users::Columns();
-  const auto column = absl::c_find_if(
-      columns, [&](const auto& c) { return c.name == call.column; });
+  const users::Lookup lookup = users::ColumnNamed(call.column).lookup;
   const auto* field = v1::Profile::descriptor()->FindFieldByName(call.column);
   std::vector<const v1::Profile*> found;
   for (const auto& [id, profile] : users_) {
     const std::string& text = users::Text(profile, field);
-    if (column->lookup == users::Lookup::kAnyCase
+    if (lookup == users::Lookup::kAnyCase
             ? absl::EqualsIgnoreCase(text, call.value)
             : text == call.value) {
       found.push_back(&profile);
