@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
-# Lints the API with buf.
+# Lints the API with buf, and compares it with the one before: with that of
+# origin's main, or where this is main, with the one before its last change.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-require npm npm
-
-# Into the build folder, and by its exact version; a lock file would have to
-# name packages for systems that some registries do not carry.
-version=1.75.0
-tools=build/tools/buf-$version
-buf=$tools/node_modules/.bin/buf
-if ! "$buf" --version >/dev/null 2>&1; then
-  npm install --prefix "$tools" --no-save --no-package-lock --no-audit \
-    --no-fund --loglevel=error "@bufbuild/buf@$version"
-fi
+buf=$(tests/checks/buf.sh) || exit
 "$buf" lint proto
+
+before=$(git merge-base HEAD origin/main 2>/dev/null || true)
+if [[ -z $before || $before == "$(git rev-parse HEAD)" ]]; then
+  before=$(git log -1 --format=%H -- proto)~1
+fi
+if git rev-parse --verify --quiet "$before^{commit}" >/dev/null; then
+  old=$(mktemp -d)
+  trap 'rm -rf "$old"' EXIT
+  git archive "$before" proto | tar -x -C "$old"
+  "$buf" breaking proto --against "$old/proto"
+else
+  echo "SKIPPED: buf breaking: this clone does not have the API of before"
+fi
 echo "buf $("$buf" --version) finds no fault in proto/"
