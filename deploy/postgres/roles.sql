@@ -98,7 +98,7 @@ SELECT format('ALTER TABLE %I.%I OWNER TO %I', nspname, relname, :'migrator'),
          format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I.%I TO %I',
                 nspname, relname, rolname) END,
        format('GRANT %s ON %I.%I TO %I',
-              CASE relname WHEN 'users' THEN 'SELECT, INSERT, UPDATE'
+              CASE relname WHEN 'users' THEN 'SELECT, INSERT, UPDATE, DELETE'
                            ELSE 'SELECT' END,
               nspname, relname, :'server')
 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace

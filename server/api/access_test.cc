@@ -118,6 +118,26 @@ grpc::Status CompleteOnboarding(const Channel& channel, const Way& way) {
       &context, request, &response);
 }
 
+grpc::Status UpdateProfile(const Channel& channel, const Way& way,
+                           v1::UpdateProfileResponse* response) {
+  grpc::ClientContext context;
+  Authorize(way, context);
+  v1::UpdateProfileRequest request;
+  request.mutable_profile()->set_user_id(1);
+  return v1::UserProfileService::NewStub(channel)->UpdateProfile(
+      &context, request, response);
+}
+
+grpc::Status DeleteUser(const Channel& channel, const Way& way) {
+  grpc::ClientContext context;
+  Authorize(way, context);
+  v1::DeleteUserRequest request;
+  request.set_user_id(1);
+  v1::DeleteUserResponse response;
+  return v1::UserProfileService::NewStub(channel)->DeleteUser(&context, request,
+                                                              &response);
+}
+
 grpc::Status Check(const Channel& channel, const Way& way) {
   grpc::ClientContext context;
   Authorize(way, context);
@@ -186,6 +206,14 @@ const std::vector<MethodRow>& Methods() {
        false, true, true, false},
       {"/userprofile.v1.UserProfileService/CompleteOnboarding",
        CompleteOnboarding, true, false, true, false},
+      {"/userprofile.v1.UserProfileService/UpdateProfile",
+       [](const Channel& channel, const Way& way) {
+         v1::UpdateProfileResponse response;
+         return UpdateProfile(channel, way, &response);
+       },
+       true, false, true, false},
+      {"/userprofile.v1.UserProfileService/DeleteUser", DeleteUser, false,
+       false, true, false},
       {"/grpc.health.v1.Health/Check", Check, true, true, true, true},
       {"/grpc.health.v1.Health/Watch", Watch, true, true, true, true},
       {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",

@@ -131,7 +131,8 @@ MethodRow BatchRow(const char* name, MethodRow each, ops::Metrics& metrics) {
           Response::default_instance(),
           act,
           nullptr,
-          answer_in_part};
+          answer_in_part,
+          nullptr};
 }
 
 }  // namespace userprofile::api

@@ -45,6 +45,9 @@ struct MethodRow {
                      const Progress& progress, const absl::Status& late,
                      google::protobuf::Message* answer)>
       answer_in_part;
+
+  // Makes of a request the one that is validated and carried out; may be null.
+  std::function<absl::Status(google::protobuf::Message* request)> prepare;
 };
 
 // The row of a method that the store carries out by `act`.
@@ -65,6 +68,7 @@ MethodRow Row(const char* name, store::Verb verb,
                      static_cast<Response*>(response), std::move(context),
                      std::move(done));
       },
+      nullptr,
       nullptr,
       nullptr};
   if (count != nullptr) {

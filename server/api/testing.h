@@ -69,6 +69,8 @@ class ScriptedStore final : public store::ProfileStore {
         call.profile->set_user_id(call.user_id);
         done(absl::OkStatus());
       };
+  std::function<void(store::DeleteCall, store::CallContext, store::Done)>
+      erase = [](auto, auto, auto done) { done(absl::OkStatus()); };
 
   std::function<absl::Status(store::Verb)> late = [](store::Verb) {
     return store::DeadlineExceeded();
@@ -89,7 +91,11 @@ class ScriptedStore final : public store::ProfileStore {
   }
   void Edit(store::EditCall call, store::CallContext context,
             store::Done done) override {
-    edit(call, std::move(context), std::move(done));
+    edit(std::move(call), std::move(context), std::move(done));
+  }
+  void Delete(store::DeleteCall call, store::CallContext context,
+              store::Done done) override {
+    erase(call, std::move(context), std::move(done));
   }
   absl::Status Late(store::Verb verb) const override { return late(verb); }
 };

@@ -136,6 +136,9 @@ absl::Status UnaryCall::Admit(const grpc::ByteBuffer& request) {
   USERPROFILE_RETURN_IF_ERROR(
       shared.limits.Admit(*context_, *caller_, request.Length(), &bytes_));
   USERPROFILE_RETURN_IF_ERROR(ParseRequest(request, request_));
+  if (method_.row.prepare) {
+    USERPROFILE_RETURN_IF_ERROR(method_.row.prepare(request_));
+  }
   USERPROFILE_RETURN_IF_ERROR(method_.validator.Validate(request_));
   if (!known) welcome();
   return shared.readiness.AdmitRequest();

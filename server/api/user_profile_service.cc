@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/api/batch_row.h"
 #include "server/api/unary_call.h"
+#include "server/api/update_mask.h"
 
 namespace userprofile::api {
 namespace {
@@ -56,6 +57,11 @@ std::vector<MethodRow> Rows(ops::Metrics& metrics) {
   const MethodRow upsert =
       Row("UpsertUser", Verb::kContact, &ProfileStore::Contact,
           CountRecognitions(metrics));
+  MethodRow update =
+      Row("UpdateProfile", Verb::kEdit, &ProfileStore::UpdateProfile);
+  update.prepare = [](google::protobuf::Message* request) {
+    return ApplyUpdateMask(static_cast<v1::UpdateProfileRequest*>(request));
+  };
   return {
       upsert,
       BatchRow<v1::BatchUpsertUsersRequest, v1::BatchUpsertUsersResponse>(
@@ -65,6 +71,8 @@ std::vector<MethodRow> Rows(ops::Metrics& metrics) {
       Row("LookupProfile", Verb::kFind, &ProfileStore::LookupProfile),
       Row("CompleteOnboarding", Verb::kEdit, &ProfileStore::CompleteOnboarding,
           CountOnboardings(metrics)),
+      update,
+      Row("DeleteUser", Verb::kEdit, &ProfileStore::DeleteUser),
   };
 }
 

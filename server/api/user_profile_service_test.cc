@@ -130,7 +130,7 @@ TEST_F(UserProfileServiceTest, GetProfileAnswersFromAnyThread) {
 TEST_F(UserProfileServiceTest, TheStoreGetsPhoneNumbersInE164) {
   std::string phone;
   store_.edit = [&](store::EditCall call, auto, auto done) {
-    phone = call.answers.phone();
+    phone = call.changes.phone();
     call.profile->set_real_name("Real");
     call.profile->set_nickname("nick");
     call.profile->set_phone(phone);
@@ -208,9 +208,9 @@ TEST_F(UserProfileServiceTest, TextThatIsNotUtf8IsMalformed) {
 }
 
 TEST_F(UserProfileServiceTest, BytesThatAreNoMessageAreMalformed) {
-  for (const char* method :
-       {"UpsertUser", "BatchUpsertUsers", "GetProfile", "BatchGetProfiles",
-        "LookupProfile", "CompleteOnboarding"}) {
+  const auto& service = *v1::Profile::descriptor()->file()->service(0);
+  for (int i = 0; i < service.method_count(); ++i) {
+    const std::string& method = service.method(i)->name();
     const grpc::Status status = Send(method, "hello");
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
     EXPECT_EQ(ReasonOf(status), "MALFORMED_REQUEST") << method;
@@ -415,6 +415,55 @@ TEST_F(UserProfileServiceTest, LookupProfileNamesTheColumnAndTheOthers) {
   ASSERT_TRUE(stub_->LookupProfile(&context, request, &response).ok());
   EXPECT_EQ(response.profile().user_id(), 7);
   EXPECT_THAT(response.other_user_ids(), ElementsAre(8));
+}
+
+TEST_F(UserProfileServiceTest, UpdateProfileStoresWhatTheMaskNames) {
+  store_.edit = [](store::EditCall call, auto, auto done) {
+    EXPECT_EQ(call.user_id, 7);
+    EXPECT_EQ(call.changes.phone(), "+989123456789");
+    EXPECT_TRUE(call.changes.has_nickname());
+    EXPECT_EQ(call.changes.nickname(), "");
+    EXPECT_FALSE(call.changes.has_grade_year());
+    EXPECT_FALSE(*call.onboarding_completed);
+    EXPECT_EQ(*call.expected_revision, 3);
+    call.profile->set_revision(4);
+    done(absl::OkStatus());
+  };
+  v1::UpdateProfileRequest request;
+  request.mutable_profile()->set_user_id(7);
+  request.mutable_profile()->set_phone("+98 912 345 6789");
+  request.mutable_profile()->set_grade_year("a text of the wrong kind\n");
+  request.mutable_update_mask()->add_paths("phone");
+  request.mutable_update_mask()->add_paths("nickname");
+  request.set_expected_revision(3);
+  request.set_reset_onboarding(true);
+  v1::UpdateProfileResponse response;
+  {
+    grpc::ClientContext context;
+    ASSERT_TRUE(stub_->UpdateProfile(&context, request, &response).ok());
+  }
+  EXPECT_EQ(response.profile().revision(), 4);
+
+  request.mutable_update_mask()->add_paths("grade_year");
+  grpc::ClientContext context;
+  EXPECT_THAT(FieldsOf(stub_->UpdateProfile(&context, request, &response)),
+              ElementsAre("profile.grade_year"));
+}
+
+TEST_F(UserProfileServiceTest, DeleteUserMayAllowThatThereIsNone) {
+  store_.erase = [](store::DeleteCall call, auto, auto done) {
+    EXPECT_FALSE(call.expected_revision);
+    done(store::UserNotFound(call.user_id));
+  };
+  v1::DeleteUserRequest request;
+  request.set_user_id(7);
+  v1::DeleteUserResponse response;
+  for (const bool allowed : {false, true}) {
+    request.set_allow_missing(allowed);
+    grpc::ClientContext context;
+    EXPECT_EQ(stub_->DeleteUser(&context, request, &response).error_code(),
+              allowed ? grpc::StatusCode::OK : grpc::StatusCode::NOT_FOUND);
+  }
 }
 
 // The trailer of that name; empty if there is none.

@@ -13,10 +13,13 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "google/protobuf/descriptor.h"
+#include "google/protobuf/struct.pb.h"
 #include "google/protobuf/timestamp.pb.h"
 #include "google/rpc/error_details.pb.h"
 #include "phonenumbers/phonenumberutil.h"
+#include "server/api/attributes.h"
 #include "userprofile/v1/annotations.pb.h"
+#include "userprofile/v1/user_profile_service.pb.h"
 
 namespace userprofile::api {
 namespace {
@@ -25,6 +28,7 @@ using ::google::protobuf::Descriptor;
 using ::google::protobuf::FieldDescriptor;
 using ::google::protobuf::Message;
 using ::google::protobuf::Reflection;
+using ::google::protobuf::Struct;
 using ::google::protobuf::Timestamp;
 using ::i18n::phonenumbers::PhoneNumber;
 using ::i18n::phonenumbers::PhoneNumberUtil;
@@ -62,6 +66,17 @@ bool IsTime(const FieldDescriptor& field) {
   return field.message_type() == Timestamp::descriptor();
 }
 
+bool IsObject(const FieldDescriptor& field) {
+  return field.message_type() == Struct::descriptor();
+}
+
+// Of another package, such as times: its fields are not the API's, and may hold
+// messages of their own type.
+bool IsForeign(const FieldDescriptor& field) {
+  return field.message_type()->file()->package() !=
+         v1::Profile::descriptor()->file()->package();
+}
+
 }  // namespace
 
 // The check of one request: collects what is wrong with it.
@@ -97,15 +112,7 @@ class Validator::Check {
 
   absl::Status Finish() const {
     if (bad_request_.field_violations().empty()) return absl::OkStatus();
-    std::string message;
-    for (const auto& violation : bad_request_.field_violations()) {
-      absl::StrAppend(&message, message.empty() ? "" : "; ", violation.field(),
-                      " ", violation.description());
-    }
-    return base::WithBadRequest(
-        base::MakeError(absl::StatusCode::kInvalidArgument, message,
-                        v1::ERROR_REASON_INVALID_FIELDS),
-        bad_request_);
+    return InvalidFields(bad_request_);
   }
 
  private:
@@ -177,6 +184,8 @@ class Validator::Check {
     Message* nested = reflection.MutableMessage(message, field.descriptor);
     if (IsTime(*field.descriptor)) {
       Time(field, static_cast<const Timestamp&>(*nested));
+    } else if (IsObject(*field.descriptor)) {
+      Object(field, static_cast<const Struct&>(*nested));
     } else {
       Fields(field.fields, nested);
     }
@@ -189,6 +198,12 @@ class Validator::Check {
       Violation(field,
                 "must be a time of the years 1 to 9999, nanos 0 to 999999999");
     }
+  }
+
+  // Is never told by its keys: they may be what somebody typed.
+  void Object(const Field& field, const Struct& object) {
+    const std::string fault = AttributesFault(object);
+    if (!fault.empty()) Violation(field, fault);
   }
 
   void UserId(const Field& field, absl::string_view element,
@@ -216,8 +231,8 @@ class Validator::Check {
     }
     const std::string& text =
         reflection.GetStringReference(*message, field.descriptor, &scratch);
-    if (text.empty() && !field.limits.required()) {
-      if (field.limits.empty_is_absent()) {
+    if (text.empty() && (field.empty_clears || !field.limits.required())) {
+      if (field.limits.empty_is_absent() && !field.empty_clears) {
         reflection.ClearField(message, field.descriptor);
       }
       return;
@@ -249,22 +264,42 @@ std::vector<Validator::Field> Validator::FieldsOf(const Descriptor& type,
   std::vector<Field> fields;
   for (int i = 0; i < type.field_count(); ++i) {
     const FieldDescriptor& descriptor = *type.field(i);
+    // What is to become of a profile's answers has the limits of answers.
+    const FieldDescriptor* const answer =
+        &type == v1::Profile::descriptor()
+            ? v1::OnboardingAnswers::descriptor()->FindFieldByName(
+                  descriptor.name())
+            : nullptr;
+    const auto& options = (answer ? answer : &descriptor)->options();
     Field field = {&descriptor,
-                   descriptor.options().GetExtension(v1::limits),
+                   options.GetExtension(v1::limits),
+                   /*empty_clears=*/answer != nullptr,
                    absl::StrCat(prefix, descriptor.name()),
                    {}};
     const bool is_message =
         descriptor.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
-    if (is_message && !IsTime(descriptor)) {
+    if (is_message && !IsForeign(descriptor)) {
       field.fields =
           FieldsOf(*descriptor.message_type(),
                    descriptor.is_repeated() ? "." : field.path + ".");
     }
-    if (is_message || descriptor.options().HasExtension(v1::limits)) {
+    if (is_message || options.HasExtension(v1::limits)) {
       fields.push_back(std::move(field));
     }
   }
   return fields;
+}
+
+absl::Status InvalidFields(const google::rpc::BadRequest& what) {
+  std::string message;
+  for (const auto& violation : what.field_violations()) {
+    absl::StrAppend(&message, message.empty() ? "" : "; ", violation.field(),
+                    " ", violation.description());
+  }
+  return base::WithBadRequest(
+      base::MakeError(absl::StatusCode::kInvalidArgument, message,
+                      v1::ERROR_REASON_INVALID_FIELDS),
+      what);
 }
 
 absl::Status Validator::Validate(Message* request) const {
@@ -278,7 +313,8 @@ PersonalData::PersonalData(const Descriptor& type) {
     const FieldDescriptor* const field = type.field(i);
     if (field->options().GetExtension(v1::personal)) {
       personal_.push_back(field);
-    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
+               !IsForeign(*field)) {
       PersonalData data(*field->message_type());
       if (!data.personal_.empty() || !data.nested_.empty()) {
         nested_.push_back({field, std::move(data)});

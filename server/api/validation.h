@@ -6,9 +6,14 @@
 
 #include "absl/status/status.h"
 #include "google/protobuf/message.h"
+#include "google/rpc/error_details.pb.h"
 #include "userprofile/v1/annotations.pb.h"
 
 namespace userprofile::api {
+
+// INVALID_ARGUMENT with reason INVALID_FIELDS, which names the fields and what
+// is wrong with each.
+absl::Status InvalidFields(const google::rpc::BadRequest& what);
 
 // Checks requests of one type against the limits that stand in the API file
 // (annotations.proto), and makes of them what the store expects: phone numbers
@@ -32,6 +37,7 @@ class Validator {
   struct Field {
     const google::protobuf::FieldDescriptor* descriptor;
     v1::FieldLimits limits;
+    bool empty_clears;          // whether empty text is fine whatever they say
     std::string path;           // such as "identity.first_name"; within a list,
                                 // from its element on: ".user_id"
     std::vector<Field> fields;  // of a message

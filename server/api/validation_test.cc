@@ -332,8 +332,13 @@ TEST(ValidationTest, NamesWhatIsWrongWithinAnElement) {
 }
 
 // Each text in a request, be it in a message within it, has limits; and so has
-// each list, of what lists are checked for.
+// each list, of what lists are checked for. What of a profile a request can
+// hold has those of answers. Masks and objects are checked by themselves.
 void ExpectLimits(const google::protobuf::Descriptor& type) {
+  if (&type == v1::Profile::descriptor() ||
+      type.file()->package() != v1::Profile::descriptor()->file()->package()) {
+    return;
+  }
   for (int i = 0; i < type.field_count(); ++i) {
     const auto& field = *type.field(i);
     if (field.is_repeated()) {
@@ -401,6 +406,29 @@ TEST(PersonalDataTest, IsWithheldFromEachElementOfAList) {
     EXPECT_NE(profile.user_id(), 0);
     EXPECT_FALSE(profile.has_phone());
   }
+}
+
+TEST(ValidationTest, AnUpdateHasTheLimitsOfAnswersButMayClearThem) {
+  v1::UpdateProfileRequest request;
+  EXPECT_THAT(FieldsOf(Validate(&request)), ElementsAre("profile"));
+  v1::Profile& profile = *request.mutable_profile();
+  profile.set_user_id(1);
+  profile.set_real_name("");
+  profile.set_nickname("");
+  profile.set_phone("+98 912 345 6789");
+  ASSERT_TRUE(Validate(&request).ok());
+  EXPECT_TRUE(profile.has_real_name());
+  EXPECT_EQ(profile.phone(), "+989123456789");
+
+  profile.set_user_id(0);
+  profile.set_real_name("  ");
+  profile.set_nickname(Repeat("x", 65));
+  profile.set_study_track("\n");
+  profile.set_phone("12");
+  EXPECT_THAT(
+      FieldsOf(Validate(&request)),
+      ElementsAre("profile.user_id", "profile.real_name", "profile.nickname",
+                  "profile.study_track", "profile.phone"));
 }
 
 }  // namespace

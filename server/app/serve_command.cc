@@ -189,8 +189,9 @@ void AddServeFlags(ops::Command app, ServeCommand& command) {
                "Database connections for GetProfile");
   ops::AddFlag(app, "--upsert-connections", serve.store.upsert_workers,
                "Database connections for UpsertUser");
-  ops::AddFlag(app, "--onboarding-connections", serve.store.onboarding_workers,
-               "Database connections for CompleteOnboarding");
+  ops::AddFlag(app, "--edit-connections", serve.store.edit_workers,
+               "Database connections for CompleteOnboarding, UpdateProfile and "
+               "DeleteUser");
   ops::AddDurationFlag(
       app, "--max-timeout", serve.service.max_timeout,
       "Longest time for a call: of it and the caller's deadline, the earlier "

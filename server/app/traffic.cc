@@ -9,7 +9,7 @@ namespace {
 bool IsFailure(absl::string_view code) {
   for (const char* failure :
        {"UNKNOWN", "INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED",
-        "RESOURCE_EXHAUSTED", "DATA_LOSS", "ABORTED"}) {
+        "RESOURCE_EXHAUSTED", "DATA_LOSS"}) {
     if (code == failure) return true;
   }
   return false;

@@ -150,7 +150,8 @@ TEST(AdviceTest, PrintsOnlyStatementsThatRunAndLeadOn) {
       CreateUnmigratedTable(database);
       database.Execute(
           "GRANT USAGE ON SCHEMA public TO inspector_test_role;"
-          "GRANT SELECT, INSERT, UPDATE ON users TO inspector_test_role;"
+          "GRANT SELECT, INSERT, UPDATE, DELETE ON users TO "
+          "inspector_test_role;"
           "ALTER ROLE inspector_test_role NOBYPASSRLS");
       database.Execute(test.sql);
       std::string advice = Advice(database, "inspector_test_role");

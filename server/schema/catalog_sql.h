@@ -22,7 +22,7 @@ inline constexpr postgres::Statement kReadTable = {
     "  OR pg_has_role(r.oid, c.relowner, 'USAGE')"
     "  AND NOT c.relforcerowsecurity),"
     " (SELECT string_agg(needed, ', ')"
-    "  FROM unnest('{SELECT,INSERT,UPDATE}'::text[]) AS needed"
+    "  FROM unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS needed"
     "  WHERE NOT has_table_privilege(r.oid, c.oid, needed)),"
     " has_schema_privilege(r.oid, n.oid, 'USAGE'), h.oid IS NOT NULL,"
     " CASE WHEN NOT has_table_privilege(r.oid, h.oid, 'SELECT')"

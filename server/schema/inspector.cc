@@ -364,12 +364,14 @@ class Judgement {
 
   void CheckAccess() {
     const std::string rights = absl::StrCat("rights on ", contract_.table);
-    constexpr char kNeeded[] = "SELECT, INSERT, UPDATE";
+    constexpr char kNeeded[] = "SELECT, INSERT, UPDATE, DELETE";
     if (catalog_.lacks_rights.empty()) {
       Hold(rights, kNeeded);
     } else {
-      Break({kBlocking, Fault::kRightsMissing, rights, kNeeded,
-             absl::StrCat("no ", catalog_.lacks_rights),
+      // Without the right to delete it serves all but DeleteUser.
+      const bool serves = catalog_.lacks_rights == "DELETE";
+      Break({serves ? kAdvisory : kBlocking, Fault::kRightsMissing, rights,
+             kNeeded, absl::StrCat("no ", catalog_.lacks_rights),
              absl::StrCat("GRANT ", kNeeded, " ON :users TO ", catalog_.role)});
     }
     if (!catalog_.may_use_schema) {

@@ -161,7 +161,11 @@ const Case kCases[] = {
      "FROM ONLY vips ON CONFLICT DO NOTHING; ALTER TABLE vips NO INHERIT"},
     {"unlogged", [](Catalog& c) { c.persistence = "u"; }, "unlogged",
      Fault::kUnlogged, "SET LOGGED"},
-    {"no column", [](Catalog& c) { c.columns.pop_back(); },
+    {"no column",
+     [](Catalog& c) {
+       c.columns.erase(c.columns.begin() +
+                       (ColumnOf(c, "revision") - c.columns.data()));
+     },
      "users.revision is missing", Fault::kColumnMissing, "ADD COLUMN revision"},
     {"no key, but a column that may be it",
      [](Catalog& c) {
@@ -270,7 +274,10 @@ const Case kCases[] = {
     {"rights", [](Catalog& c) { c.lacks_rights = "INSERT, UPDATE"; },
      "rights on users is not as needed: no INSERT, UPDATE",
      Fault::kRightsMissing,
-     "GRANT SELECT, INSERT, UPDATE ON public.users TO bot"},
+     "GRANT SELECT, INSERT, UPDATE, DELETE ON public.users TO bot"},
+    {"the right to delete", [](Catalog& c) { c.lacks_rights = "DELETE"; },
+     "no DELETE", Fault::kRightsMissing,
+     "GRANT SELECT, INSERT, UPDATE, DELETE ON public.users TO bot", kAdvisory},
     {"the schema", [](Catalog& c) { c.may_use_schema = false; }, "no USAGE",
      Fault::kRightsMissing, "GRANT USAGE ON SCHEMA public TO bot"},
     {"the history", [](Catalog& c) { c.hidden_history = "public.h"; },

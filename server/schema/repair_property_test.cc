@@ -96,6 +96,7 @@ RandomDamage ChangeType(Chance& chance) {
        {"varchar(64)", "varchar", "char(40)", "integer USING 7",
         "bytea USING %s::bytea"}},
       {"boolean", {"integer USING %s::integer", "text"}},
+      {"jsonb", {"json", "text"}},
       {"timestamp without time zone",
        {"timestamptz", "timestamp(0)", "date", "text"}},
       {"timestamp with time zone",
@@ -135,10 +136,10 @@ RandomDamage ChangeDefault(Chance& chance) {
                                                   column.default_value[0] == 'f'
                                               ? "true"
                                               : "false")
-                       : is_number ? " SET DEFAULT 42"
-                       : type.rfind("timestamp", 0) == 0
-                           ? " SET DEFAULT now()"
-                           : " SET DEFAULT 'anonymous'"),
+                       : is_number                       ? " SET DEFAULT 42"
+                       : type.rfind("timestamp", 0) == 0 ? " SET DEFAULT now()"
+                       : type == "jsonb"                 ? " SET DEFAULT '{}'"
+                                         : " SET DEFAULT 'anonymous'"),
           {NameOf(column)}};
 }
 

@@ -441,7 +441,7 @@ TEST(RepairTest, SaysThatItNeedsTheOwner) {
   CreateUnmigratedTable(database);
   database.Execute(
       "CREATE ROLE repair_test_stranger;"
-      "GRANT SELECT, INSERT, UPDATE ON users TO repair_test_stranger;"
+      "GRANT SELECT, INSERT, UPDATE, DELETE ON users TO repair_test_stranger;"
       "GRANT USAGE ON SCHEMA public TO repair_test_stranger;"
       "ALTER TABLE users DROP phone; DROP INDEX idx_users_study_track");
   const auto result = Repair(

@@ -56,7 +56,11 @@ std::string Value(const Column& column, bool first) {
   if (absl::StartsWith(type, "timestamp")) {
     return first ? "now()" : "now() + interval '1 second'";
   }
-  return absl::StrCat("'", first ? "a" : "b", "' || $1::text");
+  const char* letter = first ? "'a'" : "'b'";
+  if (type == "jsonb") {
+    return absl::StrCat("jsonb_build_object(", letter, ", $1::text)");
+  }
+  return absl::StrCat(letter, " || $1::text");
 }
 
 std::string Insert() {

@@ -33,11 +33,28 @@ absl::Status AlreadyOnboarded(std::int64_t user_id) {
       v1::ERROR_REASON_ALREADY_ONBOARDED, {{"user_id", absl::StrCat(user_id)}});
 }
 
-absl::Status NicknameTaken() {
+absl::Status NicknameTaken(absl::string_view field) {
   return MakeError(StatusCode::kAlreadyExists,
                    "another user has this nickname; ask for a different one",
-                   v1::ERROR_REASON_NICKNAME_TAKEN,
-                   {{"field", "answers.nickname"}});
+                   v1::ERROR_REASON_NICKNAME_TAKEN, {{"field", field}});
+}
+
+absl::Status RevisionMismatch(std::int64_t user_id, std::int64_t stored) {
+  return MakeError(
+      StatusCode::kAborted,
+      absl::StrCat("user ", user_id, " has revision ", stored,
+                   ", not the one that was expected; read the profile again"),
+      v1::ERROR_REASON_REVISION_MISMATCH,
+      {{"user_id", absl::StrCat(user_id)}, {"revision", absl::StrCat(stored)}});
+}
+
+absl::Status AttributesTooLarge(std::int64_t user_id) {
+  return MakeError(StatusCode::kFailedPrecondition,
+                   absl::StrCat("user ", user_id,
+                                " would have more than 64 attributes, or more "
+                                "than 16 KiB of them"),
+                   v1::ERROR_REASON_ATTRIBUTES_TOO_LARGE,
+                   {{"user_id", absl::StrCat(user_id)}});
 }
 
 absl::Status DeadlineExceeded() {
@@ -92,6 +109,13 @@ absl::Status StatementRefused() {
                    "PostgreSQL refuses what the service does with users, as it "
                    "does with a view, a foreign table, or rules; its log says "
                    "what",
+                   v1::ERROR_REASON_STATEMENT_REFUSED);
+}
+
+absl::Status DeleteNotGranted() {
+  return MakeError(StatusCode::kInternal,
+                   "the server's role may not DELETE from users; grant it, as "
+                   "deploy/postgres/roles.sql does",
                    v1::ERROR_REASON_STATEMENT_REFUSED);
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 
 namespace userprofile::store {
 
@@ -14,7 +15,9 @@ namespace userprofile::store {
 absl::Status UserNotFound(std::int64_t user_id);
 absl::Status NobodyFound(const std::string& column);
 absl::Status AlreadyOnboarded(std::int64_t user_id);
-absl::Status NicknameTaken();
+absl::Status NicknameTaken(absl::string_view field);  // of the request
+absl::Status AttributesTooLarge(std::int64_t user_id);
+absl::Status RevisionMismatch(std::int64_t user_id, std::int64_t stored);
 
 absl::Status DeadlineExceeded();
 absl::Status Cancelled();
@@ -24,6 +27,7 @@ absl::Status DatabaseAway(const absl::Status& failure);  // of a session
 absl::Status RowRejected();
 absl::Status SchemaChanged();
 absl::Status StatementRefused();
+absl::Status DeleteNotGranted();
 absl::Status Internal();
 
 }  // namespace userprofile::store

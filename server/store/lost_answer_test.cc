@@ -94,7 +94,7 @@ TEST_F(LostAnswerTest, ToALaterContactDoesNotCreateTheUserAgain) {
 }
 
 TEST_F(LostAnswerTest, ToAnOnboardingDoesNotMakeItOneThatWasDoneBefore) {
-  LoseAnswersTo("complete_onboarding", 2);
+  LoseAnswersTo("edit_users", 2);
   ASSERT_TRUE(store().Upsert(Contact(1)).ok());
   const auto made = store().Complete(Answers(1));
   ASSERT_TRUE(made.ok()) << made.status();
@@ -107,6 +107,31 @@ TEST_F(LostAnswerTest, ToAnOnboardingDoesNotMakeItOneThatWasDoneBefore) {
   others.mutable_answers()->set_real_name("Augusta Ada King");
   EXPECT_EQ(base::ErrorReason(store().Complete(others).status()),
             "ALREADY_ONBOARDED");
+}
+
+TEST_F(LostAnswerTest, ToAnUpdateIsNotAnotherRevision) {
+  ASSERT_TRUE(store().Upsert(Contact(1)).ok());
+  impl_.reset();
+  LoseAnswersTo("edit_users", 2);
+  v1::UpdateProfileRequest request;
+  request.mutable_profile()->set_user_id(1);
+  request.mutable_profile()->set_grade_year("12");
+  request.set_expected_revision(1);
+  const auto updated = store().Update(request);
+  ASSERT_TRUE(updated.ok()) << updated.status();
+  EXPECT_EQ(updated->profile().revision(), 2);
+}
+
+TEST_F(LostAnswerTest, ToADeletionMeansThatTheUserIsDeleted) {
+  ASSERT_TRUE(store().Upsert(Contact(1)).ok());
+  impl_.reset();
+  LoseAnswersTo("delete_users", 2);
+  v1::DeleteUserRequest request;
+  request.set_user_id(1);
+  request.set_expected_revision(1);
+  const auto deleted = store().Delete(request);
+  EXPECT_TRUE(deleted.ok()) << deleted.status();
+  EXPECT_TRUE(absl::IsNotFound(store().Get(1).status()));
 }
 
 // A primary whose standby was promoted.

@@ -8,12 +8,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "server/postgres/array_literal.h"
+#include "server/store/edits.h"
 #include "server/store/errors.h"
 #include "server/store/profile_rows.h"
 #include "server/store/session_executor.h"
@@ -59,28 +58,7 @@ struct ContactOperation final : SqlOperation {
   int refused = 0;
 };
 
-struct EditOperation final : SqlOperation {
-  EditOperation(const EditCall& c, CallContext context, Done done)
-      : SqlOperation(std::move(context), std::move(done), c.user_id), call(c) {}
-
-  const EditCall call;
-};
-
 using Batch = SessionExecutor::Batch;
-
-// Whether the operation itself wrote this time, in a try that was lost.
-bool Wrote(const SqlOperation& operation,
-           const google::protobuf::Timestamp& time) {
-  return absl::c_any_of(operation.tries, [&](absl::Time tried) {
-    return absl::ToUnixMicros(tried) == absl::ToUnixMicros(FromTimestamp(time));
-  });
-}
-
-postgres::Parameters Finish(std::vector<postgres::ArrayLiteral>& arrays) {
-  postgres::Parameters parameters;
-  for (auto& array : arrays) parameters.push_back(array.Finish());
-  return parameters;
-}
 
 // Reads the users of a batch by one statement; those who are not found stay in
 // their calls' user_ids.
@@ -207,7 +185,7 @@ postgres::Parameters ParametersOf(const Contacts& contacts, bool insert) {
       times.AppendNull();
     }
   }
-  return Finish(arrays);
+  return FinishArrays(arrays);
 }
 
 // Writes the contacts of a batch, all of different users, for no statement can
@@ -254,7 +232,7 @@ absl::Status RunContacts(SessionExecutor& by, Batch batch, absl::Time now,
     v1::Profile* profile = contact.response->mutable_profile();
     ReadProfile(rows, row, profile);
     contact.response->set_created(insert ||
-                                  Wrote(contact, profile->created_at()));
+                                  contact.Wrote(profile->created_at()));
   }
   for (const auto& [user, contact] : missing) {
     contact->absent = !insert;
@@ -267,79 +245,6 @@ absl::Status RunContacts(SessionExecutor& by, Batch batch, absl::Time now,
     } else {
       contact->retry = true;
     }
-  }
-  return absl::OkStatus();
-}
-
-// Whether the error of a statement for one user says that the nickname is
-// taken. PostgreSQL names the index, in quotes that go by its language.
-bool SaysNicknameTaken(SessionExecutor& by, const absl::Status& error) {
-  if (!absl::IsAlreadyExists(error)) return false;
-  const absl::string_view message = error.message();
-  const auto quotes = [&](std::size_t at) {
-    return at < message.size() && message[at] != ' ' && message[at] != '_' &&
-           !absl::ascii_isalnum(static_cast<unsigned char>(message[at]));
-  };
-  const absl::StatusOr<postgres::Rows> indexes = by.Query(kNicknameIndexes, {});
-  if (!indexes.ok()) return false;
-  for (std::size_t row = 0; row < indexes->size(); ++row) {
-    const absl::string_view name = indexes->Text(row, 0);
-    // Other words of the message may hold the name, too.
-    for (std::size_t at = message.find(name); at != absl::string_view::npos;
-         at = message.find(name, at + 1)) {
-      if (quotes(at - 1) && quotes(at + name.size())) return true;
-    }
-  }
-  return false;
-}
-
-// Makes the edits of a batch, of different users, as one statement. A nickname
-// that is taken fails the statement: the lane finds whose it is.
-absl::Status RunEdits(SessionExecutor& by, Batch batch, absl::Time now) {
-  const auto& texts = users::AnswerTexts();
-  std::vector<postgres::ArrayLiteral> arrays(1 + texts.size());
-  absl::flat_hash_map<std::int64_t, EditOperation*> open;
-  for (Operation* operation : batch) {
-    const EditCall& call = static_cast<EditOperation*>(operation)->call;
-    arrays[0].AppendInt64(call.user_id);
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-      const std::string& answer = users::Text(call.answers, texts[i].given);
-      if (answer.empty()) {
-        arrays[1 + i].AppendNull();
-      } else {
-        arrays[1 + i].AppendText(answer);
-      }
-    }
-    open.emplace(call.user_id, static_cast<EditOperation*>(operation));
-  }
-  postgres::Parameters parameters = Finish(arrays);
-  parameters.push_back(SqlTime(now));
-
-  const absl::StatusOr<postgres::Rows> rows =
-      by.Query(kCompleteOnboarding, parameters);
-  if (batch.size() == 1 && SaysNicknameTaken(by, rows.status())) {
-    batch[0]->result = NicknameTaken();
-    return absl::OkStatus();
-  }
-  USERPROFILE_RETURN_IF_ERROR(rows.status());
-  const int made = static_cast<int>(users::Columns().size());
-  for (std::size_t row = 0; row < rows->size(); ++row) {
-    const auto found = open.find(UserId(*rows, row));
-    if (found == open.end()) continue;
-    EditOperation& operation = *found->second;
-    open.erase(found);
-    v1::Profile* profile = operation.call.profile;
-    ReadProfile(*rows, row, profile);
-    if (rows->Bool(row, made) || Wrote(operation, profile->updated_at())) {
-      continue;
-    }
-    operation.result = profile->onboarding_completed()
-                           ? AlreadyOnboarded(operation.call.user_id)
-                           : RowRejected();  // by a foreign trigger or rule
-  }
-  if (!open.empty()) USERPROFILE_RETURN_IF_ERROR(by.ProveAbsence());
-  for (const auto& [user_id, operation] : open) {
-    operation->result = UserNotFound(user_id);
   }
   return absl::OkStatus();
 }
@@ -404,9 +309,8 @@ PostgresStore::PostgresStore(PostgresStoreOptions options)
                         SessionExecutor& by, Batch batch, absl::Time now) {
                       return RunContacts(by, batch, now, interval);
                     })),
-      edits_(
-          OptionsOf(options, "complete_onboarding", options.onboarding_workers),
-          Executors(options, RunEdits)) {}
+      edits_(OptionsOf(options, "edit_user", options.edit_workers),
+             Executors(options, RunEdits)) {}
 
 void PostgresStore::Read(ReadCall call, CallContext context, Done done) {
   auto operation = std::make_unique<ReadOperation>(
@@ -437,8 +341,11 @@ void PostgresStore::Contact(const v1::UpsertUserRequest& request,
 }
 
 void PostgresStore::Edit(EditCall call, CallContext context, Done done) {
-  edits_.Submit(std::make_unique<EditOperation>(call, std::move(context),
-                                                std::move(done)));
+  edits_.Submit(MakeEdit(std::move(call), std::move(context), std::move(done)));
+}
+
+void PostgresStore::Delete(DeleteCall call, CallContext context, Done done) {
+  edits_.Submit(MakeEdit(call, std::move(context), std::move(done)));
 }
 
 absl::Status PostgresStore::Late(Verb verb) const {

@@ -18,11 +18,12 @@ struct PostgresStoreOptions : LaneOptions {
   // Makes the connections, one for each worker, when they are needed. Required.
   postgres::SessionFactory connect;
 
-  // Workers, and so connections, for reads, for upserts, and for onboarding.
-  // One more proves that users are not there, and one finds them by name.
+  // Workers, and so connections, for reads, for upserts, and for edits, which
+  // onboarding and deletions are too. One more proves that users are not there,
+  // and one finds them by name.
   int read_workers = 2;
   int upsert_workers = 2;
-  int onboarding_workers = 1;
+  int edit_workers = 1;
 
   // A contact that changes neither identity nor is_active of a known user is
   // not written, but answered with what is stored, if last_seen_at and
@@ -55,6 +56,7 @@ class PostgresStore final : public ProfileStore {
                v1::UpsertUserResponse* response, CallContext context,
                Done done) override;
   void Edit(EditCall call, CallContext context, Done done) override;
+  void Delete(DeleteCall call, CallContext context, Done done) override;
   absl::Status Late(Verb verb) const override;
 
   // Refuses further calls and returns when all are answered, by `deadline` or

@@ -132,6 +132,11 @@ TEST_F(PostgresStoreTest, CompletesByKeyThoughItsPlanIsOfASmallTable) {
   database_.Execute(
       "INSERT INTO users (user_id) SELECT generate_series(201, 20000)");
   for (int i = 2; i <= 20; ++i) ASSERT_TRUE(store().Complete(Answers(i)).ok());
+  for (int i = 2; i <= 20; ++i) {
+    v1::DeleteUserRequest request;
+    request.set_user_id(i);
+    ASSERT_TRUE(store().Delete(request).ok());
+  }
   impl_->Shutdown(base::SteadyTime::InfiniteFuture());
   impl_.reset();  // its sessions report their statistics as they end
   EXPECT_THAT(database_.AwaitStatistic("idx_tup_fetch", 20),
@@ -150,7 +155,7 @@ TEST_F(PostgresStoreTest, PlansNoStatementForTheValuesAtHand) {
   });
   options_.read_workers = 1;
   options_.upsert_workers = 1;
-  options_.onboarding_workers = 1;
+  options_.edit_workers = 1;
   for (const absl::Duration interval :
        {absl::ZeroDuration(), absl::Seconds(60)}) {
     options_.contact_interval = interval;
@@ -168,6 +173,13 @@ TEST_F(PostgresStoreTest, PlansNoStatementForTheValuesAtHand) {
   for (int i = 1; i <= 3; ++i) {
     ASSERT_TRUE(store().Complete(Answers(1)).ok());
     EXPECT_EQ(plans, "0 custom, 1") << "onboarding";
+  }
+  for (int i = 1; i <= 3; ++i) {
+    v1::DeleteUserRequest request;
+    request.set_user_id(1);
+    ASSERT_TRUE(store().Delete(request).ok());
+    EXPECT_EQ(plans, "0 custom, 1") << "deletions";
+    ASSERT_TRUE(store().Upsert(Contact(1)).ok());
   }
   database_.Execute("UPDATE users SET username = 'ada'");
   for (int i = 1; i <= 3; ++i) {

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "base/limits.h"
+#include "google/protobuf/util/json_util.h"
 #include "server/users/columns.h"
 
 namespace userprofile::store {
@@ -15,6 +16,16 @@ void SetSeconds(double seconds, google::protobuf::Timestamp* timestamp) {
       std::clamp(seconds, static_cast<double>(base::kMinTimestampSeconds),
                  static_cast<double>(base::kMaxTimestampSeconds));
   SetTimestamp(absl::FromUnixMicros(std::llround(held * 1e6)), timestamp);
+}
+
+// What others stored that is no object, or has numbers that no double is near,
+// is left out.
+void SetObject(absl::string_view json, google::protobuf::Struct* object) {
+  if (!google::protobuf::util::JsonStringToMessage({json.data(), json.size()},
+                                                   object)
+           .ok()) {
+    object->Clear();
+  }
 }
 
 }  // namespace
@@ -37,9 +48,11 @@ void ReadProfile(const postgres::Rows& rows, std::size_t row,
     } else if (const auto* text = std::get_if<users::TextField>(&field)) {
       const absl::string_view value = rows.Text(row, at);
       (profile->**text)()->assign(value.data(), value.size());
+    } else if (const auto* time = std::get_if<users::TimeField>(&field)) {
+      SetSeconds(rows.Double(row, at), (profile->**time)());
     } else {
-      SetSeconds(rows.Double(row, at),
-                 (profile->*std::get<users::TimeField>(field))());
+      SetObject(rows.Text(row, at),
+                (profile->*std::get<users::ObjectField>(field))());
     }
     ++at;
   }
@@ -58,6 +71,13 @@ void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
 absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp) {
   return absl::FromUnixSeconds(timestamp.seconds()) +
          absl::Nanoseconds(timestamp.nanos());
+}
+
+std::string SqlObject(const google::protobuf::Struct& object) {
+  std::string json;
+  const bool written =
+      google::protobuf::util::MessageToJsonString(object, &json).ok();
+  return written ? json : "{}";  // none that was validated
 }
 
 std::string SqlTime(absl::Time time) {

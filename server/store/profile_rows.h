@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "google/protobuf/struct.pb.h"
 #include "google/protobuf/timestamp.pb.h"
 #include "server/postgres/rows.h"
 #include "userprofile/v1/user_profile_service.pb.h"
@@ -24,8 +25,10 @@ void ReadProfile(const postgres::Rows& rows, std::size_t row,
 void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp);
 absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp);
 
-// A time as a parameter of type timestamptz.
+// A time as a parameter of type timestamptz, and an object as one of type
+// jsonb.
 std::string SqlTime(absl::Time time);
+std::string SqlObject(const google::protobuf::Struct& object);
 
 }  // namespace userprofile::store
 

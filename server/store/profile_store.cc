@@ -13,12 +13,22 @@
 namespace userprofile::store {
 namespace {
 
+// The answers that are given.
+v1::Profile AnswersOf(const v1::OnboardingAnswers& given) {
+  v1::Profile answers;
+  for (const auto& text : users::AnswerTexts()) {
+    const std::string& answer = users::Text(given, text.given);
+    if (answer.empty()) continue;
+    answers.GetReflection()->SetString(&answers, text.stored, answer);
+  }
+  return answers;
+}
+
 // Whether the profile holds these answers: every one that is given, for those
 // that are not given keep what is stored.
 bool HoldsAnswers(const v1::Profile& profile,
                   const v1::OnboardingAnswers& answers) {
-  const auto& texts = users::AnswerTexts();
-  return std::all_of(texts.begin(), texts.end(), [&](const auto& text) {
+  return absl::c_all_of(users::AnswerTexts(), [&](const auto& text) {
     const std::string& answer = users::Text(answers, text.given);
     return answer.empty() || answer == users::Text(profile, text.stored);
   });
@@ -79,8 +89,13 @@ void ProfileStore::LookupProfile(const v1::LookupProfileRequest& request,
 void ProfileStore::CompleteOnboarding(
     const v1::CompleteOnboardingRequest& request,
     v1::CompleteOnboardingResponse* response, CallContext context, Done done) {
-  Edit({request.user_id(), request.answers(), response->mutable_profile()},
-       std::move(context),
+  EditCall call;
+  call.user_id = request.user_id();
+  call.changes = AnswersOf(request.answers());
+  call.given_in = "answers";
+  call.onboarding_completed = true;
+  call.profile = response->mutable_profile();
+  Edit(std::move(call), std::move(context),
        [&request, response, done = std::move(done)](absl::Status made) mutable {
          // The same answers again are as good as the first time.
          if (absl::IsFailedPrecondition(made) &&
@@ -90,6 +105,41 @@ void ProfileStore::CompleteOnboarding(
          }
          done(std::move(made));
        });
+}
+
+void ProfileStore::UpdateProfile(const v1::UpdateProfileRequest& request,
+                                 v1::UpdateProfileResponse* response,
+                                 CallContext context, Done done) {
+  EditCall call;
+  call.user_id = request.profile().user_id();
+  call.changes = request.profile();
+  call.replace_attributes = absl::c_any_of(
+      request.update_mask().paths(),
+      [](const auto& path) { return path == "attributes" || path == "*"; });
+  call.given_in = "profile";
+  if (request.reset_onboarding()) call.onboarding_completed = false;
+  if (request.has_expected_revision()) {
+    call.expected_revision = request.expected_revision();
+  }
+  call.profile = response->mutable_profile();
+  Edit(std::move(call), std::move(context), std::move(done));
+}
+
+void ProfileStore::DeleteUser(const v1::DeleteUserRequest& request,
+                              v1::DeleteUserResponse* /*response*/,
+                              CallContext context, Done done) {
+  DeleteCall call;
+  call.user_id = request.user_id();
+  if (request.has_expected_revision()) {
+    call.expected_revision = request.expected_revision();
+  }
+  Delete(call, std::move(context),
+         [allow_missing = request.allow_missing(),
+          done = std::move(done)](absl::Status deleted) mutable {
+           done(allow_missing && absl::IsNotFound(deleted)
+                    ? absl::OkStatus()
+                    : std::move(deleted));
+         });
 }
 
 bool IsActiveIfNew(const v1::UpsertUserRequest& request) {

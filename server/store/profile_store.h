@@ -9,7 +9,9 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "base/steady_time.h"
 #include "google/protobuf/repeated_field.h"
 #include "userprofile/v1/user_profile_service.pb.h"
@@ -43,7 +45,7 @@ struct CallContext {
   CallTimes* times = nullptr;
 };
 
-// What a call is for the store.
+// What a call is for the store; a deletion is an edit.
 enum class Verb { kRead, kFind, kContact, kEdit };
 
 // A read of users by their keys.
@@ -73,22 +75,45 @@ struct FindCall {
   static constexpr std::size_t kMostOthers = 10;
 };
 
-// A change to what is stored of one user, made on a condition: it completes the
-// onboarding, which must not have been completed before (AlreadyOnboarded).
+// A change to what is stored of one user, made on conditions. One that would
+// change nothing writes nothing.
 struct EditCall {
   std::int64_t user_id = 0;
 
-  // What to store. What is absent or empty keeps what is stored.
-  const v1::OnboardingAnswers& answers;
+  // The answers that are there are stored; an empty one clears what is stored.
+  // So are attributes, key by key, where null takes one away.
+  v1::Profile changes;
+
+  // Whether attributes that are there replace all that are stored.
+  bool replace_attributes = false;
+
+  // The field of the request that the changes come from.
+  absl::string_view given_in;
+
+  // What onboarding_completed becomes. True also says that the user was heard
+  // of, and must change it: else the error is AlreadyOnboarded.
+  absl::optional<bool> onboarding_completed;
+
+  // Other than what is stored is RevisionMismatch.
+  absl::optional<std::int64_t> expected_revision;
 
   // Where to put the user as stored then: after an AlreadyOnboarded, too.
   v1::Profile* profile = nullptr;
 };
 
+// Deletes a user.
+struct DeleteCall {
+  std::int64_t user_id = 0;
+
+  // Other than what is stored is RevisionMismatch.
+  absl::optional<std::int64_t> expected_revision;
+};
+
 // Stores users, by a few verbs from which the methods of the API are made. They
 // mean what UserProfileService says in
 // userprofile/v1/user_profile_service.proto, and so do their errors; requests
-// have been validated, with phone numbers in E.164 form.
+// have been validated, with phone numbers in E.164 form, and of an update's
+// profile only what its mask says is there.
 //
 // The calls are asynchronous: what they refer to must live until `done` is
 // called, which happens exactly once for each call, whatever fails. On an error
@@ -103,6 +128,7 @@ class ProfileStore {
                        v1::UpsertUserResponse* response, CallContext context,
                        Done done) = 0;
   virtual void Edit(EditCall call, CallContext context, Done done) = 0;
+  virtual void Delete(DeleteCall call, CallContext context, Done done) = 0;
 
   // What to tell the caller of such a call that is under way and whose deadline
   // passes now: why the database does not carry it out, as far as that is
@@ -122,6 +148,12 @@ class ProfileStore {
   void CompleteOnboarding(const v1::CompleteOnboardingRequest& request,
                           v1::CompleteOnboardingResponse* response,
                           CallContext context, Done done);
+  void UpdateProfile(const v1::UpdateProfileRequest& request,
+                     v1::UpdateProfileResponse* response, CallContext context,
+                     Done done);
+  void DeleteUser(const v1::DeleteUserRequest& request,
+                  v1::DeleteUserResponse* response, CallContext context,
+                  Done done);
 };
 
 // What is_active becomes of a user whom this contact creates.

@@ -1,9 +1,23 @@
 #include "server/store/session_executor.h"
 
+#include "absl/algorithm/container.h"
 #include "base/status_macros.h"
 #include "server/postgres/errors.h"
+#include "server/store/profile_rows.h"
 
 namespace userprofile::store {
+
+bool SqlOperation::Wrote(const google::protobuf::Timestamp& time) const {
+  return absl::c_any_of(tries, [&](absl::Time tried) {
+    return absl::ToUnixMicros(tried) == absl::ToUnixMicros(FromTimestamp(time));
+  });
+}
+
+postgres::Parameters FinishArrays(std::vector<postgres::ArrayLiteral>& arrays) {
+  postgres::Parameters parameters;
+  for (auto& array : arrays) parameters.push_back(array.Finish());
+  return parameters;
+}
 
 absl::Status SessionExecutor::Connect() {
   if (session_ != nullptr && session_->healthy() && !replace_) {

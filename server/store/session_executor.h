@@ -10,6 +10,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "google/protobuf/timestamp.pb.h"
+#include "server/postgres/array_literal.h"
 #include "server/postgres/session.h"
 #include "server/store/lane.h"
 
@@ -22,7 +24,13 @@ struct SqlOperation : Operation {
   // The times that its tries wrote, as updated_at say, of which it is not known
   // whether they took effect: a row with one of them was written by it.
   std::vector<absl::Time> tries;
+
+  // Whether one of them wrote this time.
+  bool Wrote(const google::protobuf::Timestamp& time) const;
 };
+
+// Arrays as the parameters of a statement.
+postgres::Parameters FinishArrays(std::vector<postgres::ArrayLiteral>& arrays);
 
 // Carries out batches of SqlOperations by a function, with a session that is
 // made when it is needed and replaced once it is lost, or finds the schema not

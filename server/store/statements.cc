@@ -17,10 +17,11 @@
 // The statements are templates. {part} stands for a part of that name; parts
 // may have parts. {columns: form} is a list of columns, each as the form says,
 // where * is its name and # its parameter: those of `identity`, of `answers`,
-// all, or all as ReadProfile takes them (`profile`). {identity OR: form} is one
-// with another separator than a comma. {identity+1} is the parameter after
-// those of identity. What becomes of them is in statements.sql. A misspelt part
-// ends the program, and so each test, as it starts.
+// all, or all as ReadProfile takes them (`profile`; `answer` for the answer to
+// a contact, which is to be small). {identity OR: form} is one with another
+// separator than a comma. {identity+1} is the parameter after those of
+// identity. What becomes of them is in statements.sql. A misspelt part ends the
+// program, and so each test, as it starts.
 namespace userprofile::store {
 namespace {
 
@@ -36,6 +37,17 @@ const Parts& NamedParts() {
       // Never 1, whatever somebody stored by hand: 1 is for a row that is
       // created.
       {"next_revision", "greatest(u.revision, 1) + 1"},
+
+      // It was NULL in legacy tables.
+      {"is_onboarded", "coalesce(u.onboarding_completed, false)"},
+
+      // A user's attributes with a patch, where null takes a key away. What
+      // somebody stored that is no object counts as none.
+      {"patched", R"(nullif((CASE WHEN NOT e.replaces
+    AND jsonb_typeof(u.attributes) = 'object'
+    THEN u.attributes ELSE {empty} END || e.patch)
+  - ARRAY(SELECT key FROM jsonb_each(e.patch) WHERE value = 'null'), {empty}))"},
+      {"empty", "jsonb_build_object()"},
 
       // The contacts, in the order in which they were given. A time that is
       // further ahead of the database's clock than clocks differ is none.
@@ -119,8 +131,12 @@ std::string List(absl::string_view which, const std::string& form,
     // Times travel as double precision seconds, which hold microseconds exactly
     // for centuries, print fast, and can be infinite; extract() would be
     // numeric arithmetic.
-    if (which == "profile" && column.kind == users::Kind::kTime) {
+    const bool is_read = which == "profile" || which == "answer";
+    if (is_read && column.kind == users::Kind::kTime) {
       item = absl::StrCat("date_part('epoch', ", item, ")");
+    } else if (which == "answer" && column.kind == users::Kind::kObject) {
+      item = absl::StrCat("CASE WHEN octet_length(", item,
+                          "::text) <= 1024 THEN ", item, " END");
     }
     if (!list.empty()) {
       const bool fits = width + item.size() <= kWidth;
@@ -229,7 +245,7 @@ const postgres::Statement kUpdateUsers = Build("update_users", R"(
 FROM (
   {contacts}) AS c
 WHERE {of_contact}
-RETURNING {profile: u.*})");
+RETURNING {answer: u.*})");
 
 const postgres::Statement kUpdateChangedUsers =
     Build("update_changed_users", R"(
@@ -251,10 +267,10 @@ written AS (
   WHERE {of_contact}
     AND c.user_id NOT IN (SELECT user_id FROM unchanged)
   RETURNING {all: u.*})
-SELECT {profile: *}
+SELECT {answer: *}
 FROM unchanged
 UNION ALL
-SELECT {profile: *}
+SELECT {answer: *}
 FROM written)");
 
 const postgres::Statement kInsertUsers = Build("insert_users", R"(
@@ -268,12 +284,13 @@ SELECT c.user_id, {identity: nullif(c.*, '')},
 FROM (
   {contacts}) AS c
 ON CONFLICT (user_id) DO NOTHING
-RETURNING {profile: u.*})");
+RETURNING {answer: u.*})");
 
-// All rows are locked, in the order of their keys, before one is written: that
-// is why `written` counts `held`. It does not join it: PostgreSQL would read a
-// whole index for that, by a plan that it made while the table was small.
-const postgres::Statement kCompleteOnboarding = Build("complete_onboarding", R"(
+// All rows are locked, in the order of their keys, before one is written, and
+// what is to become of them is decided from what is seen then. No row of users
+// is found by a join, but by its key: PostgreSQL would read a whole index, by a
+// plan that it made while the table was small.
+const postgres::Statement kEditUsers = Build("edit_users", R"(
 WITH held AS MATERIALIZED (
   SELECT {all: *}
   FROM :users
@@ -281,25 +298,78 @@ WITH held AS MATERIALIZED (
     AND {is_configured}
   ORDER BY user_id
   FOR UPDATE),
+edits AS MATERIALIZED (
+  SELECT e.user_id, {answers: e.*}, e.onboarding_completed, m.attributes,
+    CASE WHEN e.expected_revision <> u.revision THEN 'revision'
+      WHEN e.onboarding_completed AND {is_onboarded} THEN 'onboarded'
+      WHEN e.patch IS NOT NULL AND (octet_length(m.attributes::text) > 16384 OR
+        (SELECT count(*) FROM jsonb_object_keys(m.attributes)) > 64)
+        THEN 'too large'
+      WHEN {answers OR: e.* <> coalesce(u.*, '')} OR
+        e.onboarding_completed <> {is_onboarded} OR
+        m.attributes IS DISTINCT FROM u.attributes
+        THEN 'change' ELSE 'same' END AS verdict
+  FROM held AS u
+  JOIN unnest($1::bigint[], {answers: #::text[]}, {answers+1}::boolean[],
+    {answers+2}::bigint[], {answers+3}::jsonb[], {answers+4}::boolean[])
+    AS e (user_id, {answers: *}, onboarding_completed, expected_revision, patch,
+      replaces) ON e.user_id = u.user_id
+  CROSS JOIN LATERAL (
+    SELECT CASE WHEN e.patch IS NULL THEN u.attributes
+      ELSE {patched} END AS attributes
+    OFFSET 0) AS m),
 written AS (
   UPDATE :users AS u
-  SET onboarding_completed = true, {answers: * = coalesce(a.*, u.*)},
-    updated_at = {answers+1}::timestamptz AT TIME ZONE 'UTC',
-    last_seen_at = greatest(u.last_seen_at, {answers+1}::timestamptz),
+  SET {answers: * = CASE WHEN e.* IS NULL THEN u.* ELSE nullif(e.*, '') END},
+    onboarding_completed = coalesce(e.onboarding_completed, {is_onboarded}),
+    attributes = e.attributes,
+    updated_at = {answers+5}::timestamptz AT TIME ZONE 'UTC',
+    last_seen_at = CASE WHEN e.onboarding_completed
+      THEN greatest(u.last_seen_at, {answers+5}::timestamptz)
+      ELSE u.last_seen_at END,
     revision = {next_revision}
-  FROM unnest($1::bigint[], {answers: #::text[]})
-    AS a (user_id, {answers: *})
-  WHERE u.user_id = a.user_id
+  FROM edits AS e
+  WHERE u.user_id = e.user_id
     AND u.user_id = ANY($1::bigint[])
-    AND u.onboarding_completed IS NOT TRUE
-    AND (SELECT count(*) FROM held) > 0
+    AND e.verdict = 'change'
   RETURNING {all: u.*})
-SELECT {profile: *}, true
+SELECT {profile: *}, 'written'
 FROM written
 UNION ALL
-SELECT {profile: *}, false
-FROM held
-WHERE NOT EXISTS (SELECT FROM written WHERE written.user_id = held.user_id))");
+SELECT {profile: u.*}, e.verdict
+FROM held AS u JOIN edits AS e ON e.user_id = u.user_id
+WHERE NOT EXISTS (SELECT FROM written WHERE written.user_id = u.user_id))");
+
+// What tells a user from the one who is created anew under the same id.
+const postgres::Statement kReadLives = Build("read_lives", R"(
+SELECT user_id, created_at::text
+FROM :users
+WHERE user_id = ANY($1::bigint[])
+  AND {is_configured})");
+
+// Answers who is still there, as the user who was to be deleted.
+const postgres::Statement kDeleteUsers = Build("delete_users", R"(
+WITH held AS MATERIALIZED (
+  SELECT user_id, created_at, revision
+  FROM :users
+  WHERE user_id = ANY($1::bigint[])
+    AND {is_configured}
+  ORDER BY user_id
+  FOR UPDATE),
+deleted AS (
+  DELETE FROM :users AS u
+  USING unnest($1::bigint[], $2::timestamp[], $3::bigint[])
+    AS d (user_id, created_at, expected_revision)
+  WHERE u.user_id = d.user_id
+    AND u.user_id = ANY($1::bigint[])
+    AND u.created_at = d.created_at
+    AND (d.expected_revision <> u.revision) IS NOT TRUE
+    AND (SELECT count(*) FROM held) > 0
+  RETURNING u.user_id)
+SELECT held.user_id, held.revision
+FROM held JOIN unnest($1::bigint[], $2::timestamp[]) AS d (user_id, created_at)
+  ON held.user_id = d.user_id AND held.created_at = d.created_at
+WHERE held.user_id NOT IN (SELECT user_id FROM deleted))");
 
 // A column of an expression is not in indkey; what the index depends on tells.
 const postgres::Statement kNicknameIndexes = Build("nickname_indexes", R"(

@@ -9,9 +9,9 @@
 namespace userprofile::store {
 
 // Every statement of the store, built at the start from the table of columns.
-// But for the last, all return every column for ReadProfile, are keyed by
-// user_id or what FindBy says, and take the times that they store as
-// parameters.
+// Unless they say what they return, it is every column for ReadProfile. They
+// are keyed by user_id or what FindBy says, and take the times that they store
+// as parameters.
 
 // $1 user ids (bigint[]). Unknown ones are missing from the result, which has
 // no order.
@@ -50,13 +50,27 @@ extern const postgres::Statement kInsertUsers;
 // answer as a read gives it.
 extern const postgres::Statement kUpdateChangedUsers;
 
-// One row of answers per user, all different, as arrays of equal length: $1
-// user ids, from $2 on one for each answer; then the time now. A NULL keeps
-// what is stored. Rows are locked in key order, so that neither two batches nor
-// one and a batch of contacts can deadlock. Returns each user that is known,
-// one more column says whether this statement has completed the onboarding, and
-// has no order.
-extern const postgres::Statement kCompleteOnboarding;
+// What edits do. One row per user, all different, as arrays of equal length: $1
+// user ids, from $2 on one for each answer, what onboarding_completed becomes,
+// the revision that is expected, attributes (jsonb[]) and whether they replace
+// those that are stored; then the time now. A NULL keeps what is stored, or
+// expects nothing; an empty answer clears it, and so does an attribute that is
+// null. Rows are locked in key order, so that neither two batches nor one and a
+// batch of contacts can deadlock. Returns each user that is known, with one
+// more column, and has no order: 'written', or why the row was left as it is:
+// it has another 'revision', is 'onboarded' and was to become so, would get
+// attributes that are 'too large', would be the 'same', or somebody's trigger
+// did not let it 'change'.
+extern const postgres::Statement kEditUsers;
+
+// $1 user ids: the user id and, as text, created_at of those who are known.
+extern const postgres::Statement kReadLives;
+
+// Deletes users, all different, as arrays of equal length: $1 user ids, $2 the
+// created_at that they have to have, $3 the revision that is expected, or NULL.
+// Rows are locked in key order. Returns the user id and the revision of those
+// who are still there with that created_at.
+extern const postgres::Statement kDeleteUsers;
 
 // The names of the unique indexes on nickname alone, be it in an expression.
 extern const postgres::Statement kNicknameIndexes;

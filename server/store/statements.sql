@@ -3,7 +3,7 @@ SELECT user_id, username, first_name, last_name, language_code,
   onboarding_completed, real_name, nickname, study_track, grade_band,
   grade_year, phone, is_active, date_part('epoch', created_at),
   date_part('epoch', last_seen_at), date_part('epoch', updated_at),
-  date_part('epoch', last_activity), revision
+  date_part('epoch', last_activity), revision, attributes
 FROM :users
 WHERE user_id = ANY($1::bigint[])
   AND current_setting('userprofile.serving')::boolean;
@@ -15,12 +15,13 @@ SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
   date_part('epoch', u.created_at),
   date_part('epoch', u.last_seen_at),
   date_part('epoch', u.updated_at),
-  date_part('epoch', u.last_activity), u.revision, r.place
+  date_part('epoch', u.last_activity), u.revision, u.attributes, r.place
 FROM unnest($1::text[]) WITH ORDINALITY AS r (value, place), LATERAL (
   SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
     u.onboarding_completed, u.real_name, u.nickname, u.study_track,
     u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
-    u.last_seen_at, u.updated_at, u.last_activity, u.revision
+    u.last_seen_at, u.updated_at, u.last_activity, u.revision,
+    u.attributes
   FROM :users AS u
   WHERE lower(u.username::text COLLATE "C") = lower(r.value::text COLLATE "C")
   ORDER BY u.last_seen_at DESC NULLS LAST, u.user_id
@@ -35,12 +36,13 @@ SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
   date_part('epoch', u.created_at),
   date_part('epoch', u.last_seen_at),
   date_part('epoch', u.updated_at),
-  date_part('epoch', u.last_activity), u.revision, r.place
+  date_part('epoch', u.last_activity), u.revision, u.attributes, r.place
 FROM unnest($1::text[]) WITH ORDINALITY AS r (value, place), LATERAL (
   SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
     u.onboarding_completed, u.real_name, u.nickname, u.study_track,
     u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
-    u.last_seen_at, u.updated_at, u.last_activity, u.revision
+    u.last_seen_at, u.updated_at, u.last_activity, u.revision,
+    u.attributes
   FROM :users AS u
   WHERE u.nickname = r.value
   ORDER BY u.last_seen_at DESC NULLS LAST, u.user_id
@@ -96,7 +98,8 @@ RETURNING u.user_id, u.username, u.first_name, u.last_name, u.language_code,
   date_part('epoch', u.created_at),
   date_part('epoch', u.last_seen_at),
   date_part('epoch', u.updated_at),
-  date_part('epoch', u.last_activity), u.revision;
+  date_part('epoch', u.last_activity), u.revision,
+  CASE WHEN octet_length(u.attributes::text) <= 1024 THEN u.attributes END;
 
 -- update_changed_users
 WITH contacts AS MATERIALIZED (
@@ -114,7 +117,8 @@ unchanged AS MATERIALIZED (
   SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
     u.onboarding_completed, u.real_name, u.nickname, u.study_track,
     u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
-    u.last_seen_at, u.updated_at, u.last_activity, u.revision
+    u.last_seen_at, u.updated_at, u.last_activity, u.revision,
+    u.attributes
   FROM contacts AS c JOIN :users AS u ON u.user_id = ANY (ARRAY[c.user_id])
   WHERE u.revision > 1
     AND CASE WHEN u.last_seen_at <= c.latest THEN u.last_seen_at END
@@ -164,19 +168,22 @@ written AS (
   RETURNING u.user_id, u.username, u.first_name, u.last_name, u.language_code,
     u.onboarding_completed, u.real_name, u.nickname, u.study_track,
     u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
-    u.last_seen_at, u.updated_at, u.last_activity, u.revision)
+    u.last_seen_at, u.updated_at, u.last_activity, u.revision,
+    u.attributes)
 SELECT user_id, username, first_name, last_name, language_code,
   onboarding_completed, real_name, nickname, study_track, grade_band,
   grade_year, phone, is_active, date_part('epoch', created_at),
   date_part('epoch', last_seen_at), date_part('epoch', updated_at),
-  date_part('epoch', last_activity), revision
+  date_part('epoch', last_activity), revision,
+  CASE WHEN octet_length(attributes::text) <= 1024 THEN attributes END
 FROM unchanged
 UNION ALL
 SELECT user_id, username, first_name, last_name, language_code,
   onboarding_completed, real_name, nickname, study_track, grade_band,
   grade_year, phone, is_active, date_part('epoch', created_at),
   date_part('epoch', last_seen_at), date_part('epoch', updated_at),
-  date_part('epoch', last_activity), revision
+  date_part('epoch', last_activity), revision,
+  CASE WHEN octet_length(attributes::text) <= 1024 THEN attributes END
 FROM written;
 
 -- insert_users
@@ -206,55 +213,119 @@ RETURNING u.user_id, u.username, u.first_name, u.last_name, u.language_code,
   date_part('epoch', u.created_at),
   date_part('epoch', u.last_seen_at),
   date_part('epoch', u.updated_at),
-  date_part('epoch', u.last_activity), u.revision;
+  date_part('epoch', u.last_activity), u.revision,
+  CASE WHEN octet_length(u.attributes::text) <= 1024 THEN u.attributes END;
 
--- complete_onboarding
+-- edit_users
 WITH held AS MATERIALIZED (
   SELECT user_id, username, first_name, last_name, language_code,
     onboarding_completed, real_name, nickname, study_track, grade_band,
     grade_year, phone, is_active, created_at, last_seen_at, updated_at,
-    last_activity, revision
+    last_activity, revision, attributes
   FROM :users
   WHERE user_id = ANY($1::bigint[])
     AND current_setting('userprofile.serving')::boolean
   ORDER BY user_id
   FOR UPDATE),
+edits AS MATERIALIZED (
+  SELECT e.user_id, e.real_name, e.nickname, e.study_track, e.grade_band, e.grade_year,
+    e.phone, e.onboarding_completed, m.attributes,
+    CASE WHEN e.expected_revision <> u.revision THEN 'revision'
+      WHEN e.onboarding_completed AND coalesce(u.onboarding_completed, false) THEN 'onboarded'
+      WHEN e.patch IS NOT NULL AND (octet_length(m.attributes::text) > 16384 OR
+        (SELECT count(*) FROM jsonb_object_keys(m.attributes)) > 64)
+        THEN 'too large'
+      WHEN e.real_name <> coalesce(u.real_name, '') OR
+        e.nickname <> coalesce(u.nickname, '') OR
+        e.study_track <> coalesce(u.study_track, '') OR
+        e.grade_band <> coalesce(u.grade_band, '') OR
+        e.grade_year <> coalesce(u.grade_year, '') OR
+        e.phone <> coalesce(u.phone, '') OR
+        e.onboarding_completed <> coalesce(u.onboarding_completed, false) OR
+        m.attributes IS DISTINCT FROM u.attributes
+        THEN 'change' ELSE 'same' END AS verdict
+  FROM held AS u
+  JOIN unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+    $7::text[], $8::boolean[],
+    $9::bigint[], $10::jsonb[], $11::boolean[])
+    AS e (user_id, real_name, nickname, study_track, grade_band, grade_year, phone, onboarding_completed, expected_revision, patch,
+      replaces) ON e.user_id = u.user_id
+  CROSS JOIN LATERAL (
+    SELECT CASE WHEN e.patch IS NULL THEN u.attributes
+      ELSE nullif((CASE WHEN NOT e.replaces
+          AND jsonb_typeof(u.attributes) = 'object'
+          THEN u.attributes ELSE jsonb_build_object() END || e.patch)
+        - ARRAY(SELECT key FROM jsonb_each(e.patch) WHERE value = 'null'), jsonb_build_object()) END AS attributes
+    OFFSET 0) AS m),
 written AS (
   UPDATE :users AS u
-  SET onboarding_completed = true, real_name = coalesce(a.real_name, u.real_name),
-    nickname = coalesce(a.nickname, u.nickname),
-    study_track = coalesce(a.study_track, u.study_track),
-    grade_band = coalesce(a.grade_band, u.grade_band),
-    grade_year = coalesce(a.grade_year, u.grade_year),
-    phone = coalesce(a.phone, u.phone),
-    updated_at = $8::timestamptz AT TIME ZONE 'UTC',
-    last_seen_at = greatest(u.last_seen_at, $8::timestamptz),
+  SET real_name = CASE WHEN e.real_name IS NULL THEN u.real_name ELSE nullif(e.real_name, '') END,
+    nickname = CASE WHEN e.nickname IS NULL THEN u.nickname ELSE nullif(e.nickname, '') END,
+    study_track = CASE WHEN e.study_track IS NULL THEN u.study_track ELSE nullif(e.study_track, '') END,
+    grade_band = CASE WHEN e.grade_band IS NULL THEN u.grade_band ELSE nullif(e.grade_band, '') END,
+    grade_year = CASE WHEN e.grade_year IS NULL THEN u.grade_year ELSE nullif(e.grade_year, '') END,
+    phone = CASE WHEN e.phone IS NULL THEN u.phone ELSE nullif(e.phone, '') END,
+    onboarding_completed = coalesce(e.onboarding_completed, coalesce(u.onboarding_completed, false)),
+    attributes = e.attributes,
+    updated_at = $12::timestamptz AT TIME ZONE 'UTC',
+    last_seen_at = CASE WHEN e.onboarding_completed
+      THEN greatest(u.last_seen_at, $12::timestamptz)
+      ELSE u.last_seen_at END,
     revision = greatest(u.revision, 1) + 1
-  FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-    $7::text[])
-    AS a (user_id, real_name, nickname, study_track, grade_band, grade_year, phone)
-  WHERE u.user_id = a.user_id
+  FROM edits AS e
+  WHERE u.user_id = e.user_id
     AND u.user_id = ANY($1::bigint[])
-    AND u.onboarding_completed IS NOT TRUE
-    AND (SELECT count(*) FROM held) > 0
+    AND e.verdict = 'change'
   RETURNING u.user_id, u.username, u.first_name, u.last_name, u.language_code,
     u.onboarding_completed, u.real_name, u.nickname, u.study_track,
     u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
-    u.last_seen_at, u.updated_at, u.last_activity, u.revision)
+    u.last_seen_at, u.updated_at, u.last_activity, u.revision,
+    u.attributes)
 SELECT user_id, username, first_name, last_name, language_code,
   onboarding_completed, real_name, nickname, study_track, grade_band,
   grade_year, phone, is_active, date_part('epoch', created_at),
   date_part('epoch', last_seen_at), date_part('epoch', updated_at),
-  date_part('epoch', last_activity), revision, true
+  date_part('epoch', last_activity), revision, attributes, 'written'
 FROM written
 UNION ALL
-SELECT user_id, username, first_name, last_name, language_code,
-  onboarding_completed, real_name, nickname, study_track, grade_band,
-  grade_year, phone, is_active, date_part('epoch', created_at),
-  date_part('epoch', last_seen_at), date_part('epoch', updated_at),
-  date_part('epoch', last_activity), revision, false
-FROM held
-WHERE NOT EXISTS (SELECT FROM written WHERE written.user_id = held.user_id);
+SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
+  u.onboarding_completed, u.real_name, u.nickname, u.study_track,
+  u.grade_band, u.grade_year, u.phone, u.is_active,
+  date_part('epoch', u.created_at),
+  date_part('epoch', u.last_seen_at),
+  date_part('epoch', u.updated_at),
+  date_part('epoch', u.last_activity), u.revision, u.attributes, e.verdict
+FROM held AS u JOIN edits AS e ON e.user_id = u.user_id
+WHERE NOT EXISTS (SELECT FROM written WHERE written.user_id = u.user_id);
+
+-- read_lives
+SELECT user_id, created_at::text
+FROM :users
+WHERE user_id = ANY($1::bigint[])
+  AND current_setting('userprofile.serving')::boolean;
+
+-- delete_users
+WITH held AS MATERIALIZED (
+  SELECT user_id, created_at, revision
+  FROM :users
+  WHERE user_id = ANY($1::bigint[])
+    AND current_setting('userprofile.serving')::boolean
+  ORDER BY user_id
+  FOR UPDATE),
+deleted AS (
+  DELETE FROM :users AS u
+  USING unnest($1::bigint[], $2::timestamp[], $3::bigint[])
+    AS d (user_id, created_at, expected_revision)
+  WHERE u.user_id = d.user_id
+    AND u.user_id = ANY($1::bigint[])
+    AND u.created_at = d.created_at
+    AND (d.expected_revision <> u.revision) IS NOT TRUE
+    AND (SELECT count(*) FROM held) > 0
+  RETURNING u.user_id)
+SELECT held.user_id, held.revision
+FROM held JOIN unnest($1::bigint[], $2::timestamp[]) AS d (user_id, created_at)
+  ON held.user_id = d.user_id AND held.created_at = d.created_at
+WHERE held.user_id NOT IN (SELECT user_id FROM deleted);
 
 -- nickname_indexes
 SELECT relname

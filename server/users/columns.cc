@@ -13,6 +13,7 @@ using v1::Profile;
 
 constexpr char kBigint[] = "bigint";
 constexpr char kBoolean[] = "boolean";
+constexpr char kJson[] = "jsonb";
 constexpr char kText[] = "text";
 constexpr char kTimestamp[] = "timestamp without time zone";
 constexpr char kTimestampTz[] = "timestamp with time zone";
@@ -43,6 +44,7 @@ constexpr Column kColumns[] = {
     {"last_activity", kTimestampTz, Kind::kTime,
      &Profile::mutable_last_activity},
     {"revision", kBigint, Kind::kCount, &Profile::set_revision, false, "1"},
+    {"attributes", kJson, Kind::kObject, &Profile::mutable_attributes},
 };
 
 std::vector<GivenText> Texts(Kind kind, const Descriptor* given) {

@@ -25,6 +25,7 @@ enum class Kind {
   kFlag,      // boolean
   kTime,      // without time zone it is in UTC
   kCount,     // bigint
+  kObject,    // jsonb: what bots keep, in v1::Profile.attributes
 };
 
 // How a value gets into a profile.
@@ -32,6 +33,7 @@ using IntegerField = void (v1::Profile::*)(std::int64_t);
 using FlagField = void (v1::Profile::*)(bool);
 using TextField = std::string* (v1::Profile::*)();
 using TimeField = google::protobuf::Timestamp* (v1::Profile::*)();
+using ObjectField = google::protobuf::Struct* (v1::Profile::*)();
 
 // Whether users are looked up by a text, and how it is compared then.
 enum class Lookup {
@@ -44,7 +46,8 @@ struct Column {
   const char* name;  // and that of its field in v1::Profile
   const char* type;  // as pg_catalog.format_type() writes it
   Kind kind;
-  std::variant<IntegerField, FlagField, TextField, TimeField> field;
+  std::variant<IntegerField, FlagField, TextField, TimeField, ObjectField>
+      field;
   bool nullable = true;
 
   // As pg_get_expr() writes it; nullptr is none, kAnyDefault any but none.

@@ -59,8 +59,10 @@ TEST(ColumnsTest, SetTheFieldOfTheirName) {
       (profile.**flag)(true);
     } else if (const auto* text = std::get_if<TextField>(&column.field)) {
       (profile.**text)();
+    } else if (const auto* time = std::get_if<TimeField>(&column.field)) {
+      (profile.**time)();
     } else {
-      (profile.*std::get<TimeField>(column.field))();
+      (profile.*std::get<ObjectField>(column.field))();
     }
     std::vector<const google::protobuf::FieldDescriptor*> fields;
     v1::Profile::GetReflection()->ListFields(profile, &fields);

@@ -317,7 +317,7 @@ class Measurements:
         # What a connection pool would do: as many connections as its users
         # would give it, one row a statement.
         pool = ["--max-batch", "1", "--read-connections", "16",
-                "--upsert-connections", "16", "--onboarding-connections", "4"]
+                "--upsert-connections", "16", "--edit-connections", "4"]
         with self.serve(database) as service, \
                 self.serve(database, *pool) as unbatched, \
                 self.serve(database, "--max-batch", "1") as unbatched_2:

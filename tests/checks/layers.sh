@@ -15,7 +15,7 @@ server/users
 server/schema       base server/postgres server/users migrations ops
 server/store        base server/postgres server/users ops
 server/access       base ops
-server/api          base server/access server/store ops
+server/api          base server/access server/store server/users ops
 server/transport    base server/api server/access ops
 server/app          base server/postgres server/schema server/store
                     server/access server/api server/transport ops

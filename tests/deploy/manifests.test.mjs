@@ -391,7 +391,7 @@ for (const overlay of overlays) {
     const connections = 4 +
       Number(environment.USERPROFILE_READ_CONNECTIONS) +
       Number(environment.USERPROFILE_UPSERT_CONNECTIONS) +
-      Number(environment.USERPROFILE_ONBOARDING_CONNECTIONS);
+      Number(environment.USERPROFILE_EDIT_CONNECTIONS);
     const replicas = server.spec.replicas ??
       find('HorizontalPodAutoscaler/userprofile').spec.maxReplicas;
     const surge = server.spec.strategy.rollingUpdate.maxSurge;

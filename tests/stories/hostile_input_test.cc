@@ -26,6 +26,7 @@
 #include "tests/support/program.h"
 #include "tests/support/server_program.h"
 #include "tests/support/temp_dir.h"
+#include "userprofile/v1/user_profile_service.pb.h"
 
 namespace userprofile::testing {
 namespace {
@@ -116,18 +117,20 @@ class HostileInput {
         BigEndian(static_cast<std::uint32_t>(value.size()), 1), value);
   }
 
+  // Of every method that there is.
   std::string Path() {
-    static constexpr const char* kPaths[] = {
-        "/userprofile.v1.UserProfileService/UpsertUser",
-        "/userprofile.v1.UserProfileService/GetProfile",
-        "/userprofile.v1.UserProfileService/BatchGetProfiles",
-        "/userprofile.v1.UserProfileService/BatchUpsertUsers",
-        "/userprofile.v1.UserProfileService/LookupProfile",
-        "/userprofile.v1.UserProfileService/CompleteOnboarding",
-        "/grpc.health.v1.Health/Check",
-        "/grpc.health.v1.Health/Watch",
-        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"};
-    return kPaths[Roll(std::size(kPaths))];
+    static const auto& paths = *new std::vector<std::string>([] {
+      std::vector<std::string> all = {
+          "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch",
+          "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"};
+      const auto& service = *v1::Profile::descriptor()->file()->service(0);
+      for (int i = 0; i < service.method_count(); ++i) {
+        all.push_back(absl::StrCat("/", service.full_name(), "/",
+                                   service.method(i)->name()));
+      }
+      return all;
+    }());
+    return paths[Roll(paths.size())];
   }
 
   std::string Headers(const std::string& more = "") {

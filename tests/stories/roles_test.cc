@@ -58,7 +58,7 @@ class RolesTest : public ::testing::Test {
     return RunProgram({words});
   }
 
-  // Calls every RPC that writes or reads.
+  // Makes a call of each kind: a contact, a read, an edit, a deletion.
   void ExpectServed(std::int64_t user) {
     const auto stub = server_.NewStub();
     v1::UpsertUserResponse upserted;
@@ -75,6 +75,13 @@ class RolesTest : public ::testing::Test {
     request.mutable_answers()->set_nickname(absl::StrCat("sara", user));
     v1::CompleteOnboardingResponse completed;
     status = stub->CompleteOnboarding(&context, request, &completed);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+
+    grpc::ClientContext deletes;
+    v1::DeleteUserRequest whom;
+    whom.set_user_id(user);
+    v1::DeleteUserResponse deleted;
+    status = stub->DeleteUser(&deletes, whom, &deleted);
     EXPECT_TRUE(status.ok()) << status.error_message();
   }
 
@@ -97,9 +104,9 @@ TEST_F(RolesTest, TheServingRoleServesAndCanDoNoMore) {
   ExpectServed(1);
 
   for (const char* sql :
-       {"DROP TABLE users", "ALTER TABLE users ADD x integer",
-        "DELETE FROM users", "TRUNCATE users", "DROP INDEX idx_users_nickname",
-        "CREATE INDEX ON users (phone)", "DELETE FROM userprofile_migrations",
+       {"DROP TABLE users", "ALTER TABLE users ADD x integer", "TRUNCATE users",
+        "DROP INDEX idx_users_nickname", "CREATE INDEX ON users (phone)",
+        "DELETE FROM userprofile_migrations",
         "UPDATE userprofile_migrations SET name = ''",
         "DROP TABLE userprofile_migrations", "SET ROLE story_migrator"}) {
     const Outcome outcome =

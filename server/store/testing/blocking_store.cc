@@ -89,6 +89,20 @@ absl::StatusOr<v1::CompleteOnboardingResponse> BlockingStore::Complete(
       .front();
 }
 
+absl::StatusOr<v1::UpdateProfileResponse> BlockingStore::Update(
+    const v1::UpdateProfileRequest& request) {
+  return CallAll<v1::UpdateProfileResponse, v1::UpdateProfileRequest>(
+             store_, &ProfileStore::UpdateProfile, {request}, {})
+      .front();
+}
+
+absl::StatusOr<v1::DeleteUserResponse> BlockingStore::Delete(
+    const v1::DeleteUserRequest& request) {
+  return CallAll<v1::DeleteUserResponse, v1::DeleteUserRequest>(
+             store_, &ProfileStore::DeleteUser, {request}, {})
+      .front();
+}
+
 std::vector<absl::StatusOr<v1::UpsertUserResponse>> BlockingStore::UpsertAll(
     const std::vector<v1::UpsertUserRequest>& requests) {
   return CallAll<v1::UpsertUserResponse, v1::UpsertUserRequest>(
@@ -100,6 +114,12 @@ BlockingStore::CompleteAll(
     const std::vector<v1::CompleteOnboardingRequest>& requests) {
   return CallAll<v1::CompleteOnboardingResponse, v1::CompleteOnboardingRequest>(
       store_, &ProfileStore::CompleteOnboarding, requests, {});
+}
+
+std::vector<absl::StatusOr<v1::DeleteUserResponse>> BlockingStore::DeleteAll(
+    const std::vector<v1::DeleteUserRequest>& requests) {
+  return CallAll<v1::DeleteUserResponse, v1::DeleteUserRequest>(
+      store_, &ProfileStore::DeleteUser, requests, {});
 }
 
 }  // namespace userprofile::store

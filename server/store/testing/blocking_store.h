@@ -28,12 +28,18 @@ class BlockingStore {
       const std::string& username, CallContext context = {});
   absl::StatusOr<v1::CompleteOnboardingResponse> Complete(
       const v1::CompleteOnboardingRequest& request, CallContext context = {});
+  absl::StatusOr<v1::UpdateProfileResponse> Update(
+      const v1::UpdateProfileRequest& request);
+  absl::StatusOr<v1::DeleteUserResponse> Delete(
+      const v1::DeleteUserRequest& request);
 
   // All at once; the answers in the order of the requests.
   std::vector<absl::StatusOr<v1::UpsertUserResponse>> UpsertAll(
       const std::vector<v1::UpsertUserRequest>& requests);
   std::vector<absl::StatusOr<v1::CompleteOnboardingResponse>> CompleteAll(
       const std::vector<v1::CompleteOnboardingRequest>& requests);
+  std::vector<absl::StatusOr<v1::DeleteUserResponse>> DeleteAll(
+      const std::vector<v1::DeleteUserRequest>& requests);
 
  private:
   ProfileStore& store_;

@@ -6,6 +6,8 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/util/message_differencer.h"
 #include "server/store/errors.h"
 #include "server/store/profile_rows.h"
 #include "server/users/columns.h"
@@ -35,6 +37,19 @@ bool Store(const std::string& text,
     profile.GetReflection()->SetString(&profile, field, text);
   }
   return changes;
+}
+
+// Attributes with a patch, where null takes a key away.
+google::protobuf::Struct Patched(google::protobuf::Struct attributes,
+                                 const google::protobuf::Struct& patch) {
+  for (const auto& [key, value] : patch.fields()) {
+    if (value.kind_case() == google::protobuf::Value::kNullValue) {
+      attributes.mutable_fields()->erase(key);
+    } else {
+      (*attributes.mutable_fields())[key] = value;
+    }
+  }
+  return attributes;
 }
 
 }  // namespace
@@ -80,6 +95,9 @@ void FakeStore::Contact(const v1::UpsertUserRequest& request,
     SetTimestamp(now, profile.mutable_last_seen_at());
     profile.set_revision(profile.revision() + 1);
     *response->mutable_profile() = profile;
+    if (SqlObject(profile.attributes()).size() > 1024) {
+      response->mutable_profile()->clear_attributes();
+    }
     response->set_created(created);
   }
   done(absl::OkStatus());
@@ -144,25 +162,66 @@ absl::Status FakeStore::TryEdit(const EditCall& call) {
   const auto user = users_.find(call.user_id);
   if (user == users_.end()) return UserNotFound(call.user_id);
   v1::Profile& profile = user->second;
-  if (profile.onboarding_completed()) {
-    *call.profile = profile;
+  *call.profile = profile;
+  const std::int64_t revision = profile.revision();
+  if (call.expected_revision.value_or(revision) != revision) {
+    return RevisionMismatch(call.user_id, revision);
+  }
+  const bool completes = call.onboarding_completed.value_or(false);
+  if (completes && profile.onboarding_completed()) {
     return AlreadyOnboarded(call.user_id);
   }
+  const std::string& nickname = call.changes.nickname();
   for (const auto& [id, other] : users_) {
-    if (other.nickname() == call.answers.nickname() && id != call.user_id) {
-      return NicknameTaken();
+    if (!nickname.empty() && other.nickname() == nickname &&
+        id != call.user_id) {
+      return NicknameTaken(absl::StrCat(call.given_in, ".nickname"));
     }
   }
-  profile.set_onboarding_completed(true);
-  for (const auto& [given, stored] : users::AnswerTexts()) {
-    const std::string& answer = users::Text(call.answers, given);
-    if (!answer.empty()) Store(answer, stored, profile);
+  google::protobuf::Struct attributes = profile.attributes();
+  if (call.changes.has_attributes()) {
+    attributes = Patched(
+        call.replace_attributes ? google::protobuf::Struct() : attributes,
+        call.changes.attributes());
+    if (attributes.fields().size() > 64 || SqlObject(attributes).size() > 16384)
+      return AttributesTooLarge(call.user_id);
   }
+  bool changes = !google::protobuf::util::MessageDifferencer::Equals(
+      attributes, profile.attributes());
+  *profile.mutable_attributes() = attributes;
+  if (attributes.fields().empty()) profile.clear_attributes();
+  for (const auto& text : users::AnswerTexts()) {
+    if (!users::Has(call.changes, text.stored)) continue;
+    changes |=
+        Store(users::Text(call.changes, text.stored), text.stored, profile);
+  }
+  if (call.onboarding_completed) {
+    changes |= *call.onboarding_completed != profile.onboarding_completed();
+    profile.set_onboarding_completed(*call.onboarding_completed);
+  }
+  if (!changes) return absl::OkStatus();
   const absl::Time now = ToMicros(clock_());
   SetTimestamp(now, profile.mutable_updated_at());
-  SetTimestamp(now, profile.mutable_last_seen_at());
-  profile.set_revision(profile.revision() + 1);
+  if (completes) SetTimestamp(now, profile.mutable_last_seen_at());
+  profile.set_revision(revision + 1);
   *call.profile = profile;
+  return absl::OkStatus();
+}
+
+void FakeStore::Delete(DeleteCall call, CallContext context, Done done) {
+  absl::Status status = Verdict(context);
+  done(status.ok() ? TryDelete(call) : status);
+}
+
+absl::Status FakeStore::TryDelete(const DeleteCall& call) {
+  base::MutexLock lock(mutex_);
+  const auto user = users_.find(call.user_id);
+  if (user == users_.end()) return UserNotFound(call.user_id);
+  const std::int64_t revision = user->second.revision();
+  if (call.expected_revision.value_or(revision) != revision) {
+    return RevisionMismatch(call.user_id, revision);
+  }
+  users_.erase(user);
   return absl::OkStatus();
 }
 

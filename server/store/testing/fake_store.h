@@ -23,12 +23,14 @@ class FakeStore final : public ProfileStore {
                v1::UpsertUserResponse* response, CallContext context,
                Done done) override;
   void Edit(EditCall call, CallContext context, Done done) override;
+  void Delete(DeleteCall call, CallContext context, Done done) override;
   absl::Status Late(Verb verb) const override;
 
  private:
   absl::Status TryRead(const ReadCall& call);
   absl::Status TryFind(const FindCall& call);
   absl::Status TryEdit(const EditCall& call);
+  absl::Status TryDelete(const DeleteCall& call);
 
   const base::Clock clock_;
   base::Mutex mutex_;

@@ -1,0 +1,1 @@
+-- The column attributes: what bots want to remember of a user beside.
