@@ -90,9 +90,10 @@ WHERE nspname = :'schema' AND relname = 'users' AND rolname <> :'owner'
                                  'CREATE'))
 \gexec
 
--- Tables that are there, be it that a bot made them. A history of migrations
--- only from the owner of users, a superuser, or the migrator: what hangs on one
--- of others would run with the migrator's rights. A bot that made users goes on.
+-- Tables that are there, be it that a bot made them. A history of migrations, or
+-- a key of tokens, only from the owner of users, a superuser, or the migrator:
+-- what hangs on one of others would run with the migrator's rights. A bot that
+-- made users goes on.
 SELECT format('ALTER TABLE %I.%I OWNER TO %I', nspname, relname, :'migrator'),
        CASE WHEN relname = 'users' AND rolname <> :'migrator' THEN
          format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I.%I TO %I',
@@ -104,7 +105,8 @@ SELECT format('ALTER TABLE %I.%I OWNER TO %I', nspname, relname, :'migrator'),
 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
 JOIN pg_roles ON pg_roles.oid = relowner
 WHERE nspname = :'schema' AND relkind = 'r'
-  AND (relname = 'users' OR relname = 'userprofile_migrations'
+  AND (relname = 'users'
+    OR relname IN ('userprofile_migrations', 'userprofile_token_key')
     AND pg_has_role(relowner, coalesce(
       (SELECT users.relowner FROM pg_class AS users
        WHERE users.relnamespace = pg_namespace.oid AND relname = 'users'

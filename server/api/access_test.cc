@@ -96,6 +96,22 @@ grpc::Status BatchUpsertUsers(const Channel& channel, const Way& way) {
       &context, request, &response);
 }
 
+grpc::Status ListProfiles(const Channel& channel, const Way& way,
+                          v1::ListProfilesResponse* response) {
+  grpc::ClientContext context;
+  Authorize(way, context);
+  return v1::UserProfileService::NewStub(channel)->ListProfiles(
+      &context, v1::ListProfilesRequest(), response);
+}
+
+grpc::Status CountProfiles(const Channel& channel, const Way& way) {
+  grpc::ClientContext context;
+  Authorize(way, context);
+  v1::CountProfilesResponse response;
+  return v1::UserProfileService::NewStub(channel)->CountProfiles(
+      &context, v1::CountProfilesRequest(), &response);
+}
+
 grpc::Status LookupProfile(const Channel& channel, const Way& way,
                            v1::LookupProfileResponse* response) {
   grpc::ClientContext context;
@@ -204,6 +220,14 @@ const std::vector<MethodRow>& Methods() {
          return LookupProfile(channel, way, &response);
        },
        false, true, true, false},
+      {"/userprofile.v1.UserProfileService/ListProfiles",
+       [](const Channel& channel, const Way& way) {
+         v1::ListProfilesResponse response;
+         return ListProfiles(channel, way, &response);
+       },
+       false, true, true, false},
+      {"/userprofile.v1.UserProfileService/CountProfiles", CountProfiles, false,
+       true, true, false},
       {"/userprofile.v1.UserProfileService/CompleteOnboarding",
        CompleteOnboarding, true, false, true, false},
       {"/userprofile.v1.UserProfileService/UpdateProfile",
@@ -250,6 +274,16 @@ class AccessTest : public ::testing::Test {
     readiness_.Set(absl::OkStatus());
     store_.find = [](store::FindCall call, auto, auto done) {
       call.profile->set_phone("+989123456789");
+      done(absl::OkStatus());
+    };
+    store_.scan = [](store::ScanCall call, auto, auto done) {
+      if (call.profiles != nullptr) {
+        v1::Profile* profile = call.profiles->Add();
+        profile->set_nickname("nick");
+        profile->set_real_name("Real");
+        profile->set_phone("+989123456789");
+      }
+      *call.result = {};
       done(absl::OkStatus());
     };
     store_.read = [](store::ReadCall call, auto, auto done) {
@@ -467,6 +501,14 @@ TEST_F(AccessTest, AReaderGetsPersonalDataOnlyIfGranted) {
     EXPECT_EQ(found.profile().has_phone(), looked_up.ok() && granted);
     EXPECT_EQ(batch.profiles(0).SerializeAsString(),
               response.profile().SerializeAsString());
+    v1::ListProfilesResponse page;
+    const grpc::Status listed = ListProfiles(Connect(way), way, &page);
+    EXPECT_EQ(listed.ok(), token != tokens_["bot"]);
+    ASSERT_EQ(page.profiles_size(), listed.ok() ? 1 : 0);
+    if (listed.ok()) {
+      EXPECT_EQ(page.profiles(0).SerializeAsString(),
+                response.profile().SerializeAsString());
+    }
   }
 }
 

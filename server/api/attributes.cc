@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/text.h"
+#include "server/store/profile_rows.h"
 
 namespace userprofile::api {
 namespace {
@@ -65,9 +66,6 @@ std::string FaultOf(const Value& value, int depth) {
 }  // namespace
 
 std::string AttributesFault(const Struct& attributes) {
-  if (attributes.ByteSizeLong() > kMostBytes) {
-    return absl::StrCat("must be at most ", kMostBytes, " bytes");
-  }
   if (attributes.fields().size() > kMostKeys) {
     return absl::StrCat("must have at most ", kMostKeys, " keys");
   }
@@ -80,7 +78,11 @@ std::string AttributesFault(const Struct& attributes) {
           " code points, not blank, without control characters");
     }
   }
-  return FaultOf(attributes, 0);
+  std::string fault = FaultOf(attributes, 0);
+  if (fault.empty() && store::SqlObject(attributes).size() > kMostBytes) {
+    fault = absl::StrCat("must be at most ", kMostBytes, " bytes of JSON");
+  }
+  return fault;
 }
 
 }  // namespace userprofile::api

@@ -8,8 +8,9 @@
 namespace userprofile::api {
 
 // What is wrong with attributes that somebody wants to be stored; empty if
-// nothing. The API file says what they may be (v1::Profile.attributes), and no
-// more of them than that is 16 KiB. Holds neither keys nor values.
+// nothing. The API file says what they may be (v1::Profile.attributes); whether
+// they fit with those that are stored, the store finds out. Holds neither keys
+// nor values.
 std::string AttributesFault(const google::protobuf::Struct& attributes);
 
 }  // namespace userprofile::api

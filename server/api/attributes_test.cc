@@ -43,6 +43,11 @@ TEST(AttributesTest, AreFineAsTheApiFileSays) {
         .set_bool_value(true);
   }
   EXPECT_EQ(AttributesFault(most), "");
+  // More bytes as a message than as JSON.
+  Struct numbers;
+  auto& list = *(*numbers.mutable_fields())["scores"].mutable_list_value();
+  for (int i = 0; i < 4000; ++i) list.add_values()->set_number_value(1);
+  EXPECT_EQ(AttributesFault(numbers), "");
 }
 
 TEST(AttributesTest, AreRefusedWithoutNamingWhatTheyHold) {

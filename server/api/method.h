@@ -2,6 +2,7 @@
 #define USERPROFILE_SERVER_API_METHOD_H_
 
 #include <array>
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <utility>
@@ -22,6 +23,9 @@
 #include "server/store/profile_store.h"
 
 namespace userprofile::api {
+
+// What clients of gRPC take, unless they are told to take more, in bytes.
+inline constexpr std::size_t kLargestAnswer = std::size_t{4} << 20;
 
 // What only one method does: a row of the table in user_profile_service.cc.
 struct MethodRow {

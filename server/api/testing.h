@@ -72,6 +72,13 @@ class ScriptedStore final : public store::ProfileStore {
   std::function<void(store::DeleteCall, store::CallContext, store::Done)>
       erase = [](auto, auto, auto done) { done(absl::OkStatus()); };
 
+  std::function<void(store::ScanCall, store::CallContext, store::Done)> scan =
+      [](store::ScanCall call, auto, auto done) {
+        *call.result = {};
+        done(absl::OkStatus());
+      };
+  std::string token_key = std::string(32, 'k');
+
   std::function<absl::Status(store::Verb)> late = [](store::Verb) {
     return store::DeadlineExceeded();
   };
@@ -96,6 +103,15 @@ class ScriptedStore final : public store::ProfileStore {
   void Delete(store::DeleteCall call, store::CallContext context,
               store::Done done) override {
     erase(call, std::move(context), std::move(done));
+  }
+  void Scan(store::ScanCall call, store::CallContext context,
+            store::Done done) override {
+    scan(call, std::move(context), std::move(done));
+  }
+  void ReadTokenKey(std::string* key, store::CallContext /*context*/,
+                    store::Done done) override {
+    *key = token_key;
+    done(absl::OkStatus());
   }
   absl::Status Late(store::Verb verb) const override { return late(verb); }
 };

@@ -32,9 +32,6 @@ absl::string_view TraceparentOf(const grpc::CallbackServerContext& context) {
 // quarter of the caller's time.
 constexpr absl::Duration kLongestWay = absl::Milliseconds(50);
 
-// What clients of gRPC take, unless they are told to take more.
-constexpr std::size_t kLargestAnswer = std::size_t{4} << 20;
-
 absl::Status AnswerTooLarge() {
   return base::MakeError(
       absl::StatusCode::kFailedPrecondition,
@@ -46,7 +43,7 @@ absl::Status AnswerTooLarge() {
 // gRPC rounds a caller's time up as it sends it, by up to a hundredth.
 constexpr int kRounding = 100;
 
-// Any request within the API's limits is smaller.
+// Most requests are smaller.
 constexpr std::size_t kUsualSize = 8 * 1024;
 
 absl::Status ParseWhole(const grpc::ByteBuffer& bytes,

@@ -18,18 +18,16 @@ constexpr char kAll[] = "*";
 constexpr char kAttributes[] = "attributes";
 constexpr char kAttribute[] = "attributes.";  // and its key
 
-absl::Status NotToBeUpdated(int place) {
+void AddViolation(int place, google::rpc::BadRequest& bad_request) {
   std::vector<std::string> names;
   for (const auto& answer : users::AnswerTexts()) {
     names.push_back(answer.stored->name());
   }
-  google::rpc::BadRequest bad_request;
   auto& violation = *bad_request.add_field_violations();
   violation.set_field(absl::StrCat("update_mask.paths[", place, "]"));
   violation.set_description(
       absl::StrCat("must be one of: ", absl::StrJoin(names, ", "), ", ",
                    kAttributes, ", ", kAttribute, "KEY; or ", kAll, " alone"));
-  return InvalidFields(bad_request);
 }
 
 // What is taken of an update's profile.
@@ -39,14 +37,21 @@ class Taken {
     taken_.set_user_id(given.user_id());
   }
 
+  // Each but once: a mask may name one thousands of times.
   void TakeAnswer(const google::protobuf::FieldDescriptor* answer) {
+    if (users::Has(taken_, answer)) return;
     taken_.GetReflection()->SetString(&taken_, answer,
                                       users::Text(given_, answer));
   }
 
-  void TakeAttributes() { *taken_.mutable_attributes() = given_.attributes(); }
+  void TakeAttributes() {
+    if (!std::exchange(has_all_attributes_, true)) {
+      *taken_.mutable_attributes() = given_.attributes();
+    }
+  }
 
   void TakeAttribute(const std::string& key) {
+    if (has_all_attributes_) return;
     const auto& fields = given_.attributes().fields();
     auto& value = (*taken_.mutable_attributes()->mutable_fields())[key];
     if (const auto found = fields.find(key); found != fields.end()) {
@@ -90,6 +95,7 @@ class Taken {
  private:
   const v1::Profile& given_;
   v1::Profile taken_;
+  bool has_all_attributes_ = false;
 };
 
 }  // namespace
@@ -101,10 +107,14 @@ absl::Status ApplyUpdateMask(v1::UpdateProfileRequest* request) {
   const bool all = paths.size() == 1 && paths.Get(0) == kAll;
   if (all || paths.empty()) {
     taken.Take(/*absent_too=*/all);
-  } else {
-    for (int i = 0; i < paths.size(); ++i) {
-      if (!taken.TakeNamed(paths.Get(i))) return NotToBeUpdated(i);
-    }
+  }
+  google::rpc::BadRequest bad_request;
+  for (int i = 0; i < paths.size() && !all; ++i) {
+    if (!taken.TakeNamed(paths.Get(i))) AddViolation(i, bad_request);
+    if (bad_request.field_violations_size() >= kMostNamed) break;
+  }
+  if (!bad_request.field_violations().empty()) {
+    return InvalidFields(bad_request);
   }
   *request->mutable_profile() = taken.Finish();
   return absl::OkStatus();

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/api/batch_row.h"
+#include "server/api/list_profiles.h"
 #include "server/api/unary_call.h"
 #include "server/api/update_mask.h"
 
@@ -53,7 +54,8 @@ std::function<void(const v1::CompleteOnboardingResponse&)> CountOnboardings(
 }
 
 // The methods of the API.
-std::vector<MethodRow> Rows(ops::Metrics& metrics) {
+std::vector<MethodRow> Rows(ops::Metrics& metrics,
+                            const UserProfileServiceOptions& options) {
   const MethodRow upsert =
       Row("UpsertUser", Verb::kContact, &ProfileStore::Contact,
           CountRecognitions(metrics));
@@ -69,6 +71,8 @@ std::vector<MethodRow> Rows(ops::Metrics& metrics) {
       Row("GetProfile", Verb::kRead, &ProfileStore::GetProfile),
       Row("BatchGetProfiles", Verb::kRead, &ProfileStore::BatchGetProfiles),
       Row("LookupProfile", Verb::kFind, &ProfileStore::LookupProfile),
+      ListProfilesRow(options.list_timeout),
+      CountProfilesRow(),
       Row("CompleteOnboarding", Verb::kEdit, &ProfileStore::CompleteOnboarding,
           CountOnboardings(metrics)),
       update,
@@ -136,7 +140,7 @@ UserProfileService::UserProfileService(ProfileStore& store,
                                  deadlines_,
                                  options.connections,
                                  options.max_timeout};
-  for (MethodRow& row : Rows(metrics)) {
+  for (MethodRow& row : Rows(metrics, options)) {
     const Method& method = methods_.emplace_back(std::move(row), context);
     AddMethod(new grpc::internal::RpcServiceMethod(
         method.path.c_str(), grpc::internal::RpcMethod::NORMAL_RPC, nullptr));

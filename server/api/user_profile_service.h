@@ -25,6 +25,10 @@ struct UserProfileServiceOptions {
   // than a failover takes. Patroni's begins up to 30 s after the primary went.
   absl::Duration max_timeout = absl::Seconds(40);
 
+  // How long ListProfiles looks for users to fill a page with; then it answers
+  // those found by then, and where to go on.
+  absl::Duration list_timeout = absl::Seconds(5);
+
   CallLimitOptions limits = {};
 
   // See RequestLog.

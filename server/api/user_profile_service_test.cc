@@ -424,6 +424,8 @@ TEST_F(UserProfileServiceTest, UpdateProfileStoresWhatTheMaskNames) {
     EXPECT_TRUE(call.changes.has_nickname());
     EXPECT_EQ(call.changes.nickname(), "");
     EXPECT_FALSE(call.changes.has_grade_year());
+    EXPECT_EQ(call.changes.attributes().fields().count("streak"), 1u);
+    EXPECT_FALSE(call.replace_attributes);
     EXPECT_FALSE(*call.onboarding_completed);
     EXPECT_EQ(*call.expected_revision, 3);
     call.profile->set_revision(4);
@@ -435,6 +437,7 @@ TEST_F(UserProfileServiceTest, UpdateProfileStoresWhatTheMaskNames) {
   request.mutable_profile()->set_grade_year("a text of the wrong kind\n");
   request.mutable_update_mask()->add_paths("phone");
   request.mutable_update_mask()->add_paths("nickname");
+  request.mutable_update_mask()->add_paths("attributes.streak");
   request.set_expected_revision(3);
   request.set_reset_onboarding(true);
   v1::UpdateProfileResponse response;

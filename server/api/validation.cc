@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "google/protobuf/descriptor.h"
+#include "google/protobuf/field_mask.pb.h"
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/timestamp.pb.h"
 #include "google/rpc/error_details.pb.h"
@@ -26,6 +27,7 @@ namespace {
 
 using ::google::protobuf::Descriptor;
 using ::google::protobuf::FieldDescriptor;
+using ::google::protobuf::FieldMask;
 using ::google::protobuf::Message;
 using ::google::protobuf::Reflection;
 using ::google::protobuf::Struct;
@@ -58,9 +60,6 @@ std::string TextFault(const std::string& text, const v1::FieldLimits& limits) {
   if (traits.has_control_characters) return "must not hold control characters";
   return "";
 }
-
-// Errors travel in headers, of which clients take 8 KiB.
-constexpr int kMostNamed = 16;
 
 bool IsTime(const FieldDescriptor& field) {
   return field.message_type() == Timestamp::descriptor();
@@ -100,6 +99,11 @@ class Validator::Check {
           break;
         case FieldDescriptor::CPPTYPE_STRING:
           Text(field, reflection, message);
+          break;
+        case FieldDescriptor::CPPTYPE_INT32:
+          if (reflection.GetInt32(*message, field.descriptor) < 0) {
+            Violation(field, "must not be negative");
+          }
           break;
         case FieldDescriptor::CPPTYPE_INT64:
           UserId(field, "", reflection.GetInt64(*message, field.descriptor));
@@ -186,6 +190,8 @@ class Validator::Check {
       Time(field, static_cast<const Timestamp&>(*nested));
     } else if (IsObject(*field.descriptor)) {
       Object(field, static_cast<const Struct&>(*nested));
+    } else if (field.limits.kind() == v1::FIELD_KIND_PROFILE_FIELDS) {
+      Mask(field, static_cast<const FieldMask&>(*nested));
     } else {
       Fields(field.fields, nested);
     }
@@ -204,6 +210,23 @@ class Validator::Check {
   void Object(const Field& field, const Struct& object) {
     const std::string fault = AttributesFault(object);
     if (!fault.empty()) Violation(field, fault);
+  }
+
+  // Never with the path, which may be anything.
+  void Mask(const Field& field, const FieldMask& mask) {
+    const int most = v1::Profile::descriptor()->field_count();
+    if (mask.paths_size() > most) {
+      return Violation(field,
+                       absl::StrCat("must hold at most ", most, " paths"));
+    }
+    for (int i = 0; i < mask.paths_size(); ++i) {
+      if (bad_request_.field_violations_size() >= kMostNamed) return;
+      if (v1::Profile::descriptor()->FindFieldByName(mask.paths(i)) ==
+          nullptr) {
+        Violation(field, absl::StrCat(".paths[", i, "]"),
+                  "must be a field of Profile");
+      }
+    }
   }
 
   void UserId(const Field& field, absl::string_view element,

@@ -11,6 +11,9 @@
 
 namespace userprofile::api {
 
+// Errors travel in headers, of which clients take 8 KiB.
+inline constexpr int kMostNamed = 16;
+
 // INVALID_ARGUMENT with reason INVALID_FIELDS, which names the fields and what
 // is wrong with each.
 absl::Status InvalidFields(const google::rpc::BadRequest& what);

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/strip.h"
 #include "base/error_info.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/descriptor.pb.h"
@@ -295,6 +296,62 @@ TEST(ValidationTest, NamesTheFirstElementsAtFault) {
   for (int i = 0; i < 900; ++i) request.add_user_ids(0);
   // What a client takes as headers is 8 KiB.
   EXPECT_THAT(FieldsOf(Validate(&request)), SizeIs(16));
+}
+
+TEST(ValidationTest, APageHasASizeAndFieldsOfProfiles) {
+  v1::ListProfilesRequest request;
+  EXPECT_TRUE(Validate(&request).ok());
+  request.set_page_size(2'000'000'000);
+  for (const char* path : {"user_id", "phone", "user_id"}) {
+    request.mutable_read_mask()->add_paths(path);
+  }
+  EXPECT_TRUE(Validate(&request).ok()) << Validate(&request);
+  request.set_page_size(-1);
+  request.set_page_token(Repeat("a", 1025));
+  for (const char* path : {"", "*", "profile.user_id", "User_id", "userId"}) {
+    request.mutable_read_mask()->add_paths(path);
+  }
+  const absl::Status status = Validate(&request);
+  EXPECT_THAT(FieldsOf(status),
+              ElementsAre("page_size", "page_token", "read_mask.paths[3]",
+                          "read_mask.paths[4]", "read_mask.paths[5]",
+                          "read_mask.paths[6]", "read_mask.paths[7]"));
+  EXPECT_THAT(std::string(status.message()), Not(HasSubstr("User_id")));
+  for (int i = 0; i < 1000; ++i) request.mutable_read_mask()->add_paths("x");
+  EXPECT_THAT(FieldsOf(Validate(&request)),
+              ElementsAre("page_size", "page_token", "read_mask"));
+}
+
+TEST(ValidationTest, AFilterHasTheLimitsOfWhatItIsAbout) {
+  v1::CountProfilesRequest request;
+  v1::ProfileFilter& filter = *request.mutable_filter();
+  filter.set_language_code("pt-BR");
+  filter.set_nickname_prefix("");
+  filter.set_study_track("");
+  EXPECT_TRUE(Validate(&request).ok()) << Validate(&request);
+  EXPECT_FALSE(filter.has_nickname_prefix());  // asks for nothing
+  EXPECT_FALSE(filter.has_study_track());
+  filter.set_language_code("no language");
+  filter.set_nickname_prefix(Repeat("a", 65));
+  filter.set_grade_band("a\x01");
+  filter.mutable_created_at()->mutable_from()->set_nanos(-1);
+  filter.mutable_last_activity()->mutable_before()->set_seconds(1LL << 60);
+  EXPECT_THAT(FieldsOf(Validate(&request)),
+              ElementsAre("filter.grade_band", "filter.language_code",
+                          "filter.nickname_prefix", "filter.created_at.from",
+                          "filter.last_activity.before"));
+}
+
+// Whoever may not see a phone could find it out by asking for it.
+TEST(ValidationTest, NobodyIsFilteredByWhatIsPersonal) {
+  const auto* filter = v1::ProfileFilter::descriptor();
+  for (int i = 0; i < filter->field_count(); ++i) {
+    const std::string name(
+        absl::StripSuffix(filter->field(i)->name(), "_prefix"));
+    const auto* field = v1::Profile::descriptor()->FindFieldByName(name);
+    ASSERT_NE(field, nullptr) << name;
+    EXPECT_FALSE(field->options().GetExtension(v1::personal)) << name;
+  }
 }
 
 // Of messages, too, which no request holds yet.

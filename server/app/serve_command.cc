@@ -196,6 +196,9 @@ void AddServeFlags(ops::Command app, ServeCommand& command) {
       app, "--max-timeout", serve.service.max_timeout,
       "Longest time for a call: of it and the caller's deadline, the earlier "
       "one wins");
+  ops::AddDurationFlag(app, "--list-timeout", serve.service.list_timeout,
+                       "Longest time that ListProfiles looks for users; then "
+                       "it answers with those that it found");
   ops::AddDurationFlag(app, "--slow-request", serve.service.slow_request,
                        "A call that takes so long is logged");
   ops::AddDurationFlag(app, "--drain-delay", serve.drain_delay,

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
@@ -402,6 +403,12 @@ absl::StatusOr<RestoreResult> RestoreBackup(
   if (!analyzed.ok()) {
     spdlog::warn("restored, but not analyzed: {}", analyzed.ToString());
   }
+  USERPROFILE_ASSIGN_OR_RETURN(result.report, Inspect(*session));
+  const auto missing = std::find_if(
+      result.report.breaches.begin(), result.report.breaches.end(),
+      [](const Breach& b) { return b.fault == Fault::kTableMissing; });
+  if (missing == result.report.breaches.end()) return result;
+  USERPROFILE_RETURN_IF_ERROR(session->ExecuteScript(missing->remedy).status());
   USERPROFILE_ASSIGN_OR_RETURN(result.report, Inspect(*session));
   return result;
 }

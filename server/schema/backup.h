@@ -62,7 +62,8 @@ struct RestoreResult {
 // the old table or the new one. An empty users table gives way; one with users
 // does so only with options.replace. The owner, the rights on the table, its
 // columns and sequences with their grant options (all granted by the owner) and
-// row security are those of the table that gave way.
+// row security are those of the table that gave way. The key of tokens, which
+// no backup has, stays as it is, or is made.
 //
 // FAILED_PRECONDITION, with nothing changed: `file` can't be read, is cut off
 // or is no backup of this service; the target holds users; its schema is

@@ -16,6 +16,7 @@
 #include "server/schema/catalog_sql.h"
 #include "server/schema/contract.h"
 #include "server/schema/history.h"
+#include "server/users/token_key.h"
 
 namespace userprofile::schema {
 namespace {
@@ -193,6 +194,10 @@ absl::Status Read(postgres::Session& session,
     USERPROFILE_RETURN_IF_ERROR(
         ReadAll(session, kReadConstraints, {oid}, catalog.constraints));
     USERPROFILE_RETURN_IF_ERROR(ReadOthers(session, oid, whose, catalog));
+    USERPROFILE_ASSIGN_OR_RETURN(
+        const postgres::Rows key,
+        session.Execute({"find_key_of_tokens", users::kFindTokenKey}, {whose}));
+    if (!key.empty()) TakeRow(key, 0, &catalog.token_key);
   }
   if (catalog.kind == "r") {
     USERPROFILE_RETURN_IF_ERROR(CompareKeys(session, catalog));

@@ -138,6 +138,10 @@ struct Catalog {
   // others than those in user_id. Empty if there is none.
   std::string key_beside;
 
+  // What is the matter with the key of tokens for the role: "missing",
+  // "foreign" or "hidden" (server/users/token_key.h); empty if nothing.
+  std::string token_key;
+
   // The history of migrations.
   bool has_history = false;  // beside the table
   bool migrations_applied = false;

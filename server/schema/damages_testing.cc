@@ -7,6 +7,7 @@
 #include "absl/strings/str_split.h"
 #include "server/postgres/table_names.h"
 #include "server/schema/remedies.h"
+#include "server/users/token_key.h"
 
 namespace userprofile::schema {
 namespace {
@@ -160,7 +161,7 @@ void CreateUnmigratedTable(const testing::TestDatabase& database) {
     absl::StrAppend(&sql, CreateIndex(index), ";");
   }
   absl::StrAppend(&sql, "ALTER TABLE users ADD PRIMARY KEY (",
-                  contract.primary_key, ")");
+                  contract.primary_key, ");", users::kMakeTokenKey);
   database.Execute(postgres::NameTables(sql, "public"));
   database.Execute(
       "ALTER TABLE users ADD COLUMN \"Coins\" integer;"

@@ -16,6 +16,7 @@
 #include "server/postgres/table_names.h"
 #include "server/schema/adoption.h"
 #include "server/schema/remedies.h"
+#include "server/users/token_key.h"
 
 namespace userprofile::schema {
 namespace {
@@ -54,6 +55,7 @@ class Judgement {
       CheckPrimaryKey();
       for (const Index& index : contract_.indexes) CheckIndex(index);
       CheckAccess();
+      CheckTokenKey();
     }
     CheckHistory();
     if (HasDoubtfulOwner(catalog_)) Break(JudgeOwner(catalog_));
@@ -396,6 +398,30 @@ class Judgement {
           absl::StrCat("ALTER TABLE :users DISABLE ROW LEVEL SECURITY; or, if "
                        "others shall still not see all, ALTER ROLE ",
                        catalog_.role, " BYPASSRLS"));
+    }
+  }
+
+  // Most calls go on without it.
+  void CheckTokenKey() {
+    const std::string table = users::kTokenKeyTable;
+    constexpr char kExpected[] = "a key for tokens that callers are given";
+    const std::string grant =
+        absl::StrCat("GRANT SELECT ON :schema.", table, " TO ", catalog_.role);
+    if (catalog_.token_key.empty()) {
+      Hold(table, kExpected);
+    } else if (catalog_.token_key == "missing") {
+      Break({kAdvisory, Fault::kTableMissing, table, kExpected, kMissing,
+             absl::StrCat(users::kMakeTokenKey, "; ", grant)});
+    } else if (catalog_.token_key == "hidden") {
+      Break({kAdvisory, Fault::kRightsMissing,
+             absl::StrCat("rights on ", table), "SELECT", "no SELECT", grant});
+    } else {
+      Break({kAdvisory, Fault::kForPerson, table, kExpected,
+             "a table that others may have made",
+             absl::StrCat(kByPerson,
+                          "set it aside, then run 'userprofile-server schema "
+                          "repair': ALTER TABLE :schema.",
+                          table, " RENAME TO ", table, "_set_aside")});
     }
   }
 

@@ -62,11 +62,11 @@ struct RepairStep {
 };
 
 // What mends the breaches that were found, in this order: columns, the primary
-// key, rows, indexes, rights; last, what is refused. Nothing of it drops or
-// changes a value, a column or a row; no index either, but one of ours that is
-// not as it should be, while another one that has its name is renamed. Where
-// NULL must not be, it is replaced by what it meant to the bots; and a revision
-// below 1, with which its user would look new, by 1.
+// key, rows, indexes, other tables and rights; last, what is refused. Nothing
+// of it drops or changes a value, a column or a row; no index either, but one
+// of ours that is not as it should be, while another one that has its name is
+// renamed. Where NULL must not be, it is replaced by what it meant to the bots;
+// and a revision below 1, with which its user would look new, by 1.
 //
 // To stop at any action does no harm, and a new plan goes on from there.
 std::vector<RepairStep> PlanRepair(const Report& report);

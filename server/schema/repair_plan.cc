@@ -121,7 +121,10 @@ class Planner {
     RaiseRevisions();
     for (const Breach& breach : report_.breaches) BuildIndex(breach);
     for (const Breach& breach : report_.breaches) {
-      if (breach.fault != Fault::kRightsMissing) continue;
+      if (breach.fault != Fault::kTableMissing &&
+          breach.fault != Fault::kRightsMissing) {
+        continue;
+      }
       Add({{breach.object}, {Transaction(breach.remedy, kNobody)}});
     }
     for (const Breach& breach : report_.breaches) {

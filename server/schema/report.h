@@ -28,6 +28,7 @@ enum class Fault {
   kIndexMissing,
   kIndexInvalid,  // or of our column, but not as it should be
   kIndexElse,     // an index of something else has the name
+  kTableMissing,  // not users
   kRightsMissing,
   kForPerson,  // only a person can decide what to do
 };
@@ -37,8 +38,8 @@ inline constexpr const char* kFaultNames[] = {
     "unlogged",        "column_missing",      "column_type",
     "column_nullable", "column_generated",    "column_identity",
     "column_default",  "primary_key_missing", "index_missing",
-    "index_invalid",   "index_else",          "rights_missing",
-    "for_person",
+    "index_invalid",   "index_else",          "table_missing",
+    "rights_missing",  "for_person",
 };
 
 // One thing that is not as the contract asks.

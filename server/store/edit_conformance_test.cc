@@ -192,11 +192,15 @@ TEST_P(EditTest, RefusesMoreAttributesThanFit) {
   EXPECT_EQ(base::ErrorReason(too_large), "ATTRIBUTES_TOO_LARGE");
   EXPECT_EQ(store_.Get(kUser)->profile().attributes().fields().size(), 2u);
   // Nor are they in the answer to a contact, which is to be small.
-  EXPECT_FALSE(store_.Upsert(Contact())->profile().has_attributes());
+  auto answer = store_.Upsert(Contact());
+  EXPECT_FALSE(answer->profile().has_attributes());
+  EXPECT_TRUE(answer->attributes_omitted());
 
   ASSERT_TRUE(add("b", 0).ok());
   ASSERT_TRUE(add("a", 500).ok());
-  EXPECT_TRUE(store_.Upsert(Contact())->profile().has_attributes());
+  answer = store_.Upsert(Contact());
+  EXPECT_TRUE(answer->profile().has_attributes());
+  EXPECT_FALSE(answer->attributes_omitted());
   for (int i = 2; i < 64; ++i) ASSERT_TRUE(add(absl::StrCat(i), 0).ok()) << i;
   EXPECT_EQ(base::ErrorReason(add("64", 0)), "ATTRIBUTES_TOO_LARGE");
 }

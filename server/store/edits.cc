@@ -195,7 +195,12 @@ absl::Status DeleteUsers(SessionExecutor& by, Deletes deletes) {
   const absl::StatusOr<postgres::Rows> rows =
       by.Query(kDeleteUsers, FinishArrays(arrays));
   if (postgres::SqlState(rows.status()) == kNotGranted) {
-    for (DeleteOperation* one : deletes) one->result = DeleteNotGranted();
+    USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows granted,
+                                 by.Query(kMayDelete, {}));
+    for (DeleteOperation* one : deletes) {
+      one->result = granted.Bool(0, 0) ? RowRejected()  // a trigger may not
+                                       : DeleteNotGranted();
+    }
     return absl::OkStatus();
   }
   USERPROFILE_RETURN_IF_ERROR(rows.status());
@@ -203,12 +208,15 @@ absl::Status DeleteUsers(SessionExecutor& by, Deletes deletes) {
     const auto found = of_user.find(UserId(*rows, row));
     if (found == of_user.end()) continue;
     DeleteOperation& one = *found->second;
+    of_user.erase(found);
+    if (rows->Bool(row, 2)) continue;  // deleted
     const std::int64_t stored = rows->Int64(row, 1);
     one.result = one.call.expected_revision.value_or(stored) == stored
                      ? RowRejected()  // a foreign trigger kept it
                      : RevisionMismatch(one.call.user_id, stored);
   }
-  return absl::OkStatus();
+  // The others are gone, perhaps by a try that was lost, and that only here.
+  return of_user.empty() ? absl::OkStatus() : by.ProveAbsence();
 }
 
 }  // namespace
@@ -236,11 +244,10 @@ absl::Status RunEdits(SessionExecutor& by, SessionExecutor::Batch batch,
       deletes.push_back(static_cast<DeleteOperation*>(operation));
     }
   }
-  if (!edits.empty()) {
-    USERPROFILE_RETURN_IF_ERROR(
-        WriteEdits(by, edits, /*alone=*/batch.size() == 1, now));
-  }
-  return deletes.empty() ? absl::OkStatus() : DeleteUsers(by, deletes);
+  if (edits.empty()) return DeleteUsers(by, deletes);
+  // By themselves: what may fail there is not to let edits go again.
+  for (DeleteOperation* one : deletes) one->retry = true;
+  return WriteEdits(by, edits, /*alone=*/batch.size() == 1, now);
 }
 
 }  // namespace userprofile::store

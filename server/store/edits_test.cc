@@ -1,6 +1,8 @@
 // What PostgresStore's lane of edits does where PostgreSQL refuses, or its
 // answer is lost. See lost_answer_test.cc for what goes before.
 
+#include <atomic>
+#include <future>
 #include <string>
 #include <vector>
 
@@ -82,8 +84,10 @@ TEST_F(EditsTest, ADeletionDoesNotHitTheUserWhoCameBackMeanwhile) {
   // Somebody else deletes the user, who then is a stranger, before the
   // deletion.
   bool first = true;
+  std::atomic<bool> confirmed = false;
   Watch(
       [&](const postgres::Statement& statement, postgres::Session&) {
+        if (statement.name == std::string("confirm_primary")) confirmed = true;
         if (statement.name != std::string("delete_users")) return;
         if (!std::exchange(first, false)) return;
         database_.Execute(
@@ -94,7 +98,53 @@ TEST_F(EditsTest, ADeletionDoesNotHitTheUserWhoCameBackMeanwhile) {
   impl_.reset();
   EXPECT_TRUE(store().Delete(Delete(1)).ok());
   EXPECT_FALSE(first);
+  // For it is not known where the other's commit has arrived.
+  EXPECT_TRUE(confirmed);
   EXPECT_TRUE(store().Get(1).ok());
+}
+
+TEST_F(EditsTest, ADeletionThatFailsLetsNoEditGoAgain) {
+  for (const auto& response : UpsertMany(10)) ASSERT_TRUE(response.ok());
+  database_.Execute(
+      "CREATE TABLE orders (user_id bigint REFERENCES users);"
+      " INSERT INTO orders VALUES (7)");
+  std::atomic<int> edits = 0;
+  Watch(
+      [&](const postgres::Statement& statement, postgres::Session&) {
+        if (statement.name == std::string("edit_users")) ++edits;
+      },
+      nullptr);
+  impl_.reset();
+  store();
+  std::vector<v1::UpdateProfileRequest> updates(11);
+  std::vector<v1::UpdateProfileResponse> updated(11);
+  const v1::DeleteUserRequest deletes = Delete(7);
+  v1::DeleteUserResponse deleted;
+  std::vector<std::promise<absl::Status>> answers(11);
+  const auto submit = [&](int user) {
+    const auto done = [&answer = answers[user]](absl::Status status) {
+      answer.set_value(std::move(status));
+    };
+    if (user == 7) return impl_->DeleteUser(deletes, &deleted, {}, done);
+    updates[user].mutable_profile()->set_user_id(user);
+    updates[user].mutable_profile()->set_grade_year("12");
+    impl_->UpdateProfile(updates[user], &updated[user], {}, done);
+  };
+  // So that the others have to wait, and become a batch.
+  const auto holder = database_.Connect();
+  ASSERT_TRUE(holder
+                  ->ExecuteScript("BEGIN; SELECT FROM public.users WHERE "
+                                  "user_id = 1 FOR UPDATE")
+                  .ok());
+  submit(1);
+  AwaitSessions(" AND wait_event_type = 'Lock'", 1);
+  for (int user = 2; user <= 10; ++user) submit(user);
+  ASSERT_TRUE(holder->ExecuteScript("ROLLBACK").ok());
+  for (int user = 1; user <= 10; ++user) {
+    const absl::Status status = answers[user].get_future().get();
+    EXPECT_EQ(status.ok(), user != 7) << user << ": " << status;
+  }
+  EXPECT_EQ(edits, 2);
 }
 
 }  // namespace

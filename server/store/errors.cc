@@ -4,6 +4,7 @@
 #include "absl/time/time.h"
 #include "base/error_info.h"
 #include "ops/readiness.h"
+#include "server/users/token_key.h"
 
 namespace userprofile::store {
 
@@ -117,6 +118,14 @@ absl::Status DeleteNotGranted() {
                    "the server's role may not DELETE from users; grant it, as "
                    "deploy/postgres/roles.sql does",
                    v1::ERROR_REASON_STATEMENT_REFUSED);
+}
+
+absl::Status TokensUnavailable() {
+  return MakeError(
+      StatusCode::kUnavailable,
+      absl::StrCat("the server can't read the table ", users::kTokenKeyTable,
+                   "; run 'userprofile-server schema repair'"),
+      v1::ERROR_REASON_TOKENS_UNAVAILABLE);
 }
 
 absl::Status Internal() {

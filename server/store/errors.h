@@ -28,6 +28,7 @@ absl::Status RowRejected();
 absl::Status SchemaChanged();
 absl::Status StatementRefused();
 absl::Status DeleteNotGranted();
+absl::Status TokensUnavailable();
 absl::Status Internal();
 
 }  // namespace userprofile::store

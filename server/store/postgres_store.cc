@@ -15,6 +15,7 @@
 #include "server/store/edits.h"
 #include "server/store/errors.h"
 #include "server/store/profile_rows.h"
+#include "server/store/scans.h"
 #include "server/store/session_executor.h"
 #include "server/store/statements.h"
 #include "server/users/columns.h"
@@ -188,6 +189,13 @@ postgres::Parameters ParametersOf(const Contacts& contacts, bool insert) {
   return FinishArrays(arrays);
 }
 
+// The column of a row.
+int AttributesPlace() {
+  static const int place = static_cast<int>(&users::ColumnNamed("attributes") -
+                                            users::Columns().data());
+  return place;
+}
+
 // Writes the contacts of a batch, all of different users, for no statement can
 // write a row twice, and every contact is to have its own effect. Updates the
 // users that are known; those that were not there are to be executed again, and
@@ -231,6 +239,8 @@ absl::Status RunContacts(SessionExecutor& by, Batch batch, absl::Time now,
     missing.erase(found);
     v1::Profile* profile = contact.response->mutable_profile();
     ReadProfile(rows, row, profile);
+    contact.response->set_attributes_omitted(
+        !rows.IsNull(row, AttributesPlace()) && !profile->has_attributes());
     contact.response->set_created(insert ||
                                   contact.Wrote(profile->created_at()));
   }
@@ -272,11 +282,19 @@ Lane::Options OptionsOfFinds(const PostgresStoreOptions& options) {
   return lane;
 }
 
+// One part of a scan at a time, whoever asked for it.
+Lane::Options OptionsOfScans(const PostgresStoreOptions& options) {
+  Lane::Options lane = OptionsOf(options, "list_profiles", 1);
+  lane.max_batch = 1;
+  return lane;
+}
+
 Lane::ExecutorFactory Executors(const PostgresStoreOptions& options,
-                                SessionExecutor::Run run) {
-  return [&options, run = std::move(run)] {
+                                SessionExecutor::Run run,
+                                const char* settings = "") {
+  return [&options, run = std::move(run), settings] {
     return std::make_unique<SessionExecutor>(options.connect, options.clock,
-                                             run);
+                                             run, settings);
   };
 }
 
@@ -310,7 +328,9 @@ PostgresStore::PostgresStore(PostgresStoreOptions options)
                       return RunContacts(by, batch, now, interval);
                     })),
       edits_(OptionsOf(options, "edit_user", options.edit_workers),
-             Executors(options, RunEdits)) {}
+             Executors(options, RunEdits)),
+      scans_(OptionsOfScans(options),
+             Executors(options, RunScans, kScanSettings)) {}
 
 void PostgresStore::Read(ReadCall call, CallContext context, Done done) {
   auto operation = std::make_unique<ReadOperation>(
@@ -348,6 +368,28 @@ void PostgresStore::Delete(DeleteCall call, CallContext context, Done done) {
   edits_.Submit(MakeEdit(call, std::move(context), std::move(done)));
 }
 
+void PostgresStore::Scan(ScanCall call, CallContext context, Done done) {
+  scans_.Submit(MakeScan(call, std::move(context), std::move(done)));
+}
+
+void PostgresStore::ReadTokenKey(std::string* key, CallContext context,
+                                 Done done) {
+  {
+    base::MutexLock lock(token_key_mutex_);
+    *key = token_key_;
+  }
+  if (!key->empty()) return done(absl::OkStatus());
+  scans_.Submit(MakeTokenKeyRead(
+      key, std::move(context),
+      [this, key, done = std::move(done)](absl::Status read) mutable {
+        if (read.ok()) {
+          base::MutexLock lock(token_key_mutex_);
+          token_key_ = *key;
+        }
+        done(std::move(read));
+      }));
+}
+
 absl::Status PostgresStore::Late(Verb verb) const {
   switch (verb) {
     case Verb::kFind:
@@ -356,6 +398,8 @@ absl::Status PostgresStore::Late(Verb verb) const {
       return contacts_.Late();
     case Verb::kEdit:
       return edits_.Late();
+    case Verb::kScan:
+      return scans_.Late();
     case Verb::kRead:
       break;
   }
@@ -369,6 +413,7 @@ void PostgresStore::Shutdown(base::SteadyTime deadline) {
   finds_.Shutdown(deadline);
   contacts_.Shutdown(deadline);
   edits_.Shutdown(deadline);
+  scans_.Shutdown(deadline);
 }
 
 }  // namespace userprofile::store

@@ -3,10 +3,13 @@
 
 #include <cstddef>
 #include <functional>
+#include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "server/postgres/session.h"
 #include "server/store/lane.h"
 #include "server/store/profile_store.h"
@@ -20,7 +23,7 @@ struct PostgresStoreOptions : LaneOptions {
 
   // Workers, and so connections, for reads, for upserts, and for edits, which
   // onboarding and deletions are too. One more proves that users are not there,
-  // and one finds them by name.
+  // one finds them by name, and one goes through all of them.
   int read_workers = 2;
   int upsert_workers = 2;
   int edit_workers = 1;
@@ -57,6 +60,8 @@ class PostgresStore final : public ProfileStore {
                Done done) override;
   void Edit(EditCall call, CallContext context, Done done) override;
   void Delete(DeleteCall call, CallContext context, Done done) override;
+  void Scan(ScanCall call, CallContext context, Done done) override;
+  void ReadTokenKey(std::string* key, CallContext context, Done done) override;
   absl::Status Late(Verb verb) const override;
 
   // Refuses further calls and returns when all are answered, by `deadline` or
@@ -64,6 +69,9 @@ class PostgresStore final : public ProfileStore {
   void Shutdown(base::SteadyTime deadline);
 
  private:
+  base::Mutex token_key_mutex_;
+  std::string token_key_ ABSL_GUARDED_BY(token_key_mutex_);  // once it is known
+
   // Reads again who was not found, and proves that nobody is there. Apart, for
   // that takes a commit: where it has to wait for a standby, those who are
   // known are read nevertheless.
@@ -72,6 +80,7 @@ class PostgresStore final : public ProfileStore {
   Lane finds_;
   Lane contacts_;
   Lane edits_;
+  Lane scans_;
 };
 
 }  // namespace userprofile::store

@@ -1,5 +1,6 @@
 // How PostgreSQL plans what PostgresStore runs.
 
+#include <future>
 #include <string>
 #include <utility>
 #include <vector>
@@ -84,6 +85,68 @@ TEST_F(PostgresStoreTest, LooksUpEachNameByItsIndex) {
           << users;
     }
   }
+}
+
+// From where it begins to where it ends, in the order of the primary key: no
+// page costs more for those before it.
+TEST_F(PostgresStoreTest, GoesThroughUsersByThePrimaryKey) {
+  for (const int users : {0, 1, 3, 1000}) {
+    database_.Execute("TRUNCATE users");
+    database_.Execute(absl::StrCat(
+        "INSERT INTO users (user_id, onboarding_completed, study_track)"
+        " SELECT n, n % 100 = 0, 's' || n FROM generate_series(1, ",
+        users, ") AS n"));
+    database_.Execute("VACUUM ANALYZE users");
+    for (const auto& [statement, most_found] :
+         {std::pair(&kListProfiles, ", 100"), std::pair(&kCountProfiles, "")}) {
+      const auto session = database_.Connect();
+      const auto plan = session->ExecuteScript(absl::StrCat(
+          "SET enable_seqscan = off; SET enable_bitmapscan = off;"
+          "SET plan_cache_mode = force_generic_plan; PREPARE s AS ",
+          statement->sql, "; EXPLAIN EXECUTE s (0, 100, true, NULL, 's', NULL,",
+          " NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL", most_found,
+          ")"));
+      ASSERT_TRUE(plan.ok()) << plan.status();
+      std::string text;
+      int scans = 0;
+      int by_key = 0;
+      for (std::size_t row = 0; row < plan->size(); ++row) {
+        const absl::string_view line = plan->Text(row, 0);
+        absl::StrAppend(&text, line, "\n");
+        scans += absl::StrContains(line, " on users");
+        by_key += absl::StrContains(line, "Index Cond: ((user_id > $1)") ||
+                  absl::StrContains(line, "Index Cond: (user_id > ");
+      }
+      EXPECT_EQ(scans, 2) << users << "\n" << text;
+      EXPECT_EQ(by_key, scans) << users << "\n" << text;
+      EXPECT_THAT(text, Not(HasSubstr("idx_users"))) << users;
+    }
+  }
+}
+
+// Nor does a table that grew since the statement was planned make it read all.
+TEST_F(PostgresStoreTest, APageReadsNoMoreThanItself) {
+  const auto look = [&](std::int64_t after) {
+    v1::ProfileFilter filter;
+    filter.set_is_active(true);
+    google::protobuf::RepeatedPtrField<v1::Profile> profiles;
+    ScanCall::Result result;
+    std::promise<absl::Status> done;
+    impl_->Scan({filter, after, 200, 100, &profiles, &result}, {},
+                [&](absl::Status status) { done.set_value(status); });
+    ASSERT_TRUE(done.get_future().get().ok());
+  };
+  ASSERT_FALSE(store().Get(1).ok());
+  look(0);
+  database_.Execute(
+      "ALTER TABLE users SET (autovacuum_enabled = off);"
+      "INSERT INTO users (user_id) SELECT generate_series(1, 20000)");
+  for (int i = 0; i < 10; ++i) look(19'000);
+  store_.reset();
+  impl_.reset();  // its sessions report their statistics as they end
+  EXPECT_THAT(database_.AwaitStatistic("idx_tup_fetch", 1000),
+              AllOf(Ge(1000), Lt(4000)));
+  EXPECT_EQ(database_.AwaitStatistic("seq_tup_read", 0), 0);
 }
 
 // An index on what a contact may change, but seldom does.
@@ -185,6 +248,16 @@ TEST_F(PostgresStoreTest, PlansNoStatementForTheValuesAtHand) {
   for (int i = 1; i <= 3; ++i) {
     ASSERT_TRUE(store().LookupUsername("ada").ok());
     EXPECT_EQ(plans, "0 custom, 1") << "look-ups";
+  }
+  for (int i = 1; i <= 3; ++i) {
+    const v1::ProfileFilter none;
+    google::protobuf::RepeatedPtrField<v1::Profile> profiles;
+    ScanCall::Result result;
+    std::promise<absl::Status> done;
+    impl_->Scan({none, 0, 10, 10, &profiles, &result}, {},
+                [&](absl::Status status) { done.set_value(status); });
+    ASSERT_TRUE(done.get_future().get().ok());
+    EXPECT_EQ(plans, "0 custom, 1") << "scans";
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <variant>
 
 #include "base/limits.h"
@@ -18,13 +19,16 @@ void SetSeconds(double seconds, google::protobuf::Timestamp* timestamp) {
   SetTimestamp(absl::FromUnixMicros(std::llround(held * 1e6)), timestamp);
 }
 
-// What others stored that is no object, or has numbers that no double is near,
-// is left out.
-void SetObject(absl::string_view json, google::protobuf::Struct* object) {
-  if (!google::protobuf::util::JsonStringToMessage({json.data(), json.size()},
-                                                   object)
-           .ok()) {
-    object->Clear();
+// What others stored that is no object, or holds a number that no double is
+// near, is left out.
+void SetObject(absl::string_view json, users::ObjectField field,
+               v1::Profile* profile) {
+  google::protobuf::Struct object;
+  if (google::protobuf::util::JsonStringToMessage({json.data(), json.size()},
+                                                  &object)
+          .ok() &&
+      !object.fields().empty()) {
+    *(profile->*field)() = std::move(object);
   }
 }
 
@@ -51,8 +55,8 @@ void ReadProfile(const postgres::Rows& rows, std::size_t row,
     } else if (const auto* time = std::get_if<users::TimeField>(&field)) {
       SetSeconds(rows.Double(row, at), (profile->**time)());
     } else {
-      SetObject(rows.Text(row, at),
-                (profile->*std::get<users::ObjectField>(field))());
+      SetObject(rows.Text(row, at), std::get<users::ObjectField>(field),
+                profile);
     }
     ++at;
   }
@@ -81,7 +85,8 @@ std::string SqlObject(const google::protobuf::Struct& object) {
 }
 
 std::string SqlTime(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%d %H:%M:%E6S+00", time, absl::UTCTimeZone());
+  return absl::FormatTime("%E4Y-%m-%d %H:%M:%E6S+00", time,
+                          absl::UTCTimeZone());
 }
 
 }  // namespace userprofile::store

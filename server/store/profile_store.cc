@@ -117,6 +117,9 @@ void ProfileStore::UpdateProfile(const v1::UpdateProfileRequest& request,
       request.update_mask().paths(),
       [](const auto& path) { return path == "attributes" || path == "*"; });
   call.given_in = "profile";
+  if (!call.replace_attributes && call.changes.attributes().fields().empty()) {
+    call.changes.clear_attributes();
+  }
   if (request.reset_onboarding()) call.onboarding_completed = false;
   if (request.has_expected_revision()) {
     call.expected_revision = request.expected_revision();

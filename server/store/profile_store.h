@@ -46,7 +46,7 @@ struct CallContext {
 };
 
 // What a call is for the store; a deletion is an edit.
-enum class Verb { kRead, kFind, kContact, kEdit };
+enum class Verb { kRead, kFind, kContact, kEdit, kScan };
 
 // A read of users by their keys.
 struct ReadCall {
@@ -109,6 +109,35 @@ struct DeleteCall {
   absl::optional<std::int64_t> expected_revision;
 };
 
+// A look at a part of the table, in the order of user ids: for those that the
+// filter lets pass.
+struct ScanCall {
+  const v1::ProfileFilter& filter;
+
+  // Begins after this user.
+  std::int64_t after = 0;
+
+  // Ends after this many users were looked at, whether the filter lets them
+  // pass or not (kMostScanned at most); or once this many were found.
+  std::int64_t most_scanned = kMostScanned;
+  int most_found = 0;
+
+  // Where to add the profiles of those found; null to count them only, all of
+  // those that are looked at.
+  google::protobuf::RepeatedPtrField<v1::Profile>* profiles = nullptr;
+
+  // What was found, and the user whom to go on after; none if the end of the
+  // table was reached.
+  struct Result {
+    std::int64_t count = 0;
+    absl::optional<std::int64_t> reached;
+  };
+  Result* result = nullptr;
+
+  // What bounds the time that one statement takes.
+  static constexpr std::int64_t kMostScanned = 10'000;
+};
+
 // Stores users, by a few verbs from which the methods of the API are made. They
 // mean what UserProfileService says in
 // userprofile/v1/user_profile_service.proto, and so do their errors; requests
@@ -129,6 +158,14 @@ class ProfileStore {
                        Done done) = 0;
   virtual void Edit(EditCall call, CallContext context, Done done) = 0;
   virtual void Delete(DeleteCall call, CallContext context, Done done) = 0;
+  virtual void Scan(ScanCall call, CallContext context, Done done) = 0;
+
+  // The key of the tokens that callers are given to go on from: the same for
+  // all servers of a database, and the next time. Read once; then answered
+  // before this returns. UNAVAILABLE with reason TOKENS_UNAVAILABLE where there
+  // is none that can be relied on. For Late it is a scan.
+  virtual void ReadTokenKey(std::string* key, CallContext context,
+                            Done done) = 0;
 
   // What to tell the caller of such a call that is under way and whose deadline
   // passes now: why the database does not carry it out, as far as that is

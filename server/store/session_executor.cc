@@ -1,6 +1,7 @@
 #include "server/store/session_executor.h"
 
 #include "absl/algorithm/container.h"
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "server/postgres/errors.h"
 #include "server/store/profile_rows.h"
@@ -30,8 +31,10 @@ absl::Status SessionExecutor::Connect() {
   // would stay as it grows. See docs/adr/0036-one-plan-for-each-statement.md.
   USERPROFILE_RETURN_IF_ERROR(
       session
-          ->ExecuteScript("SET enable_seqscan = off;"
-                          " SET plan_cache_mode = force_generic_plan")
+          ->ExecuteScript(
+              absl::StrCat("SET enable_seqscan = off;"
+                           " SET plan_cache_mode = force_generic_plan",
+                           settings_))
           .status());
   session_ = std::move(session);
   replace_ = false;

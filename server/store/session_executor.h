@@ -43,10 +43,13 @@ class SessionExecutor final : public BatchExecutor {
   using Run = std::function<absl::Status(SessionExecutor& by, Batch batch,
                                          absl::Time now)>;
 
-  SessionExecutor(postgres::SessionFactory connect, base::Clock clock, Run run)
+  // Its sessions have these settings beside those that all have.
+  SessionExecutor(postgres::SessionFactory connect, base::Clock clock, Run run,
+                  const char* settings = "")
       : connect_(std::move(connect)),
         clock_(std::move(clock)),
-        run_(std::move(run)) {}
+        run_(std::move(run)),
+        settings_(settings) {}
 
   absl::Status Connect() override;
   absl::Status Execute(Batch batch) override;
@@ -64,6 +67,7 @@ class SessionExecutor final : public BatchExecutor {
   const postgres::SessionFactory connect_;
   const base::Clock clock_;
   const Run run_;
+  const char* const settings_;  // as SQL
   std::unique_ptr<postgres::Session> session_;
 
   // The schema was not as needed. Where a search path or a role is mended, that

@@ -13,6 +13,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "server/users/columns.h"
+#include "server/users/token_key.h"
 
 // The statements are templates. {part} stands for a part of that name; parts
 // may have parts. {columns: form} is a list of columns, each as the form says,
@@ -91,6 +92,38 @@ OFFSET 0)"},
   c.is_active <> coalesce(u.is_active, true))
   AND {is_news})"},
 
+      // How far a part of a scan goes; the end of the table is NULL. OFFSET
+      // keeps this a subquery, which is carried out once.
+      {"reach", R"((
+  SELECT (SELECT r.user_id
+    FROM :users AS r
+    WHERE r.user_id > $1::bigint
+    ORDER BY r.user_id
+    OFFSET $2::bigint - 1
+    LIMIT CASE WHEN $2::bigint IS NULL THEN 0 ELSE 1 END) AS user_id
+  WHERE {is_configured}
+  OFFSET 0) AS reach)"},
+      {"in_reach", R"(u.user_id > $1::bigint
+    AND u.user_id <= coalesce(reach.user_id, 9223372036854775807))"},
+
+      // One form for all filters, so that there is one plan, which follows the
+      // primary key from where the page before ended, whatever is asked for: no
+      // other index has users in that order. Cheap conditions go first.
+      {"filter", R"(($3::boolean IS NULL OR u.onboarding_completed = $3)
+    AND ($4::boolean IS NULL OR u.is_active = $4)
+    AND ($10::timestamp IS NULL OR u.created_at >= $10)
+    AND ($11::timestamp IS NULL OR u.created_at < $11)
+    AND ($12::timestamptz IS NULL OR u.last_seen_at >= $12)
+    AND ($13::timestamptz IS NULL OR u.last_seen_at < $13)
+    AND ($14::timestamptz IS NULL OR u.last_activity >= $14)
+    AND ($15::timestamptz IS NULL OR u.last_activity < $15)
+    AND ($5::text IS NULL OR u.study_track = $5)
+    AND ($6::text IS NULL OR u.grade_band = $6)
+    AND ($7::text IS NULL OR u.grade_year = $7)
+    AND ($8::text IS NULL
+      OR starts_with(lower(u.language_code COLLATE "C") || '-', $8))
+    AND ($9::text IS NULL OR starts_with(u.nickname, $9)))"},
+
       // What a contact does to a known user. is_active was NULL in legacy
       // tables.
       {"update_users", R"(UPDATE :users AS u
@@ -135,8 +168,9 @@ std::string List(absl::string_view which, const std::string& form,
     if (is_read && column.kind == users::Kind::kTime) {
       item = absl::StrCat("date_part('epoch', ", item, ")");
     } else if (which == "answer" && column.kind == users::Kind::kObject) {
+      // What is left out is no object.
       item = absl::StrCat("CASE WHEN octet_length(", item,
-                          "::text) <= 1024 THEN ", item, " END");
+                          "::text) > 1024 THEN 'null' ELSE ", item, " END");
     }
     if (!list.empty()) {
       const bool fits = width + item.size() <= kWidth;
@@ -302,8 +336,10 @@ edits AS MATERIALIZED (
   SELECT e.user_id, {answers: e.*}, e.onboarding_completed, m.attributes,
     CASE WHEN e.expected_revision <> u.revision THEN 'revision'
       WHEN e.onboarding_completed AND {is_onboarded} THEN 'onboarded'
-      WHEN e.patch IS NOT NULL AND (octet_length(m.attributes::text) > 16384 OR
-        (SELECT count(*) FROM jsonb_object_keys(m.attributes)) > 64)
+      WHEN octet_length(m.attributes::text)
+          > coalesce(octet_length(u.attributes::text), 0)
+        AND (octet_length(m.attributes::text) > 16384 OR
+          (SELECT count(*) FROM jsonb_object_keys(m.attributes)) > 64)
         THEN 'too large'
       WHEN {answers OR: e.* <> coalesce(u.*, '')} OR
         e.onboarding_completed <> {is_onboarded} OR
@@ -347,7 +383,6 @@ FROM :users
 WHERE user_id = ANY($1::bigint[])
   AND {is_configured})");
 
-// Answers who is still there, as the user who was to be deleted.
 const postgres::Statement kDeleteUsers = Build("delete_users", R"(
 WITH held AS MATERIALIZED (
   SELECT user_id, created_at, revision
@@ -366,10 +401,13 @@ deleted AS (
     AND (d.expected_revision <> u.revision) IS NOT TRUE
     AND (SELECT count(*) FROM held) > 0
   RETURNING u.user_id)
-SELECT held.user_id, held.revision
+SELECT held.user_id, held.revision,
+  held.user_id IN (SELECT user_id FROM deleted)
 FROM held JOIN unnest($1::bigint[], $2::timestamp[]) AS d (user_id, created_at)
-  ON held.user_id = d.user_id AND held.created_at = d.created_at
-WHERE held.user_id NOT IN (SELECT user_id FROM deleted))");
+  ON held.user_id = d.user_id AND held.created_at = d.created_at)");
+
+const postgres::Statement kMayDelete = Build("may_delete", R"(
+SELECT has_table_privilege(:'users'::regclass, 'DELETE'))");
 
 // A column of an expression is not in indkey; what the index depends on tells.
 const postgres::Statement kNicknameIndexes = Build("nickname_indexes", R"(
@@ -382,6 +420,30 @@ WHERE indrelid = :'users'::regclass AND indisunique
         OR indexprs IS NOT NULL AND EXISTS (SELECT FROM pg_depend
           WHERE classid = 'pg_class'::regclass AND objid = indexrelid
             AND refobjid = attrelid AND refobjsubid = attnum))))");
+
+const postgres::Statement kListProfiles = Build("list_profiles", R"(
+SELECT {profile: u.*}, reach.user_id
+FROM {reach} LEFT JOIN LATERAL (
+  SELECT {all: u.*}
+  FROM :users AS u
+  WHERE {in_reach}
+    AND {filter}
+  ORDER BY u.user_id
+  LIMIT $16::bigint) AS u ON true
+ORDER BY u.user_id)");
+
+const postgres::Statement kCountProfiles = Build("count_profiles", R"(
+SELECT (SELECT count(*)
+  FROM :users AS u
+  WHERE {in_reach}
+    AND {filter}), reach.user_id
+FROM {reach})");
+
+const postgres::Statement kFindTokenKey =
+    Build("find_token_key", users::kFindTokenKey);
+
+const postgres::Statement kReadTokenKey =
+    Build("read_token_key", users::kReadTokenKey);
 
 std::string AllStatements() {
   std::string text;

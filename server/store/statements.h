@@ -68,12 +68,32 @@ extern const postgres::Statement kReadLives;
 
 // Deletes users, all different, as arrays of equal length: $1 user ids, $2 the
 // created_at that they have to have, $3 the revision that is expected, or NULL.
-// Rows are locked in key order. Returns the user id and the revision of those
-// who are still there with that created_at.
+// Rows are locked in key order. Returns the user id, the revision, and whether
+// it was deleted, of each row with that created_at that was there.
 extern const postgres::Statement kDeleteUsers;
+
+// Whether the role may delete from users: one row.
+extern const postgres::Statement kMayDelete;
 
 // The names of the unique indexes on nickname alone, be it in an expression.
 extern const postgres::Statement kNicknameIndexes;
+
+// What a filter lets pass of the users after $1, of whom it looks at $2 at most
+// (NULL: at all). The filter is $3 to $15, in the order of its fields, ranges
+// of times as two; NULL asks for nothing. A language ends in "-", in small
+// letters. The first returns users in the order of their ids, $16 at most, and
+// in one more column the last user that it may look at, NULL if that is the
+// last there is; a row of NULLs with that for nobody. The second returns their
+// number, and that.
+//
+// In one statement, so that both are of one moment: who comes later is after
+// that user, or is never seen in between.
+extern const postgres::Statement kListProfiles;
+extern const postgres::Statement kCountProfiles;
+
+// See token_key.h.
+extern const postgres::Statement kFindTokenKey;
+extern const postgres::Statement kReadTokenKey;
 
 // All of them as they run, each with its name before it.
 std::string AllStatements();

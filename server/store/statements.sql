@@ -99,7 +99,7 @@ RETURNING u.user_id, u.username, u.first_name, u.last_name, u.language_code,
   date_part('epoch', u.last_seen_at),
   date_part('epoch', u.updated_at),
   date_part('epoch', u.last_activity), u.revision,
-  CASE WHEN octet_length(u.attributes::text) <= 1024 THEN u.attributes END;
+  CASE WHEN octet_length(u.attributes::text) > 1024 THEN 'null' ELSE u.attributes END;
 
 -- update_changed_users
 WITH contacts AS MATERIALIZED (
@@ -175,7 +175,7 @@ SELECT user_id, username, first_name, last_name, language_code,
   grade_year, phone, is_active, date_part('epoch', created_at),
   date_part('epoch', last_seen_at), date_part('epoch', updated_at),
   date_part('epoch', last_activity), revision,
-  CASE WHEN octet_length(attributes::text) <= 1024 THEN attributes END
+  CASE WHEN octet_length(attributes::text) > 1024 THEN 'null' ELSE attributes END
 FROM unchanged
 UNION ALL
 SELECT user_id, username, first_name, last_name, language_code,
@@ -183,7 +183,7 @@ SELECT user_id, username, first_name, last_name, language_code,
   grade_year, phone, is_active, date_part('epoch', created_at),
   date_part('epoch', last_seen_at), date_part('epoch', updated_at),
   date_part('epoch', last_activity), revision,
-  CASE WHEN octet_length(attributes::text) <= 1024 THEN attributes END
+  CASE WHEN octet_length(attributes::text) > 1024 THEN 'null' ELSE attributes END
 FROM written;
 
 -- insert_users
@@ -214,7 +214,7 @@ RETURNING u.user_id, u.username, u.first_name, u.last_name, u.language_code,
   date_part('epoch', u.last_seen_at),
   date_part('epoch', u.updated_at),
   date_part('epoch', u.last_activity), u.revision,
-  CASE WHEN octet_length(u.attributes::text) <= 1024 THEN u.attributes END;
+  CASE WHEN octet_length(u.attributes::text) > 1024 THEN 'null' ELSE u.attributes END;
 
 -- edit_users
 WITH held AS MATERIALIZED (
@@ -232,8 +232,10 @@ edits AS MATERIALIZED (
     e.phone, e.onboarding_completed, m.attributes,
     CASE WHEN e.expected_revision <> u.revision THEN 'revision'
       WHEN e.onboarding_completed AND coalesce(u.onboarding_completed, false) THEN 'onboarded'
-      WHEN e.patch IS NOT NULL AND (octet_length(m.attributes::text) > 16384 OR
-        (SELECT count(*) FROM jsonb_object_keys(m.attributes)) > 64)
+      WHEN octet_length(m.attributes::text)
+          > coalesce(octet_length(u.attributes::text), 0)
+        AND (octet_length(m.attributes::text) > 16384 OR
+          (SELECT count(*) FROM jsonb_object_keys(m.attributes)) > 64)
         THEN 'too large'
       WHEN e.real_name <> coalesce(u.real_name, '') OR
         e.nickname <> coalesce(u.nickname, '') OR
@@ -322,10 +324,13 @@ deleted AS (
     AND (d.expected_revision <> u.revision) IS NOT TRUE
     AND (SELECT count(*) FROM held) > 0
   RETURNING u.user_id)
-SELECT held.user_id, held.revision
+SELECT held.user_id, held.revision,
+  held.user_id IN (SELECT user_id FROM deleted)
 FROM held JOIN unnest($1::bigint[], $2::timestamp[]) AS d (user_id, created_at)
-  ON held.user_id = d.user_id AND held.created_at = d.created_at
-WHERE held.user_id NOT IN (SELECT user_id FROM deleted);
+  ON held.user_id = d.user_id AND held.created_at = d.created_at;
+
+-- may_delete
+SELECT has_table_privilege(:'users'::regclass, 'DELETE');
 
 -- nickname_indexes
 SELECT relname
@@ -337,3 +342,81 @@ WHERE indrelid = :'users'::regclass AND indisunique
         OR indexprs IS NOT NULL AND EXISTS (SELECT FROM pg_depend
           WHERE classid = 'pg_class'::regclass AND objid = indexrelid
             AND refobjid = attrelid AND refobjsubid = attnum)));
+
+-- list_profiles
+SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
+  u.onboarding_completed, u.real_name, u.nickname, u.study_track,
+  u.grade_band, u.grade_year, u.phone, u.is_active,
+  date_part('epoch', u.created_at),
+  date_part('epoch', u.last_seen_at),
+  date_part('epoch', u.updated_at),
+  date_part('epoch', u.last_activity), u.revision, u.attributes, reach.user_id
+FROM (
+  SELECT (SELECT r.user_id
+    FROM :users AS r
+    WHERE r.user_id > $1::bigint
+    ORDER BY r.user_id
+    OFFSET $2::bigint - 1
+    LIMIT CASE WHEN $2::bigint IS NULL THEN 0 ELSE 1 END) AS user_id
+  WHERE current_setting('userprofile.serving')::boolean
+  OFFSET 0) AS reach LEFT JOIN LATERAL (
+  SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
+    u.onboarding_completed, u.real_name, u.nickname, u.study_track,
+    u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
+    u.last_seen_at, u.updated_at, u.last_activity, u.revision,
+    u.attributes
+  FROM :users AS u
+  WHERE u.user_id > $1::bigint
+      AND u.user_id <= coalesce(reach.user_id, 9223372036854775807)
+    AND ($3::boolean IS NULL OR u.onboarding_completed = $3)
+        AND ($4::boolean IS NULL OR u.is_active = $4)
+        AND ($10::timestamp IS NULL OR u.created_at >= $10)
+        AND ($11::timestamp IS NULL OR u.created_at < $11)
+        AND ($12::timestamptz IS NULL OR u.last_seen_at >= $12)
+        AND ($13::timestamptz IS NULL OR u.last_seen_at < $13)
+        AND ($14::timestamptz IS NULL OR u.last_activity >= $14)
+        AND ($15::timestamptz IS NULL OR u.last_activity < $15)
+        AND ($5::text IS NULL OR u.study_track = $5)
+        AND ($6::text IS NULL OR u.grade_band = $6)
+        AND ($7::text IS NULL OR u.grade_year = $7)
+        AND ($8::text IS NULL
+          OR starts_with(lower(u.language_code COLLATE "C") || '-', $8))
+        AND ($9::text IS NULL OR starts_with(u.nickname, $9))
+  ORDER BY u.user_id
+  LIMIT $16::bigint) AS u ON true
+ORDER BY u.user_id;
+
+-- count_profiles
+SELECT (SELECT count(*)
+  FROM :users AS u
+  WHERE u.user_id > $1::bigint
+      AND u.user_id <= coalesce(reach.user_id, 9223372036854775807)
+    AND ($3::boolean IS NULL OR u.onboarding_completed = $3)
+        AND ($4::boolean IS NULL OR u.is_active = $4)
+        AND ($10::timestamp IS NULL OR u.created_at >= $10)
+        AND ($11::timestamp IS NULL OR u.created_at < $11)
+        AND ($12::timestamptz IS NULL OR u.last_seen_at >= $12)
+        AND ($13::timestamptz IS NULL OR u.last_seen_at < $13)
+        AND ($14::timestamptz IS NULL OR u.last_activity >= $14)
+        AND ($15::timestamptz IS NULL OR u.last_activity < $15)
+        AND ($5::text IS NULL OR u.study_track = $5)
+        AND ($6::text IS NULL OR u.grade_band = $6)
+        AND ($7::text IS NULL OR u.grade_year = $7)
+        AND ($8::text IS NULL
+          OR starts_with(lower(u.language_code COLLATE "C") || '-', $8))
+        AND ($9::text IS NULL OR starts_with(u.nickname, $9))), reach.user_id
+FROM (
+  SELECT (SELECT r.user_id
+    FROM :users AS r
+    WHERE r.user_id > $1::bigint
+    ORDER BY r.user_id
+    OFFSET $2::bigint - 1
+    LIMIT CASE WHEN $2::bigint IS NULL THEN 0 ELSE 1 END) AS user_id
+  WHERE current_setting('userprofile.serving')::boolean
+  OFFSET 0) AS reach;
+
+-- find_token_key
+SELECT CASE WHEN t.oid IS NULL THEN 'missing' WHEN t.relkind <> 'r' OR NOT pg_has_role(t.relowner, u.relowner, 'MEMBER')  OR NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = t.oid   AND attname = 'key' AND atttypid = 'bytea'::regtype) THEN 'foreign' WHEN NOT has_table_privilege(coalesce($1::name, current_user), t.oid,  'SELECT') THEN 'hidden' END FROM pg_class AS u LEFT JOIN pg_class AS t  ON t.relnamespace = u.relnamespace  AND t.relname = 'userprofile_token_key' WHERE u.oid = to_regclass(:'users');
+
+-- read_token_key
+SELECT encode(key, 'hex') FROM :schema.userprofile_token_key;

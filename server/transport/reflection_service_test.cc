@@ -89,6 +89,7 @@ TEST_F(ReflectionServiceTest, ListsTheServices) {
 TEST_F(ReflectionServiceTest, SendsAFileWithAllThatItImports) {
   const std::string kFile = "userprofile/v1/user_profile_service.proto";
   const std::vector<std::string> all = {
+      "google/protobuf/field_mask.proto", "google/protobuf/struct.proto",
       "google/protobuf/timestamp.proto",  "google/protobuf/any.proto",
       "google/rpc/status.proto",          "google/protobuf/descriptor.proto",
       "userprofile/v1/annotations.proto", kFile};

@@ -387,8 +387,9 @@ for (const overlay of overlays) {
 
   test(`${overlay}: all replicas fit into the database's connections`, () => {
     // One that watches the schema, one that probes writes, one that proves that
-    // users are not there, and one that finds them by name.
-    const connections = 4 +
+    // users are not there, one that finds them by name, and one that goes through
+    // all of them.
+    const connections = 5 +
       Number(environment.USERPROFILE_READ_CONNECTIONS) +
       Number(environment.USERPROFILE_UPSERT_CONNECTIONS) +
       Number(environment.USERPROFILE_EDIT_CONNECTIONS);

@@ -112,6 +112,20 @@ class PrivacyTest : public ::testing::Test {
         request);
   }
 
+  std::string ListProfiles(const std::string& prefix, const std::string& token,
+                           const std::string& path) {
+    v1::ListProfilesRequest request;
+    request.mutable_filter()->set_nickname_prefix(prefix);
+    request.set_page_token(token);
+    request.mutable_read_mask()->add_paths(path);
+    return Call(
+        [](Stub& stub, grpc::ClientContext* context, const auto& q) {
+          v1::ListProfilesResponse response;
+          return stub.ListProfiles(context, q, &response);
+        },
+        request);
+  }
+
   // Sends these very bytes as a request.
   std::string Send(const std::string& bytes) {
     grpc::GenericStub stub(grpc::CreateChannel(
@@ -170,6 +184,7 @@ TEST_F(PrivacyTest, TheServerKeepsWhatItIsToldToItself) {
   EXPECT_EQ(UpsertUser(2), "OK");
   EXPECT_EQ(GetProfile(1), "OK");
   EXPECT_EQ(CompleteOnboarding(1, "Mark-real"), "OK");
+  EXPECT_EQ(ListProfiles("Mark-nick", "", "phone"), "OK");
 
   // What is part of the trade.
   EXPECT_EQ(GetProfile(99), "5 USER_NOT_FOUND");
@@ -185,6 +200,9 @@ TEST_F(PrivacyTest, TheServerKeepsWhatItIsToldToItself) {
   EXPECT_EQ(UpsertUser(3, "Mark\x1b[31m"), "3 INVALID_FIELDS");
   EXPECT_EQ(CompleteOnboarding(2, "Mark-real", "+98 Mark 345 6789"),
             "3 INVALID_FIELDS");
+  EXPECT_EQ(ListProfiles("Mark\x01", "", "phone"), "3 INVALID_FIELDS");
+  EXPECT_EQ(ListProfiles("Mark", "Mark-token", "phone"), "3 INVALID_FIELDS");
+  EXPECT_EQ(ListProfiles("Mark", "", "Mark-path"), "3 INVALID_FIELDS");
   EXPECT_EQ(Send("\x08\x03\x12\x07\x0a\x05Mark\xff"), "3 MALFORMED_REQUEST");
   EXPECT_EQ(Send("Mark, and no message"), "3 MALFORMED_REQUEST");
   EXPECT_EQ(Send(absl::StrCat("\x0a", std::string(100000, 'M'), "Mark")), "8 ");

@@ -11,6 +11,7 @@
 #include "server/store/errors.h"
 #include "server/store/profile_rows.h"
 #include "server/users/columns.h"
+#include "server/users/token_key.h"
 
 namespace userprofile::store {
 namespace {
@@ -50,6 +51,39 @@ google::protobuf::Struct Patched(google::protobuf::Struct attributes,
     }
   }
   return attributes;
+}
+
+bool IsIn(bool is_known, const google::protobuf::Timestamp& time,
+          const v1::TimeRange& range) {
+  if (!range.has_from() && !range.has_before()) return true;
+  return is_known &&
+         (!range.has_from() ||
+          FromTimestamp(time) >= ToMicros(FromTimestamp(range.from()))) &&
+         (!range.has_before() ||
+          FromTimestamp(time) < ToMicros(FromTimestamp(range.before())));
+}
+
+bool Passes(const v1::Profile& user, const v1::ProfileFilter& filter) {
+  const auto is = [](bool given, const auto& wanted, const auto& stored) {
+    return !given || wanted == stored;
+  };
+  return is(filter.has_onboarding_completed(), filter.onboarding_completed(),
+            user.onboarding_completed()) &&
+         is(filter.has_is_active(), filter.is_active(), user.is_active()) &&
+         is(filter.has_study_track(), filter.study_track(),
+            user.study_track()) &&
+         is(filter.has_grade_band(), filter.grade_band(), user.grade_band()) &&
+         is(filter.has_grade_year(), filter.grade_year(), user.grade_year()) &&
+         (!filter.has_language_code() ||
+          absl::StartsWithIgnoreCase(
+              absl::StrCat(user.language_code(), "-"),
+              absl::StrCat(filter.language_code(), "-"))) &&
+         (!filter.has_nickname_prefix() ||
+          absl::StartsWith(user.nickname(), filter.nickname_prefix())) &&
+         IsIn(true, user.created_at(), filter.created_at()) &&
+         IsIn(true, user.last_seen_at(), filter.last_seen_at()) &&
+         IsIn(user.has_last_activity(), user.last_activity(),
+              filter.last_activity());
 }
 
 }  // namespace
@@ -97,6 +131,7 @@ void FakeStore::Contact(const v1::UpsertUserRequest& request,
     *response->mutable_profile() = profile;
     if (SqlObject(profile.attributes()).size() > 1024) {
       response->mutable_profile()->clear_attributes();
+      response->set_attributes_omitted(true);
     }
     response->set_created(created);
   }
@@ -150,6 +185,36 @@ absl::Status FakeStore::TryFind(const FindCall& call) {
   return absl::OkStatus();
 }
 
+void FakeStore::Scan(ScanCall call, CallContext context, Done done) {
+  if (absl::Status dead = Verdict(context); !dead.ok()) {
+    return done(std::move(dead));
+  }
+  {
+    base::MutexLock lock(mutex_);
+    *call.result = {};
+    std::int64_t scanned = 0;
+    for (auto user = users_.upper_bound(call.after); user != users_.end();
+         ++user) {
+      if (Passes(user->second, call.filter)) {
+        ++call.result->count;
+        if (call.profiles != nullptr) *call.profiles->Add() = user->second;
+      }
+      const bool is_full =
+          call.profiles != nullptr && call.result->count == call.most_found;
+      if (is_full || ++scanned == call.most_scanned) {
+        call.result->reached = user->first;
+        break;
+      }
+    }
+  }
+  done(absl::OkStatus());
+}
+
+void FakeStore::ReadTokenKey(std::string* key, CallContext context, Done done) {
+  *key = std::string(users::kTokenKeySize, 'k');
+  done(Verdict(context));
+}
+
 absl::Status FakeStore::Late(Verb /*verb*/) const { return DeadlineExceeded(); }
 
 void FakeStore::Edit(EditCall call, CallContext context, Done done) {
@@ -183,8 +248,11 @@ absl::Status FakeStore::TryEdit(const EditCall& call) {
     attributes = Patched(
         call.replace_attributes ? google::protobuf::Struct() : attributes,
         call.changes.attributes());
-    if (attributes.fields().size() > 64 || SqlObject(attributes).size() > 16384)
+    const std::size_t size = SqlObject(attributes).size();
+    if (size > SqlObject(profile.attributes()).size() &&
+        (attributes.fields().size() > 64 || size > 16384)) {
       return AttributesTooLarge(call.user_id);
+    }
   }
   bool changes = !google::protobuf::util::MessageDifferencer::Equals(
       attributes, profile.attributes());

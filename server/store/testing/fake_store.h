@@ -2,6 +2,7 @@
 #define USERPROFILE_SERVER_STORE_TESTING_FAKE_STORE_H_
 
 #include <cstdint>
+#include <string>
 
 #include "absl/container/btree_map.h"
 #include "absl/time/clock.h"
@@ -24,6 +25,8 @@ class FakeStore final : public ProfileStore {
                Done done) override;
   void Edit(EditCall call, CallContext context, Done done) override;
   void Delete(DeleteCall call, CallContext context, Done done) override;
+  void Scan(ScanCall call, CallContext context, Done done) override;
+  void ReadTokenKey(std::string* key, CallContext context, Done done) override;
   absl::Status Late(Verb verb) const override;
 
  private:

@@ -1,0 +1,1 @@
+-- A key for the tokens that the service gives to callers to go on from.

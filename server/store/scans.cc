@@ -1,0 +1,144 @@
+#include "server/store/scans.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
+#include "base/status_macros.h"
+#include "server/store/errors.h"
+#include "server/store/profile_rows.h"
+#include "server/store/statements.h"
+#include "server/users/columns.h"
+#include "server/users/token_key.h"
+
+namespace userprofile::store {
+namespace {
+
+struct ScanOperation final : SqlOperation {
+  using Run =
+      std::function<absl::Status(SessionExecutor& by, absl::Status& result)>;
+
+  ScanOperation(Run r, CallContext context, Done done)
+      : SqlOperation(std::move(context), std::move(done)), run(std::move(r)) {}
+
+  const Run run;  // sets the operation's result
+};
+
+// Only a table that nobody else can have made is read.
+absl::Status RunTokenKey(SessionExecutor& by, std::string* key,
+                         absl::Status& result) {
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows matter,
+                               by.Query(kFindTokenKey, {absl::nullopt}));
+  if (matter.size() != 1 || !matter.IsNull(0, 0)) {
+    result = TokensUnavailable();
+    return absl::OkStatus();
+  }
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
+                               by.Query(kReadTokenKey, {}));
+  if (rows.size() == 1) *key = absl::HexStringToBytes(rows.Text(0, 0));
+  if (key->size() != users::kTokenKeySize) result = TokensUnavailable();
+  return absl::OkStatus();
+}
+
+// From $3 on.
+void AddFilter(const v1::ProfileFilter& filter,
+               postgres::Parameters& parameters) {
+  const auto add = [&](bool given, std::string value) {
+    parameters.push_back(given ? absl::make_optional(std::move(value))
+                               : absl::nullopt);
+  };
+  const auto flag = [](bool value) { return value ? "t" : "f"; };
+  const auto add_times = [&](const v1::TimeRange& range) {
+    add(range.has_from(), SqlTime(FromTimestamp(range.from())));
+    add(range.has_before(), SqlTime(FromTimestamp(range.before())));
+  };
+  add(filter.has_onboarding_completed(), flag(filter.onboarding_completed()));
+  add(filter.has_is_active(), flag(filter.is_active()));
+  add(filter.has_study_track(), filter.study_track());
+  add(filter.has_grade_band(), filter.grade_band());
+  add(filter.has_grade_year(), filter.grade_year());
+  add(filter.has_language_code(),
+      absl::StrCat(absl::AsciiStrToLower(filter.language_code()), "-"));
+  add(filter.has_nickname_prefix(), filter.nickname_prefix());
+  add_times(filter.created_at());
+  add_times(filter.last_seen_at());
+  add_times(filter.last_activity());
+}
+
+postgres::Parameters ParametersOf(const ScanCall& call,
+                                  absl::optional<std::int64_t> most_scanned) {
+  postgres::Parameters parameters = {absl::StrCat(call.after), absl::nullopt};
+  if (most_scanned) parameters[1] = absl::StrCat(*most_scanned);
+  AddFilter(call.filter, parameters);
+  return parameters;
+}
+
+absl::Status RunList(SessionExecutor& by, const ScanCall& call) {
+  // Without a filter each user who is looked at is found.
+  const bool finds_all = call.filter.ByteSizeLong() == 0;
+  absl::optional<std::int64_t> most_scanned;
+  if (!finds_all) most_scanned = call.most_scanned;
+  postgres::Parameters parameters = ParametersOf(call, most_scanned);
+  parameters.push_back(absl::StrCat(call.most_found));
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
+                               by.Query(kListProfiles, parameters));
+  const int reached = static_cast<int>(users::Columns().size());
+  *call.result = {};
+  const int before = call.profiles->size();
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    if (!rows.IsNull(row, 0)) ReadProfile(rows, row, call.profiles->Add());
+  }
+  call.result->count = call.profiles->size() - before;
+  if (call.result->count == call.most_found) {
+    call.result->reached = call.profiles->rbegin()->user_id();
+  } else if (!rows.empty() && !rows.IsNull(0, reached)) {
+    call.result->reached = rows.Int64(0, reached);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunCount(SessionExecutor& by, const ScanCall& call) {
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const postgres::Rows rows,
+      by.Query(kCountProfiles, ParametersOf(call, call.most_scanned)));
+  *call.result = {};
+  if (rows.empty()) return absl::OkStatus();
+  call.result->count = rows.Int64(0, 0);
+  if (!rows.IsNull(0, 1)) call.result->reached = rows.Int64(0, 1);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::unique_ptr<Operation> MakeScan(ScanCall call, CallContext context,
+                                    Done done) {
+  return std::make_unique<ScanOperation>(
+      [call](SessionExecutor& by, absl::Status& /*result*/) {
+        return call.profiles == nullptr ? RunCount(by, call)
+                                        : RunList(by, call);
+      },
+      std::move(context), std::move(done));
+}
+
+std::unique_ptr<Operation> MakeTokenKeyRead(std::string* key,
+                                            CallContext context, Done done) {
+  return std::make_unique<ScanOperation>(
+      [key](SessionExecutor& by, absl::Status& result) {
+        return RunTokenKey(by, key, result);
+      },
+      std::move(context), std::move(done));
+}
+
+absl::Status RunScans(SessionExecutor& by, SessionExecutor::Batch batch,
+                      absl::Time /*now*/) {
+  auto* operation = static_cast<ScanOperation*>(batch.front());
+  return operation->run(by, operation->result);
+}
+
+}  // namespace userprofile::store
