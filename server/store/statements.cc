@@ -321,9 +321,8 @@ ON CONFLICT (user_id) DO NOTHING
 RETURNING {answer: u.*})");
 
 // All rows are locked, in the order of their keys, before one is written, and
-// what is to become of them is decided from what is seen then. No row of users
-// is found by a join, but by its key: PostgreSQL would read a whole index, by a
-// plan that it made while the table was small.
+// what is to become of them is decided from what is seen then. They are found
+// as those of contacts are (of_contact).
 const postgres::Statement kEditUsers = Build("edit_users", R"(
 WITH held AS MATERIALIZED (
   SELECT {all: *}
@@ -365,8 +364,7 @@ written AS (
       ELSE u.last_seen_at END,
     revision = {next_revision}
   FROM edits AS e
-  WHERE u.user_id = e.user_id
-    AND u.user_id = ANY($1::bigint[])
+  WHERE u.user_id = ANY (ARRAY[e.user_id])
     AND e.verdict = 'change'
   RETURNING {all: u.*})
 SELECT {profile: *}, 'written'
@@ -395,8 +393,7 @@ deleted AS (
   DELETE FROM :users AS u
   USING unnest($1::bigint[], $2::timestamp[], $3::bigint[])
     AS d (user_id, created_at, expected_revision)
-  WHERE u.user_id = d.user_id
-    AND u.user_id = ANY($1::bigint[])
+  WHERE u.user_id = ANY (ARRAY[d.user_id])
     AND u.created_at = d.created_at
     AND (d.expected_revision <> u.revision) IS NOT TRUE
     AND (SELECT count(*) FROM held) > 0

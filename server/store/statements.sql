@@ -275,8 +275,7 @@ written AS (
       ELSE u.last_seen_at END,
     revision = greatest(u.revision, 1) + 1
   FROM edits AS e
-  WHERE u.user_id = e.user_id
-    AND u.user_id = ANY($1::bigint[])
+  WHERE u.user_id = ANY (ARRAY[e.user_id])
     AND e.verdict = 'change'
   RETURNING u.user_id, u.username, u.first_name, u.last_name, u.language_code,
     u.onboarding_completed, u.real_name, u.nickname, u.study_track,
@@ -318,8 +317,7 @@ deleted AS (
   DELETE FROM :users AS u
   USING unnest($1::bigint[], $2::timestamp[], $3::bigint[])
     AS d (user_id, created_at, expected_revision)
-  WHERE u.user_id = d.user_id
-    AND u.user_id = ANY($1::bigint[])
+  WHERE u.user_id = ANY (ARRAY[d.user_id])
     AND u.created_at = d.created_at
     AND (d.expected_revision <> u.revision) IS NOT TRUE
     AND (SELECT count(*) FROM held) > 0
