@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <iterator>
 #include <list>
 #include <string>
 #include <vector>
@@ -26,7 +27,10 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using Json = nlohmann::json;
 
-constexpr int kMigrations = 13;
+const auto kMigrations = static_cast<int>(
+    std::distance(std::filesystem::directory_iterator(USERPROFILE_SOURCE_DIR
+                                                      "/migrations/versions"),
+                  std::filesystem::directory_iterator()));
 
 constexpr char kLegacyTable[] =
     "CREATE TABLE users (user_id bigint PRIMARY KEY, is_active boolean,"
