@@ -77,9 +77,11 @@ class RolesTest : public ::testing::Test {
     status = stub->CompleteOnboarding(&context, request, &completed);
     EXPECT_TRUE(status.ok()) << status.error_message();
 
+    const std::int64_t other = user + 1000;
+    EXPECT_TRUE(Upsert(*stub, other, &upserted).ok());
     grpc::ClientContext deletes;
     v1::DeleteUserRequest whom;
-    whom.set_user_id(user);
+    whom.set_user_id(other);
     v1::DeleteUserResponse deleted;
     status = stub->DeleteUser(&deletes, whom, &deleted);
     EXPECT_TRUE(status.ok()) << status.error_message();
