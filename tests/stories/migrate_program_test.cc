@@ -2,7 +2,6 @@
 
 #include <csignal>
 #include <filesystem>
-#include <iterator>
 #include <list>
 #include <string>
 #include <vector>
@@ -27,10 +26,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using Json = nlohmann::json;
 
-const auto kMigrations = static_cast<int>(
-    std::distance(std::filesystem::directory_iterator(USERPROFILE_SOURCE_DIR
-                                                      "/migrations/versions"),
-                  std::filesystem::directory_iterator()));
+const int kMigrations = CountMigrations();
 
 constexpr char kLegacyTable[] =
     "CREATE TABLE users (user_id bigint PRIMARY KEY, is_active boolean,"
