@@ -94,7 +94,9 @@ TEST_F(ListTest, AWalkSeesEverybodyWhoStaysExactlyOnce) {
       for (const v1::Profile& profile : page.profiles()) {
         ASSERT_GT(profile.user_id(), last);
         last = profile.user_id();
-        if (last % 10 == 0) ASSERT_EQ(last, 10 * ++stayed);
+        if (last % 10 == 0) {
+          ASSERT_EQ(last, 10 * ++stayed);
+        }
       }
       request.set_page_token(page.next_page_token());
     } while (!page.next_page_token().empty());
