@@ -158,7 +158,7 @@ class Listing final : public Walk {
       v1::Profile& profile = *profiles_.Mutable(taken_);
       const std::int64_t user_id = profile.user_id();
       for (const FieldDescriptor* field : unwanted_) {
-        profile.GetReflection()->ClearField(&profile, field);
+        v1::Profile::GetReflection()->ClearField(&profile, field);
       }
       bytes_ += profile.ByteSizeLong() + 8;
       if (bytes_ > kBytesOfAPage && taken_ > 0) {

@@ -40,8 +40,8 @@ class Taken {
   // Each but once: a mask may name one thousands of times.
   void TakeAnswer(const google::protobuf::FieldDescriptor* answer) {
     if (users::Has(taken_, answer)) return;
-    taken_.GetReflection()->SetString(&taken_, answer,
-                                      users::Text(given_, answer));
+    v1::Profile::GetReflection()->SetString(&taken_, answer,
+                                            users::Text(given_, answer));
   }
 
   void TakeAttributes() {

@@ -19,7 +19,7 @@ v1::Profile AnswersOf(const v1::OnboardingAnswers& given) {
   for (const auto& text : users::AnswerTexts()) {
     const std::string& answer = users::Text(given, text.given);
     if (answer.empty()) continue;
-    answers.GetReflection()->SetString(&answers, text.stored, answer);
+    v1::Profile::GetReflection()->SetString(&answers, text.stored, answer);
   }
   return answers;
 }
