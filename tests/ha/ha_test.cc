@@ -205,7 +205,7 @@ const Fault kFaults[] = {
            PatroniCluster::KillPostmaster(scene.primary);
            scene.bots.AwaitAnswers();
          },
-     .pause = absl::Seconds(10),
+     .pause = absl::Seconds(9),
      .ridden_out_in_10_s = true},
     {.name = "ReadOnly",
      .happen =

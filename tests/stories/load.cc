@@ -1,8 +1,6 @@
 #include "tests/stories/load.h"
 
 #include <chrono>
-#include <filesystem>
-#include <iterator>
 #include <utility>
 
 #include "gtest/gtest.h"
@@ -37,13 +35,6 @@ grpc::Status Get(Stub& stub, std::int64_t user_id,
   v1::GetProfileRequest request;
   request.set_user_id(user_id);
   return stub.GetProfile(&context, request, response);
-}
-
-int CountMigrations() {
-  return static_cast<int>(
-      std::distance(std::filesystem::directory_iterator(USERPROFILE_SOURCE_DIR
-                                                        "/migrations/versions"),
-                    std::filesystem::directory_iterator()));
 }
 
 void StoreUsers(Stub& stub, std::int64_t users) {

@@ -33,9 +33,6 @@ grpc::Status Get(Stub& stub, std::int64_t user_id,
 // Lets users 1 to `users` be known; a test failure if one can't be stored.
 void StoreUsers(Stub& stub, std::int64_t users);
 
-// How many migrations a server brings.
-int CountMigrations();
-
 // Bots at work, from construction until Stop: each calls UpsertUser and
 // GetProfile in turn for users that are known already, and writes down what
 // came of it.

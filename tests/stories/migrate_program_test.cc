@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "tests/stories/load.h"
+#include "tests/stories/migrations.h"
 #include "tests/support/postgres_proxy.h"
 #include "tests/support/program.h"
 #include "tests/support/server_program.h"
