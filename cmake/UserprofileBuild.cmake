@@ -33,6 +33,9 @@ if(USERPROFILE_SANITIZE)
                       -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${USERPROFILE_SANITIZE})
 endif()
+if(USERPROFILE_SANITIZE MATCHES thread)
+  include_directories(BEFORE ${PROJECT_SOURCE_DIR}/cmake/tsan)
+endif()
 
 # userprofile_library(NAME SOURCES ... LIBRARIES ...)
 # A static library of the project: its sources, and what it is linked with.
