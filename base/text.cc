@@ -33,6 +33,10 @@ TextTraits Inspect(const std::string& text) {
   return traits;
 }
 
+bool HoldsNul(absl::string_view text) {
+  return text.find('\0') != absl::string_view::npos;
+}
+
 std::string Fit(const std::string& text, int max_code_points) {
   std::string fit;
   const auto size = static_cast<std::int32_t>(text.size());

@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "absl/strings/string_view.h"
+
 namespace userprofile::base {
 
 // What has to be known of a text to judge it. The others mean nothing unless
@@ -21,6 +23,10 @@ struct TextTraits {
 };
 
 TextTraits Inspect(const std::string& text);
+
+// Whether it holds U+0000, which PostgreSQL can't store, and where what is
+// written in C takes a text to end.
+bool HoldsNul(absl::string_view text);
 
 // The text without control characters, cut to that many code points. What is no
 // UTF-8 in it goes, too.

@@ -1,11 +1,10 @@
 #include "server/api/attributes.h"
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/limits.h"
 #include "base/text.h"
 #include "server/store/profile_rows.h"
 
@@ -15,22 +14,14 @@ namespace {
 using ::google::protobuf::Struct;
 using ::google::protobuf::Value;
 
-constexpr std::size_t kMostKeys = 64;
 constexpr int kLongestKey = 64;  // code points
-constexpr std::size_t kMostBytes = 16384;
 constexpr int kDeepest = 8;
 
 std::string FaultOf(const Value& value, int depth);
 
-// jsonb can't hold it
-// (https://www.postgresql.org/docs/current/datatype-json.html).
-bool HoldsNul(absl::string_view text) {
-  return absl::StrContains(text, absl::string_view("\0", 1));
-}
-
 std::string FaultOf(const Struct& object, int depth) {
   for (const auto& [key, value] : object.fields()) {
-    if (HoldsNul(key)) return "must not hold NUL";
+    if (base::HoldsNul(key)) return "must not hold NUL";
     std::string fault = FaultOf(value, depth + 1);
     if (!fault.empty()) return fault;
   }
@@ -49,7 +40,7 @@ std::string FaultOf(const Value& value, int depth) {
                  ? ""
                  : "must not hold numbers that are infinite or none";
     case Value::kStringValue:
-      return HoldsNul(value.string_value()) ? "must not hold NUL" : "";
+      return base::HoldsNul(value.string_value()) ? "must not hold NUL" : "";
     case Value::kStructValue:
       return FaultOf(value.struct_value(), depth);
     case Value::kListValue:
@@ -66,8 +57,8 @@ std::string FaultOf(const Value& value, int depth) {
 }  // namespace
 
 std::string AttributesFault(const Struct& attributes) {
-  if (attributes.fields().size() > kMostKeys) {
-    return absl::StrCat("must have at most ", kMostKeys, " keys");
+  if (attributes.fields().size() > base::kMaxAttributes) {
+    return absl::StrCat("must have at most ", base::kMaxAttributes, " keys");
   }
   for (const auto& [key, value] : attributes.fields()) {
     const base::TextTraits traits = base::Inspect(key);
@@ -79,8 +70,10 @@ std::string AttributesFault(const Struct& attributes) {
     }
   }
   std::string fault = FaultOf(attributes, 0);
-  if (fault.empty() && store::SqlObject(attributes).size() > kMostBytes) {
-    fault = absl::StrCat("must be at most ", kMostBytes, " bytes of JSON");
+  if (fault.empty() &&
+      store::SqlObject(attributes).size() > base::kMaxAttributesBytes) {
+    fault = absl::StrCat("must be at most ", base::kMaxAttributesBytes,
+                         " bytes of JSON");
   }
   return fault;
 }

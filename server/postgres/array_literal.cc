@@ -10,14 +10,16 @@ void ArrayLiteral::Separate() {
   if (text_.size() > 1) text_.push_back(',');
 }
 
-void ArrayLiteral::AppendInt64(std::int64_t value) {
+void ArrayLiteral::AppendInt64(absl::optional<std::int64_t> value) {
+  if (!value) return AppendNull();
   Separate();
-  absl::StrAppend(&text_, value);
+  absl::StrAppend(&text_, *value);
 }
 
-void ArrayLiteral::AppendBool(bool value) {
+void ArrayLiteral::AppendBool(absl::optional<bool> value) {
+  if (!value) return AppendNull();
   Separate();
-  text_.push_back(value ? 't' : 'f');
+  text_.push_back(*value ? 't' : 'f');
 }
 
 void ArrayLiteral::AppendText(absl::string_view value) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 
 namespace userprofile::postgres {
 
@@ -13,8 +14,9 @@ namespace userprofile::postgres {
 // Every text is quoted, so that no value can be taken for NULL or for syntax.
 class ArrayLiteral {
  public:
-  void AppendInt64(std::int64_t value);
-  void AppendBool(bool value);
+  // None is NULL.
+  void AppendInt64(absl::optional<std::int64_t> value);
+  void AppendBool(absl::optional<bool> value);
   void AppendText(absl::string_view value);
   // A number as it stands, such as "1700000000.25": not quoted.
   void AppendNumber(absl::string_view number);

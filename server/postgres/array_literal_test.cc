@@ -36,6 +36,13 @@ TEST(ArrayLiteralTest, WritesNumbersAndBooleans) {
   EXPECT_EQ(array.Finish(), "{-9223372036854775808,1700000000.25,t,f}");
 }
 
+TEST(ArrayLiteralTest, WritesNoneAsNull) {
+  ArrayLiteral array;
+  array.AppendInt64(absl::nullopt);
+  array.AppendBool(absl::nullopt);
+  EXPECT_EQ(array.Finish(), "{NULL,NULL}");
+}
+
 TEST(ArrayLiteralTest, StartsAnewAfterFinish) {
   ArrayLiteral array;
   array.AppendInt64(1);

@@ -12,6 +12,9 @@ namespace userprofile::postgres {
 // they fail in a session that is another's.
 inline constexpr char kServingSetting[] = "userprofile.serving";
 
+// The SQLSTATE of who may not do something.
+inline constexpr char kInsufficientPrivilege[] = "42501";
+
 // The status for an error that PostgreSQL reported with this SQLSTATE
 // (https://www.postgresql.org/docs/current/errcodes-appendix.html); the codes
 // are those that Session documents. `message` is the server's, in terse form.

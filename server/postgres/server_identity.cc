@@ -46,7 +46,7 @@ absl::StatusOr<ServerIdentity> AskIdentity(Session& session) {
   absl::StatusOr<Rows> rows;
   for (const char* sql : kIdentitySql) {
     rows = session.ExecuteScript(sql);
-    if (SqlState(rows.status()) != "42501") break;
+    if (SqlState(rows.status()) != kInsufficientPrivilege) break;
   }
   if (!rows.ok()) return rows.status();
   ServerIdentity identity =

@@ -10,11 +10,11 @@
 #include <pqxx/pqxx>
 
 #include "absl/cleanup/cleanup.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/error_info.h"
 #include "base/status_macros.h"
+#include "base/text.h"
 #include "server/postgres/conninfo.h"
 #include "server/postgres/errors.h"
 #include "server/postgres/pooler.h"
@@ -179,7 +179,7 @@ absl::Status Guard(Body body, Connected connected) {
   } catch (const pqxx::in_doubt_error& e) {
     return ConnectionLost(e.what());
   } catch (const pqxx::insufficient_privilege& e) {
-    return ErrorFromSqlState("42501", e.what());  // nor here
+    return ErrorFromSqlState(kInsufficientPrivilege, e.what());  // nor here
   } catch (const pqxx::sql_error& e) {
     if (!connected() || e.sqlstate().empty()) return ConnectionLost(e.what());
     return ErrorFromSqlState(e.sqlstate(), e.what());
@@ -187,11 +187,6 @@ absl::Status Guard(Body body, Connected connected) {
     return connected() ? absl::InternalError(e.what())
                        : ConnectionLost(e.what());
   }
-}
-
-// The driver would take the text to end there.
-bool HoldsNul(absl::string_view text) {
-  return absl::StrContains(text, absl::string_view("\0", 1));
 }
 
 class PqxxSession final : public Session {
@@ -215,7 +210,7 @@ class PqxxSession final : public Session {
   absl::StatusOr<Rows> Execute(const Statement& statement,
                                const Parameters& parameters) override {
     for (const auto& p : parameters) {
-      if (p && HoldsNul(*p)) {
+      if (p && base::HoldsNul(*p)) {
         return absl::InvalidArgumentError("a parameter holds a NUL byte");
       }
     }
@@ -237,7 +232,7 @@ class PqxxSession final : public Session {
   }
 
   absl::StatusOr<Rows> ExecuteScript(absl::string_view sql) override {
-    if (HoldsNul(sql)) {
+    if (base::HoldsNul(sql)) {
       return absl::InvalidArgumentError("the script holds a NUL byte");
     }
     USERPROFILE_RETURN_IF_ERROR(KnowTables(sql));

@@ -204,7 +204,7 @@ std::string ExplainRefusal(postgres::Session& session,
     return absl::StrCat("others held the table all the time (", words,
                         "): run this again when their transactions are over");
   }
-  if (state == "42501") {
+  if (state == postgres::kInsufficientPrivilege) {
     return absl::StrCat(words, "; run this again as the role that owns users");
   }
   if (state == "42703") {

@@ -38,8 +38,6 @@ struct DeleteOperation final : SqlOperation {
   std::string life;
 };
 
-constexpr char kNotGranted[] = "42501";  // insufficient_privilege
-
 using Edits = std::vector<EditOperation*>;
 using Deletes = std::vector<DeleteOperation*>;
 
@@ -82,16 +80,8 @@ postgres::Parameters EditParameters(const Edits& edits) {
         arrays[1 + i].AppendNull();
       }
     }
-    if (call.onboarding_completed) {
-      completed.AppendBool(*call.onboarding_completed);
-    } else {
-      completed.AppendNull();
-    }
-    if (call.expected_revision) {
-      revisions.AppendInt64(*call.expected_revision);
-    } else {
-      revisions.AppendNull();
-    }
+    completed.AppendBool(call.onboarding_completed);
+    revisions.AppendInt64(call.expected_revision);
     if (call.changes.has_attributes()) {
       patches.AppendText(SqlObject(call.changes.attributes()));
     } else {
@@ -185,16 +175,12 @@ absl::Status DeleteUsers(SessionExecutor& by, Deletes deletes) {
   for (DeleteOperation* one : deletes) {
     arrays[0].AppendInt64(one->call.user_id);
     arrays[1].AppendText(one->life);
-    if (one->call.expected_revision) {
-      arrays[2].AppendInt64(*one->call.expected_revision);
-    } else {
-      arrays[2].AppendNull();
-    }
+    arrays[2].AppendInt64(one->call.expected_revision);
     of_user.emplace(one->call.user_id, one);
   }
   const absl::StatusOr<postgres::Rows> rows =
       by.Query(kDeleteUsers, FinishArrays(arrays));
-  if (postgres::SqlState(rows.status()) == kNotGranted) {
+  if (postgres::SqlState(rows.status()) == postgres::kInsufficientPrivilege) {
     USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows granted,
                                  by.Query(kMayDelete, {}));
     for (DeleteOperation* one : deletes) {

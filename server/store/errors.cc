@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/error_info.h"
+#include "base/limits.h"
 #include "ops/readiness.h"
 #include "server/users/token_key.h"
 
@@ -50,12 +51,13 @@ absl::Status RevisionMismatch(std::int64_t user_id, std::int64_t stored) {
 }
 
 absl::Status AttributesTooLarge(std::int64_t user_id) {
-  return MakeError(StatusCode::kFailedPrecondition,
-                   absl::StrCat("user ", user_id,
-                                " would have more than 64 attributes, or more "
-                                "than 16 KiB of them"),
-                   v1::ERROR_REASON_ATTRIBUTES_TOO_LARGE,
-                   {{"user_id", absl::StrCat(user_id)}});
+  return MakeError(
+      StatusCode::kFailedPrecondition,
+      absl::StrCat("user ", user_id, " would have more than ",
+                   base::kMaxAttributes, " attributes, or more than ",
+                   base::kMaxAttributesBytes / 1024, " KiB of them"),
+      v1::ERROR_REASON_ATTRIBUTES_TOO_LARGE,
+      {{"user_id", absl::StrCat(user_id)}});
 }
 
 absl::Status DeadlineExceeded() {

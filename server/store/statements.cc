@@ -1,6 +1,7 @@
 #include "server/store/statements.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -12,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "base/limits.h"
 #include "server/users/columns.h"
 #include "server/users/token_key.h"
 
@@ -27,6 +29,11 @@ namespace userprofile::store {
 namespace {
 
 using Parts = std::map<absl::string_view, absl::string_view>;
+
+// For as long as the program runs.
+absl::string_view Number(std::size_t number) {
+  return *new std::string(absl::StrCat(number));
+}
 
 const Parts& NamedParts() {
   static const auto& parts = *new Parts{
@@ -49,6 +56,8 @@ const Parts& NamedParts() {
     THEN u.attributes ELSE {empty} END || e.patch)
   - ARRAY(SELECT key FROM jsonb_each(e.patch) WHERE value = 'null'), {empty}))"},
       {"empty", "jsonb_build_object()"},
+      {"max_attributes", Number(base::kMaxAttributes)},
+      {"max_bytes", Number(base::kMaxAttributesBytes)},
 
       // The contacts, in the order in which they were given. A time that is
       // further ahead of the database's clock than clocks differ is none.
@@ -169,8 +178,9 @@ std::string List(absl::string_view which, const std::string& form,
       item = absl::StrCat("date_part('epoch', ", item, ")");
     } else if (which == "answer" && column.kind == users::Kind::kObject) {
       // What is left out is no object.
-      item = absl::StrCat("CASE WHEN octet_length(", item,
-                          "::text) > 1024 THEN 'null' ELSE ", item, " END");
+      item = absl::StrCat("CASE WHEN octet_length(", item, "::text) > ",
+                          base::kMaxAnsweredAttributesBytes,
+                          " THEN 'null' ELSE ", item, " END");
     }
     if (!list.empty()) {
       const bool fits = width + item.size() <= kWidth;
@@ -337,8 +347,8 @@ edits AS MATERIALIZED (
       WHEN e.onboarding_completed AND {is_onboarded} THEN 'onboarded'
       WHEN octet_length(m.attributes::text)
           > coalesce(octet_length(u.attributes::text), 0)
-        AND (octet_length(m.attributes::text) > 16384 OR
-          (SELECT count(*) FROM jsonb_object_keys(m.attributes)) > 64)
+        AND (octet_length(m.attributes::text) > {max_bytes} OR
+          (SELECT count(*) FROM jsonb_object_keys(m.attributes)) > {max_attributes})
         THEN 'too large'
       WHEN {answers OR: e.* <> coalesce(u.*, '')} OR
         e.onboarding_completed <> {is_onboarded} OR

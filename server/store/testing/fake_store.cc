@@ -7,6 +7,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/limits.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "server/store/errors.h"
 #include "server/store/profile_rows.h"
@@ -25,6 +26,13 @@ absl::Status Verdict(const CallContext& context) {
   if (context.cancelled && context.cancelled()) return Cancelled();
   return base::SteadyTime::Now() < context.deadline ? absl::OkStatus()
                                                     : DeadlineExceeded();
+}
+
+// What comes of a call, unless nobody wants to know.
+template <typename Call>
+absl::Status Try(const CallContext& context, Call call) {
+  absl::Status verdict = Verdict(context);
+  return verdict.ok() ? call() : verdict;
 }
 
 // Stores a text, NULL if it is empty; whether that changed anything.
@@ -129,7 +137,8 @@ void FakeStore::Contact(const v1::UpsertUserRequest& request,
     SetTimestamp(now, profile.mutable_last_seen_at());
     profile.set_revision(profile.revision() + 1);
     *response->mutable_profile() = profile;
-    if (SqlObject(profile.attributes()).size() > 1024) {
+    if (SqlObject(profile.attributes()).size() >
+        base::kMaxAnsweredAttributesBytes) {
       response->mutable_profile()->clear_attributes();
       response->set_attributes_omitted(true);
     }
@@ -139,8 +148,7 @@ void FakeStore::Contact(const v1::UpsertUserRequest& request,
 }
 
 void FakeStore::Read(ReadCall call, CallContext context, Done done) {
-  absl::Status status = Verdict(context);
-  done(status.ok() ? TryRead(call) : status);
+  done(Try(context, [&] { return TryRead(call); }));
 }
 
 absl::Status FakeStore::TryRead(const ReadCall& call) {
@@ -157,8 +165,7 @@ absl::Status FakeStore::TryRead(const ReadCall& call) {
 }
 
 void FakeStore::Find(FindCall call, CallContext context, Done done) {
-  absl::Status status = Verdict(context);
-  done(status.ok() ? TryFind(call) : status);
+  done(Try(context, [&] { return TryFind(call); }));
 }
 
 absl::Status FakeStore::TryFind(const FindCall& call) {
@@ -186,28 +193,27 @@ absl::Status FakeStore::TryFind(const FindCall& call) {
 }
 
 void FakeStore::Scan(ScanCall call, CallContext context, Done done) {
-  if (absl::Status dead = Verdict(context); !dead.ok()) {
-    return done(std::move(dead));
-  }
-  {
-    base::MutexLock lock(mutex_);
-    *call.result = {};
-    std::int64_t scanned = 0;
-    for (auto user = users_.upper_bound(call.after); user != users_.end();
-         ++user) {
-      if (Passes(user->second, call.filter)) {
-        ++call.result->count;
-        if (call.profiles != nullptr) *call.profiles->Add() = user->second;
-      }
-      const bool is_full =
-          call.profiles != nullptr && call.result->count == call.most_found;
-      if (is_full || ++scanned == call.most_scanned) {
-        call.result->reached = user->first;
-        break;
-      }
+  done(Try(context, [&] { return TryScan(call); }));
+}
+
+absl::Status FakeStore::TryScan(const ScanCall& call) {
+  base::MutexLock lock(mutex_);
+  *call.result = {};
+  std::int64_t scanned = 0;
+  for (auto user = users_.upper_bound(call.after); user != users_.end();
+       ++user) {
+    if (Passes(user->second, call.filter)) {
+      ++call.result->count;
+      if (call.profiles != nullptr) *call.profiles->Add() = user->second;
+    }
+    const bool is_full =
+        call.profiles != nullptr && call.result->count == call.most_found;
+    if (is_full || ++scanned == call.most_scanned) {
+      call.result->reached = user->first;
+      break;
     }
   }
-  done(absl::OkStatus());
+  return absl::OkStatus();
 }
 
 void FakeStore::ReadTokenKey(std::string* key, CallContext context, Done done) {
@@ -218,8 +224,7 @@ void FakeStore::ReadTokenKey(std::string* key, CallContext context, Done done) {
 absl::Status FakeStore::Late(Verb /*verb*/) const { return DeadlineExceeded(); }
 
 void FakeStore::Edit(EditCall call, CallContext context, Done done) {
-  absl::Status status = Verdict(context);
-  done(status.ok() ? TryEdit(call) : status);
+  done(Try(context, [&] { return TryEdit(call); }));
 }
 
 absl::Status FakeStore::TryEdit(const EditCall& call) {
@@ -250,7 +255,8 @@ absl::Status FakeStore::TryEdit(const EditCall& call) {
         call.changes.attributes());
     const std::size_t size = SqlObject(attributes).size();
     if (size > SqlObject(profile.attributes()).size() &&
-        (attributes.fields().size() > 64 || size > 16384)) {
+        (attributes.fields().size() > base::kMaxAttributes ||
+         size > base::kMaxAttributesBytes)) {
       return AttributesTooLarge(call.user_id);
     }
   }
@@ -277,8 +283,7 @@ absl::Status FakeStore::TryEdit(const EditCall& call) {
 }
 
 void FakeStore::Delete(DeleteCall call, CallContext context, Done done) {
-  absl::Status status = Verdict(context);
-  done(status.ok() ? TryDelete(call) : status);
+  done(Try(context, [&] { return TryDelete(call); }));
 }
 
 absl::Status FakeStore::TryDelete(const DeleteCall& call) {

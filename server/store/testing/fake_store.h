@@ -32,6 +32,7 @@ class FakeStore final : public ProfileStore {
  private:
   absl::Status TryRead(const ReadCall& call);
   absl::Status TryFind(const FindCall& call);
+  absl::Status TryScan(const ScanCall& call);
   absl::Status TryEdit(const EditCall& call);
   absl::Status TryDelete(const DeleteCall& call);
 
