@@ -56,102 +56,87 @@ void Authorize(const Way& way, grpc::ClientContext& context) {
   }
 }
 
-grpc::Status UpsertUser(const Channel& channel, const Way& way) {
+using Stub = v1::UserProfileService::Stub;
+
+template <typename Request, typename Response>
+grpc::Status Call(grpc::Status (Stub::*method)(grpc::ClientContext*,
+                                               const Request&, Response*),
+                  const Channel& channel, const Way& way,
+                  const Request& request, Response* response) {
   grpc::ClientContext context;
   Authorize(way, context);
+  const auto stub = v1::UserProfileService::NewStub(channel);
+  return ((*stub).*method)(&context, request, response);
+}
+
+grpc::Status UpsertUser(const Channel& channel, const Way& way) {
   v1::UpsertUserRequest request;
   request.set_user_id(1);
   v1::UpsertUserResponse response;
-  return v1::UserProfileService::NewStub(channel)->UpsertUser(&context, request,
-                                                              &response);
+  return Call(&Stub::UpsertUser, channel, way, request, &response);
 }
 
 grpc::Status GetProfile(const Channel& channel, const Way& way,
                         v1::GetProfileResponse* response) {
-  grpc::ClientContext context;
-  Authorize(way, context);
   v1::GetProfileRequest request;
   request.set_user_id(1);
-  return v1::UserProfileService::NewStub(channel)->GetProfile(&context, request,
-                                                              response);
+  return Call(&Stub::GetProfile, channel, way, request, response);
 }
 
 grpc::Status BatchGetProfiles(const Channel& channel, const Way& way,
                               v1::BatchGetProfilesResponse* response) {
-  grpc::ClientContext context;
-  Authorize(way, context);
   v1::BatchGetProfilesRequest request;
   request.add_user_ids(1);
-  return v1::UserProfileService::NewStub(channel)->BatchGetProfiles(
-      &context, request, response);
+  return Call(&Stub::BatchGetProfiles, channel, way, request, response);
 }
 
 grpc::Status BatchUpsertUsers(const Channel& channel, const Way& way) {
-  grpc::ClientContext context;
-  Authorize(way, context);
   v1::BatchUpsertUsersRequest request;
   request.add_requests()->set_user_id(1);
   v1::BatchUpsertUsersResponse response;
-  return v1::UserProfileService::NewStub(channel)->BatchUpsertUsers(
-      &context, request, &response);
+  return Call(&Stub::BatchUpsertUsers, channel, way, request, &response);
 }
 
 grpc::Status ListProfiles(const Channel& channel, const Way& way,
                           v1::ListProfilesResponse* response) {
-  grpc::ClientContext context;
-  Authorize(way, context);
-  return v1::UserProfileService::NewStub(channel)->ListProfiles(
-      &context, v1::ListProfilesRequest(), response);
+  return Call(&Stub::ListProfiles, channel, way, v1::ListProfilesRequest(),
+              response);
 }
 
 grpc::Status CountProfiles(const Channel& channel, const Way& way) {
-  grpc::ClientContext context;
-  Authorize(way, context);
   v1::CountProfilesResponse response;
-  return v1::UserProfileService::NewStub(channel)->CountProfiles(
-      &context, v1::CountProfilesRequest(), &response);
+  return Call(&Stub::CountProfiles, channel, way, v1::CountProfilesRequest(),
+              &response);
 }
 
 grpc::Status LookupProfile(const Channel& channel, const Way& way,
                            v1::LookupProfileResponse* response) {
-  grpc::ClientContext context;
-  Authorize(way, context);
   v1::LookupProfileRequest request;
   request.set_username("@nick");
-  return v1::UserProfileService::NewStub(channel)->LookupProfile(
-      &context, request, response);
+  return Call(&Stub::LookupProfile, channel, way, request, response);
 }
 
 grpc::Status CompleteOnboarding(const Channel& channel, const Way& way) {
-  grpc::ClientContext context;
-  Authorize(way, context);
   v1::CompleteOnboardingRequest request;
   request.set_user_id(1);
   request.mutable_answers()->set_real_name("Real");
   request.mutable_answers()->set_nickname("nick");
   v1::CompleteOnboardingResponse response;
-  return v1::UserProfileService::NewStub(channel)->CompleteOnboarding(
-      &context, request, &response);
+  return Call(&Stub::CompleteOnboarding, channel, way, request, &response);
 }
 
 grpc::Status UpdateProfile(const Channel& channel, const Way& way,
                            v1::UpdateProfileResponse* response) {
-  grpc::ClientContext context;
-  Authorize(way, context);
   v1::UpdateProfileRequest request;
   request.mutable_profile()->set_user_id(1);
-  return v1::UserProfileService::NewStub(channel)->UpdateProfile(
-      &context, request, response);
+  return Call(&Stub::UpdateProfile, channel, way, request, response);
 }
 
 grpc::Status DeleteUser(const Channel& channel, const Way& way) {
-  grpc::ClientContext context;
-  Authorize(way, context);
   v1::DeleteUserRequest request;
   request.set_user_id(1);
   v1::DeleteUserResponse response;
-  return v1::UserProfileService::NewStub(channel)->DeleteUser(&context, request,
-                                                              &response);
+  return Call(&Stub::DeleteUser, channel, way, request, &response);
 }
 
 grpc::Status Check(const Channel& channel, const Way& way) {

@@ -131,8 +131,7 @@ MethodRow BatchRow(const char* name, MethodRow each, ops::Metrics& metrics) {
           Response::default_instance(),
           act,
           nullptr,
-          answer_in_part,
-          nullptr};
+          answer_in_part};
 }
 
 }  // namespace userprofile::api

@@ -36,16 +36,6 @@ class Walk : public std::enable_shared_from_this<Walk> {
   Walk(store::ProfileStore& store, store::CallContext context, store::Done done)
       : store_(store), context_(std::move(context)), done_(std::move(done)) {}
 
-  // Reads the key of tokens, then calls Begin.
-  void ReadTokenKey() {
-    store_.ReadTokenKey(&key_, ContextOfPart(),
-                        [self = shared_from_this()](absl::Status status) {
-                          self->AddTimes();
-                          if (status.ok()) status = self->Begin();
-                          if (!status.ok()) self->Finish(std::move(status));
-                        });
-  }
-
   // Looks at the next part, then calls Found.
   void Look(ScanCall call) {
     call.after = after_;
@@ -59,18 +49,12 @@ class Walk : public std::enable_shared_from_this<Walk> {
                 });
   }
 
-  virtual absl::Status Begin() { return absl::OkStatus(); }
   virtual void Found() = 0;
 
   void Finish(absl::Status status) { done_(std::move(status)); }
 
   const base::SteadyTime& deadline() const { return context_.deadline; }
 
-  std::string key_;
-  std::int64_t after_ = 0;  // users up to this one are done
-  ScanCall::Result result_;
-
- private:
   store::CallContext ContextOfPart() {
     store::CallContext context = context_;
     part_ = {};
@@ -85,6 +69,10 @@ class Walk : public std::enable_shared_from_this<Walk> {
   }
 
   store::ProfileStore& store_;
+  std::int64_t after_ = 0;  // users up to this one are done
+  ScanCall::Result result_;
+
+ private:
   const store::CallContext context_;
   store::Done done_;
   store::CallTimes part_;
@@ -116,10 +104,17 @@ class Listing final : public Walk {
     }
   }
 
-  void Start() { ReadTokenKey(); }
+  void Start() {
+    store_.ReadTokenKey(&key_, ContextOfPart(),
+                        [this, self = shared_from_this()](absl::Status status) {
+                          AddTimes();
+                          if (status.ok()) status = Begin();
+                          if (!status.ok()) Finish(std::move(status));
+                        });
+  }
 
  private:
-  absl::Status Begin() override {
+  absl::Status Begin() {
     constexpr char kField[] = "page_token";
     if (!request_.page_token().empty()) {
       USERPROFILE_ASSIGN_OR_RETURN(
@@ -179,6 +174,7 @@ class Listing final : public Walk {
   base::SteadyTime end_;                          // of looking
   std::vector<const FieldDescriptor*> unwanted_;  // of a profile
 
+  std::string key_;
   int taken_ = 0;
   std::size_t bytes_ = 0;
   std::int64_t last_ = 0;  // the user taken last
@@ -210,9 +206,7 @@ class Counting final : public Walk {
 template <typename Call, typename Request, typename Response,
           typename... Options>
 MethodRow WalkRow(const char* name, Options... options) {
-  return {name,
-          store::Verb::kScan,
-          Request::default_instance(),
+  return {name, store::Verb::kScan, Request::default_instance(),
           Response::default_instance(),
           [options...](
               store::ProfileStore& store, google::protobuf::Message* request,
@@ -223,10 +217,7 @@ MethodRow WalkRow(const char* name, Options... options) {
                                    std::move(context), std::move(done),
                                    options...)
                 ->Start();
-          },
-          nullptr,
-          nullptr,
-          nullptr};
+          }};
 }
 
 }  // namespace

@@ -41,17 +41,18 @@ struct MethodRow {
       act;
 
   // Counts a response that is OK; may be null.
-  std::function<void(const google::protobuf::Message&)> count;
+  std::function<void(const google::protobuf::Message&)> count = nullptr;
 
   // Makes an answer of what is done of a call at its deadline, and of an error
   // for the rest, while it goes on; null for a method that has all or nothing.
   std::function<void(const google::protobuf::Message& response,
                      const Progress& progress, const absl::Status& late,
                      google::protobuf::Message* answer)>
-      answer_in_part;
+      answer_in_part = nullptr;
 
   // Makes of a request the one that is validated and carried out; may be null.
-  std::function<absl::Status(google::protobuf::Message* request)> prepare;
+  std::function<absl::Status(google::protobuf::Message* request)> prepare =
+      nullptr;
 };
 
 // The row of a method that the store carries out by `act`.
@@ -61,20 +62,14 @@ MethodRow Row(const char* name, store::Verb verb,
                                                store::CallContext, store::Done),
               std::function<void(const Response&)> count = nullptr) {
   MethodRow row = {
-      name,
-      verb,
-      Request::default_instance(),
-      Response::default_instance(),
+      name, verb, Request::default_instance(), Response::default_instance(),
       [act](store::ProfileStore& store, google::protobuf::Message* request,
             google::protobuf::Message* response, store::CallContext context,
             Progress& /*progress*/, store::Done done) {
         (store.*act)(static_cast<const Request&>(*request),
                      static_cast<Response*>(response), std::move(context),
                      std::move(done));
-      },
-      nullptr,
-      nullptr,
-      nullptr};
+      }};
   if (count != nullptr) {
     row.count = [count =
                      std::move(count)](const google::protobuf::Message& any) {
