@@ -198,6 +198,13 @@ absl::Status Read(postgres::Session& session,
         const postgres::Rows key,
         session.Execute({"find_key_of_tokens", users::kFindTokenKey}, {whose}));
     if (!key.empty()) TakeRow(key, 0, &catalog.token_key);
+    // What others may have made is not read; nor is it worth failing for, if
+    // they hold it.
+    if (!key.empty() && key.IsNull(0, 0) && key.Bool(0, 1)) {
+      const absl::StatusOr<postgres::Rows> is_there =
+          session.Execute({"has_key_of_tokens", users::kHasTokenKey}, {});
+      if (is_there.ok() && !is_there->Bool(0, 0)) catalog.token_key = "no key";
+    }
   }
   if (catalog.kind == "r") {
     USERPROFILE_RETURN_IF_ERROR(CompareKeys(session, catalog));

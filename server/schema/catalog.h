@@ -139,7 +139,8 @@ struct Catalog {
   std::string key_beside;
 
   // What is the matter with the key of tokens for the role: "missing",
-  // "foreign" or "hidden" (server/users/token_key.h); empty if nothing.
+  // "foreign" or "hidden" (server/users/token_key.h), or "no key" in its table;
+  // empty if nothing.
   std::string token_key;
 
   // The history of migrations.

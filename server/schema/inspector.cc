@@ -417,7 +417,9 @@ class Judgement {
              absl::StrCat("rights on ", table), "SELECT", "no SELECT", grant});
     } else {
       Break({kAdvisory, Fault::kForPerson, table, kExpected,
-             "a table that others may have made",
+             catalog_.token_key == "no key"
+                 ? "a table without such a key"
+                 : "a table that others may have made",
              absl::StrCat(kByPerson,
                           "set it aside, then run 'userprofile-server schema "
                           "repair': ALTER TABLE :schema.",

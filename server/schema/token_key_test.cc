@@ -129,6 +129,23 @@ TEST_F(TokenKeyTest, OneThatOthersMadeIsSetAside) {
   EXPECT_EQ(Key().size(), 2 * users::kTokenKeySize);
 }
 
+// As from a backup without its row.
+TEST_F(TokenKeyTest, ATableWithoutAKeyIsSetAside) {
+  for (const char* rows : {"DELETE FROM userprofile_token_key",
+                           "UPDATE userprofile_token_key SET key = '\\x01'",
+                           "INSERT INTO userprofile_token_key SELECT key FROM"
+                           " userprofile_token_key"}) {
+    database_.Execute(rows);
+    const Breach breach = Inspected();
+    EXPECT_EQ(breach.found, "a table without such a key") << rows;
+    EXPECT_FALSE(Repaired());
+    for (const std::string& sql : SqlIn(breach.remedy)) database_.Execute(sql);
+    EXPECT_TRUE(Repaired());
+    EXPECT_EQ(Key().size(), 2 * users::kTokenKeySize);
+    database_.Execute("DROP TABLE userprofile_token_key_set_aside");
+  }
+}
+
 TEST_F(TokenKeyTest, IsNotBelievedIfItIsNoTableOfKeys) {
   for (const char* sql :
        {"CREATE VIEW userprofile_token_key AS SELECT '\\x00'::bytea AS key",

@@ -414,7 +414,7 @@ FROM (
   OFFSET 0) AS reach;
 
 -- find_token_key
-SELECT CASE WHEN t.oid IS NULL THEN 'missing' WHEN t.relkind <> 'r' OR NOT pg_has_role(t.relowner, u.relowner, 'MEMBER')  OR NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = t.oid   AND attname = 'key' AND atttypid = 'bytea'::regtype) THEN 'foreign' WHEN NOT has_table_privilege(coalesce($1::name, current_user), t.oid,  'SELECT') THEN 'hidden' END FROM pg_class AS u LEFT JOIN pg_class AS t  ON t.relnamespace = u.relnamespace  AND t.relname = 'userprofile_token_key' WHERE u.oid = to_regclass(:'users');
+SELECT CASE WHEN t.oid IS NULL THEN 'missing' WHEN t.relkind <> 'r' OR NOT pg_has_role(t.relowner, u.relowner, 'MEMBER')  OR NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = t.oid   AND attname = 'key' AND atttypid = 'bytea'::regtype) THEN 'foreign' WHEN NOT has_table_privilege(coalesce($1::name, current_user), t.oid,  'SELECT') THEN 'hidden' END, has_table_privilege(t.oid, 'SELECT') FROM pg_class AS u LEFT JOIN pg_class AS t  ON t.relnamespace = u.relnamespace  AND t.relname = 'userprofile_token_key' WHERE u.oid = to_regclass(:'users');
 
 -- read_token_key
 SELECT encode(key, 'hex') FROM :schema.userprofile_token_key;

@@ -15,6 +15,7 @@ inline constexpr char kTokenKeyTable[] = "userprofile_token_key";
 // one), before anybody reads it: NULL if nothing, "missing", "foreign" (whoever
 // may create a table there could have planted it), or "hidden" (the role may
 // not read it). It is ours if its owner may do all that the owner of users may.
+// And whether the current role may read it.
 inline constexpr char kFindTokenKey[] =
     "SELECT CASE WHEN t.oid IS NULL THEN 'missing'"
     " WHEN t.relkind <> 'r' OR NOT pg_has_role(t.relowner, u.relowner, "
@@ -22,7 +23,7 @@ inline constexpr char kFindTokenKey[] =
     "  OR NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = t.oid"
     "   AND attname = 'key' AND atttypid = 'bytea'::regtype) THEN 'foreign'"
     " WHEN NOT has_table_privilege(coalesce($1::name, current_user), t.oid,"
-    "  'SELECT') THEN 'hidden' END"
+    "  'SELECT') THEN 'hidden' END, has_table_privilege(t.oid, 'SELECT')"
     " FROM pg_class AS u LEFT JOIN pg_class AS t"
     "  ON t.relnamespace = u.relnamespace"
     "  AND t.relname = 'userprofile_token_key'"
@@ -31,6 +32,11 @@ inline constexpr char kFindTokenKey[] =
 // SQL that reads the key, in hexadecimal.
 inline constexpr char kReadTokenKey[] =
     "SELECT encode(key, 'hex') FROM :schema.userprofile_token_key";
+
+// SQL that says whether it is there.
+inline constexpr char kHasTokenKey[] =
+    "SELECT count(*) = 1 AND coalesce(bool_and(octet_length(key) = 32), false)"
+    " FROM :schema.userprofile_token_key";
 
 // SQL that makes the table. Never adds to one that there is: a trigger of
 // others would run.
