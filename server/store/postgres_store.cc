@@ -273,21 +273,19 @@ Lane::Options OptionsOf(const PostgresStoreOptions& options, const char* name,
   return lane;
 }
 
-// While its index is missing, a look-up reads the whole table, and those of one
-// statement do so one after the other: as many as get through in time.
-Lane::Options OptionsOfFinds(const PostgresStoreOptions& options) {
-  constexpr std::size_t kMost = 8;
-  Lane::Options lane = OptionsOf(options, "lookup_profile", 1);
-  lane.max_batch = std::min(lane.max_batch, kMost);
+// Of a lane of one connection that bots do without: where nothing but that
+// fails, the server is as ready as any other, and whoever calls is told.
+Lane::Options OptionsOfExtra(const PostgresStoreOptions& options,
+                             const char* name, std::size_t max_batch) {
+  Lane::Options lane = OptionsOf(options, name, 1);
+  lane.max_batch = std::min(lane.max_batch, max_batch);
+  lane.on_health = nullptr;
   return lane;
 }
 
-// One part of a scan at a time, whoever asked for it.
-Lane::Options OptionsOfScans(const PostgresStoreOptions& options) {
-  Lane::Options lane = OptionsOf(options, "list_profiles", 1);
-  lane.max_batch = 1;
-  return lane;
-}
+// While its index is missing, a look-up reads the whole table, and those of one
+// statement do so one after the other: as many as get through in time.
+constexpr std::size_t kMostFinds = 8;
 
 Lane::ExecutorFactory Executors(const PostgresStoreOptions& options,
                                 SessionExecutor::Run run,
@@ -317,7 +315,7 @@ PostgresStore::PostgresStore(PostgresStoreOptions options)
           Executors(options, [](SessionExecutor& by, Batch batch,
                                 absl::Time) { return RunReads(by, batch); })),
       finds_(
-          OptionsOfFinds(options),
+          OptionsOfExtra(options, "lookup_profile", kMostFinds),
           Executors(options, [](SessionExecutor& by, Batch batch,
                                 absl::Time) { return RunFinds(by, batch); })),
       contacts_(
@@ -329,7 +327,8 @@ PostgresStore::PostgresStore(PostgresStoreOptions options)
                     })),
       edits_(OptionsOf(options, "edit_user", options.edit_workers),
              Executors(options, RunEdits)),
-      scans_(OptionsOfScans(options),
+      // One part of the table at a time, whoever asked for it.
+      scans_(OptionsOfExtra(options, "list_profiles", 1),
              Executors(options, RunScans, kScanSettings)) {}
 
 void PostgresStore::Read(ReadCall call, CallContext context, Done done) {

@@ -36,7 +36,7 @@ struct PostgresStoreOptions : LaneOptions {
   // within it may be taken in the order of their arrival. 0 writes them all.
   absl::Duration contact_interval = absl::ZeroDuration();
 
-  // For each lane, by name; see Lane::Options.
+  // For each lane that bots need, by name; see Lane::Options.
   std::function<void(const char* lane, const absl::Status&)> on_health;
 
   // Not owned, may be null.

@@ -321,6 +321,13 @@ TEST_F(PostgresStoreTest, SaysThatALaneHasNoConnectionAndThatItHasOneAgain) {
   EXPECT_EQ(base::ErrorReason(store().Upsert(Contact(1), soon).status()),
             "DATABASE_UNAVAILABLE");
   EXPECT_THAT(await(1), ElementsAre("upsert_user fails"));
+  // Bots do without look-ups.
+  v1::LookupProfileRequest lookup;
+  lookup.set_username("ada");
+  const CallContext later{base::SteadyTime::Now() + absl::Seconds(1), {}};
+  EXPECT_EQ(base::ErrorReason(store().Lookup(lookup, later).status()),
+            "DATABASE_UNAVAILABLE");
+  EXPECT_THAT(await(1), ElementsAre("upsert_user fails"));
   others.clear();
   EXPECT_THAT(await(2), ElementsAre("upsert_user fails", "upsert_user works"));
   EXPECT_TRUE(store().Upsert(Contact(1)).ok());
