@@ -1,5 +1,6 @@
-// A known user stays known, whatever is killed: the adapter in the middle of
-// its file, the server (and the PostgreSQL in it) at work, ten times over.
+// A known user stays known, and one who was deleted is gone, whatever is
+// killed: the adapter in the middle of its file, the server (and the PostgreSQL
+// in it) at work, ten times over.
 
 #include <algorithm>
 #include <cstdint>
@@ -127,10 +128,11 @@ class RestartStoryTest : public ::testing::Test {
   }
 
   // Completes the onboarding of the users whose turn it is, and remembers those
-  // for which that was acknowledged.
-  void Onboard(Stub& stub, int round) {
+  // for which that was acknowledged; lets as many others come, and go for ever.
+  void OnboardAndDelete(Stub& stub, int round) {
     for (std::int64_t user = 1; user <= kUsers / 2; ++user) {
       if (user % kRounds != round) continue;
+      ComeAndGo(stub, kUsers + user);
       // One that starts says at once that it can't yet.
       Eventually([&] {
         const Memory::Users known = memory_.known();
@@ -155,11 +157,29 @@ class RestartStoryTest : public ::testing::Test {
     }
   }
 
+  void ComeAndGo(Stub& stub, std::int64_t user) {
+    v1::UpsertUserResponse upserted;
+    EXPECT_TRUE(Eventually([&] { return Upsert(stub, user, &upserted).ok(); }));
+    v1::DeleteUserRequest request;
+    request.set_user_id(user);
+    request.set_allow_missing(true);  // the answer before may be lost
+    EXPECT_TRUE(Eventually([&] {
+      v1::DeleteUserResponse response;
+      grpc::ClientContext context;
+      context.set_wait_for_ready(true);
+      context.set_deadline(std::chrono::system_clock::now() +
+                           std::chrono::seconds(20));
+      return stub.DeleteUser(&context, request, &response).ok();
+    }));
+    deleted_.insert(user);
+  }
+
   TempDir directory_;
   const std::string updates_ = directory_ / "updates.jsonl";
   ServerProgram server_{absl::StrCat("embedded:", directory_ / "database")};
   Memory memory_;
   std::set<std::int64_t> onboarded_;  // while it is acknowledged, by one thread
+  std::set<std::int64_t> deleted_;    // the same
 };
 
 TEST_F(RestartStoryTest, NoUserIsForgottenWhateverIsKilled) {
@@ -167,7 +187,7 @@ TEST_F(RestartStoryTest, NoUserIsForgottenWhateverIsKilled) {
   server_.StartReady();
   for (int round = 0; round < kRounds; ++round) {
     const auto stub = server_.NewStub();
-    std::thread onboarding([&] { Onboard(*stub, round); });
+    std::thread editing([&] { OnboardAndDelete(*stub, round); });
 
     // The adapter is killed in the middle of its file, and run again.
     Memory::Users known = memory_.known();
@@ -182,7 +202,7 @@ TEST_F(RestartStoryTest, NoUserIsForgottenWhateverIsKilled) {
     server_.StartReady();
     adapter->Wait(absl::Seconds(120));
     memory_.Read(adapter->output(), known);
-    onboarding.join();
+    editing.join();
   }
   // At last, without any disturbance: nobody is new any more.
   const Outcome last = RunProgram(Adapter());
@@ -203,6 +223,17 @@ TEST_F(RestartStoryTest, NoUserIsForgottenWhateverIsKilled) {
     EXPECT_TRUE(response.profile().onboarding_completed()) << user;
     EXPECT_EQ(response.profile().nickname(), Name(user));
   }
+  // And nobody whose deletion was; a contact makes them new.
+  EXPECT_EQ(deleted_.size(), kUsers / 2);
+  for (const std::int64_t user : deleted_) {
+    v1::GetProfileResponse response;
+    EXPECT_EQ(Get(*stub, user, &response).error_code(),
+              grpc::StatusCode::NOT_FOUND)
+        << user;
+  }
+  v1::UpsertUserResponse again;
+  EXPECT_TRUE(Upsert(*stub, *deleted_.begin(), &again).ok());
+  EXPECT_TRUE(again.created());
   RecordProperty("onboarded", static_cast<int>(onboarded_.size()));
   RecordProperty("errors", memory_.errors());
   server_.program().Signal(SIGTERM);
