@@ -6,19 +6,18 @@
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "base/steady_time.h"
-#include "google/protobuf/descriptor.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "server/api/sealed_token.h"
 
 namespace userprofile::api {
 namespace {
 
-using google::protobuf::FieldDescriptor;
 using store::ScanCall;
 
 constexpr int kUsualPage = 100;
@@ -27,45 +26,84 @@ constexpr int kLargestPage = 1000;
 // What the token and each profile have beside their own bytes is less.
 constexpr std::size_t kBytesOfAPage = kLargestAnswer - 16 * 1024;
 
+// The same for each that is equal, in whatever order its maps are.
+std::string BytesOf(const v1::ProfileFilter& filter) {
+  std::string bytes;
+  google::protobuf::io::StringOutputStream stream(&bytes);
+  google::protobuf::io::CodedOutputStream coded(&stream);
+  coded.SetSerializationDeterministic(true);
+  filter.SerializeToCodedStream(&coded);
+  coded.Trim();
+  return bytes;
+}
+
+// What a part of the table takes at most, as far as that can be foretold: so
+// that others get their turn, and no statement is ended for the time it takes.
+constexpr absl::Duration kLongPart = absl::Seconds(1);
+
 // A call that looks at one part of the table after another.
 class Walk : public std::enable_shared_from_this<Walk> {
  public:
   virtual ~Walk() = default;
 
  protected:
-  Walk(store::ProfileStore& store, store::CallContext context, store::Done done)
-      : store_(store), context_(std::move(context)), done_(std::move(done)) {}
+  // The first part is of so many users.
+  Walk(store::ProfileStore& store, store::CallContext context, store::Done done,
+       std::int64_t most_scanned)
+      : store_(store),
+        context_(std::move(context)),
+        done_(std::move(done)),
+        most_scanned_(most_scanned) {}
 
-  // Looks at the next part, then calls Found.
-  void Look(ScanCall call) {
+  // Looks at the next part, then calls Found or Failed.
+  void Look(ScanCall call, base::SteadyTime deadline) {
     call.after = after_;
+    call.most_scanned = most_scanned_;
     call.result = &result_;
-    store_.Scan(call, ContextOfPart(),
+    began_ = base::SteadyTime::Now();
+    store::CallContext context = ContextOfPart();
+    context.deadline = deadline;
+    store_.Scan(call, std::move(context),
                 [self = shared_from_this()](absl::Status status) {
                   self->AddTimes();
-                  if (!status.ok()) return self->Finish(std::move(status));
+                  if (!status.ok()) return self->Failed(std::move(status));
                   self->after_ = self->result_.reached.value_or(self->after_);
                   self->Found();
                 });
   }
 
   virtual void Found() = 0;
+  virtual void Failed(absl::Status status) { Finish(std::move(status)); }
 
   void Finish(absl::Status status) { done_(std::move(status)); }
+
+  // Makes the next part as large as it may be. Returns when it will be done, if
+  // its users are like those before.
+  base::SteadyTime ResizePart() {
+    const base::SteadyTime now = base::SteadyTime::Now();
+    const absl::Duration took = now - began_;
+    const std::int64_t before = most_scanned_;
+    if (2 * took <= kLongPart) {
+      most_scanned_ = std::min(2 * before, ScanCall::kMostScanned);
+    } else if (took > kLongPart) {
+      most_scanned_ = (before + 1) / 2;
+    }
+    return now + took * most_scanned_ / before;
+  }
 
   const base::SteadyTime& deadline() const { return context_.deadline; }
 
   store::CallContext ContextOfPart() {
     store::CallContext context = context_;
-    part_ = {};
-    context.times = &part_;
+    times_of_part_ = {};
+    context.times = &times_of_part_;
     return context;
   }
 
   void AddTimes() {
     if (context_.times == nullptr) return;
-    context_.times->queue += part_.queue;
-    context_.times->database += part_.database;
+    context_.times->queue += times_of_part_.queue;
+    context_.times->database += times_of_part_.database;
   }
 
   store::ProfileStore& store_;
@@ -75,7 +113,9 @@ class Walk : public std::enable_shared_from_this<Walk> {
  private:
   const store::CallContext context_;
   store::Done done_;
-  store::CallTimes part_;
+  store::CallTimes times_of_part_;
+  std::int64_t most_scanned_;
+  base::SteadyTime began_;  // the part
 };
 
 class Listing final : public Walk {
@@ -83,25 +123,16 @@ class Listing final : public Walk {
   Listing(store::ProfileStore& store, const v1::ListProfilesRequest& request,
           v1::ListProfilesResponse* response, store::CallContext context,
           store::Done done, absl::Duration patience)
-      : Walk(store, std::move(context), std::move(done)),
+      // Most filters let many pass.
+      : Walk(store, std::move(context), std::move(done), 2 * SizeOf(request)),
         request_(request),
         profiles_(*response->mutable_profiles()),
         next_page_token_(*response->mutable_next_page_token()),
-        size_(request.page_size() == 0
-                  ? kUsualPage
-                  : std::min(request.page_size(), kLargestPage)),
+        size_(SizeOf(request)),
         // Of another filter it is another purpose.
-        purpose_(absl::StrCat("list ", request.filter().SerializeAsString())) {
+        purpose_(absl::StrCat("list ", BytesOf(request.filter()))) {
     const base::SteadyTime now = base::SteadyTime::Now();
     end_ = now + std::min(patience, (deadline() - now) / 2);
-    for (int i = 0; i < v1::Profile::descriptor()->field_count(); ++i) {
-      const FieldDescriptor* field = v1::Profile::descriptor()->field(i);
-      const auto& paths = request.read_mask().paths();
-      if (!paths.empty() &&
-          std::find(paths.begin(), paths.end(), field->name()) == paths.end()) {
-        unwanted_.push_back(field);
-      }
-    }
   }
 
   void Start() {
@@ -114,6 +145,12 @@ class Listing final : public Walk {
   }
 
  private:
+  static int SizeOf(const v1::ListProfilesRequest& request) {
+    return request.page_size() == 0
+               ? kUsualPage
+               : std::min(request.page_size(), kLargestPage);
+  }
+
   absl::Status Begin() {
     constexpr char kField[] = "page_token";
     if (!request_.page_token().empty()) {
@@ -122,48 +159,43 @@ class Listing final : public Walk {
           OpenToken(key_, purpose_, request_.page_token(), kField));
       if (!absl::SimpleAtoi(after, &after_)) return InvalidToken(kField);
     }
-    // Most filters let many pass.
-    LookOn(2 * size_);
+    LookOn(deadline());
     return absl::OkStatus();
   }
 
-  void LookOn(std::int64_t most_scanned) {
+  void LookOn(base::SteadyTime deadline) {
     ScanCall call = {request_.filter()};
-    call.most_scanned = most_scanned;
-    call.most_found = size_ - profiles_.size();
+    call.most_found = size_ - found_;
     call.profiles = &profiles_;
-    Look(call);
+    call.read_mask = &request_.read_mask();
+    call.most_bytes = kBytesOfAPage - bytes_;
+    Look(call, deadline);
   }
 
   void Found() override {
-    const bool is_full = !Take() || profiles_.size() >= size_;
-    if (!is_full && result_.reached && base::SteadyTime::Now() < end_) {
-      return LookOn(ScanCall::kMostScanned);
+    got_on_ = true;
+    found_ = profiles_.size();
+    bytes_ += result_.bytes;
+    if (!result_.is_full && result_.reached && ResizePart() < end_) {
+      return LookOn(end_);
     }
-    if (is_full || result_.reached) {
+    EndPage(/*is_last=*/!result_.reached);
+  }
+
+  // What was found before is a page, too.
+  void Failed(absl::Status status) override {
+    if (!got_on_ || absl::IsCancelled(status)) {
+      return Finish(std::move(status));
+    }
+    profiles_.DeleteSubrange(found_, profiles_.size() - found_);
+    EndPage(/*is_last=*/false);
+  }
+
+  void EndPage(bool is_last) {
+    if (!is_last) {
       next_page_token_ = SealToken(key_, purpose_, absl::StrCat(after_));
     }
     Finish(absl::OkStatus());
-  }
-
-  // Makes what was found last a part of the page, as far as it has room;
-  // whether it has.
-  bool Take() {
-    for (; taken_ < profiles_.size(); ++taken_) {
-      v1::Profile& profile = *profiles_.Mutable(taken_);
-      const std::int64_t user_id = profile.user_id();
-      for (const FieldDescriptor* field : unwanted_) {
-        v1::Profile::GetReflection()->ClearField(&profile, field);
-      }
-      bytes_ += profile.ByteSizeLong() + 8;
-      if (bytes_ > kBytesOfAPage && taken_ > 0) {
-        profiles_.DeleteSubrange(taken_, profiles_.size() - taken_);
-        after_ = last_;
-        return false;
-      }
-      last_ = user_id;
-    }
-    return true;
   }
 
   const v1::ListProfilesRequest& request_;
@@ -171,13 +203,11 @@ class Listing final : public Walk {
   std::string& next_page_token_;
   const int size_;
   const std::string purpose_;
-  base::SteadyTime end_;                          // of looking
-  std::vector<const FieldDescriptor*> unwanted_;  // of a profile
-
+  base::SteadyTime end_;  // of looking
   std::string key_;
-  int taken_ = 0;
-  std::size_t bytes_ = 0;
-  std::int64_t last_ = 0;  // the user taken last
+  bool got_on_ = false;  // a part was looked at
+  int found_ = 0;
+  std::size_t bytes_ = 0;  // of those found
 };
 
 class Counting final : public Walk {
@@ -185,18 +215,21 @@ class Counting final : public Walk {
   Counting(store::ProfileStore& store, const v1::CountProfilesRequest& request,
            v1::CountProfilesResponse* response, store::CallContext context,
            store::Done done)
-      : Walk(store, std::move(context), std::move(done)),
+      : Walk(store, std::move(context), std::move(done), kFirstPart),
         request_(request),
         response_(*response) {}
 
-  void Start() { Look({request_.filter()}); }
+  void Start() { Look({request_.filter()}, deadline()); }
 
  private:
   void Found() override {
     response_.set_count(response_.count() + result_.count);
     if (!result_.reached) return Finish(absl::OkStatus());
+    ResizePart();
     Start();
   }
+
+  static constexpr std::int64_t kFirstPart = 1000;
 
   const v1::CountProfilesRequest& request_;
   v1::CountProfilesResponse& response_;

@@ -26,11 +26,11 @@ using ::testing::SizeIs;
 class ListProfilesTest : public ::testing::Test {
  protected:
   // Users 1 to n; every tenth speaks Persian.
-  void Store(int n) {
+  void Store(int n, const std::string& name = "Name ") {
     for (int user = 1; user <= n; ++user) {
       v1::UpsertUserRequest contact;
       contact.set_user_id(user);
-      contact.mutable_identity()->set_first_name(absl::StrCat("Name ", user));
+      contact.mutable_identity()->set_first_name(absl::StrCat(name, user));
       contact.mutable_identity()->set_language_code(user % 10 == 0 ? "fa"
                                                                    : "en");
       ASSERT_TRUE(store::BlockingStore(fake_).Upsert(contact).ok());
@@ -193,31 +193,44 @@ TEST_F(ListProfilesTest, AnswersTheFieldsThatAreAskedFor) {
   EXPECT_THAT(UsersOfPage(), ElementsAre(3, 4));
 }
 
+// However the client's language orders the keys of attributes.
+TEST_F(ListProfilesTest, ATokenHoldsForAnEqualFilter) {
+  Store(3);
+  const auto set = [&](int key) {
+    (*request_.mutable_filter()
+          ->mutable_attributes()
+          ->mutable_fields())[absl::StrCat("key", key)]
+        .set_null_value({});
+  };
+  for (int key = 0; key < 20; ++key) set(key);
+  request_.set_page_size(1);
+  ASSERT_TRUE(List(fake_).ok());
+  request_.clear_filter();
+  for (int key = 20; key-- > 0;) set(key);
+  request_.set_page_token(page_.next_page_token());
+  ASSERT_TRUE(List(fake_).ok());
+  EXPECT_THAT(UsersOfPage(), ElementsAre(2));
+  set(20);
+  EXPECT_TRUE(absl::IsInvalidArgument(List(fake_)));
+}
+
 // Clients take no more than 4 MiB.
 TEST_F(ListProfilesTest, APageEndsWhereItGetsTooLarge) {
-  scripted_.scan = [](store::ScanCall call, auto, auto done) {
-    *call.result = {};
-    for (int i = 1; i <= call.most_found; ++i) {
-      v1::Profile& profile = *call.profiles->Add();
-      profile.set_user_id(call.after + i);
-      profile.set_first_name(std::string(10'000, 'a'));
-    }
-    call.result->reached = call.after + call.most_found;
-    done(absl::OkStatus());
-  };
+  Store(2000, std::string(10'000, 'a'));
   request_.set_page_size(1000);
   std::int64_t last = 0;
   for (int page = 0; page < 5; ++page) {
-    ASSERT_TRUE(List(scripted_).ok());
+    ASSERT_TRUE(List(fake_).ok());
     EXPECT_LT(page_.ByteSizeLong(), std::size_t{4} << 20);
-    EXPECT_GT(page_.profiles_size(), 400);
+    EXPECT_GE(page_.profiles_size(), page < 4 ? 400 : 300);
     EXPECT_EQ(UsersOfPage().front(), last + 1);
     last = UsersOfPage().back();
     request_.set_page_token(page_.next_page_token());
   }
+  EXPECT_EQ(last, 2000);
   request_.clear_page_token();
   request_.mutable_read_mask()->add_paths("user_id");
-  ASSERT_TRUE(List(scripted_).ok());
+  ASSERT_TRUE(List(fake_).ok());
   EXPECT_EQ(page_.profiles_size(), 1000);
 }
 
@@ -245,15 +258,93 @@ TEST_F(ListProfilesTest, APageEndsInTime) {
   EXPECT_NE(page_.next_page_token(), first);  // it got on
 }
 
-TEST_F(ListProfilesTest, APartThatFailsFailsTheCall) {
+// Nor does a count put more into a part than comes through in time.
+TEST_F(ListProfilesTest, PartsShrinkWhereUsersTakeLong) {
+  std::vector<std::int64_t> parts;
+  scripted_.scan = [&](store::ScanCall call, auto, auto done) {
+    parts.push_back(call.most_scanned);
+    if (call.most_scanned > 1000) absl::SleepFor(absl::Milliseconds(1100));
+    *call.result = {};
+    if (parts.size() < 4) call.result->reached = call.after + call.most_scanned;
+    done(absl::OkStatus());
+  };
+  v1::CountProfilesRequest request;
+  v1::CountProfilesResponse response;
+  count_.act(scripted_, &request, &response, {}, progress_,
+             [](const absl::Status&) {});
+  EXPECT_THAT(parts, ElementsAre(1000, 2000, 1000, 2000));
+}
+
+// A page of what was found before, and the next one goes on there: else a
+// caller with little time would see the same failure for ever.
+TEST_F(ListProfilesTest, APartThatFailsEndsThePage) {
+  std::int64_t fails_after = 0;
+  std::int64_t began = 0;
+  scripted_.scan = [&](store::ScanCall call, auto, auto done) {
+    *call.result = {};
+    began = call.after;
+    call.profiles->Add()->set_user_id(call.after + 1);
+    call.result->reached = call.after + 1;
+    done(call.after == fails_after ? store::DeadlineExceeded()
+                                   : absl::OkStatus());
+  };
+  EXPECT_TRUE(absl::IsDeadlineExceeded(List(scripted_)));
+  fails_after = 2;
+  ASSERT_TRUE(List(scripted_).ok());
+  EXPECT_THAT(UsersOfPage(), ElementsAre(1, 2));
+  request_.set_page_token(page_.next_page_token());
+  EXPECT_TRUE(absl::IsDeadlineExceeded(List(scripted_)));
+  EXPECT_EQ(began, 2);
+
+  request_.clear_page_token();
+  scripted_.scan = [](store::ScanCall call, auto, auto done) {
+    call.result->reached = call.after + 1;
+    done(call.after == 0 ? absl::OkStatus() : store::Cancelled());
+  };
+  EXPECT_TRUE(absl::IsCancelled(List(scripted_)));
+}
+
+// A part is twice as large as the one before, as long as there is time for it.
+TEST_F(ListProfilesTest, PartsGrowAsTimeAllows) {
+  std::vector<std::int64_t> parts;
+  std::vector<std::size_t> room;
+  std::vector<base::SteadyTime> deadlines;
+  absl::Duration takes;
+  scripted_.scan = [&](store::ScanCall call, store::CallContext context,
+                       auto done) {
+    parts.push_back(call.most_scanned);
+    room.push_back(call.most_bytes);
+    deadlines.push_back(context.deadline);
+    absl::SleepFor(takes);
+    *call.result = {};
+    call.result->bytes = 10;
+    if (parts.size() < 8) call.result->reached = call.after + call.most_scanned;
+    done(absl::OkStatus());
+  };
+  request_.set_page_size(200);
+  ASSERT_TRUE(List(scripted_).ok());
+  EXPECT_THAT(parts,
+              ElementsAre(400, 800, 1600, 3200, 6400, 10000, 10000, 10000));
+  EXPECT_THAT(page_.next_page_token(), IsEmpty());
+  EXPECT_EQ(room[2], room[0] - 20);
+  EXPECT_LT(deadlines[1], deadlines[0]);
+
+  parts.clear();
+  takes = absl::Milliseconds(300);
+  store::CallContext context;
+  context.deadline = base::SteadyTime::Now() + absl::Milliseconds(1600);
+  ASSERT_TRUE(List(scripted_, context).ok());
+  EXPECT_THAT(parts, ElementsAre(400));
+  EXPECT_THAT(page_.next_page_token(), Not(IsEmpty()));
+}
+
+TEST_F(ListProfilesTest, APartThatFailsFailsACount) {
   scripted_.scan = [](store::ScanCall call, auto, auto done) {
     *call.result = {};
     if (call.after > 0) return done(store::DeadlineExceeded());
     call.result->reached = 1;
     done(absl::OkStatus());
   };
-  EXPECT_TRUE(absl::IsDeadlineExceeded(List(scripted_)));
-
   v1::CountProfilesRequest request;
   v1::CountProfilesResponse response;
   absl::Status answer;

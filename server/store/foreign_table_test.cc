@@ -1,5 +1,6 @@
 // What PostgresStore does with a users table that others made or changed.
 
+#include <future>
 #include <string>
 #include <utility>
 #include <vector>
@@ -307,6 +308,31 @@ TEST_F(ForeignTableTest, SaysThatPostgresRefusesWhatUsersBecame) {
       const absl::Status status = store().Upsert(Contact(1)).status();
       EXPECT_EQ(base::ErrorReason(status), reason) << change << status;
     }
+  }
+}
+
+// As others may have written them: they hide nobody, and fail no list.
+TEST_F(ForeignTableTest, AttributesThatAreNoObjectAreNone) {
+  for (const auto& response : UpsertMany(6)) ASSERT_TRUE(response.ok());
+  database_.Execute(
+      "UPDATE users SET attributes = a::jsonb FROM (VALUES (1, '[\"city\"]'),"
+      " (2, '\"city\"'), (3, '1'), (4, 'null'), (5, '{\"city\": null}'))"
+      " AS odd (id, a) WHERE user_id = id");
+  v1::ProfileFilter filter;
+  auto& city = (*filter.mutable_attributes()->mutable_fields())["city"];
+  for (const bool without : {false, true}) {
+    if (without) {
+      city.set_null_value({});
+    } else {
+      city.set_string_value("Shiraz");
+    }
+    ScanCall::Result result;
+    std::promise<absl::Status> done;
+    store();
+    impl_->Scan({filter, 0, 100, 0, nullptr, &result}, {},
+                [&](absl::Status status) { done.set_value(status); });
+    ASSERT_TRUE(done.get_future().get().ok());
+    EXPECT_EQ(result.count, without ? 6 : 0);
   }
 }
 

@@ -104,8 +104,8 @@ TEST_F(PostgresStoreTest, GoesThroughUsersByThePrimaryKey) {
           "SET enable_seqscan = off; SET enable_bitmapscan = off;"
           "SET plan_cache_mode = force_generic_plan; PREPARE s AS ",
           statement->sql, "; EXPLAIN EXECUTE s (0, 100, true, NULL, 's', NULL,",
-          " NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL", most_found,
-          ")"));
+          " NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,",
+          " '{\"a\": 1}'", most_found, ")"));
       ASSERT_TRUE(plan.ok()) << plan.status();
       std::string text;
       int scans = 0;

@@ -39,11 +39,13 @@ std::int64_t UserId(const postgres::Rows& rows, std::size_t row) {
 }
 
 void ReadProfile(const postgres::Rows& rows, std::size_t row,
-                 v1::Profile* profile) {
+                 v1::Profile* profile, const std::vector<bool>& unwanted) {
   int at = 0;
   for (const users::Column& column : users::Columns()) {
     const auto& field = column.field;
-    if (const auto* flag = std::get_if<users::FlagField>(&field)) {
+    if (!unwanted.empty() && unwanted[static_cast<std::size_t>(at)]) {
+      // Left out.
+    } else if (const auto* flag = std::get_if<users::FlagField>(&field)) {
       (profile->**flag)(rows.Bool(row, at));
     } else if (const auto* integer = std::get_if<users::IntegerField>(&field)) {
       (profile->**integer)(rows.Int64(row, at));

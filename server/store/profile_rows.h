@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "google/protobuf/struct.pb.h"
@@ -16,9 +17,10 @@ namespace userprofile::store {
 // The user id of a row that a statement of statements.h returned.
 std::int64_t UserId(const postgres::Rows& rows, std::size_t row);
 
-// Fills `profile`, which is empty, from such a row.
+// Fills `profile`, which is empty, from such a row; but for unwanted columns,
+// by their places among users::Columns(), if there are any.
 void ReadProfile(const postgres::Rows& rows, std::size_t row,
-                 v1::Profile* profile);
+                 v1::Profile* profile, const std::vector<bool>& unwanted = {});
 
 // Microseconds are all that PostgreSQL keeps; a message holds the years 1 to
 // 9999, and what is outside becomes the nearest that it can hold.

@@ -36,6 +36,24 @@ bool HoldsAnswers(const v1::Profile& profile,
 
 }  // namespace
 
+bool ScanCall::Wants(absl::string_view field) const {
+  return read_mask == nullptr || read_mask->paths().empty() ||
+         absl::c_linear_search(read_mask->paths(), field);
+}
+
+void ScanCall::NoteFound(std::int64_t user_id) const {
+  constexpr std::size_t kTagAndLength = 8;  // or less
+  const std::size_t bytes = profiles->rbegin()->ByteSizeLong() + kTagAndLength;
+  if (result->bytes + bytes > most_bytes && profiles->size() > 1) {
+    result->is_full = true;
+    return profiles->RemoveLast();
+  }
+  result->bytes += bytes;
+  result->reached = user_id;
+  result->is_full =
+      ++result->count == most_found || result->bytes >= most_bytes;
+}
+
 void ProfileStore::GetProfile(const v1::GetProfileRequest& request,
                               v1::GetProfileResponse* response,
                               CallContext context, Done done) {

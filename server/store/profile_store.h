@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "base/steady_time.h"
+#include "google/protobuf/field_mask.pb.h"
 #include "google/protobuf/repeated_field.h"
 #include "userprofile/v1/user_profile_service.pb.h"
 
@@ -130,9 +132,23 @@ struct ScanCall {
   // table was reached.
   struct Result {
     std::int64_t count = 0;
+    std::size_t bytes = 0;  // of their profiles
+    bool is_full = false;   // as many were found as may be, or their bytes
     absl::optional<std::int64_t> reached;
   };
   Result* result = nullptr;
+
+  // What of profiles is wanted: these fields, or all if none is named; and as
+  // many as have so many bytes in a message, but one in any case if there are
+  // none among `profiles` yet.
+  const google::protobuf::FieldMask* read_mask = nullptr;
+  std::size_t most_bytes = std::numeric_limits<std::size_t>::max();
+
+  // For stores: whether a field of profiles is wanted; and that this user was
+  // added to `profiles`, which notes it in `result`, and takes them away again
+  // if they are one too many.
+  bool Wants(absl::string_view field) const;
+  void NoteFound(std::int64_t user_id) const;
 
   // What bounds the time that one statement takes.
   static constexpr std::int64_t kMostScanned = 10'000;

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
+#include "google/protobuf/util/json_util.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "server/store/profile_rows.h"
 #include "server/store/testing/conformance.h"
@@ -65,6 +66,21 @@ class ScanTest : public ProfileStoreTest {
     return response.ok() ? response->profile() : v1::Profile();
   }
 
+  static google::protobuf::Struct Object(const std::string& json) {
+    google::protobuf::Struct object;
+    EXPECT_TRUE(
+        google::protobuf::util::JsonStringToMessage(json, &object).ok());
+    return object;
+  }
+
+  void SetAttributes(std::int64_t user, const std::string& json) {
+    v1::UpdateProfileRequest request;
+    request.mutable_profile()->set_user_id(user);
+    *request.mutable_profile()->mutable_attributes() = Object(json);
+    const auto updated = store_.Update(request);
+    EXPECT_TRUE(updated.ok()) << updated.status();
+  }
+
   ScanCall::Result result_;
 };
 
@@ -118,6 +134,49 @@ TEST_P(ScanTest, LooksAtSoManyAndNoMore) {
   EXPECT_EQ(CountThose({}), 10);
 }
 
+TEST_P(ScanTest, FindsAsManyAsHaveSoManyBytes) {
+  for (const std::int64_t user : {1, 2, 3}) Store(user);
+  const std::size_t one = store_.Get(1)->ByteSizeLong();
+  const v1::ProfileFilter none;
+  google::protobuf::RepeatedPtrField<v1::Profile> profiles;
+  ScanCall call = {none, 0, 100, 100, &profiles, &result_};
+  call.most_bytes = 2 * one + one / 2;
+  ASSERT_TRUE(Look(call).ok());
+  ASSERT_EQ(profiles.size(), 2);
+  EXPECT_EQ(result_.count, 2);
+  EXPECT_TRUE(result_.is_full);
+  EXPECT_THAT(result_.reached, Optional(2));
+  EXPECT_GE(result_.bytes, profiles[0].ByteSizeLong() * 2);
+  EXPECT_LE(result_.bytes, call.most_bytes);
+
+  // Where there is room for none, the first one is there all the same.
+  call.most_bytes = 1;
+  ASSERT_TRUE(Look(call).ok());
+  EXPECT_EQ(profiles.size(), 2);
+  EXPECT_EQ(result_.count, 0);
+  EXPECT_THAT(result_.reached, Optional(0));
+  profiles.Clear();
+  ASSERT_TRUE(Look(call).ok());
+  ASSERT_EQ(profiles.size(), 1);
+  EXPECT_THAT(result_.reached, Optional(1));
+}
+
+TEST_P(ScanTest, FindsTheFieldsThatAreWanted) {
+  Store(1, "fa");
+  Store(2, "fa");
+  google::protobuf::FieldMask mask;
+  mask.add_paths("language_code");
+  v1::Profile expected;
+  expected.set_language_code("fa");
+  const v1::ProfileFilter none;
+  google::protobuf::RepeatedPtrField<v1::Profile> profiles;
+  ScanCall call = {none, 0, 100, 1, &profiles, &result_, &mask};
+  ASSERT_TRUE(Look(call).ok());
+  ASSERT_EQ(profiles.size(), 1);
+  EXPECT_EQ(profiles[0].DebugString(), expected.DebugString());
+  EXPECT_THAT(result_.reached, Optional(1));
+}
+
 TEST_P(ScanTest, ALanguageHasItsSubtags) {
   int user = 0;
   for (const char* language : {"pt", "pt-BR", "PT-pt", "ptx", "p", "en", ""}) {
@@ -146,6 +205,7 @@ TEST_P(ScanTest, EveryFieldOfTheFilterTellsUsersApart) {
     answers.mutable_answers()->set_grade_band("high");
     answers.mutable_answers()->set_grade_year("3%_");
     ASSERT_TRUE(store_.Complete(answers).ok());
+    SetAttributes(user, R"({"streak": 7, "city": "Shiraz"})");
   }
   v1::ProfileFilter all;
   all.set_onboarding_completed(true);
@@ -155,6 +215,7 @@ TEST_P(ScanTest, EveryFieldOfTheFilterTellsUsersApart) {
   all.set_grade_year("3%_");
   all.set_language_code("fa");
   all.set_nickname_prefix("ada");
+  *all.mutable_attributes() = Object(R"({"streak": 7.0})");
   for (v1::TimeRange* range :
        {all.mutable_created_at(), all.mutable_last_seen_at()}) {
     SetTimestamp(kNow + absl::Hours(1), range->mutable_from());
@@ -196,6 +257,40 @@ TEST_P(ScanTest, EveryFieldOfTheFilterTellsUsersApart) {
     range.clear_from();
     SetTimestamp(third, range.mutable_before());
     EXPECT_EQ(Find(one).back(), name == std::string("last_activity") ? 1 : 2);
+  }
+}
+
+TEST_P(ScanTest, AttributesAreComparedWhole) {
+  Store(1);
+  Store(2);
+  SetAttributes(2, R"({"n": 1, "flag": false, "name": "a", "nothing": "",
+                       "list": [1, 2], "of": {"a": 1, "b": null}})");
+  Store(3);
+  SetAttributes(3, R"({"n": "1", "flag": true, "name": "A", "list": [2, 1],
+                       "of": {"a": 1}})");
+  v1::ProfileFilter filter;
+  for (const auto& [json, found] :
+       std::vector<std::pair<std::string, std::vector<std::int64_t>>>{
+           {R"({"n": 1})", {2}},
+           {R"({"n": "1"})", {3}},
+           {R"({"n": 2})", {}},
+           {R"({"flag": false})", {2}},
+           {R"({"name": "a"})", {2}},
+           {R"({"nothing": ""})", {2}},
+           {R"({"nothing": null})", {1, 3}},
+           {R"({"N": 1})", {}},
+           {R"({"list": [1, 2]})", {2}},
+           {R"({"list": [1]})", {}},
+           {R"({"of": {"b": null, "a": 1}})", {2}},
+           {R"({"of": {"a": 1}})", {3}},
+           {R"({"n": 1, "name": "A"})", {}},
+           {R"({"n": "1", "name": "A"})", {3}},
+           {R"({"n": null, "name": null})", {1}},
+           {R"({"it's": 1})", {}},
+           {"{}", {1, 2, 3}}}) {
+    *filter.mutable_attributes() = Object(json);
+    EXPECT_EQ(Find(filter), found) << json;
+    EXPECT_EQ(CountThose(filter), static_cast<std::int64_t>(found.size()));
   }
 }
 

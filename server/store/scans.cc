@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -69,6 +70,7 @@ void AddFilter(const v1::ProfileFilter& filter,
   add_times(filter.created_at());
   add_times(filter.last_seen_at());
   add_times(filter.last_activity());
+  add(!filter.attributes().fields().empty(), SqlObject(filter.attributes()));
 }
 
 postgres::Parameters ParametersOf(const ScanCall& call,
@@ -77,6 +79,13 @@ postgres::Parameters ParametersOf(const ScanCall& call,
   if (most_scanned) parameters[1] = absl::StrCat(*most_scanned);
   AddFilter(call.filter, parameters);
   return parameters;
+}
+
+// The user whom the statement looked at last, as each of its rows says.
+absl::optional<std::int64_t> LastReached(const postgres::Rows& rows,
+                                         int place) {
+  if (rows.empty() || rows.IsNull(0, place)) return absl::nullopt;
+  return rows.Int64(0, place);
 }
 
 absl::Status RunList(SessionExecutor& by, const ScanCall& call) {
@@ -88,17 +97,20 @@ absl::Status RunList(SessionExecutor& by, const ScanCall& call) {
   parameters.push_back(absl::StrCat(call.most_found));
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
                                by.Query(kListProfiles, parameters));
-  const int reached = static_cast<int>(users::Columns().size());
-  *call.result = {};
-  const int before = call.profiles->size();
-  for (std::size_t row = 0; row < rows.size(); ++row) {
-    if (!rows.IsNull(row, 0)) ReadProfile(rows, row, call.profiles->Add());
+  std::vector<bool> unwanted;
+  for (const users::Column& column : users::Columns()) {
+    unwanted.push_back(!call.Wants(column.name));
   }
-  call.result->count = call.profiles->size() - before;
-  if (call.result->count == call.most_found) {
-    call.result->reached = call.profiles->rbegin()->user_id();
-  } else if (!rows.empty() && !rows.IsNull(0, reached)) {
-    call.result->reached = rows.Int64(0, reached);
+  ScanCall::Result& result = *call.result;
+  result = {};
+  result.reached = call.after;
+  for (std::size_t row = 0; row < rows.size() && !result.is_full; ++row) {
+    if (rows.IsNull(row, 0)) continue;  // nobody was found
+    ReadProfile(rows, row, call.profiles->Add(), unwanted);
+    call.NoteFound(UserId(rows, row));
+  }
+  if (!result.is_full) {
+    result.reached = LastReached(rows, static_cast<int>(unwanted.size()));
   }
   return absl::OkStatus();
 }
@@ -108,9 +120,8 @@ absl::Status RunCount(SessionExecutor& by, const ScanCall& call) {
       const postgres::Rows rows,
       by.Query(kCountProfiles, ParametersOf(call, call.most_scanned)));
   *call.result = {};
-  if (rows.empty()) return absl::OkStatus();
-  call.result->count = rows.Int64(0, 0);
-  if (!rows.IsNull(0, 1)) call.result->reached = rows.Int64(0, 1);
+  call.result->count = rows.empty() ? 0 : rows.Int64(0, 0);
+  call.result->reached = LastReached(rows, 1);
   return absl::OkStatus();
 }
 

@@ -131,7 +131,11 @@ OFFSET 0)"},
     AND ($7::text IS NULL OR u.grade_year = $7)
     AND ($8::text IS NULL
       OR starts_with(lower(u.language_code COLLATE "C") || '-', $8))
-    AND ($9::text IS NULL OR starts_with(u.nickname, $9)))"},
+    AND ($9::text IS NULL OR starts_with(u.nickname, $9))
+    AND ($16::jsonb IS NULL OR NOT EXISTS (
+      SELECT FROM jsonb_each($16) AS wanted
+      WHERE nullif(u.attributes -> wanted.key, 'null')
+        IS DISTINCT FROM nullif(wanted.value, 'null'))))"},
 
       // What a contact does to a known user. is_active was NULL in legacy
       // tables.
@@ -436,7 +440,7 @@ FROM {reach} LEFT JOIN LATERAL (
   WHERE {in_reach}
     AND {filter}
   ORDER BY u.user_id
-  LIMIT $16::bigint) AS u ON true
+  LIMIT $17::bigint) AS u ON true
 ORDER BY u.user_id)");
 
 const postgres::Statement kCountProfiles = Build("count_profiles", R"(

@@ -380,8 +380,12 @@ FROM (
         AND ($8::text IS NULL
           OR starts_with(lower(u.language_code COLLATE "C") || '-', $8))
         AND ($9::text IS NULL OR starts_with(u.nickname, $9))
+        AND ($16::jsonb IS NULL OR NOT EXISTS (
+          SELECT FROM jsonb_each($16) AS wanted
+          WHERE nullif(u.attributes -> wanted.key, 'null')
+            IS DISTINCT FROM nullif(wanted.value, 'null')))
   ORDER BY u.user_id
-  LIMIT $16::bigint) AS u ON true
+  LIMIT $17::bigint) AS u ON true
 ORDER BY u.user_id;
 
 -- count_profiles
@@ -402,7 +406,11 @@ SELECT (SELECT count(*)
         AND ($7::text IS NULL OR u.grade_year = $7)
         AND ($8::text IS NULL
           OR starts_with(lower(u.language_code COLLATE "C") || '-', $8))
-        AND ($9::text IS NULL OR starts_with(u.nickname, $9))), reach.user_id
+        AND ($9::text IS NULL OR starts_with(u.nickname, $9))
+        AND ($16::jsonb IS NULL OR NOT EXISTS (
+          SELECT FROM jsonb_each($16) AS wanted
+          WHERE nullif(u.attributes -> wanted.key, 'null')
+            IS DISTINCT FROM nullif(wanted.value, 'null')))), reach.user_id
 FROM (
   SELECT (SELECT r.user_id
     FROM :users AS r

@@ -91,7 +91,24 @@ bool Passes(const v1::Profile& user, const v1::ProfileFilter& filter) {
          IsIn(true, user.created_at(), filter.created_at()) &&
          IsIn(true, user.last_seen_at(), filter.last_seen_at()) &&
          IsIn(user.has_last_activity(), user.last_activity(),
-              filter.last_activity());
+              filter.last_activity()) &&
+         absl::c_all_of(filter.attributes().fields(), [&](const auto& wanted) {
+           const auto& has = user.attributes().fields();
+           const auto found = has.find(wanted.first);
+           return found == has.end()
+                      ? wanted.second.has_null_value()
+                      : google::protobuf::util::MessageDifferencer::Equals(
+                            found->second, wanted.second);
+         });
+}
+
+v1::Profile WhatIsWanted(v1::Profile profile, const ScanCall& call) {
+  for (const users::Column& column : users::Columns()) {
+    if (call.Wants(column.name)) continue;
+    const auto* field = v1::Profile::descriptor()->FindFieldByName(column.name);
+    v1::Profile::GetReflection()->ClearField(&profile, field);
+  }
+  return profile;
 }
 
 }  // namespace
@@ -198,21 +215,25 @@ void FakeStore::Scan(ScanCall call, CallContext context, Done done) {
 
 absl::Status FakeStore::TryScan(const ScanCall& call) {
   base::MutexLock lock(mutex_);
-  *call.result = {};
+  ScanCall::Result& result = *call.result;
+  result = {};
+  result.reached = call.after;
   std::int64_t scanned = 0;
   for (auto user = users_.upper_bound(call.after); user != users_.end();
        ++user) {
-    if (Passes(user->second, call.filter)) {
-      ++call.result->count;
-      if (call.profiles != nullptr) *call.profiles->Add() = user->second;
+    if (!Passes(user->second, call.filter)) {
+      // Only looked at.
+    } else if (call.profiles == nullptr) {
+      ++result.count;
+    } else {
+      *call.profiles->Add() = WhatIsWanted(user->second, call);
+      call.NoteFound(user->first);
+      if (result.is_full) return absl::OkStatus();
     }
-    const bool is_full =
-        call.profiles != nullptr && call.result->count == call.most_found;
-    if (is_full || ++scanned == call.most_scanned) {
-      call.result->reached = user->first;
-      break;
-    }
+    result.reached = user->first;
+    if (++scanned == call.most_scanned) return absl::OkStatus();
   }
+  result.reached.reset();
   return absl::OkStatus();
 }
 
