@@ -365,6 +365,19 @@ class Measurements:
                         mix, in_flight, self.seconds / 2, self.users), mix=mix,
                         max_batch=size)
 
+    def batches(self, database):
+        """Users by a hundred, beside one at a time."""
+        with self.serve(database) as service:
+            for _ in range(self.rounds):
+                for mix in ("get", "upsert"):
+                    for size, in_flight in ((1, 128), (100, 8)):
+                        result = service.measure(
+                            mix if size == 1 else f"{mix}-{size}", in_flight,
+                            self.seconds, self.users)
+                        self.record("batches", {
+                            **result, "per_second": size * result["per_second"]
+                        }, mix=mix, size=size)
+
     def open_loop(self, database):
         """Latency, from when calls were due, at shares of what the closed loop
         reached."""
@@ -399,6 +412,7 @@ class Measurements:
         self.alone("main")
         self.in_flight("main")
         self.batch_size("main", in_flight)
+        self.batches("main")
         self.open_loop("main")
         self.table_size(in_flight)
 

@@ -71,6 +71,10 @@ def targets(r):
                 r.median("table size", "per_second", mix=mix,
                          users=min(sizes)))
 
+    def by_batches(mix):
+        return (r.median("batches", "per_second", mix=mix, size=100) /
+                r.median("batches", "per_second", mix=mix, size=1))
+
     grown = f"at {max(sizes):,} rows / at {min(sizes):,} rows, per second"
     return [
         ("GetProfile / empty call, per second",
@@ -79,6 +83,10 @@ def targets(r):
          rate(service, "upsert") / rate(pgbench, "upsert"), "", ">=", 2, 3),
         ("UpsertUser / batch size 1, per second",
          rate(service, "upsert") / unbatched, "", ">=", 2.5, 4),
+        ("BatchGetProfiles of 100 / GetProfile, users per second",
+         by_batches("get"), "", ">=", 4, 6),
+        ("BatchUpsertUsers of 100 / UpsertUser, users per second",
+         by_batches("upsert"), "", ">=", 1.8, 2.5),
         ("PostgreSQL CPU per GetProfile / per pgbench read",
          cpu(service, "postgres", "get") / cpu(pgbench, "postgres", "get"),
          "", "<=", 0.40, 0.25),

@@ -1,5 +1,6 @@
 #include "tests/bench/requests.h"
 
+#include <functional>
 #include <random>
 #include <sstream>
 
@@ -9,24 +10,36 @@
 namespace userprofile::bench {
 namespace {
 
+// Any user, another one each time.
+using AnyUser = std::function<std::int64_t()>;
+
 struct Method {
   const char* name;
   const char* path;
-  std::string (*serialize)(std::int64_t user);
+  std::string (*serialize)(const AnyUser& any_user);
 };
 
-std::string Health(std::int64_t) {
+constexpr int kBatch = 100;
+constexpr std::size_t kMostBytes = 64 << 20;
+
+std::string Health(const AnyUser&) {
   return grpc::health::v1::HealthCheckRequest().SerializeAsString();
 }
 
-std::string Get(std::int64_t user) {
+std::string Get(const AnyUser& any_user) {
   v1::GetProfileRequest request;
-  request.set_user_id(user);
+  request.set_user_id(any_user());
+  return request.SerializeAsString();
+}
+
+std::string GetBatch(const AnyUser& any_user) {
+  v1::BatchGetProfilesRequest request;
+  for (int i = 0; i < kBatch; ++i) request.add_user_ids(any_user());
   return request.SerializeAsString();
 }
 
 // The same contact whenever it is made, and what run.sh lets pgbench write.
-std::string Upsert(std::int64_t user) {
+v1::UpsertUserRequest Contact(std::int64_t user) {
   v1::UpsertUserRequest request;
   request.set_user_id(user);
   v1::Identity* identity = request.mutable_identity();
@@ -34,10 +47,22 @@ std::string Upsert(std::int64_t user) {
   identity->set_last_name("User");
   identity->set_username("user" + std::to_string(user));
   identity->set_language_code("en");
+  return request;
+}
+
+std::string Upsert(const AnyUser& any_user) {
+  return Contact(any_user()).SerializeAsString();
+}
+
+std::string UpsertBatch(const AnyUser& any_user) {
+  v1::BatchUpsertUsersRequest request;
+  for (int i = 0; i < kBatch; ++i)
+    *request.add_requests() = Contact(any_user());
   return request.SerializeAsString();
 }
 
-std::string Onboard(std::int64_t user) {
+std::string Onboard(const AnyUser& any_user) {
+  const std::int64_t user = any_user();
   v1::CompleteOnboardingRequest request;
   request.set_user_id(user);
   v1::OnboardingAnswers* answers = request.mutable_answers();
@@ -53,6 +78,10 @@ constexpr Method kMethods[] = {
     {"upsert", "/userprofile.v1.UserProfileService/UpsertUser", Upsert},
     {"onboard", "/userprofile.v1.UserProfileService/CompleteOnboarding",
      Onboard},
+    {"get-100", "/userprofile.v1.UserProfileService/BatchGetProfiles",
+     GetBatch},
+    {"upsert-100", "/userprofile.v1.UserProfileService/BatchUpsertUsers",
+     UpsertBatch},
 };
 
 // Not compressed, and the length in four bytes.
@@ -100,11 +129,12 @@ Requests::Requests(const std::vector<MixPart>& mix, std::int64_t users,
   std::discrete_distribution<std::size_t> any_method(weights.begin(),
                                                      weights.end());
   std::uniform_int_distribution<std::int64_t> any_user(1, users);
+  const AnyUser user = [&] { return any_user(random); };
   requests_.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t bytes = 0; requests_.size() < count && bytes < kMostBytes;
+       bytes += requests_.back().message.size()) {
     const Method& method = *methods[any_method(random)];
-    requests_.push_back(
-        {method.path, Framed(method.serialize(any_user(random)))});
+    requests_.push_back({method.path, Framed(method.serialize(user))});
   }
 }
 
