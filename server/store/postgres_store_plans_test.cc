@@ -120,6 +120,7 @@ TEST_F(PostgresStoreTest, GoesThroughUsersByThePrimaryKey) {
       EXPECT_EQ(scans, 2) << users << "\n" << text;
       EXPECT_EQ(by_key, scans) << users << "\n" << text;
       EXPECT_THAT(text, Not(HasSubstr("idx_users"))) << users;
+      EXPECT_THAT(text, Not(HasSubstr("Sort"))) << users;
     }
   }
 }

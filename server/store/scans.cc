@@ -106,8 +106,12 @@ absl::Status RunList(SessionExecutor& by, const ScanCall& call) {
   result.reached = call.after;
   for (std::size_t row = 0; row < rows.size() && !result.is_full; ++row) {
     if (rows.IsNull(row, 0)) continue;  // nobody was found
+    const std::int64_t user_id = UserId(rows, row);
+    if (user_id <= *result.reached) {
+      return absl::InternalError("PostgreSQL gave users out of order");
+    }
     ReadProfile(rows, row, call.profiles->Add(), unwanted);
-    call.NoteFound(UserId(rows, row));
+    call.NoteFound(user_id);
   }
   if (!result.is_full) {
     result.reached = LastReached(rows, static_cast<int>(unwanted.size()));

@@ -432,6 +432,8 @@ WHERE indrelid = :'users'::regclass AND indisunique
           WHERE classid = 'pg_class'::regclass AND objid = indexrelid
             AND refobjid = attrelid AND refobjsubid = attnum))))");
 
+// In the order of the subquery, for there is one row of reach to join; to sort
+// them again costs as much as all else. The store checks it.
 const postgres::Statement kListProfiles = Build("list_profiles", R"(
 SELECT {profile: u.*}, reach.user_id
 FROM {reach} LEFT JOIN LATERAL (
@@ -440,8 +442,7 @@ FROM {reach} LEFT JOIN LATERAL (
   WHERE {in_reach}
     AND {filter}
   ORDER BY u.user_id
-  LIMIT $17::bigint) AS u ON true
-ORDER BY u.user_id)");
+  LIMIT $17::bigint) AS u ON true)");
 
 const postgres::Statement kCountProfiles = Build("count_profiles", R"(
 SELECT (SELECT count(*)

@@ -385,8 +385,7 @@ FROM (
           WHERE nullif(u.attributes -> wanted.key, 'null')
             IS DISTINCT FROM nullif(wanted.value, 'null')))
   ORDER BY u.user_id
-  LIMIT $17::bigint) AS u ON true
-ORDER BY u.user_id;
+  LIMIT $17::bigint) AS u ON true;
 
 -- count_profiles
 SELECT (SELECT count(*)
