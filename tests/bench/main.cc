@@ -73,9 +73,9 @@ int main(int argc, char** argv) {
   app.add_option("--server", options.load.server, "HOST:PORT or unix:PATH")
       ->capture_default_str();
   app.add_option("--mix", options.mix,
-                 "What to call: check, get, upsert, onboard, get-100 or "
-                 "upsert-100 (a batch, which counts as one call), or several "
-                 "with weights, as in upsert=70,get=25,onboard=5")
+                 "What to call: check, get, upsert, rename, onboard, get-100 "
+                 "or upsert-100 (a batch, which counts as one call), or "
+                 "several with weights, as in upsert=70,get=25,onboard=5")
       ->check([](const std::string& mix) {
         return ParseMix(mix).empty() ? "no such mix: " + mix : std::string();
       })

@@ -54,6 +54,13 @@ std::string Upsert(const AnyUser& any_user) {
   return Contact(any_user()).SerializeAsString();
 }
 
+// A contact that changes what is known.
+std::string Rename(const AnyUser& any_user) {
+  v1::UpsertUserRequest request = Contact(any_user());
+  request.mutable_identity()->set_first_name(std::to_string(any_user()));
+  return request.SerializeAsString();
+}
+
 std::string UpsertBatch(const AnyUser& any_user) {
   v1::BatchUpsertUsersRequest request;
   for (int i = 0; i < kBatch; ++i)
@@ -76,6 +83,7 @@ constexpr Method kMethods[] = {
     {"check", "/grpc.health.v1.Health/Check", Health},
     {"get", "/userprofile.v1.UserProfileService/GetProfile", Get},
     {"upsert", "/userprofile.v1.UserProfileService/UpsertUser", Upsert},
+    {"rename", "/userprofile.v1.UserProfileService/UpsertUser", Rename},
     {"onboard", "/userprofile.v1.UserProfileService/CompleteOnboarding",
      Onboard},
     {"get-100", "/userprofile.v1.UserProfileService/BatchGetProfiles",

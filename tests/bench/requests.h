@@ -10,7 +10,8 @@ namespace userprofile::bench {
 
 // A kind of request, and its share of the load.
 struct MixPart {
-  std::string method;  // check, get, upsert, onboard, get-100 or upsert-100
+  std::string
+      method;  // check, get, upsert, rename, onboard, get-100 or upsert-100
   int weight;
 };
 
@@ -27,7 +28,8 @@ class Requests {
     std::string message;  // with gRPC's prefix of five bytes
   };
 
-  // `count` of them, or as many as have 64 MiB; the same ones for the same seed.
+  // `count` of them, or as many as have 64 MiB; the same ones for the same
+  // seed.
   Requests(const std::vector<MixPart>& mix, std::int64_t users, unsigned seed,
            std::size_t count);
 
