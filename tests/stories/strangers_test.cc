@@ -30,7 +30,7 @@
 #include "tests/support/http2_frames.h"
 #include "tests/support/program.h"
 #include "tests/support/server_program.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/test_database.h"
 
 namespace userprofile::testing {
 namespace {
@@ -225,10 +225,13 @@ class StrangersTest : public ::testing::TestWithParam<Attack> {
     return absl::StrContains(server_.Get("/metrics").body, metric);
   }
 
-  const TempDir directory_;
+  // Not one of the server's own: it would be stopped with it, which takes as
+  // long as the disk.
+  const TestDatabase database_;
   const int port_ = FreePort();
-  ServerProgram server_{absl::StrCat("embedded:", directory_ / "data"),
-                        {"--drain-timeout", absl::StrCat(kDrainSeconds, "s")}};
+  ServerProgram server_{
+      database_.conninfo(),
+      {"--migrate", "--drain-timeout", absl::StrCat(kDrainSeconds, "s")}};
 };
 
 TEST_P(StrangersTest, DoNotKeepOthersFromCalling) {
