@@ -40,12 +40,12 @@ std::int64_t UserId(const postgres::Rows& rows, std::size_t row) {
 
 void ReadProfile(const postgres::Rows& rows, std::size_t row,
                  v1::Profile* profile, const std::vector<bool>& unwanted) {
-  int at = 0;
+  int next = 0;
   for (const users::Column& column : users::Columns()) {
+    const int at = next++;
+    if (!unwanted.empty() && unwanted[static_cast<std::size_t>(at)]) continue;
     const auto& field = column.field;
-    if (!unwanted.empty() && unwanted[static_cast<std::size_t>(at)]) {
-      // Left out.
-    } else if (const auto* flag = std::get_if<users::FlagField>(&field)) {
+    if (const auto* flag = std::get_if<users::FlagField>(&field)) {
       (profile->**flag)(rows.Bool(row, at));
     } else if (const auto* integer = std::get_if<users::IntegerField>(&field)) {
       (profile->**integer)(rows.Int64(row, at));
@@ -60,7 +60,6 @@ void ReadProfile(const postgres::Rows& rows, std::size_t row,
       SetObject(rows.Text(row, at), std::get<users::ObjectField>(field),
                 profile);
     }
-    ++at;
   }
 }
 
