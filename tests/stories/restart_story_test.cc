@@ -127,6 +127,13 @@ class RestartStoryTest : public ::testing::Test {
     return adapter;
   }
 
+  // A call that waits until the server is there again.
+  static void WaitForServer(grpc::ClientContext& context) {
+    context.set_wait_for_ready(true);
+    context.set_deadline(std::chrono::system_clock::now() +
+                         std::chrono::seconds(20));
+  }
+
   // Completes the onboarding of the users whose turn it is, and remembers those
   // for which that was acknowledged; lets as many others come, and go for ever.
   void OnboardAndDelete(Stub& stub, int round) {
@@ -148,9 +155,7 @@ class RestartStoryTest : public ::testing::Test {
       const bool onboarded = Eventually([&] {
         v1::CompleteOnboardingResponse response;
         grpc::ClientContext context;
-        context.set_wait_for_ready(true);
-        context.set_deadline(std::chrono::system_clock::now() +
-                             std::chrono::seconds(20));
+        WaitForServer(context);
         return stub.CompleteOnboarding(&context, request, &response).ok();
       });
       if (onboarded) onboarded_.insert(user);
@@ -166,9 +171,7 @@ class RestartStoryTest : public ::testing::Test {
     EXPECT_TRUE(Eventually([&] {
       v1::DeleteUserResponse response;
       grpc::ClientContext context;
-      context.set_wait_for_ready(true);
-      context.set_deadline(std::chrono::system_clock::now() +
-                           std::chrono::seconds(20));
+      WaitForServer(context);
       return stub.DeleteUser(&context, request, &response).ok();
     }));
     deleted_.insert(user);
