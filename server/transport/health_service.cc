@@ -6,8 +6,8 @@
 #include "absl/types/optional.h"
 #include "base/error_info.h"
 #include "base/mutex.h"
+#include "server/api/open_streams.h"
 #include "server/api/status.h"
-#include "server/transport/open_streams.h"
 #include "userprofile/v1/user_profile_service.grpc.pb.h"
 
 namespace userprofile::transport {
@@ -31,7 +31,7 @@ grpc::Status ServiceUnknown() {
 }  // namespace
 
 // The state, and who watches it.
-class HealthService::Board : public OpenStreams {
+class HealthService::Board : public api::OpenStreams {
  public:
   ServingStatus status() const { return status_; }
 
@@ -47,8 +47,8 @@ class HealthService::Board : public OpenStreams {
 // One Watch stream. It takes the state from the board whenever it may write, so
 // that a slow reader misses what lay in between, but never the newest state.
 class HealthService::Watcher final
-    : public StreamReactor<grpc::ServerWriteReactor<HealthCheckResponse>,
-                           Board> {
+    : public api::StreamReactor<grpc::ServerWriteReactor<HealthCheckResponse>,
+                                Board> {
  public:
   Watcher(std::shared_ptr<Board> board, bool known)
       : StreamReactor(std::move(board)), known_(known) {}

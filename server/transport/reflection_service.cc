@@ -104,11 +104,12 @@ void Answer(const ServerReflectionRequest& request,
 
 // One stream: a question is read when the one before it was answered.
 class ReflectionService::Conversation final
-    : public StreamReactor<grpc::ServerBidiReactor<ServerReflectionRequest,
-                                                   ServerReflectionResponse>,
-                           OpenStreams> {
+    : public api::StreamReactor<
+          grpc::ServerBidiReactor<ServerReflectionRequest,
+                                  ServerReflectionResponse>,
+          api::OpenStreams> {
  public:
-  explicit Conversation(std::shared_ptr<OpenStreams> streams)
+  explicit Conversation(std::shared_ptr<api::OpenStreams> streams)
       : StreamReactor(std::move(streams)) {}
 
   void Begin(const absl::Status& admission) {
@@ -177,7 +178,7 @@ ReflectionService::ReflectionService(access::Access& access)
       permission_(*access::FindPermission(
           absl::StrCat("/", ServerReflection::service_full_name(),
                        "/ServerReflectionInfo"))),
-      streams_(std::make_shared<OpenStreams>()) {}
+      streams_(std::make_shared<api::OpenStreams>()) {}
 
 ReflectionService::~ReflectionService() { Shutdown(); }
 

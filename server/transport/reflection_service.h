@@ -7,7 +7,7 @@
 
 #include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
 #include "server/access/access.h"
-#include "server/transport/open_streams.h"
+#include "server/api/open_streams.h"
 
 namespace userprofile::transport {
 
@@ -34,7 +34,7 @@ class ReflectionService final
 
   access::Access& access_;
   const access::Permission& permission_;
-  const std::shared_ptr<OpenStreams> streams_;
+  const std::shared_ptr<api::OpenStreams> streams_;
 };
 
 }  // namespace userprofile::transport

@@ -1,5 +1,5 @@
-#ifndef USERPROFILE_SERVER_TRANSPORT_OPEN_STREAMS_H_
-#define USERPROFILE_SERVER_TRANSPORT_OPEN_STREAMS_H_
+#ifndef USERPROFILE_SERVER_API_OPEN_STREAMS_H_
+#define USERPROFILE_SERVER_API_OPEN_STREAMS_H_
 
 #include <atomic>
 #include <memory>
@@ -9,7 +9,7 @@
 
 #include "base/mutex.h"
 
-namespace userprofile::transport {
+namespace userprofile::api {
 
 // The streams of a service that are open. gRPC waits for each of them at
 // shutdown, so a server that leaves has to end them first. Thread-safe.
@@ -86,6 +86,6 @@ class StreamReactor : public Reactor, public OpenStreams::Stream {
   std::shared_ptr<OpenStreams::Stream> self_;
 };
 
-}  // namespace userprofile::transport
+}  // namespace userprofile::api
 
-#endif  // USERPROFILE_SERVER_TRANSPORT_OPEN_STREAMS_H_
+#endif  // USERPROFILE_SERVER_API_OPEN_STREAMS_H_
