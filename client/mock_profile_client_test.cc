@@ -47,6 +47,7 @@ TEST(MockProfileClientTest, HasEveryMethodOfTheService) {
       *v1::UpsertUserRequest::descriptor()->file()->service(0);
   for (int i = 0; i < methods.method_count(); ++i) {
     const auto& method = *methods.method(i);
+    if (method.server_streaming()) continue;  // Watch
     const auto answer = service.Call(
         method, ProfileClient::Message(
                     google::protobuf::MessageFactory::generated_factory()

@@ -1,5 +1,6 @@
 #include "userprofile/client/profile_client.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
 #include <future>
@@ -10,15 +11,17 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/completion_queue.h>
 #include <grpcpp/create_channel.h>
-#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/types/optional.h"
 #include "base/read_file.h"
+#include "base/steady_time.h"
+#include "client/event_stream.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "userprofile/client/errors.h"
@@ -32,7 +35,8 @@ using ::google::protobuf::MethodDescriptor;
 // Waits of 0.1, 0.3, 0.9 and 2.7 seconds, a fifth more or less: enough for the
 // server to find a database that was restarted. gRPC allows no more attempts.
 // CANCELLED, for nobody else cancels: so ends a call that reaches a server in
-// the instant in which it stops, before its GOAWAY has arrived here.
+// the instant in which it stops, before its GOAWAY has arrived here. A watch
+// goes on by itself.
 constexpr char kServiceConfig[] = R"({
   "loadBalancingConfig": [{"round_robin": {}}],
   "methodConfig": [{
@@ -44,6 +48,11 @@ constexpr char kServiceConfig[] = R"({
       "backoffMultiplier": 3,
       "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]
     }
+  }, {
+    "name": [{
+      "service": "userprofile.v1.UserProfileService",
+      "method": "WatchProfiles"
+    }]
   }]
 })";
 
@@ -92,6 +101,20 @@ std::shared_ptr<grpc::Channel> MakeChannel(
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20 * 1000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5 * 1000);
   return grpc::CreateCustomChannel(server, credentials, arguments);
+}
+
+// A watch that is told nothing for three times as long as the server ever waits
+// has lost it.
+constexpr absl::Duration kSilence = absl::Seconds(30);
+
+// Whether to go on with another stream after one that ended so. What has no
+// reason is not the service's word, but that of something on the way.
+bool MayGoOn(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsCancelled(status) ||
+         absl::IsDeadlineExceeded(status) ||
+         absl::IsResourceExhausted(status) ||
+         ((absl::IsInternal(status) || absl::IsUnknown(status)) &&
+          Reason(status).empty());
 }
 
 // One call, from its start to its end.
@@ -162,6 +185,41 @@ class GrpcProfileClient final : public ProfileClient {
     return response;
   }
 
+  absl::Status Watch(v1::WatchProfilesRequest request,
+                     const OnEvent& on_event) override {
+    constexpr absl::Duration kShortPause = absl::Milliseconds(100);
+    constexpr absl::Duration kLongPause = absl::Seconds(1);
+    const std::string path = PathOf(
+        MethodOf("WatchProfiles", *v1::WatchProfilesRequest::descriptor(),
+                 *v1::WatchProfilesResponse::descriptor()));
+    absl::Duration pause = kShortPause;
+    absl::Status failure;  // that a server told, since the last event
+    for (base::SteadyTime lost = base::SteadyTime::Now();;) {
+      EventStream events(stub_, path, request);
+      v1::WatchProfilesResponse event;
+      bool is_told = false;
+      for (base::SteadyTime deadline = lost + timeout_;
+           events.Next(&event, deadline);
+           deadline = base::SteadyTime::Now() + kSilence) {
+        is_told = true;
+        if (!on_event(event)) return absl::OkStatus();
+        request.set_resume_token(event.resume_token());
+      }
+      absl::Status status = ToStatus(events.status());
+      if (status.ok()) status = absl::UnavailableError("the watch was ended");
+      const base::SteadyTime now = base::SteadyTime::Now();
+      if (is_told) {
+        lost = now;
+        pause = kShortPause;
+        failure = absl::OkStatus();
+      }
+      if (failure.ok() || !absl::IsDeadlineExceeded(status)) failure = status;
+      if (!MayGoOn(status) || now + pause >= lost + timeout_) return failure;
+      absl::SleepFor(pause);
+      pause = std::min(2 * pause, kLongPause);
+    }
+  }
+
  private:
   static Message NewResponse(const MethodDescriptor& method) {
     return Message(MessageFactory::generated_factory()
@@ -192,9 +250,7 @@ class GrpcProfileClient final : public ProfileClient {
   const std::string server_;
   const absl::Duration timeout_;
   const std::shared_ptr<grpc::Channel> channel_;
-  grpc::TemplatedGenericStub<google::protobuf::Message,
-                             google::protobuf::Message>
-      stub_;
+  GenericStub stub_;
 
   std::mutex mutex_;
   std::condition_variable idle_;
@@ -218,6 +274,11 @@ absl::StatusOr<ProfileClient::Message> ProfileClient::Call(
     answer->set_value(std::move(response));
   });
   return answer->get_future().get();
+}
+
+absl::Status ProfileClient::Watch(v1::WatchProfilesRequest /*request*/,
+                                  const OnEvent& /*on_event*/) {
+  return absl::UnimplementedError("this client has no watch");
 }
 
 const MethodDescriptor& ProfileClient::MethodOf(

@@ -17,6 +17,7 @@
 #include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "google/rpc/error_details.pb.h"
@@ -70,6 +71,23 @@ class ScriptedService final : public v1::UserProfileService::Service {
                           const v1::GetProfileRequest* request,
                           v1::GetProfileResponse* response) override {
     return Answer(request->user_id(), response->mutable_profile());
+  }
+  // Tells of the two users after the token, of none for another one, then ends
+  // with the answer.
+  grpc::Status WatchProfiles(
+      grpc::ServerContext*, const v1::WatchProfilesRequest* request,
+      grpc::ServerWriter<v1::WatchProfilesResponse>* events) override {
+    std::int64_t user_id = 0;
+    const bool is_quiet =
+        !absl::SimpleAtoi(request->resume_token(), &user_id) &&
+        !request->resume_token().empty();
+    for (int i = 0; i < 2 && !is_quiet; ++i) {
+      v1::WatchProfilesResponse event;
+      event.mutable_profile()->set_user_id(++user_id);
+      event.set_resume_token(absl::StrCat(user_id));
+      events->Write(event);
+    }
+    return answer(++attempts, nullptr);
   }
   grpc::Status CompleteOnboarding(
       grpc::ServerContext*, const v1::CompleteOnboardingRequest* request,
@@ -258,6 +276,65 @@ TEST_F(ProfileClientTest, OtherErrorsAreNotTriedAgain) {
   EXPECT_EQ(client->UpsertUser(Contact(0)).status(),
             absl::InvalidArgumentError("user_id"));
   EXPECT_EQ(service_.attempts, 1);
+}
+
+TEST_F(ProfileClientTest, AWatchGoesOnAfterTheLastEvent) {
+  StartServer();
+  const auto client = MakeClient(port_.target());
+  service_.answer = [](int attempt, v1::Profile*) {
+    return attempt % 2 == 0 ? grpc::Status::CANCELLED
+                            : Unavailable("SHUTTING_DOWN");
+  };
+  std::vector<std::int64_t> users;
+  EXPECT_TRUE(client
+                  ->Watch({},
+                          [&](const v1::WatchProfilesResponse& event) {
+                            users.push_back(event.profile().user_id());
+                            if (users.size() == 3) {
+                              StopServer();
+                              StartServer();
+                            }
+                            return users.size() < 6;
+                          })
+                  .ok());
+  EXPECT_THAT(users, testing::ElementsAre(1, 2, 3, 4, 5, 6));
+}
+
+TEST_F(ProfileClientTest, AWatchEndsWithWhatTryingAgainDoesNotMend) {
+  StartServer();
+  const auto client = MakeClient(port_.target());
+  service_.answer = [](int, v1::Profile*) {
+    return grpc::Status(grpc::StatusCode::OUT_OF_RANGE, "gone");
+  };
+  int events = 0;
+  EXPECT_EQ(
+      client->Watch(
+          {}, [&](const v1::WatchProfilesResponse&) { return ++events > 0; }),
+      absl::OutOfRangeError("gone"));
+  EXPECT_EQ(events, 2);
+  EXPECT_EQ(service_.attempts, 1);
+}
+
+TEST_F(ProfileClientTest, AWatchEndsWhereNoServerIsForItsTimeout) {
+  ClientOptions options;
+  options.timeout = absl::Milliseconds(300);
+  const auto client = MakeClient(port_.target(), options);
+  const absl::Status status =
+      client->Watch({}, [](const v1::WatchProfilesResponse&) { return true; });
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+
+  // Nor is one that says nothing.
+  StartServer();
+  options.timeout = absl::Seconds(1);
+  service_.answer = [](int, v1::Profile*) { return Unavailable("NOT_NOW"); };
+  const auto other = MakeClient(port_.target(), options);
+  v1::WatchProfilesRequest request;
+  request.set_resume_token("quiet");
+  EXPECT_EQ(
+      Reason(other->Watch(
+          request, [](const v1::WatchProfilesResponse&) { return true; })),
+      "NOT_NOW");
+  EXPECT_GT(service_.attempts, 1);
 }
 
 TEST_F(ProfileClientTest, CallWithoutAnswerEndsAtItsTimeout) {

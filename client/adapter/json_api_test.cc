@@ -74,6 +74,7 @@ TEST_F(JsonApiTest, EveryMethodThatBotsMayCallIsThere) {
 TEST_F(JsonApiTest, WhatIsNoCallIsRefused) {
   EXPECT_EQ(Post("Nothing", "{}").status, 404);
   EXPECT_EQ(Post("LookupProfile", R"({"username": "sara"})").status, 404);
+  EXPECT_EQ(Post("WatchProfiles", "{}").status, 404);
   EXPECT_EQ(Post("GetProfile", "{}", "text/plain").status, 415);
   const auto answer = Post("GetProfile", R"({"user": 7})");
   EXPECT_EQ(answer.status, 400);

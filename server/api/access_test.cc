@@ -116,6 +116,19 @@ grpc::Status LookupProfile(const Channel& channel, const Way& way,
   return Call(&Stub::LookupProfile, channel, way, request, response);
 }
 
+// The first event, or why there is none.
+grpc::Status WatchProfiles(const Channel& channel, const Way& way,
+                           v1::WatchProfilesResponse* event) {
+  grpc::ClientContext context;
+  Authorize(way, context);
+  const auto stub = v1::UserProfileService::NewStub(channel);
+  const auto stream = stub->WatchProfiles(&context, {});
+  const bool answered = stream->Read(event);
+  if (answered) context.TryCancel();
+  const grpc::Status status = stream->Finish();
+  return answered ? grpc::Status::OK : status;
+}
+
 grpc::Status CompleteOnboarding(const Channel& channel, const Way& way) {
   v1::CompleteOnboardingRequest request;
   request.set_user_id(1);
@@ -213,6 +226,12 @@ const std::vector<MethodRow>& Methods() {
        false, true, true, false},
       {"/userprofile.v1.UserProfileService/CountProfiles", CountProfiles, false,
        true, true, false},
+      {"/userprofile.v1.UserProfileService/WatchProfiles",
+       [](const Channel& channel, const Way& way) {
+         v1::WatchProfilesResponse event;
+         return WatchProfiles(channel, way, &event);
+       },
+       false, true, true, false},
       {"/userprofile.v1.UserProfileService/CompleteOnboarding",
        CompleteOnboarding, true, false, true, false},
       {"/userprofile.v1.UserProfileService/UpdateProfile",
@@ -269,6 +288,12 @@ class AccessTest : public ::testing::Test {
         profile->set_phone("+989123456789");
       }
       *call.result = {};
+      done(absl::OkStatus());
+    };
+    store_.read_changes = [](const store::ChangesCall& call, auto, auto done) {
+      *call.page = {};
+      call.page->changes.emplace_back().event.mutable_profile()->set_phone(
+          "+989123456789");
       done(absl::OkStatus());
     };
     store_.read = [](store::ReadCall call, auto, auto done) {
@@ -484,6 +509,9 @@ TEST_F(AccessTest, AReaderGetsPersonalDataOnlyIfGranted) {
     const grpc::Status looked_up = LookupProfile(Connect(way), way, &found);
     EXPECT_EQ(looked_up.ok(), token != tokens_["bot"]);
     EXPECT_EQ(found.profile().has_phone(), looked_up.ok() && granted);
+    v1::WatchProfilesResponse event;
+    EXPECT_EQ(WatchProfiles(Connect(way), way, &event).ok(), looked_up.ok());
+    EXPECT_EQ(event.profile().has_phone(), looked_up.ok() && granted);
     EXPECT_EQ(batch.profiles(0).SerializeAsString(),
               response.profile().SerializeAsString());
     v1::ListProfilesResponse page;

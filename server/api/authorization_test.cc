@@ -61,10 +61,10 @@ TEST(AuthorizationTest, AReaderChangesNothing) {
   for (const access::Permission& permission : access::Permissions()) {
     const std::string method(permission.method);
     if (method.rfind(prefix, 0) != 0) continue;
-    EXPECT_EQ(
-        permission.roles.Has(v1::ROLE_READER),
-        std::regex_match(method.substr(prefix.size()),
-                         std::regex("(Batch)?Get.*|Lookup.*|List.*|Count.*")))
+    EXPECT_EQ(permission.roles.Has(v1::ROLE_READER),
+              std::regex_match(method.substr(prefix.size()),
+                               std::regex("(Batch)?Get.*|Lookup.*|List.*|"
+                                          "Count.*|Watch.*")))
         << method;
   }
 }

@@ -11,9 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "base/steady_time.h"
-#include "google/protobuf/io/coded_stream.h"
-#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "server/api/sealed_token.h"
+#include "server/api/watch_token.h"
 
 namespace userprofile::api {
 namespace {
@@ -25,17 +24,6 @@ constexpr int kLargestPage = 1000;
 
 // What the token and each profile have beside their own bytes is less.
 constexpr std::size_t kBytesOfAPage = kLargestAnswer - 16 * 1024;
-
-// The same for each that is equal, in whatever order its maps are.
-std::string BytesOf(const v1::ProfileFilter& filter) {
-  std::string bytes;
-  google::protobuf::io::StringOutputStream stream(&bytes);
-  google::protobuf::io::CodedOutputStream coded(&stream);
-  coded.SetSerializationDeterministic(true);
-  filter.SerializeToCodedStream(&coded);
-  coded.Trim();
-  return bytes;
-}
 
 // What a part of the table takes at most, as far as that can be foretold: so
 // that others get their turn, and no statement is ended for the time it takes.
@@ -128,9 +116,9 @@ class Listing final : public Walk {
         request_(request),
         profiles_(*response->mutable_profiles()),
         next_page_token_(*response->mutable_next_page_token()),
+        watch_token_(*response->mutable_watch_token()),
         size_(SizeOf(request)),
-        // Of another filter it is another purpose.
-        purpose_(absl::StrCat("list ", BytesOf(request.filter()))) {
+        purpose_(PurposeOf("list", request.filter())) {
     const base::SteadyTime now = base::SteadyTime::Now();
     end_ = now + std::min(patience, (deadline() - now) / 2);
   }
@@ -153,14 +141,34 @@ class Listing final : public Walk {
 
   absl::Status Begin() {
     constexpr char kField[] = "page_token";
-    if (!request_.page_token().empty()) {
-      USERPROFILE_ASSIGN_OR_RETURN(
-          const std::string after,
-          OpenToken(key_, purpose_, request_.page_token(), kField));
-      if (!absl::SimpleAtoi(after, &after_)) return InvalidToken(kField);
+    if (request_.page_token().empty()) {
+      ReadPlace();
+      return absl::OkStatus();
     }
+    USERPROFILE_ASSIGN_OR_RETURN(
+        const std::string after,
+        OpenToken(key_, purpose_, request_.page_token(), kField));
+    if (!absl::SimpleAtoi(after, &after_)) return InvalidToken(kField);
     LookOn(deadline());
     return absl::OkStatus();
+  }
+
+  // Where to watch from, before anybody is looked at: then who changes
+  // meanwhile is told. A list goes on without, soon.
+  void ReadPlace() {
+    store::CallContext context = ContextOfPart();
+    const base::SteadyTime now = base::SteadyTime::Now();
+    context.deadline = now + std::min(kLongPart, (deadline() - now) / 4);
+    store_.ReadChanges(
+        {.page = &newest_}, std::move(context),
+        [this, self = shared_from_this()](const absl::Status& status) {
+          AddTimes();
+          if (absl::IsCancelled(status)) return Finish(status);
+          if (status.ok() && newest_.end.has_value()) {
+            watch_token_ = WatchToken(key_, request_.filter(), *newest_.end);
+          }
+          LookOn(deadline());
+        });
   }
 
   void LookOn(base::SteadyTime deadline) {
@@ -201,10 +209,12 @@ class Listing final : public Walk {
   const v1::ListProfilesRequest& request_;
   google::protobuf::RepeatedPtrField<v1::Profile>& profiles_;
   std::string& next_page_token_;
+  std::string& watch_token_;
   const int size_;
   const std::string purpose_;
   base::SteadyTime end_;  // of looking
   std::string key_;
+  store::ChangesCall::Page newest_;
   bool got_on_ = false;  // a part was looked at
   int found_ = 0;
   std::size_t bytes_ = 0;  // of those found

@@ -34,11 +34,12 @@ struct MethodRow {
   const google::protobuf::Message& request;  // prototypes
   const google::protobuf::Message& response;
 
-  // Carries out a call. What the request holds is unspecified afterwards.
+  // Carries out a call; null for a stream. What the request holds is
+  // unspecified afterwards.
   std::function<void(store::ProfileStore&, google::protobuf::Message* request,
                      google::protobuf::Message* response, store::CallContext,
                      Progress& progress, store::Done)>
-      act;
+      act = nullptr;
 
   // Counts a response that is OK; may be null.
   std::function<void(const google::protobuf::Message&)> count = nullptr;

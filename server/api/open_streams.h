@@ -76,6 +76,10 @@ class StreamReactor : public Reactor, public OpenStreams::Stream {
 
   Streams& streams() { return *streams_; }
 
+  // For what may still use it on another thread as gRPC is done with it. Not
+  // once it is finished.
+  std::shared_ptr<OpenStreams::Stream> self() const { return self_; }
+
  private:
   void OnDone() override {
     streams_->Remove(self_);

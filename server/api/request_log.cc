@@ -28,6 +28,7 @@ level::level_enum LevelOf(const absl::Status& status) {
     case absl::StatusCode::kCancelled:
       return level::debug;
     case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange:
       return level::info;
     default:
       return level::err;

@@ -9,6 +9,8 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "google/rpc/error_details.pb.h"
 #include "server/api/validation.h"
 
@@ -57,6 +59,17 @@ absl::StatusOr<std::string> OpenToken(absl::string_view key,
     return InvalidToken(field);
   }
   return content;
+}
+
+std::string PurposeOf(absl::string_view what, const v1::ProfileFilter& filter) {
+  std::string purpose = absl::StrCat(what, " ");
+  google::protobuf::io::StringOutputStream stream(&purpose);
+  google::protobuf::io::CodedOutputStream coded(&stream);
+  // Maps may be in any order.
+  coded.SetSerializationDeterministic(true);
+  filter.SerializeToCodedStream(&coded);
+  coded.Trim();
+  return purpose;
 }
 
 absl::Status InvalidToken(const std::string& field) {

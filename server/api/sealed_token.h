@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "userprofile/v1/user_profile_service.pb.h"
 
 namespace userprofile::api {
 
@@ -26,6 +27,10 @@ absl::StatusOr<std::string> OpenToken(absl::string_view key,
                                       absl::string_view purpose,
                                       absl::string_view token,
                                       const std::string& field);
+
+// The purpose of what goes through those users: of another filter it is another
+// one.
+std::string PurposeOf(absl::string_view what, const v1::ProfileFilter& filter);
 
 // That error, for content that is not what it has to be either.
 absl::Status InvalidToken(const std::string& field);

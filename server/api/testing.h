@@ -71,6 +71,11 @@ class ScriptedStore final : public store::ProfileStore {
       };
   std::function<void(store::DeleteCall, store::CallContext, store::Done)>
       erase = [](auto, auto, auto done) { done(absl::OkStatus()); };
+  std::function<void(store::ChangesCall, store::CallContext, store::Done)>
+      read_changes = [](const store::ChangesCall& call, auto, auto done) {
+        *call.page = {};
+        done(absl::OkStatus());
+      };
 
   std::function<void(store::ScanCall, store::CallContext, store::Done)> scan =
       [](store::ScanCall call, auto, auto done) {
@@ -112,6 +117,10 @@ class ScriptedStore final : public store::ProfileStore {
                     store::Done done) override {
     *key = token_key;
     done(absl::OkStatus());
+  }
+  void ReadChanges(store::ChangesCall call, store::CallContext context,
+                   store::Done done) override {
+    read_changes(std::move(call), std::move(context), std::move(done));
   }
   absl::Status Late(store::Verb verb) const override { return late(verb); }
 };

@@ -13,6 +13,7 @@
 #include "server/api/list_profiles.h"
 #include "server/api/unary_call.h"
 #include "server/api/update_mask.h"
+#include "server/api/watch_call.h"
 
 namespace userprofile::api {
 namespace {
@@ -131,7 +132,8 @@ UserProfileService::UserProfileService(ProfileStore& store,
                                        access::Access& access,
                                        const UserProfileServiceOptions& options)
     : limits_(options.limits),
-      log_(options.slow_request, options.recent_failures) {
+      log_(options.slow_request, options.recent_failures),
+      watchers_(Watchers::Make(store, readiness, options.watch, &metrics)) {
   const MethodContext context = {readiness,
                                  metrics,
                                  access,
@@ -154,6 +156,30 @@ UserProfileService::UserProfileService(ProfileStore& store,
               return UnaryCall::Start(method, store, call, *request, answer);
             }));
   }
+  const Method& watch = methods_.emplace_back(
+      MethodRow{"WatchProfiles", Verb::kScan,
+                v1::WatchProfilesRequest::default_instance(),
+                v1::WatchProfilesResponse::default_instance()},
+      context);
+  AddMethod(new grpc::internal::RpcServiceMethod(
+      watch.path.c_str(), grpc::internal::RpcMethod::SERVER_STREAMING,
+      nullptr));
+  MarkMethodRawCallback(
+      static_cast<int>(methods_.size()) - 1,
+      new grpc::internal::CallbackServerStreamingHandler<grpc::ByteBuffer,
+                                                         grpc::ByteBuffer>(
+          [&watch, &store, watchers = watchers_](
+              grpc::CallbackServerContext* call,
+              const grpc::ByteBuffer* request) {
+            return WatchCall::Start(watch, store, watchers, call, *request);
+          }));
 }
+
+UserProfileService::~UserProfileService() {
+  Shutdown();
+  watchers_->Stop();
+}
+
+void UserProfileService::Shutdown() { watchers_->Close(); }
 
 }  // namespace userprofile::api

@@ -5,6 +5,7 @@
 #include <grpcpp/impl/service_type.h>
 
 #include <deque>
+#include <memory>
 
 #include "absl/time/time.h"
 #include "ops/metrics.h"
@@ -15,6 +16,7 @@
 #include "server/api/deadlines.h"
 #include "server/api/method.h"
 #include "server/api/request_log.h"
+#include "server/api/watchers.h"
 #include "server/store/profile_store.h"
 
 namespace userprofile::api {
@@ -30,6 +32,8 @@ struct UserProfileServiceOptions {
   absl::Duration list_timeout = absl::Seconds(5);
 
   CallLimitOptions limits = {};
+
+  WatchOptions watch = {};
 
   // See RequestLog.
   absl::Duration slow_request = absl::Seconds(1);
@@ -50,12 +54,18 @@ class UserProfileService final : public grpc::Service {
                      const ops::Readiness& readiness, ops::Metrics& metrics,
                      access::Access& access,
                      const UserProfileServiceOptions& options = {});
+  ~UserProfileService() override;
+
+  // Ends every stream, now and later. To be called before the gRPC server shuts
+  // down, which waits for them all.
+  void Shutdown();
 
  private:
   CallLimits limits_;
   RequestLog log_;
   std::deque<Method> methods_;  // keep their addresses
   Deadlines deadlines_;
+  const std::shared_ptr<Watchers> watchers_;
 };
 
 }  // namespace userprofile::api

@@ -160,6 +160,8 @@ void AddServeFlags(ops::Command app, ServeCommand& command) {
                        "A contact so soon after the last that changes nothing "
                        "is not written; 0 writes each",
                        absl::ZeroDuration(), absl::Hours(24));
+  ops::AddSwitch(app, "--record-contacts", serve.store.record_contacts,
+                 "Records contacts that change nothing for watches, too");
   ops::AddFlag(app, "--max-in-flight", serve.store.max_in_flight,
                "Most requests of a kind held; more are refused");
   ops::AddFlag(app, "--max-in-flight-bytes",
@@ -199,6 +201,15 @@ void AddServeFlags(ops::Command app, ServeCommand& command) {
   ops::AddDurationFlag(app, "--list-timeout", serve.service.list_timeout,
                        "Longest time that ListProfiles looks for users; then "
                        "it answers with those that it found");
+  ops::AddFlag(app, "--max-watchers", serve.service.watch.max_watchers,
+               "Most calls of WatchProfiles at a time");
+  ops::AddFlag(app, "--max-watchers-per-caller",
+               serve.service.watch.max_watchers_per_caller,
+               "Most of them of one caller");
+  ops::AddDurationFlag(app, "--changes-kept-for", serve.changes.kept_for,
+                       "How long a watch may be away and go on where it was");
+  ops::AddFlag(app, "--changes-kept", serve.changes.kept,
+               "Most changes that are kept for that");
   ops::AddDurationFlag(app, "--slow-request", serve.service.slow_request,
                        "A call that takes so long is logged");
   ops::AddDurationFlag(app, "--drain-delay", serve.drain_delay,

@@ -119,6 +119,7 @@ struct Server::Parts {
   std::unique_ptr<postgres::WriteProbe> write_probe;
   std::unique_ptr<schema::Monitor> monitor;
   std::unique_ptr<store::PostgresStore> store;
+  std::unique_ptr<store::ChangesTrimmer> trimmer;
   std::unique_ptr<transport::Tls> tls;
   std::unique_ptr<access::Access> access;
   std::unique_ptr<access::Connections> connections;
@@ -189,6 +190,13 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     return state.ok() ? store::SchemaChanged() : state;
   };
   parts.store = std::make_unique<store::PostgresStore>(std::move(store));
+
+  store::ChangesTrimmerOptions changes = options.changes;
+  changes.may_write = [&parts] { return parts.readiness.AdmitRequest().ok(); };
+  parts.trimmer = std::make_unique<store::ChangesTrimmer>(
+      postgres::ObserveSessions(parts.database->ServingSessions(),
+                                parts.metrics),
+      std::move(changes));
 
   parts.connections = std::make_unique<access::Connections>(options.connections,
                                                             &parts.metrics);
@@ -266,6 +274,7 @@ void Server::Stop() {
   // Sessions of calls, of the monitor and of a migration alike may wait for
   // PostgreSQL without an end.
   if (parts_->database != nullptr) parts_->database->InterruptAt(deadline);
+  if (parts_->service != nullptr) parts_->service->Shutdown();
   if (parts_->health != nullptr) parts_->health->Shutdown();
   if (parts_->reflection != nullptr) parts_->reflection->Shutdown();
   if (parts_->grpc != nullptr) parts_->grpc->Shutdown(deadline);

@@ -24,6 +24,7 @@
 #include "server/postgres/process.h"
 #include "server/postgres/table_names.h"
 #include "server/schema/archive.h"
+#include "server/schema/changes_table.h"
 #include "server/schema/ddl.h"
 #include "server/schema/inspector.h"
 #include "server/schema/obstacles.h"
@@ -203,16 +204,19 @@ std::string MakeRoom(const postgres::Rows& target, bool replace,
   const std::string schema(target.Text(0, 0));
   const std::string users = absl::StrCat(schema, ".users");
   const std::string history = absl::StrCat(schema, ".userprofile_migrations");
+  const std::string changes = absl::StrCat(schema, ".", kChangesTable);
   std::string sql =
       absl::StrCat("SET search_path = ", postgres::kSafeSearchPath,
                    "; SET client_min_messages = error; SET lock_timeout = "
                    "'200ms';\n");
   if (target.Bool(0, 2)) {
-    // In short attempts, for all traffic waits behind one.
+    // In short attempts, for all traffic waits behind one. Whoever reads
+    // changes looks for their users then.
     absl::StrAppend(
         &sql, "DO $userprofile$ BEGIN FOR attempt IN 1..", kLockAttempts,
-        " LOOP BEGIN LOCK TABLE ", users,
-        "; RETURN; EXCEPTION WHEN lock_not_available THEN IF attempt = ",
+        " LOOP BEGIN IF to_regclass('", changes,
+        "') IS NOT NULL THEN LOCK TABLE ", changes, "; END IF; LOCK TABLE ",
+        users, "; RETURN; EXCEPTION WHEN lock_not_available THEN IF attempt = ",
         kLockAttempts,
         " THEN RAISE; END IF; END; PERFORM pg_sleep(0.25 + random() / 2); END "
         "LOOP; END $userprofile$;\n");
@@ -233,6 +237,9 @@ std::string MakeRoom(const postgres::Rows& target, bool replace,
   if (replace) absl::StrAppend(&sql, "CREATE SCHEMA ", moved_to, ";\n");
   if (target.Bool(0, 2)) clear(users);
   if (target.Bool(0, 3)) clear(history);
+  // Made again, so that nobody who watches goes on from before: what is
+  // restored was not written as a change.
+  absl::StrAppend(&sql, "DROP TABLE IF EXISTS ", changes, ";\n");
   return sql;
 }
 
@@ -373,6 +380,10 @@ absl::StatusOr<RestoreResult> RestoreBackup(
   USERPROFILE_ASSIGN_OR_RETURN(
       const postgres::Rows rights,
       session->Execute(kRights, {archive.schema(), archive.TablesLiteral()}));
+  USERPROFILE_ASSIGN_OR_RETURN(
+      const postgres::Rows rights_to_changes,
+      session->Execute(
+          kRights, {archive.schema(), absl::StrCat("{", kChangesTable, "}")}));
   USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows ties,
                                session->Execute(kTies, {archive.schema()}));
 
@@ -390,10 +401,12 @@ absl::StatusOr<RestoreResult> RestoreBackup(
   const bool moves =
       options.replace && (target.Bool(0, 2) || target.Bool(0, 3));
   const std::string moved_to(target.Text(0, 5));
-  USERPROFILE_RETURN_IF_ERROR(
-      archive.Restore(conninfo, MakeRoom(target, moves, moved_to),
-                      std::string(rights.Text(0, 0)),
-                      [&] { return postgres::ConfirmPrimary(*session); }));
+  USERPROFILE_RETURN_IF_ERROR(archive.Restore(
+      conninfo, MakeRoom(target, moves, moved_to),
+      absl::StrCat(rights.Text(0, 0), "\n",
+                   postgres::NameTables(kCreateChanges, schema), ";\n",
+                   ShareChanges(schema), ";\n", rights_to_changes.Text(0, 0)),
+      [&] { return postgres::ConfirmPrimary(*session); }));
   // Its own words are not enough: see Session.
   USERPROFILE_RETURN_IF_ERROR(postgres::ConfirmPrimary(*session));
   if (moves) result.moved_to = moved_to;

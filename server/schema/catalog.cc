@@ -99,6 +99,16 @@ absl::Status ReadOthers(postgres::Session& session, const std::string& oid,
   return absl::OkStatus();
 }
 
+absl::Status ReadChanges(postgres::Session& session, const std::string& oid,
+                         const absl::optional<std::string>& role,
+                         Catalog& catalog) {
+  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
+                               session.Execute(kReadChanges, {oid, role}));
+  TakeRow(rows, 0, &catalog.changes.fault, &catalog.changes.lacks_rights,
+          &catalog.changes.has_more, &catalog.changes.hides_rows);
+  return absl::OkStatus();
+}
+
 absl::Status FindElsewhere(postgres::Session& session, Catalog& catalog) {
   static const auto& sql = *new std::string(WithLikeness(kFindElsewhere));
   USERPROFILE_ASSIGN_OR_RETURN(
@@ -205,6 +215,7 @@ absl::Status Read(postgres::Session& session,
           session.Execute({"has_key_of_tokens", users::kHasTokenKey}, {});
       if (is_there.ok() && !is_there->Bool(0, 0)) catalog.token_key = "no key";
     }
+    USERPROFILE_RETURN_IF_ERROR(ReadChanges(session, oid, whose, catalog));
   }
   if (catalog.kind == "r") {
     USERPROFILE_RETURN_IF_ERROR(CompareKeys(session, catalog));

@@ -10,6 +10,7 @@
 #include "absl/types/span.h"
 #include "migrations/embedded.h"
 #include "server/postgres/session.h"
+#include "server/schema/changes_table.h"
 
 namespace userprofile::schema {
 
@@ -142,6 +143,9 @@ struct Catalog {
   // "foreign" or "hidden" (server/users/token_key.h), or "no key" in its table;
   // empty if nothing.
   std::string token_key;
+
+  // Beside it.
+  CatalogChanges changes;
 
   // The history of migrations.
   bool has_history = false;  // beside the table

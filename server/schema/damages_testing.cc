@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "server/postgres/table_names.h"
+#include "server/schema/changes_table.h"
 #include "server/schema/remedies.h"
 #include "server/users/token_key.h"
 
@@ -93,6 +94,15 @@ constexpr Damage kDamages[] = {
      "ALTER TABLE users ADD PRIMARY KEY (user_id) DEFERRABLE",
      "users primary key", kBlocking, "instead of PRIMARY KEY (user_id)"},
 
+    // The table of changes
+    {"DROP TABLE userprofile_changes", kChangesTable, kBlocking},
+    {"DROP TABLE userprofile_changes; CREATE TABLE userprofile_changes (n int)",
+     kChangesTable, kBlocking, "another table"},
+    {"ALTER TABLE userprofile_changes DROP CONSTRAINT userprofile_changes_pkey",
+     kChangesTable, kBlocking, "another table"},
+    {"DROP INDEX userprofile_changes_user_id_xid_idx", kChangesTable, kBlocking,
+     "another table"},
+
     // Indexes
     {"DROP INDEX idx_users_nickname", "idx_users_nickname", kBlocking},
     {"DROP INDEX idx_users_grade_year", "idx_users_grade_year", kAdvisory},
@@ -161,7 +171,8 @@ void CreateUnmigratedTable(const testing::TestDatabase& database) {
     absl::StrAppend(&sql, CreateIndex(index), ";");
   }
   absl::StrAppend(&sql, "ALTER TABLE users ADD PRIMARY KEY (",
-                  contract.primary_key, ");", users::kMakeTokenKey);
+                  contract.primary_key, ");", users::kMakeTokenKey, ";",
+                  kCreateChanges);
   database.Execute(postgres::NameTables(sql, "public"));
   database.Execute(
       "ALTER TABLE users ADD COLUMN \"Coins\" integer;"

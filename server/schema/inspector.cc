@@ -15,6 +15,7 @@
 #include "base/status_macros.h"
 #include "server/postgres/table_names.h"
 #include "server/schema/adoption.h"
+#include "server/schema/changes_table.h"
 #include "server/schema/remedies.h"
 #include "server/users/token_key.h"
 
@@ -56,6 +57,7 @@ class Judgement {
       for (const Index& index : contract_.indexes) CheckIndex(index);
       CheckAccess();
       CheckTokenKey();
+      CheckChanges();
     }
     CheckHistory();
     if (HasDoubtfulOwner(catalog_)) Break(JudgeOwner(catalog_));
@@ -425,6 +427,14 @@ class Judgement {
                           "repair': ALTER TABLE :schema.",
                           table, " RENAME TO ", table, "_set_aside")});
     }
+  }
+
+  void CheckChanges() {
+    std::vector<Breach> breaches =
+        JudgeChanges(catalog_.changes, catalog_.role);
+    if (breaches.empty()) Hold(kChangesTable, "the table of changes");
+    std::move(breaches.begin(), breaches.end(),
+              std::back_inserter(report_.breaches));
   }
 
   // It could serve without one.

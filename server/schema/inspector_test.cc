@@ -139,9 +139,12 @@ TEST(InspectorTest, NamesWhatTheRoleMayNotDo) {
   ASSERT_TRUE(session->ExecuteScript(absl::StrCat("SET ROLE ", role)).ok());
 
   Report report = InspectOrDie(*session);
-  EXPECT_THAT(Objects(report), ElementsAre("rights on users",
-                                           "rights on userprofile_token_key"));
+  EXPECT_THAT(Objects(report),
+              ElementsAre("rights on users", "rights on userprofile_changes",
+                          "rights on userprofile_token_key"));
   EXPECT_EQ(report.breaches[0].found, "no SELECT, INSERT, UPDATE, DELETE");
+  EXPECT_EQ(report.breaches[1].found, "no SELECT, INSERT, DELETE");
+  EXPECT_EQ(report.breaches[1].object, "rights on userprofile_changes");
 
   for (const Breach& breach : report.breaches) database.Execute(breach.remedy);
   EXPECT_THAT(Objects(InspectOrDie(*session)), IsEmpty());
@@ -173,6 +176,24 @@ ALTER TABLE users DISABLE TRIGGER disabled;
 CREATE RULE deletes AS ON DELETE TO users DO ALSO SELECT 1;
 )sql");
   EXPECT_THAT(Objects(InspectOrDie(*database.Connect())), IsEmpty());
+}
+
+// What hangs on the table of changes is named; it stops no call, and upkeep is
+// not even that.
+TEST(InspectorTest, NamesWhatOthersHungOnTheTableOfChanges) {
+  TestDatabase database;
+  CreateUnmigratedTable(database);
+  database.Execute(
+      "ALTER INDEX userprofile_changes_user_id_xid_idx SET (fillfactor = 90);"
+      "CREATE INDEX left_over ON userprofile_changes (kind);"
+      "UPDATE pg_index SET indisvalid = false"
+      " WHERE indexrelid = 'left_over'::regclass");
+  EXPECT_THAT(Objects(InspectOrDie(*database.Connect())), IsEmpty());
+  database.Execute(
+      "CREATE UNIQUE INDEX mine ON userprofile_changes (user_id, xid)");
+  const Report report = InspectOrDie(*database.Connect());
+  EXPECT_THAT(Objects(report), ElementsAre("userprofile_changes"));
+  EXPECT_EQ(report.breaches[0].severity, Severity::kAdvisory);
 }
 
 TEST(InspectorTest, NamesConstraintsOfOthersThatCouldRefuseAUser) {
@@ -346,8 +367,9 @@ TEST(InspectorTest, NamesASequenceThatTheRoleMayNotDrawFrom) {
   database.Execute(
       "ALTER TABLE users ADD id serial; CREATE ROLE inspector_test_drawer;"
       "GRANT USAGE ON SCHEMA public TO inspector_test_drawer;"
-      "GRANT SELECT, INSERT, UPDATE, DELETE ON users TO"
-      " inspector_test_drawer;"
+      "GRANT SELECT, INSERT, UPDATE, DELETE ON users TO inspector_test_drawer;"
+      "GRANT SELECT, INSERT, DELETE ON userprofile_changes TO "
+      "inspector_test_drawer;"
       "GRANT SELECT ON userprofile_token_key TO inspector_test_drawer");
   const auto session = database.Connect();
   const auto inspect = [&] {
@@ -403,6 +425,7 @@ TEST(InspectorTest, LooksAtTheRightsOfAnotherRole) {
   database.Execute(
       "CREATE ROLE inspector_test_other; CREATE SCHEMA elsewhere;"
       "ALTER TABLE users SET SCHEMA elsewhere;"
+      "ALTER TABLE userprofile_changes SET SCHEMA elsewhere;"
       "ALTER TABLE userprofile_token_key SET SCHEMA elsewhere;"
       "GRANT SELECT ON elsewhere.users, elsewhere.userprofile_token_key"
       " TO inspector_test_other");
@@ -414,7 +437,8 @@ TEST(InspectorTest, LooksAtTheRightsOfAnotherRole) {
   auto report = inspect();
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_THAT(Objects(*report),
-              ElementsAre("rights on users", "rights on schema elsewhere"));
+              ElementsAre("rights on users", "rights on schema elsewhere",
+                          "rights on userprofile_changes"));
   for (const Breach& breach : report->breaches) {
     ASSERT_TRUE(session->ExecuteScript(breach.remedy).ok()) << breach.remedy;
   }

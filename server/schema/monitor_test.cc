@@ -126,7 +126,9 @@ TEST_F(MonitorTest, SeesThatTheSearchPathWasMended) {
   MigrateDatabase();
   Monitor monitor(database_.session_factory(), &readiness_, Quick());
   states_.Await(kReady);
-  database_.Execute("CREATE SCHEMA bot; ALTER TABLE users SET SCHEMA bot");
+  database_.Execute(
+      "CREATE SCHEMA bot; ALTER TABLE users SET SCHEMA bot;"
+      "ALTER TABLE userprofile_changes SET SCHEMA bot");
   states_.Await(kSchemaNotReady);
   database_.Execute(
       "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = bot, "

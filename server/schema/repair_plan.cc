@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "server/postgres/table_names.h"
+#include "server/schema/changes_table.h"
 #include "server/schema/remedies.h"
 #include "server/schema/repair.h"
 
@@ -125,7 +126,13 @@ class Planner {
           breach.fault != Fault::kRightsMissing) {
         continue;
       }
-      Add({{breach.object}, {Transaction(breach.remedy, kNobody)}});
+      RepairStep step = {{breach.object},
+                         {Transaction(breach.remedy, kNobody)}};
+      if (breach.object == kChangesTable) {
+        step.actions.push_back(
+            Transaction(ShareChanges(report_.schema), kNobody));
+      }
+      Add(std::move(step));
     }
     for (const Breach& breach : report_.breaches) {
       if (breach.fault != Fault::kForPerson) continue;

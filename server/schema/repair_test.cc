@@ -442,6 +442,8 @@ TEST(RepairTest, SaysThatItNeedsTheOwner) {
   database.Execute(
       "CREATE ROLE repair_test_stranger;"
       "GRANT SELECT, INSERT, UPDATE, DELETE ON users TO repair_test_stranger;"
+      "GRANT SELECT, INSERT, DELETE ON userprofile_changes TO "
+      "repair_test_stranger;"
       "GRANT SELECT ON userprofile_token_key TO repair_test_stranger;"
       "GRANT USAGE ON SCHEMA public TO repair_test_stranger;"
       "ALTER TABLE users DROP phone; DROP INDEX idx_users_study_track");

@@ -35,6 +35,8 @@ class TokenKeyTest : public ::testing::Test {
         "CREATE ROLE token_key_test LOGIN;"
         "GRANT USAGE, CREATE ON SCHEMA public TO token_key_test;"
         "GRANT SELECT, INSERT, UPDATE, DELETE ON users TO token_key_test;"
+        "GRANT SELECT, INSERT, DELETE ON userprofile_changes TO "
+        "token_key_test;"
         "GRANT SELECT ON userprofile_migrations TO token_key_test");
   }
 

@@ -157,10 +157,12 @@ class WriteTrialRolesTest : public WriteTrialTest {
         absl::StrCat(kLost[0],
                      "; CREATE ROLE trial_owner LOGIN; CREATE ROLE trial_server"
                      " LOGIN; ALTER TABLE users OWNER TO trial_owner;"
+                     "ALTER TABLE userprofile_changes OWNER TO trial_owner;"
                      "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I"
                      " TO trial_owner', current_database()); END $$;"
                      "GRANT USAGE ON SCHEMA public TO trial_owner,"
-                     " trial_server; GRANT ALL ON users TO trial_server"));
+                     " trial_server; GRANT ALL ON users,"
+                     " userprofile_changes TO trial_server"));
   }
   ~WriteTrialRolesTest() override { Forget(); }
 

@@ -25,7 +25,8 @@ TEST_F(EditsTest, SaysThatTheRoleMayNotDelete) {
   ASSERT_TRUE(UpsertMany(2)[0].ok());
   database_.Execute(
       "DROP ROLE IF EXISTS edits_test_role; CREATE ROLE edits_test_role;"
-      " GRANT SELECT, INSERT, UPDATE ON users TO edits_test_role");
+      " GRANT SELECT, INSERT, UPDATE ON users TO edits_test_role;"
+      " GRANT INSERT ON userprofile_changes TO edits_test_role");
   Watch(nullptr, nullptr);
   options_.connect = [connect = options_.connect]()
       -> absl::StatusOr<std::unique_ptr<postgres::Session>> {

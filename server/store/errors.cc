@@ -60,6 +60,20 @@ absl::Status AttributesTooLarge(std::int64_t user_id) {
       {{"user_id", absl::StrCat(user_id)}});
 }
 
+absl::Status TokenExpired() {
+  return MakeError(StatusCode::kOutOfRange,
+                   "what changed since then is not kept any more; read all "
+                   "users, and watch from there",
+                   v1::ERROR_REASON_TOKEN_EXPIRED);
+}
+
+absl::Status ContactsNotRecorded() {
+  return MakeError(StatusCode::kFailedPrecondition,
+                   "contacts that change nothing are not recorded; start the "
+                   "servers with --record-contacts",
+                   v1::ERROR_REASON_CONTACTS_NOT_RECORDED);
+}
+
 absl::Status DeadlineExceeded() {
   return MakeError(StatusCode::kDeadlineExceeded,
                    "the deadline passed before the request was carried out",

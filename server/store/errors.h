@@ -18,6 +18,8 @@ absl::Status AlreadyOnboarded(std::int64_t user_id);
 absl::Status NicknameTaken(absl::string_view field);  // of the request
 absl::Status AttributesTooLarge(std::int64_t user_id);
 absl::Status RevisionMismatch(std::int64_t user_id, std::int64_t stored);
+absl::Status TokenExpired();
+absl::Status ContactsNotRecorded();
 
 absl::Status DeadlineExceeded();
 absl::Status Cancelled();

@@ -84,7 +84,9 @@ TEST_F(ForeignTableTest, NeverTakesAMissingTableForAnEmptyOne) {
 TEST_F(ForeignTableTest, FindsTheTableOnceTheSearchPathIsMended) {
   options_.upsert_workers = 1;  // each finds out by itself
   EXPECT_TRUE(store().Upsert(Contact(1)).ok());
-  database_.Execute("CREATE SCHEMA bot; ALTER TABLE users SET SCHEMA bot");
+  database_.Execute(
+      "CREATE SCHEMA bot; ALTER TABLE users SET SCHEMA bot; ALTER TABLE "
+      "userprofile_changes SET SCHEMA bot");
   EXPECT_EQ(base::ErrorReason(store().Upsert(Contact(1)).status()),
             "SCHEMA_NOT_READY");
   database_.Execute(

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "server/postgres/array_literal.h"
+#include "server/store/changes.h"
 #include "server/store/edits.h"
 #include "server/store/errors.h"
 #include "server/store/profile_rows.h"
@@ -289,12 +290,15 @@ constexpr std::size_t kMostFinds = 8;
 
 Lane::ExecutorFactory Executors(const PostgresStoreOptions& options,
                                 SessionExecutor::Run run,
-                                const char* settings = "") {
-  return [&options, run = std::move(run), settings] {
+                                std::string settings = "") {
+  return [&options, run = std::move(run), settings = std::move(settings)] {
     return std::make_unique<SessionExecutor>(options.connect, options.clock,
                                              run, settings);
   };
 }
+
+// For sessions of the lane of contacts.
+constexpr char kRecordContacts[] = "; SET userprofile.record_contacts = on";
 
 // As a parameter; empty for none.
 std::string IntervalOf(absl::Duration duration) {
@@ -305,7 +309,8 @@ std::string IntervalOf(absl::Duration duration) {
 }  // namespace
 
 PostgresStore::PostgresStore(PostgresStoreOptions options)
-    : proven_reads_(OptionsOf(options, "confirm_absence", 1),
+    : record_contacts_(options.record_contacts),
+      proven_reads_(OptionsOf(options, "confirm_absence", 1),
                     Executors(options,
                               [](SessionExecutor& by, Batch batch, absl::Time) {
                                 return RunProvenReads(by, batch);
@@ -318,18 +323,21 @@ PostgresStore::PostgresStore(PostgresStoreOptions options)
           OptionsOfExtra(options, "lookup_profile", kMostFinds),
           Executors(options, [](SessionExecutor& by, Batch batch,
                                 absl::Time) { return RunFinds(by, batch); })),
-      contacts_(
-          OptionsOf(options, "upsert_user", options.upsert_workers),
-          Executors(options,
+      contacts_(OptionsOf(options, "upsert_user", options.upsert_workers),
+                Executors(
+                    options,
                     [interval = IntervalOf(options.contact_interval)](
                         SessionExecutor& by, Batch batch, absl::Time now) {
                       return RunContacts(by, batch, now, interval);
-                    })),
+                    },
+                    options.record_contacts ? kRecordContacts : "")),
       edits_(OptionsOf(options, "edit_user", options.edit_workers),
              Executors(options, RunEdits)),
       // One part of the table at a time, whoever asked for it.
       scans_(OptionsOfExtra(options, "list_profiles", 1),
-             Executors(options, RunScans, kScanSettings)) {}
+             Executors(options, RunScans, kScanSettings)),
+      changes_(OptionsOfExtra(options, "watch_profiles", 1),
+               Executors(options, RunScans, ChangesSettings())) {}
 
 void PostgresStore::Read(ReadCall call, CallContext context, Done done) {
   auto operation = std::make_unique<ReadOperation>(
@@ -389,6 +397,18 @@ void PostgresStore::ReadTokenKey(std::string* key, CallContext context,
       }));
 }
 
+void PostgresStore::ReadChanges(ChangesCall call, CallContext context,
+                                Done done) {
+  if (call.include_contacts && !record_contacts_) {
+    return done(ContactsNotRecorded());
+  }
+  changes_.Submit(std::make_unique<ScanOperation>(
+      [call = std::move(call)](SessionExecutor& by, absl::Status& result) {
+        return RunChanges(by, call, result);
+      },
+      std::move(context), std::move(done)));
+}
+
 absl::Status PostgresStore::Late(Verb verb) const {
   switch (verb) {
     case Verb::kFind:
@@ -413,6 +433,7 @@ void PostgresStore::Shutdown(base::SteadyTime deadline) {
   contacts_.Shutdown(deadline);
   edits_.Shutdown(deadline);
   scans_.Shutdown(deadline);
+  changes_.Shutdown(deadline);
 }
 
 }  // namespace userprofile::store

@@ -23,7 +23,8 @@ struct PostgresStoreOptions : LaneOptions {
 
   // Workers, and so connections, for reads, for upserts, and for edits, which
   // onboarding and deletions are too. One more proves that users are not there,
-  // one finds them by name, and one goes through all of them.
+  // one finds them by name, one goes through all of them, and
+  // one reads what changed.
   int read_workers = 2;
   int upsert_workers = 2;
   int edit_workers = 1;
@@ -35,6 +36,11 @@ struct PostgresStoreOptions : LaneOptions {
   // revision does not count them, and events of a user that arrive out of order
   // within it may be taken in the order of their arrival. 0 writes them all.
   absl::Duration contact_interval = absl::ZeroDuration();
+
+  // Whether contacts that change nothing are recorded among the changes, too,
+  // so that a watch can ask for them. Each is one more row to write, and those
+  // are kept for as long as others.
+  bool record_contacts = false;
 
   // For each lane that bots need, by name; see Lane::Options.
   std::function<void(const char* lane, const absl::Status&)> on_health;
@@ -62,6 +68,7 @@ class PostgresStore final : public ProfileStore {
   void Delete(DeleteCall call, CallContext context, Done done) override;
   void Scan(ScanCall call, CallContext context, Done done) override;
   void ReadTokenKey(std::string* key, CallContext context, Done done) override;
+  void ReadChanges(ChangesCall call, CallContext context, Done done) override;
   absl::Status Late(Verb verb) const override;
 
   // Refuses further calls and returns when all are answered, by `deadline` or
@@ -69,6 +76,8 @@ class PostgresStore final : public ProfileStore {
   void Shutdown(base::SteadyTime deadline);
 
  private:
+  const bool record_contacts_;
+
   base::Mutex token_key_mutex_;
   std::string token_key_ ABSL_GUARDED_BY(token_key_mutex_);  // once it is known
 
@@ -81,6 +90,7 @@ class PostgresStore final : public ProfileStore {
   Lane contacts_;
   Lane edits_;
   Lane scans_;
+  Lane changes_;
 };
 
 }  // namespace userprofile::store

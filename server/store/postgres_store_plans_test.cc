@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
+#include "server/store/changes.h"
 #include "server/store/statements.h"
 #include "server/store/testing/postgres_store_fixture.h"
 #include "server/users/columns.h"
@@ -84,6 +85,39 @@ TEST_F(PostgresStoreTest, LooksUpEachNameByItsIndex) {
                         HasSubstr("Index Cond: ("), Not(HasSubstr("Seq Scan"))))
           << users;
     }
+  }
+}
+
+// From one to the next by the primary key, and their users one by one.
+TEST_F(PostgresStoreTest, ReadsChangesByTheirKeys) {
+  for (const int changes : {0, 3, 1000}) {
+    database_.Execute("TRUNCATE users");
+    database_.Execute("TRUNCATE userprofile_changes");
+    database_.Execute(
+        absl::StrCat("INSERT INTO users (user_id) SELECT generate_series(1, ",
+                     changes, ")"));
+    database_.Execute(absl::StrCat(
+        "INSERT INTO userprofile_changes (user_id, revision, kind, changed_at)"
+        " SELECT n, 1, 'w', now() FROM generate_series(1, ",
+        changes, ") AS n"));
+    database_.Execute("VACUUM ANALYZE users");
+    database_.Execute("VACUUM ANALYZE userprofile_changes");
+    const auto session = database_.Connect();
+    const auto plan = session->ExecuteScript(absl::StrCat(
+        "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan",
+        ChangesSettings(), "; PREPARE s AS ", kReadChanges.sql,
+        "; EXPLAIN EXECUTE s (0::text::xid8, 0, true, NULL, 's', NULL, NULL, "
+        "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '{\"a\": 1}', 0, "
+        "'place', 200, false)"));
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    std::string text;
+    for (std::size_t row = 0; row < plan->size(); ++row) {
+      absl::StrAppend(&text, plan->Text(row, 0), "\n");
+    }
+    EXPECT_THAT(text, AllOf(HasSubstr("userprofile_changes_pkey"),
+                            HasSubstr("Index Cond: (user_id = ANY (ARRAY[page"),
+                            Not(HasSubstr("Seq Scan")), Not(HasSubstr("JIT"))))
+        << changes;
   }
 }
 

@@ -154,6 +154,57 @@ struct ScanCall {
   static constexpr std::int64_t kMostScanned = 10'000;
 };
 
+// A place in the table of changes: one change that is there, as text that means
+// something to its store only. Numbers of transactions are not enough, for
+// those of a crash, or of a primary that was replaced, are given again.
+using ChangePlace = std::string;
+
+// What became of a user.
+struct Change {
+  // The profile, or who was deleted; without a token.
+  v1::WatchProfilesResponse event;
+
+  // Where to go on after it.
+  ChangePlace place;
+};
+
+// A read of what changed after a place, of that which is settled: after which
+// no change can come any more that belongs before it. Several changes of a user
+// may be one here, and a profile is that which is stored as they are read. Who
+// was deleted is told as that before they are told anew.
+struct ChangesCall {
+  // Where to begin. What is not kept any more, or is of another table, is
+  // TokenExpired. Absent: at the end, which is all that is asked for then.
+  absl::optional<ChangePlace> after;
+
+  // Of whom to tell; of others their ids alone.
+  v1::ProfileFilter filter = {};
+
+  // Whether to tell of contacts that changed nothing, too. Where they are not
+  // recorded it is ContactsNotRecorded.
+  bool include_contacts = false;
+
+  // How many changes to look at, at most; and an end of them once their
+  // profiles have so many bytes.
+  std::size_t limit = 200;
+  std::size_t most_bytes = std::numeric_limits<std::size_t>::max();
+
+  struct Page {
+    std::vector<Change> changes;
+
+    // After all of them. Absent where nothing is settled yet, as before the
+    // first transactions of a new table are over.
+    absl::optional<ChangePlace> end;
+
+    bool more = false;  // perhaps
+
+    // For how long the oldest change has waited that is not settled; told with
+    // an end that was asked for.
+    absl::Duration held_up;
+  };
+  Page* page = nullptr;
+};
+
 // Stores users, by a few verbs from which the methods of the API are made. They
 // mean what UserProfileService says in
 // userprofile/v1/user_profile_service.proto, and so do their errors; requests
@@ -175,6 +226,8 @@ class ProfileStore {
   virtual void Edit(EditCall call, CallContext context, Done done) = 0;
   virtual void Delete(DeleteCall call, CallContext context, Done done) = 0;
   virtual void Scan(ScanCall call, CallContext context, Done done) = 0;
+  virtual void ReadChanges(ChangesCall call, CallContext context,
+                           Done done) = 0;
 
   // The key of the tokens that callers are given to go on from: the same for
   // all servers of a database, and the next time. Read once; then answered

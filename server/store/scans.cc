@@ -2,17 +2,16 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/optional.h"
 #include "base/status_macros.h"
 #include "server/store/errors.h"
+#include "server/store/filter.h"
 #include "server/store/profile_rows.h"
 #include "server/store/statements.h"
 #include "server/users/columns.h"
@@ -20,16 +19,6 @@
 
 namespace userprofile::store {
 namespace {
-
-struct ScanOperation final : SqlOperation {
-  using Run =
-      std::function<absl::Status(SessionExecutor& by, absl::Status& result)>;
-
-  ScanOperation(Run r, CallContext context, Done done)
-      : SqlOperation(std::move(context), std::move(done)), run(std::move(r)) {}
-
-  const Run run;  // sets the operation's result
-};
 
 // Only a table that nobody else can have made is read.
 absl::Status RunTokenKey(SessionExecutor& by, std::string* key,
@@ -45,32 +34,6 @@ absl::Status RunTokenKey(SessionExecutor& by, std::string* key,
   if (rows.size() == 1) *key = absl::HexStringToBytes(rows.Text(0, 0));
   if (key->size() != users::kTokenKeySize) result = TokensUnavailable();
   return absl::OkStatus();
-}
-
-// From $3 on.
-void AddFilter(const v1::ProfileFilter& filter,
-               postgres::Parameters& parameters) {
-  const auto add = [&](bool given, std::string value) {
-    parameters.push_back(given ? absl::make_optional(std::move(value))
-                               : absl::nullopt);
-  };
-  const auto flag = [](bool value) { return value ? "t" : "f"; };
-  const auto add_times = [&](const v1::TimeRange& range) {
-    add(range.has_from(), SqlTime(FromTimestamp(range.from())));
-    add(range.has_before(), SqlTime(FromTimestamp(range.before())));
-  };
-  add(filter.has_onboarding_completed(), flag(filter.onboarding_completed()));
-  add(filter.has_is_active(), flag(filter.is_active()));
-  add(filter.has_study_track(), filter.study_track());
-  add(filter.has_grade_band(), filter.grade_band());
-  add(filter.has_grade_year(), filter.grade_year());
-  add(filter.has_language_code(),
-      absl::StrCat(absl::AsciiStrToLower(filter.language_code()), "-"));
-  add(filter.has_nickname_prefix(), filter.nickname_prefix());
-  add_times(filter.created_at());
-  add_times(filter.last_seen_at());
-  add_times(filter.last_activity());
-  add(!filter.attributes().fields().empty(), SqlObject(filter.attributes()));
 }
 
 postgres::Parameters ParametersOf(const ScanCall& call,

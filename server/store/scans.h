@@ -1,8 +1,10 @@
 #ifndef USERPROFILE_SERVER_STORE_SCANS_H_
 #define USERPROFILE_SERVER_STORE_SCANS_H_
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -13,6 +15,17 @@
 // What the lane of scans carries out: looks at parts of the table, and what
 // they need to go on from.
 namespace userprofile::store {
+
+// One that has a statement, or some, of its own.
+struct ScanOperation final : SqlOperation {
+  using Run =
+      std::function<absl::Status(SessionExecutor& by, absl::Status& result)>;
+
+  ScanOperation(Run r, CallContext context, Done done)
+      : SqlOperation(std::move(context), std::move(done)), run(std::move(r)) {}
+
+  const Run run;  // sets the operation's result
+};
 
 std::unique_ptr<Operation> MakeScan(ScanCall call, CallContext context,
                                     Done done);

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -45,11 +46,11 @@ class SessionExecutor final : public BatchExecutor {
 
   // Its sessions have these settings beside those that all have.
   SessionExecutor(postgres::SessionFactory connect, base::Clock clock, Run run,
-                  const char* settings = "")
+                  std::string settings = "")
       : connect_(std::move(connect)),
         clock_(std::move(clock)),
         run_(std::move(run)),
-        settings_(settings) {}
+        settings_(std::move(settings)) {}
 
   absl::Status Connect() override;
   absl::Status Execute(Batch batch) override;
@@ -67,7 +68,7 @@ class SessionExecutor final : public BatchExecutor {
   const postgres::SessionFactory connect_;
   const base::Clock clock_;
   const Run run_;
-  const char* const settings_;  // as SQL
+  const std::string settings_;  // as SQL
   std::unique_ptr<postgres::Session> session_;
 
   // The schema was not as needed. Where a search path or a role is mended, that

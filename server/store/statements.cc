@@ -154,6 +154,42 @@ SET {identity: * = CASE WHEN c.* IS NOT NULL
     AND {is_news}
     THEN c.occurred_at ELSE u.last_activity END,
   revision = {next_revision})"},
+
+      // Tells of what was written, in the order of reading: see
+      // server/schema/changes_table.h. The time is the database's, for it is
+      // the database's that changes are kept by.
+      {"changes", ":schema.userprofile_changes"},
+      {"tell", R"(INSERT INTO {changes} (user_id, revision, kind, changed_at)
+SELECT user_id, revision, 'w', statement_timestamp()
+FROM written)"},
+
+      // The same of contacts: those that changed data, and others if a setting
+      // says so, see kRecordContacts.
+      {"tell_contacts",
+       R"(INSERT INTO {changes} (user_id, revision, kind, changed_at)
+SELECT user_id, revision, CASE WHEN {was_changed} THEN 'w' ELSE 'c' END,
+  statement_timestamp()
+FROM written
+WHERE {was_changed}
+  OR current_setting('userprofile.record_contacts', true) = 'on')"},
+
+      // Whether a contact that was written changed data: then updated_at is
+      // now, unless a trigger of others set it. Where there is one, all are
+      // told.
+      {"was_changed", R"((updated_at = {now} AT TIME ZONE 'UTC'
+  OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = :'users'::regclass
+    AND NOT tgisinternal AND tgtype & 19 = 19 AND tgenabled IN ('O', 'A'))))"},
+
+      // A row of the table of changes, as a ChangePlace. The cluster is told by
+      // a setting: see ChangesSettings.
+      {"place", R"(concat_ws('.', current_setting('userprofile.cluster'),
+  tableoid, xid, user_id, revision,
+  (date_part('epoch', changed_at) * 1000000)::bigint))"},
+
+      // Whether no transaction is under way any more that could commit a change
+      // before this one; and whether the change is of this cluster at all.
+      {"is_settled", "xid < pg_snapshot_xmin(pg_current_snapshot())"},
+      {"is_ours", "xid < pg_snapshot_xmax(pg_current_snapshot())"},
   };
   return parts;
 }
@@ -289,11 +325,16 @@ const postgres::Statement& FindBy(absl::string_view column) {
 }
 
 const postgres::Statement kUpdateUsers = Build("update_users", R"(
-{update_users}
-FROM (
-  {contacts}) AS c
-WHERE {of_contact}
-RETURNING {answer: u.*})");
+WITH written AS (
+  {update_users}
+  FROM (
+    {contacts}) AS c
+  WHERE {of_contact}
+  RETURNING {all: u.*}),
+told AS (
+  {tell_contacts})
+SELECT {answer: *}
+FROM written)");
 
 const postgres::Statement kUpdateChangedUsers =
     Build("update_changed_users", R"(
@@ -314,7 +355,9 @@ written AS (
   FROM contacts AS c
   WHERE {of_contact}
     AND c.user_id NOT IN (SELECT user_id FROM unchanged)
-  RETURNING {all: u.*})
+  RETURNING {all: u.*}),
+told AS (
+  {tell_contacts})
 SELECT {answer: *}
 FROM unchanged
 UNION ALL
@@ -322,17 +365,22 @@ SELECT {answer: *}
 FROM written)");
 
 const postgres::Statement kInsertUsers = Build("insert_users", R"(
-INSERT INTO :users AS u (user_id, {identity: *},
-  is_active, onboarding_completed, created_at, last_seen_at, updated_at,
-  last_activity, revision)
-SELECT c.user_id, {identity: nullif(c.*, '')},
-  c.is_active, false,
-  {now} AT TIME ZONE 'UTC', {now},
-  {now} AT TIME ZONE 'UTC', c.occurred_at, 1
-FROM (
-  {contacts}) AS c
-ON CONFLICT (user_id) DO NOTHING
-RETURNING {answer: u.*})");
+WITH written AS (
+  INSERT INTO :users AS u (user_id, {identity: *},
+    is_active, onboarding_completed, created_at, last_seen_at, updated_at,
+    last_activity, revision)
+  SELECT c.user_id, {identity: nullif(c.*, '')},
+    c.is_active, false,
+    {now} AT TIME ZONE 'UTC', {now},
+    {now} AT TIME ZONE 'UTC', c.occurred_at, 1
+  FROM (
+    {contacts}) AS c
+  ON CONFLICT (user_id) DO NOTHING
+  RETURNING {all: u.*}),
+told AS (
+  {tell})
+SELECT {answer: *}
+FROM written)");
 
 // All rows are locked, in the order of their keys, before one is written, and
 // what is to become of them is decided from what is seen then. They are found
@@ -380,7 +428,9 @@ written AS (
   FROM edits AS e
   WHERE u.user_id = ANY (ARRAY[e.user_id])
     AND e.verdict = 'change'
-  RETURNING {all: u.*})
+  RETURNING {all: u.*}),
+told AS (
+  {tell})
 SELECT {profile: *}, 'written'
 FROM written
 UNION ALL
@@ -411,7 +461,11 @@ deleted AS (
     AND u.created_at = d.created_at
     AND (d.expected_revision <> u.revision) IS NOT TRUE
     AND (SELECT count(*) FROM held) > 0
-  RETURNING u.user_id)
+  RETURNING u.user_id, u.revision),
+told AS (
+  INSERT INTO {changes} (user_id, revision, kind, changed_at)
+  SELECT user_id, revision + 1, 'd', statement_timestamp()
+  FROM deleted)
 SELECT held.user_id, held.revision,
   held.user_id IN (SELECT user_id FROM deleted)
 FROM held JOIN unnest($1::bigint[], $2::timestamp[]) AS d (user_id, created_at)
@@ -419,6 +473,113 @@ FROM held JOIN unnest($1::bigint[], $2::timestamp[]) AS d (user_id, created_at)
 
 const postgres::Statement kMayDelete = Build("may_delete", R"(
 SELECT has_table_privilege(:'users'::regclass, 'DELETE'))");
+
+// What is told of comes from transactions that are over and before which none
+// is under way: of later ones some may come yet. So the order of the
+// transactions is that of reading, and nobody passes by what is committed late.
+const postgres::Statement kReadChanges = Build("read_changes", R"(
+WITH page AS MATERIALIZED (
+  SELECT xid, user_id, revision, kind, {place} AS place,
+    kind = 'b' OR (kind = 'c' AND NOT $20::boolean)
+      OR EXISTS (SELECT FROM {changes} AS d
+        WHERE d.kind = 'd' AND d.user_id = p.user_id AND d.xid > p.xid
+          AND d.{is_ours}) AS is_untold
+  FROM {changes} AS p
+  WHERE (xid, user_id, revision) > ($1::xid8, $2::bigint, $17::bigint)
+    AND {is_settled}
+  ORDER BY xid, user_id, revision
+  LIMIT $19::integer)
+SELECT {profile: u.*}, page.user_id, page.place, page.kind = 'd',
+  page.is_untold, ({filter}) IS TRUE
+FROM (
+  SELECT FROM {changes}
+  WHERE xid = $1::xid8 AND user_id = $2::bigint AND revision = $17::bigint
+    AND {place} = $18
+    AND {is_settled}
+    AND {is_configured}) AS place
+  LEFT JOIN page ON true
+  LEFT JOIN :users AS u ON u.user_id = ANY (ARRAY[page.user_id])
+    AND NOT page.is_untold
+ORDER BY page.xid, page.user_id, page.revision)");
+
+const postgres::Statement kFindNewestChange = Build("find_newest_change", R"(
+SELECT (
+  SELECT {place}
+  FROM {changes}
+  WHERE {is_settled}
+  ORDER BY xid DESC, user_id DESC, revision DESC
+  LIMIT 1), coalesce((
+  SELECT date_part('epoch', statement_timestamp() - changed_at)
+  FROM {changes}
+  WHERE NOT {is_settled} AND {is_ours}
+  ORDER BY xid, user_id, revision
+  LIMIT 1), 0)
+WHERE {is_configured})");
+
+const postgres::Statement kFindSurplus = Build("find_surplus_changes", R"(
+SELECT xid, user_id, revision
+FROM {changes}
+WHERE (xid, user_id, revision) <= ($1::xid8, $2::bigint, $3::bigint)
+  AND {is_settled}
+ORDER BY xid DESC, user_id DESC, revision DESC
+OFFSET $4::bigint
+LIMIT 1)");
+
+// What nobody goes on from any more: since a change was followed by another one
+// it has been no longer where those are who have heard all, and the newest is
+// where they are. A range of the primary key, so two servers that trim lock in
+// the same order.
+const postgres::Statement kTrimChanges = Build("trim_changes", R"(
+WITH oldest AS MATERIALIZED (
+  SELECT xid, user_id, revision,
+    lead(changed_at) OVER (ORDER BY xid, user_id, revision) AS followed_at
+  FROM {changes}
+  WHERE (xid, user_id, revision) > ($5::xid8, $6::bigint, $7::bigint)
+    AND {is_settled}
+  ORDER BY xid, user_id, revision
+  LIMIT $8::integer),
+last AS MATERIALIZED (
+  SELECT xid, user_id, revision, place
+  FROM (
+    SELECT xid, user_id, revision, row_number() OVER oldest_first AS place,
+      bool_and(followed_at IS NOT NULL
+        AND (followed_at < statement_timestamp() - $1::interval
+          OR ((xid, user_id, revision) <= ($2::xid8, $3::bigint, $4::bigint))
+            IS TRUE)) OVER oldest_first AS is_old
+    FROM oldest
+    WINDOW oldest_first AS (ORDER BY xid, user_id, revision)) AS o
+  WHERE is_old
+  ORDER BY place DESC
+  LIMIT 1),
+trimmed AS (
+  DELETE FROM {changes}
+  WHERE (xid, user_id, revision) > ($5::xid8, $6::bigint, $7::bigint)
+    AND (xid, user_id, revision) <= (SELECT xid, user_id, revision FROM last))
+SELECT xid, user_id, revision
+FROM last
+WHERE place = $8::integer)");
+
+const postgres::Statement kDiscardChanges = Build("discard_changes", R"(
+WITH discarded AS (
+  DELETE FROM {changes}
+  WHERE NOT {is_ours}
+    AND (xid, user_id, revision) <= (
+      SELECT xid, user_id, revision
+      FROM (
+        SELECT xid, user_id, revision
+        FROM {changes}
+        WHERE NOT {is_ours}
+        ORDER BY xid, user_id, revision
+        LIMIT $1::integer) AS o
+      ORDER BY xid DESC, user_id DESC, revision DESC
+      LIMIT 1)
+  RETURNING xid),
+begun AS (
+  INSERT INTO {changes} (user_id, revision, kind, changed_at)
+  SELECT 0, 0, 'b', statement_timestamp()
+  WHERE NOT EXISTS (SELECT FROM {changes} WHERE {is_ours}))
+SELECT count(*)
+FROM discarded)");
 
 // A column of an expression is not in indkey; what the index depends on tells.
 const postgres::Statement kNicknameIndexes = Build("nickname_indexes", R"(

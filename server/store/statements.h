@@ -75,6 +75,37 @@ extern const postgres::Statement kDeleteUsers;
 // Whether the role may delete from users: one row.
 extern const postgres::Statement kMayDelete;
 
+// Each statement that writes users tells of those whose data it changed in the
+// table of changes. What comes after the row that has the key $1 (xid8), $2
+// (user id), $17 (revision) and is the ChangePlace $18: the next $19 changes at
+// most, in their order. In each row there are a profile, if the user is there
+// now; the user id of the change, its place, whether it is a deletion; whether
+// it is not to be told: it is of nobody, or the user was deleted later, which
+// will be, or it is a contact that changed nothing, unless $20 asks for those;
+// and whether the filter $3 to $16 lets the user pass. One row without a user
+// id if there is no change, and none if that place is not there. For sessions
+// with ChangesSettings, as the next one.
+extern const postgres::Statement kReadChanges;
+
+// The place of the newest change that is settled, NULL if there is none; and
+// for how many seconds the oldest has waited that is not settled.
+extern const postgres::Statement kFindNewestChange;
+
+// The key (as above) of the change that is $4 changes older than the one with
+// the key $1 to $3, or than the newest before it; no row if there is none.
+extern const postgres::Statement kFindSurplus;
+
+// Deletes of the $8 changes after the key $5 to $7 those older than $1 (an
+// interval), and those up to the key $2 to $4, be it NULL; but nothing that is
+// newer than one that stays, and not the newest that is settled. Returns the
+// key to go on after; no row if nothing more is to be deleted.
+extern const postgres::Statement kTrimChanges;
+
+// Deletes at most $1 changes that another cluster's transactions made, as a
+// copy of the table brings them along, and makes the first of this one where
+// there is none. Returns how many it deleted.
+extern const postgres::Statement kDiscardChanges;
+
 // The names of the unique indexes on nickname alone, be it in an expression.
 extern const postgres::Statement kNicknameIndexes;
 

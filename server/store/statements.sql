@@ -51,55 +51,71 @@ WHERE current_setting('userprofile.serving')::boolean
 ORDER BY r.place, u.last_seen_at DESC NULLS LAST, u.user_id;
 
 -- update_users
-UPDATE :users AS u
-SET username = CASE WHEN c.username IS NOT NULL
-    AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
-    THEN nullif(c.username, '') ELSE u.username END,
-  first_name = CASE WHEN c.first_name IS NOT NULL
-    AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
-    THEN nullif(c.first_name, '') ELSE u.first_name END,
-  last_name = CASE WHEN c.last_name IS NOT NULL
-    AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
-    THEN nullif(c.last_name, '') ELSE u.last_name END,
-  language_code = CASE WHEN c.language_code IS NOT NULL
-    AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
-    THEN nullif(c.language_code, '') ELSE u.language_code END,
-  is_active = CASE WHEN c.is_active IS NOT NULL
-    AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
-    THEN c.is_active ELSE coalesce(u.is_active, true) END,
-  updated_at = CASE WHEN (c.username <> coalesce(u.username, '') OR
-    c.first_name <> coalesce(u.first_name, '') OR
-    c.last_name <> coalesce(u.last_name, '') OR
-    c.language_code <> coalesce(u.language_code, '') OR
-    c.is_active <> coalesce(u.is_active, true))
-    AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
-    THEN $8::timestamptz AT TIME ZONE 'UTC' ELSE u.updated_at END,
-  last_seen_at = greatest(CASE WHEN u.last_seen_at <= c.latest THEN u.last_seen_at END,
-    $8::timestamptz),
-  last_activity = CASE WHEN c.occurred_at IS NOT NULL
-    AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
-    THEN c.occurred_at ELSE u.last_activity END,
-  revision = greatest(u.revision, 1) + 1
-FROM (
-  SELECT r.user_id, r.username, r.first_name, r.last_name, r.language_code,
-    r.is_active, statement_timestamp() + interval '5 minutes' AS latest,
-    CASE WHEN to_timestamp(r.occurred_at)
-      <= statement_timestamp() + interval '5 minutes'
-      THEN to_timestamp(r.occurred_at) END AS occurred_at
-  FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[],
-    $7::double precision[])
-    AS r (user_id, username, first_name, last_name, language_code, is_active, occurred_at)
-  WHERE current_setting('userprofile.serving')::boolean
-  OFFSET 0) AS c
-WHERE u.user_id = ANY (ARRAY[c.user_id])
-RETURNING u.user_id, u.username, u.first_name, u.last_name, u.language_code,
-  u.onboarding_completed, u.real_name, u.nickname, u.study_track,
-  u.grade_band, u.grade_year, u.phone, u.is_active,
-  date_part('epoch', u.created_at),
-  date_part('epoch', u.last_seen_at),
-  date_part('epoch', u.updated_at),
-  date_part('epoch', u.last_activity), u.revision,
-  CASE WHEN octet_length(u.attributes::text) > 1024 THEN 'null' ELSE u.attributes END;
+WITH written AS (
+  UPDATE :users AS u
+  SET username = CASE WHEN c.username IS NOT NULL
+      AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
+      THEN nullif(c.username, '') ELSE u.username END,
+    first_name = CASE WHEN c.first_name IS NOT NULL
+      AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
+      THEN nullif(c.first_name, '') ELSE u.first_name END,
+    last_name = CASE WHEN c.last_name IS NOT NULL
+      AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
+      THEN nullif(c.last_name, '') ELSE u.last_name END,
+    language_code = CASE WHEN c.language_code IS NOT NULL
+      AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
+      THEN nullif(c.language_code, '') ELSE u.language_code END,
+    is_active = CASE WHEN c.is_active IS NOT NULL
+      AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
+      THEN c.is_active ELSE coalesce(u.is_active, true) END,
+    updated_at = CASE WHEN (c.username <> coalesce(u.username, '') OR
+      c.first_name <> coalesce(u.first_name, '') OR
+      c.last_name <> coalesce(u.last_name, '') OR
+      c.language_code <> coalesce(u.language_code, '') OR
+      c.is_active <> coalesce(u.is_active, true))
+      AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
+      THEN $8::timestamptz AT TIME ZONE 'UTC' ELSE u.updated_at END,
+    last_seen_at = greatest(CASE WHEN u.last_seen_at <= c.latest THEN u.last_seen_at END,
+      $8::timestamptz),
+    last_activity = CASE WHEN c.occurred_at IS NOT NULL
+      AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
+      THEN c.occurred_at ELSE u.last_activity END,
+    revision = greatest(u.revision, 1) + 1
+  FROM (
+    SELECT r.user_id, r.username, r.first_name, r.last_name, r.language_code,
+      r.is_active, statement_timestamp() + interval '5 minutes' AS latest,
+      CASE WHEN to_timestamp(r.occurred_at)
+        <= statement_timestamp() + interval '5 minutes'
+        THEN to_timestamp(r.occurred_at) END AS occurred_at
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[],
+      $7::double precision[])
+      AS r (user_id, username, first_name, last_name, language_code, is_active, occurred_at)
+    WHERE current_setting('userprofile.serving')::boolean
+    OFFSET 0) AS c
+  WHERE u.user_id = ANY (ARRAY[c.user_id])
+  RETURNING u.user_id, u.username, u.first_name, u.last_name, u.language_code,
+    u.onboarding_completed, u.real_name, u.nickname, u.study_track,
+    u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
+    u.last_seen_at, u.updated_at, u.last_activity, u.revision,
+    u.attributes),
+told AS (
+  INSERT INTO :schema.userprofile_changes (user_id, revision, kind, changed_at)
+  SELECT user_id, revision, CASE WHEN (updated_at = $8::timestamptz AT TIME ZONE 'UTC'
+    OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = :'users'::regclass
+      AND NOT tgisinternal AND tgtype & 19 = 19 AND tgenabled IN ('O', 'A'))) THEN 'w' ELSE 'c' END,
+    statement_timestamp()
+  FROM written
+  WHERE (updated_at = $8::timestamptz AT TIME ZONE 'UTC'
+    OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = :'users'::regclass
+      AND NOT tgisinternal AND tgtype & 19 = 19 AND tgenabled IN ('O', 'A')))
+    OR current_setting('userprofile.record_contacts', true) = 'on')
+SELECT user_id, username, first_name, last_name, language_code,
+  onboarding_completed, real_name, nickname, study_track, grade_band,
+  grade_year, phone, is_active, date_part('epoch', created_at),
+  date_part('epoch', last_seen_at), date_part('epoch', updated_at),
+  date_part('epoch', last_activity), revision,
+  CASE WHEN octet_length(attributes::text) > 1024 THEN 'null' ELSE attributes END
+FROM written;
 
 -- update_changed_users
 WITH contacts AS MATERIALIZED (
@@ -169,7 +185,18 @@ written AS (
     u.onboarding_completed, u.real_name, u.nickname, u.study_track,
     u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
     u.last_seen_at, u.updated_at, u.last_activity, u.revision,
-    u.attributes)
+    u.attributes),
+told AS (
+  INSERT INTO :schema.userprofile_changes (user_id, revision, kind, changed_at)
+  SELECT user_id, revision, CASE WHEN (updated_at = $8::timestamptz AT TIME ZONE 'UTC'
+    OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = :'users'::regclass
+      AND NOT tgisinternal AND tgtype & 19 = 19 AND tgenabled IN ('O', 'A'))) THEN 'w' ELSE 'c' END,
+    statement_timestamp()
+  FROM written
+  WHERE (updated_at = $8::timestamptz AT TIME ZONE 'UTC'
+    OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = :'users'::regclass
+      AND NOT tgisinternal AND tgtype & 19 = 19 AND tgenabled IN ('O', 'A')))
+    OR current_setting('userprofile.record_contacts', true) = 'on')
 SELECT user_id, username, first_name, last_name, language_code,
   onboarding_completed, real_name, nickname, study_track, grade_band,
   grade_year, phone, is_active, date_part('epoch', created_at),
@@ -187,34 +214,43 @@ SELECT user_id, username, first_name, last_name, language_code,
 FROM written;
 
 -- insert_users
-INSERT INTO :users AS u (user_id, username, first_name, last_name, language_code,
-  is_active, onboarding_completed, created_at, last_seen_at, updated_at,
-  last_activity, revision)
-SELECT c.user_id, nullif(c.username, ''), nullif(c.first_name, ''),
-  nullif(c.last_name, ''), nullif(c.language_code, ''),
-  c.is_active, false,
-  $8::timestamptz AT TIME ZONE 'UTC', $8::timestamptz,
-  $8::timestamptz AT TIME ZONE 'UTC', c.occurred_at, 1
-FROM (
-  SELECT r.user_id, r.username, r.first_name, r.last_name, r.language_code,
-    r.is_active, statement_timestamp() + interval '5 minutes' AS latest,
-    CASE WHEN to_timestamp(r.occurred_at)
-      <= statement_timestamp() + interval '5 minutes'
-      THEN to_timestamp(r.occurred_at) END AS occurred_at
-  FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[],
-    $7::double precision[])
-    AS r (user_id, username, first_name, last_name, language_code, is_active, occurred_at)
-  WHERE current_setting('userprofile.serving')::boolean
-  OFFSET 0) AS c
-ON CONFLICT (user_id) DO NOTHING
-RETURNING u.user_id, u.username, u.first_name, u.last_name, u.language_code,
-  u.onboarding_completed, u.real_name, u.nickname, u.study_track,
-  u.grade_band, u.grade_year, u.phone, u.is_active,
-  date_part('epoch', u.created_at),
-  date_part('epoch', u.last_seen_at),
-  date_part('epoch', u.updated_at),
-  date_part('epoch', u.last_activity), u.revision,
-  CASE WHEN octet_length(u.attributes::text) > 1024 THEN 'null' ELSE u.attributes END;
+WITH written AS (
+  INSERT INTO :users AS u (user_id, username, first_name, last_name, language_code,
+    is_active, onboarding_completed, created_at, last_seen_at, updated_at,
+    last_activity, revision)
+  SELECT c.user_id, nullif(c.username, ''), nullif(c.first_name, ''),
+    nullif(c.last_name, ''), nullif(c.language_code, ''),
+    c.is_active, false,
+    $8::timestamptz AT TIME ZONE 'UTC', $8::timestamptz,
+    $8::timestamptz AT TIME ZONE 'UTC', c.occurred_at, 1
+  FROM (
+    SELECT r.user_id, r.username, r.first_name, r.last_name, r.language_code,
+      r.is_active, statement_timestamp() + interval '5 minutes' AS latest,
+      CASE WHEN to_timestamp(r.occurred_at)
+        <= statement_timestamp() + interval '5 minutes'
+        THEN to_timestamp(r.occurred_at) END AS occurred_at
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[],
+      $7::double precision[])
+      AS r (user_id, username, first_name, last_name, language_code, is_active, occurred_at)
+    WHERE current_setting('userprofile.serving')::boolean
+    OFFSET 0) AS c
+  ON CONFLICT (user_id) DO NOTHING
+  RETURNING u.user_id, u.username, u.first_name, u.last_name, u.language_code,
+    u.onboarding_completed, u.real_name, u.nickname, u.study_track,
+    u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
+    u.last_seen_at, u.updated_at, u.last_activity, u.revision,
+    u.attributes),
+told AS (
+  INSERT INTO :schema.userprofile_changes (user_id, revision, kind, changed_at)
+  SELECT user_id, revision, 'w', statement_timestamp()
+  FROM written)
+SELECT user_id, username, first_name, last_name, language_code,
+  onboarding_completed, real_name, nickname, study_track, grade_band,
+  grade_year, phone, is_active, date_part('epoch', created_at),
+  date_part('epoch', last_seen_at), date_part('epoch', updated_at),
+  date_part('epoch', last_activity), revision,
+  CASE WHEN octet_length(attributes::text) > 1024 THEN 'null' ELSE attributes END
+FROM written;
 
 -- edit_users
 WITH held AS MATERIALIZED (
@@ -281,7 +317,11 @@ written AS (
     u.onboarding_completed, u.real_name, u.nickname, u.study_track,
     u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
     u.last_seen_at, u.updated_at, u.last_activity, u.revision,
-    u.attributes)
+    u.attributes),
+told AS (
+  INSERT INTO :schema.userprofile_changes (user_id, revision, kind, changed_at)
+  SELECT user_id, revision, 'w', statement_timestamp()
+  FROM written)
 SELECT user_id, username, first_name, last_name, language_code,
   onboarding_completed, real_name, nickname, study_track, grade_band,
   grade_year, phone, is_active, date_part('epoch', created_at),
@@ -321,7 +361,11 @@ deleted AS (
     AND u.created_at = d.created_at
     AND (d.expected_revision <> u.revision) IS NOT TRUE
     AND (SELECT count(*) FROM held) > 0
-  RETURNING u.user_id)
+  RETURNING u.user_id, u.revision),
+told AS (
+  INSERT INTO :schema.userprofile_changes (user_id, revision, kind, changed_at)
+  SELECT user_id, revision + 1, 'd', statement_timestamp()
+  FROM deleted)
 SELECT held.user_id, held.revision,
   held.user_id IN (SELECT user_id FROM deleted)
 FROM held JOIN unnest($1::bigint[], $2::timestamp[]) AS d (user_id, created_at)
@@ -329,6 +373,136 @@ FROM held JOIN unnest($1::bigint[], $2::timestamp[]) AS d (user_id, created_at)
 
 -- may_delete
 SELECT has_table_privilege(:'users'::regclass, 'DELETE');
+
+-- read_changes
+WITH page AS MATERIALIZED (
+  SELECT xid, user_id, revision, kind, concat_ws('.', current_setting('userprofile.cluster'),
+    tableoid, xid, user_id, revision,
+    (date_part('epoch', changed_at) * 1000000)::bigint) AS place,
+    kind = 'b' OR (kind = 'c' AND NOT $20::boolean)
+      OR EXISTS (SELECT FROM :schema.userprofile_changes AS d
+        WHERE d.kind = 'd' AND d.user_id = p.user_id AND d.xid > p.xid
+          AND d.xid < pg_snapshot_xmax(pg_current_snapshot())) AS is_untold
+  FROM :schema.userprofile_changes AS p
+  WHERE (xid, user_id, revision) > ($1::xid8, $2::bigint, $17::bigint)
+    AND xid < pg_snapshot_xmin(pg_current_snapshot())
+  ORDER BY xid, user_id, revision
+  LIMIT $19::integer)
+SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
+  u.onboarding_completed, u.real_name, u.nickname, u.study_track,
+  u.grade_band, u.grade_year, u.phone, u.is_active,
+  date_part('epoch', u.created_at),
+  date_part('epoch', u.last_seen_at),
+  date_part('epoch', u.updated_at),
+  date_part('epoch', u.last_activity), u.revision, u.attributes,
+  page.user_id, page.place, page.kind = 'd',
+  page.is_untold, (($3::boolean IS NULL OR u.onboarding_completed = $3)
+      AND ($4::boolean IS NULL OR u.is_active = $4)
+      AND ($10::timestamp IS NULL OR u.created_at >= $10)
+      AND ($11::timestamp IS NULL OR u.created_at < $11)
+      AND ($12::timestamptz IS NULL OR u.last_seen_at >= $12)
+      AND ($13::timestamptz IS NULL OR u.last_seen_at < $13)
+      AND ($14::timestamptz IS NULL OR u.last_activity >= $14)
+      AND ($15::timestamptz IS NULL OR u.last_activity < $15)
+      AND ($5::text IS NULL OR u.study_track = $5)
+      AND ($6::text IS NULL OR u.grade_band = $6)
+      AND ($7::text IS NULL OR u.grade_year = $7)
+      AND ($8::text IS NULL
+        OR starts_with(lower(u.language_code COLLATE "C") || '-', $8))
+      AND ($9::text IS NULL OR starts_with(u.nickname, $9))
+      AND ($16::jsonb IS NULL OR NOT EXISTS (
+        SELECT FROM jsonb_each($16) AS wanted
+        WHERE nullif(u.attributes -> wanted.key, 'null')
+          IS DISTINCT FROM nullif(wanted.value, 'null')))) IS TRUE
+FROM (
+  SELECT FROM :schema.userprofile_changes
+  WHERE xid = $1::xid8 AND user_id = $2::bigint AND revision = $17::bigint
+    AND concat_ws('.', current_setting('userprofile.cluster'),
+      tableoid, xid, user_id, revision,
+      (date_part('epoch', changed_at) * 1000000)::bigint) = $18
+    AND xid < pg_snapshot_xmin(pg_current_snapshot())
+    AND current_setting('userprofile.serving')::boolean) AS place
+  LEFT JOIN page ON true
+  LEFT JOIN :users AS u ON u.user_id = ANY (ARRAY[page.user_id])
+    AND NOT page.is_untold
+ORDER BY page.xid, page.user_id, page.revision;
+
+-- find_newest_change
+SELECT (
+  SELECT concat_ws('.', current_setting('userprofile.cluster'),
+    tableoid, xid, user_id, revision,
+    (date_part('epoch', changed_at) * 1000000)::bigint)
+  FROM :schema.userprofile_changes
+  WHERE xid < pg_snapshot_xmin(pg_current_snapshot())
+  ORDER BY xid DESC, user_id DESC, revision DESC
+  LIMIT 1), coalesce((
+  SELECT date_part('epoch', statement_timestamp() - changed_at)
+  FROM :schema.userprofile_changes
+  WHERE NOT xid < pg_snapshot_xmin(pg_current_snapshot()) AND xid < pg_snapshot_xmax(pg_current_snapshot())
+  ORDER BY xid, user_id, revision
+  LIMIT 1), 0)
+WHERE current_setting('userprofile.serving')::boolean;
+
+-- find_surplus_changes
+SELECT xid, user_id, revision
+FROM :schema.userprofile_changes
+WHERE (xid, user_id, revision) <= ($1::xid8, $2::bigint, $3::bigint)
+  AND xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY xid DESC, user_id DESC, revision DESC
+OFFSET $4::bigint
+LIMIT 1;
+
+-- trim_changes
+WITH oldest AS MATERIALIZED (
+  SELECT xid, user_id, revision,
+    lead(changed_at) OVER (ORDER BY xid, user_id, revision) AS followed_at
+  FROM :schema.userprofile_changes
+  WHERE (xid, user_id, revision) > ($5::xid8, $6::bigint, $7::bigint)
+    AND xid < pg_snapshot_xmin(pg_current_snapshot())
+  ORDER BY xid, user_id, revision
+  LIMIT $8::integer),
+last AS MATERIALIZED (
+  SELECT xid, user_id, revision, place
+  FROM (
+    SELECT xid, user_id, revision, row_number() OVER oldest_first AS place,
+      bool_and(followed_at IS NOT NULL
+        AND (followed_at < statement_timestamp() - $1::interval
+          OR ((xid, user_id, revision) <= ($2::xid8, $3::bigint, $4::bigint))
+            IS TRUE)) OVER oldest_first AS is_old
+    FROM oldest
+    WINDOW oldest_first AS (ORDER BY xid, user_id, revision)) AS o
+  WHERE is_old
+  ORDER BY place DESC
+  LIMIT 1),
+trimmed AS (
+  DELETE FROM :schema.userprofile_changes
+  WHERE (xid, user_id, revision) > ($5::xid8, $6::bigint, $7::bigint)
+    AND (xid, user_id, revision) <= (SELECT xid, user_id, revision FROM last))
+SELECT xid, user_id, revision
+FROM last
+WHERE place = $8::integer;
+
+-- discard_changes
+WITH discarded AS (
+  DELETE FROM :schema.userprofile_changes
+  WHERE NOT xid < pg_snapshot_xmax(pg_current_snapshot())
+    AND (xid, user_id, revision) <= (
+      SELECT xid, user_id, revision
+      FROM (
+        SELECT xid, user_id, revision
+        FROM :schema.userprofile_changes
+        WHERE NOT xid < pg_snapshot_xmax(pg_current_snapshot())
+        ORDER BY xid, user_id, revision
+        LIMIT $1::integer) AS o
+      ORDER BY xid DESC, user_id DESC, revision DESC
+      LIMIT 1)
+  RETURNING xid),
+begun AS (
+  INSERT INTO :schema.userprofile_changes (user_id, revision, kind, changed_at)
+  SELECT 0, 0, 'b', statement_timestamp()
+  WHERE NOT EXISTS (SELECT FROM :schema.userprofile_changes WHERE xid < pg_snapshot_xmax(pg_current_snapshot())))
+SELECT count(*)
+FROM discarded;
 
 -- nickname_indexes
 SELECT relname

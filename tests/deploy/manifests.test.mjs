@@ -387,9 +387,9 @@ for (const overlay of overlays) {
 
   test(`${overlay}: all replicas fit into the database's connections`, () => {
     // One that watches the schema, one that probes writes, one that proves that
-    // users are not there, one that finds them by name, and one that goes through
-    // all of them.
-    const connections = 5 +
+    // users are not there, one that finds them by name, one that goes through
+    // all of them, one that reads what changed, and one that trims that.
+    const connections = 7 +
       Number(environment.USERPROFILE_READ_CONNECTIONS) +
       Number(environment.USERPROFILE_UPSERT_CONNECTIONS) +
       Number(environment.USERPROFILE_EDIT_CONNECTIONS);

@@ -66,10 +66,12 @@ std::string Sent(const std::string& command) {
              : absl::StrCat("no call: ", command);
 }
 
-// Times differ.
+// Times and tokens differ.
 nlohmann::json Comparable(const std::string& json) {
+  const std::regex token(R"#(("watchToken": *)"[^"]+")#");
+  const std::regex time(R"("\d{4}-\d\d-\d\dT[^"]*")");
   return nlohmann::json::parse(
-      std::regex_replace(json, std::regex(R"("\d{4}-\d\d-\d\dT[^"]*")"),
+      std::regex_replace(std::regex_replace(json, token, "$1\"a token\""), time,
                          "\"a time\""),
       nullptr, /*allow_exceptions=*/false);
 }
@@ -78,6 +80,8 @@ TEST(ApiPageTest, HasEveryMethod) {
   std::vector<std::string> methods;
   const auto& service = *v1::Profile::descriptor()->file()->service(0);
   for (int i = 0; i < service.method_count(); ++i) {
+    // A stream has no end that could be shown.
+    if (service.method(i)->server_streaming()) continue;
     methods.push_back(service.method(i)->name());
   }
   std::vector<std::string> shown;

@@ -177,6 +177,32 @@ TEST_F(RolesTest, TheMigratorRepairsUnderAServingService) {
   EXPECT_EQ(Run({"schema", "repair"}, migrator_).exit_code, 0);
 }
 
+// Not every role that may insert into users, for who deletes changes keeps all
+// who watch from what they are to be told.
+TEST_F(RolesTest, ATableOfChangesThatIsMadeIsForWhoeverServes) {
+  database_.Execute(
+      "DROP TABLE userprofile_changes; DROP ROLE IF EXISTS story_bot;"
+      "CREATE ROLE story_bot LOGIN; GRANT INSERT ON users TO story_bot, PUBLIC;"
+      "GRANT SELECT ON userprofile_migrations TO PUBLIC");
+  const Outcome repaired = Run({"schema", "repair", "--no-backup"}, migrator_);
+  EXPECT_EQ(repaired.exit_code, 0) << repaired.output << repaired.errors;
+  EXPECT_EQ(database_
+                .Execute("SELECT string_agg(format('%s %s', grantee, "
+                         "privilege_type), ', ' ORDER BY privilege_type) FROM "
+                         "information_schema.table_privileges WHERE table_name "
+                         "= 'userprofile_changes' AND grantee <> "
+                         "'story_migrator'")
+                .Text(0, 0),
+            "story_server DELETE, story_server INSERT, story_server SELECT");
+  server_.StartReady();
+  ExpectServed(1);
+  const Outcome written =
+      RunProgram({{"/usr/bin/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c",
+                   "INSERT INTO users (user_id) VALUES (5)", As("story_bot")}});
+  EXPECT_EQ(written.exit_code, 0) << written.errors;
+  database_.Execute("DROP OWNED BY story_bot; DROP ROLE story_bot");
+}
+
 TEST_F(RolesTest, ABackupIsRestoredUnderAServingService) {
   server_.StartReady();
   ExpectServed(1);

@@ -103,6 +103,18 @@ absl::StatusOr<v1::DeleteUserResponse> BlockingStore::Delete(
       .front();
 }
 
+absl::StatusOr<ChangesCall::Page> BlockingStore::ReadChanges(ChangesCall call) {
+  ChangesCall::Page page;
+  call.page = &page;
+  std::promise<absl::Status> done;
+  store_.ReadChanges(std::move(call), {}, [&](absl::Status status) {
+    done.set_value(std::move(status));
+  });
+  absl::Status status = done.get_future().get();
+  if (!status.ok()) return status;
+  return page;
+}
+
 std::vector<absl::StatusOr<v1::UpsertUserResponse>> BlockingStore::UpsertAll(
     const std::vector<v1::UpsertUserRequest>& requests) {
   return CallAll<v1::UpsertUserResponse, v1::UpsertUserRequest>(

@@ -2,6 +2,7 @@
 #define USERPROFILE_SERVER_STORE_TESTING_BLOCKING_STORE_H_
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ class BlockingStore {
       const v1::UpdateProfileRequest& request);
   absl::StatusOr<v1::DeleteUserResponse> Delete(
       const v1::DeleteUserRequest& request);
+
+  absl::StatusOr<ChangesCall::Page> ReadChanges(ChangesCall call);
 
   // All at once; the answers in the order of the requests.
   std::vector<absl::StatusOr<v1::UpsertUserResponse>> UpsertAll(

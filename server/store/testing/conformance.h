@@ -26,6 +26,7 @@ struct Implementation {
   const char* name;
   std::size_t max_batch;  // none: the fake
   absl::Duration contact_interval = absl::ZeroDuration();
+  bool record_contacts = false;
 
   std::unique_ptr<ProfileStore> Make(base::Clock clock) const {
     if (max_batch == 0) return std::make_unique<FakeStore>(std::move(clock));
@@ -33,6 +34,7 @@ struct Implementation {
     options.connect = UsersDatabase::Shared().EmptySessions();
     options.max_batch = max_batch;
     options.contact_interval = contact_interval;
+    options.record_contacts = record_contacts;
     options.clock = std::move(clock);
     return std::make_unique<PostgresStore>(std::move(options));
   }
@@ -76,7 +78,8 @@ class ProfileStoreTest : public ::testing::TestWithParam<Implementation> {
 };
 
 inline const auto kImplementations = ::testing::Values(
-    Implementation{"Fake", 0}, Implementation{"BatchesOfOne", 1},
+    Implementation{"Fake", 0, absl::ZeroDuration(), /*record_contacts=*/true},
+    Implementation{"BatchesOfOne", 1, absl::ZeroDuration(), true},
     Implementation{"DefaultBatches", PostgresStoreOptions().max_batch},
     Implementation{"LargestBatches", PostgresStoreOptions().max_in_flight},
     Implementation{"ContactInterval", PostgresStoreOptions().max_batch,

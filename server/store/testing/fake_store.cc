@@ -1,10 +1,13 @@
 #include "server/store/testing/fake_store.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/algorithm/container.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/limits.h"
@@ -151,6 +154,7 @@ void FakeStore::Contact(const v1::UpsertUserRequest& request,
       SetTimestamp(now, profile.mutable_created_at());
     }
     if (changed) SetTimestamp(now, profile.mutable_updated_at());
+    changed_.push_back({request.user_id(), changed ? 'w' : 'c'});
     SetTimestamp(now, profile.mutable_last_seen_at());
     profile.set_revision(profile.revision() + 1);
     *response->mutable_profile() = profile;
@@ -299,6 +303,7 @@ absl::Status FakeStore::TryEdit(const EditCall& call) {
   SetTimestamp(now, profile.mutable_updated_at());
   if (completes) SetTimestamp(now, profile.mutable_last_seen_at());
   profile.set_revision(revision + 1);
+  changed_.push_back({call.user_id, 'w'});
   *call.profile = profile;
   return absl::OkStatus();
 }
@@ -316,6 +321,53 @@ absl::Status FakeStore::TryDelete(const DeleteCall& call) {
     return RevisionMismatch(call.user_id, revision);
   }
   users_.erase(user);
+  changed_.push_back({call.user_id, 'd'});
+  return absl::OkStatus();
+}
+
+void FakeStore::ReadChanges(ChangesCall call, CallContext context, Done done) {
+  done(Try(context, [&] { return TryReadChanges(call); }));
+}
+
+absl::Status FakeStore::TryReadChanges(const ChangesCall& call) {
+  base::MutexLock lock(mutex_);
+  const auto place = [](std::size_t i) { return absl::StrCat("fake.", i); };
+  ChangesCall::Page& page = *call.page;
+  page = {};
+  page.end = call.after.value_or(place(changed_.size()));
+  std::size_t i = 0;
+  while (i < changed_.size() && place(i) != page.end) ++i;
+  if (place(i) != page.end) return TokenExpired();
+  absl::flat_hash_set<std::int64_t> told;
+  std::size_t bytes = 0;
+  for (std::size_t looked_at = 0; i < changed_.size(); ++looked_at) {
+    page.more = looked_at == call.limit || bytes >= call.most_bytes;
+    if (page.more) break;
+    const ChangePlace before = *page.end;
+    const auto [user_id, kind] = changed_[i++];
+    page.end = place(i);
+    const bool is_deleted_later =
+        std::find(changed_.begin() + i, changed_.end(),
+                  std::pair(user_id, 'd')) != changed_.end();
+    if (is_deleted_later || (kind == 'c' && !call.include_contacts) ||
+        !told.insert(user_id).second) {
+      continue;
+    }
+    const auto user = users_.find(user_id);
+    const bool is_there = user != users_.end();
+    if (!is_there || kind == 'd') {
+      page.changes.push_back({{}, is_there ? before : *page.end});
+      page.changes.back().event.set_deleted_user_id(user_id);
+    }
+    if (!is_there) continue;
+    page.changes.push_back({{}, *page.end});
+    if (!Passes(user->second, call.filter)) {
+      page.changes.back().event.set_unmatched_user_id(user_id);
+      continue;
+    }
+    *page.changes.back().event.mutable_profile() = user->second;
+    bytes += user->second.ByteSizeLong();
+  }
   return absl::OkStatus();
 }
 

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/container/btree_map.h"
 #include "absl/time/clock.h"
@@ -27,6 +29,7 @@ class FakeStore final : public ProfileStore {
   void Delete(DeleteCall call, CallContext context, Done done) override;
   void Scan(ScanCall call, CallContext context, Done done) override;
   void ReadTokenKey(std::string* key, CallContext context, Done done) override;
+  void ReadChanges(ChangesCall call, CallContext context, Done done) override;
   absl::Status Late(Verb verb) const override;
 
  private:
@@ -35,10 +38,13 @@ class FakeStore final : public ProfileStore {
   absl::Status TryScan(const ScanCall& call);
   absl::Status TryEdit(const EditCall& call);
   absl::Status TryDelete(const DeleteCall& call);
+  absl::Status TryReadChanges(const ChangesCall& call);
 
   const base::Clock clock_;
   base::Mutex mutex_;
   absl::btree_map<std::int64_t, v1::Profile> users_ ABSL_GUARDED_BY(mutex_);
+  // Who, and the kind of change, as in server/schema/changes_table.h.
+  std::vector<std::pair<std::int64_t, char>> changed_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace userprofile::store

@@ -25,6 +25,9 @@ class MockProfileClient : public ProfileClient {
               (const v1::Name##Request& request));
   USERPROFILE_V1_METHODS(USERPROFILE_METHOD)
 #undef USERPROFILE_METHOD
+  MOCK_METHOD(absl::Status, Watch,
+              (v1::WatchProfilesRequest request, const OnEvent& on_event),
+              (override));
 
   void Start(const google::protobuf::MethodDescriptor& method, Message request,
              Done<Message> done) override {

@@ -1,6 +1,7 @@
 #ifndef USERPROFILE_CLIENT_PROFILE_CLIENT_H_
 #define USERPROFILE_CLIENT_PROFILE_CLIENT_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,6 +10,7 @@
 #include <google/protobuf/message.h>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
@@ -119,6 +121,21 @@ class ProfileClient {
   USERPROFILE_V1_METHODS(USERPROFILE_METHOD)
 #undef USERPROFILE_METHOD
 
+  // Given each event of a watch; whether to go on with it.
+  using OnEvent = std::function<bool(const v1::WatchProfilesResponse& event)>;
+
+  // Follows WatchProfiles from the token of the request, on the calling thread,
+  // until `on_event` returns false; then OK. Where a server stops, or says
+  // nothing for 30 s, it goes on by itself after the last event, on another one
+  // or the next; so what has been dealt with is what on_event returned for.
+  // It must have returned before the client is destroyed. To end it from
+  // elsewhere, let the next event, which comes within ten seconds while a
+  // server is there, return false. Returns the error if that has not worked for
+  // as long as the client's timeout; and at once such as OUT_OF_RANGE with
+  // TOKEN_EXPIRED, which trying again does not mend.
+  virtual absl::Status Watch(v1::WatchProfilesRequest request,
+                             const OnEvent& on_event);
+
   // Calls any method of the service, with a message of its input type; the
   // answer is one of its output type. Call() waits for what Start() brings;
   // that of the real client needs no other thread for it, and so may be waited
@@ -131,7 +148,6 @@ class ProfileClient {
  protected:
   ProfileClient() = default;
 
- private:
   // The method of the service of that name. Ends the program if it takes or
   // gives other messages than these.
   static const google::protobuf::MethodDescriptor& MethodOf(

@@ -1,0 +1,1 @@
+-- The table of changes, for WatchProfiles.
