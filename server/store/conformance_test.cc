@@ -348,6 +348,71 @@ TEST_P(ProfileStoreTest, GivesEachOfManyConcurrentContactsItsOwnEffect) {
   EXPECT_EQ(*revisions.rbegin(), 32);
 }
 
+TEST_P(ProfileStoreTest,
+       TheContactThatCreatedAUserSaysSoAgainAndWritesNothing) {
+  v1::UpsertUserRequest first = Contact();
+  first.set_event_id("123456:7");
+  const auto created = store_.Upsert(first);
+  ASSERT_TRUE(created.ok()) << created.status();
+  EXPECT_TRUE(created->created());
+  EXPECT_EQ(created->profile().created_by_event(), "123456:7");
+
+  now_ += absl::Hours(2);
+  first.mutable_identity()->set_first_name("Not written");
+  const auto again = store_.Upsert(first);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(again->created());
+  EXPECT_TRUE(MessageDifferencer::Equals(again->profile(), created->profile()));
+
+  v1::UpsertUserRequest second = Contact();
+  second.mutable_identity()->set_first_name("Other");
+  for (const char* event : {"123456:8", "123456:", "", "123456:7 "}) {
+    second.set_event_id(event);
+    const auto known = store_.Upsert(second);
+    ASSERT_TRUE(known.ok()) << known.status();
+    EXPECT_FALSE(known->created()) << event;
+    EXPECT_EQ(known->profile().created_by_event(), "123456:7");
+  }
+  const auto late = store_.Upsert(first);
+  ASSERT_TRUE(late.ok()) << late.status();
+  EXPECT_TRUE(late->created());
+  EXPECT_EQ(late->profile().first_name(), "Other");
+
+  ASSERT_TRUE(store_.Complete(Answers(kUser, "ada")).ok());
+  const auto onboarded = store_.Upsert(first);
+  ASSERT_TRUE(onboarded.ok()) << onboarded.status();
+  EXPECT_FALSE(onboarded->created()) << "who is onboarded is not new";
+}
+
+TEST_P(ProfileStoreTest, WhoWasCreatedByNoEventIsNeverNewByOne) {
+  v1::UpsertUserRequest request = Contact();
+  ASSERT_TRUE(store_.Upsert(request)->created());
+  request.set_event_id("123456:7");
+  EXPECT_FALSE(store_.Upsert(request)->created());
+  EXPECT_FALSE(store_.Upsert(request)->created());
+
+  v1::DeleteUserRequest deletion;
+  deletion.set_user_id(kUser);
+  ASSERT_TRUE(store_.Delete(deletion).ok());
+  EXPECT_TRUE(store_.Upsert(request)->created());
+  EXPECT_TRUE(store_.Upsert(request)->created());
+}
+
+TEST_P(ProfileStoreTest, OneEventCreatesEachOfManyUsers) {
+  std::vector<v1::UpsertUserRequest> requests;
+  for (int user = 1; user <= 20; ++user) {
+    requests.push_back(Contact(user));
+    requests.back().set_event_id(absl::StrCat(user % 2 == 0 ? "a" : "b"));
+  }
+  for (int round = 0; round < 3; ++round) {
+    for (const auto& response : store_.UpsertAll(requests)) {
+      ASSERT_TRUE(response.ok()) << response.status();
+      EXPECT_TRUE(response->created());
+      EXPECT_EQ(response->profile().revision(), 1);
+    }
+  }
+}
+
 TEST_P(ProfileStoreTest, AnswersEachOfManyWithItsOwnUser) {
   std::vector<v1::UpsertUserRequest> requests;
   for (int i = 1; i <= 300; ++i) {

@@ -162,9 +162,10 @@ using Contacts = std::vector<ContactOperation*>;
 // The statements' arrays; for users who are to be inserted, or not.
 postgres::Parameters ParametersOf(const Contacts& contacts, bool insert) {
   const auto& texts = users::IdentityTexts();
-  std::vector<postgres::ArrayLiteral> arrays(1 + texts.size() + 2);
+  std::vector<postgres::ArrayLiteral> arrays(1 + texts.size() + 3);
   postgres::ArrayLiteral& active = arrays[1 + texts.size()];
   postgres::ArrayLiteral& times = arrays[1 + texts.size() + 1];
+  postgres::ArrayLiteral& events = arrays[1 + texts.size() + 2];
   for (const ContactOperation* contact : contacts) {
     const v1::UpsertUserRequest& request = contact->request;
     const v1::Identity& identity = request.identity();
@@ -186,6 +187,11 @@ postgres::Parameters ParametersOf(const Contacts& contacts, bool insert) {
     } else {
       times.AppendNull();
     }
+    if (request.event_id().empty()) {
+      events.AppendNull();
+    } else {
+      events.AppendText(request.event_id());
+    }
   }
   return FinishArrays(arrays);
 }
@@ -199,10 +205,11 @@ int AttributesPlace() {
 
 // Writes the contacts of a batch, all of different users, for no statement can
 // write a row twice, and every contact is to have its own effect. Updates the
-// users that are known; those that were not there are to be executed again, and
-// then inserted. Whoever is there by then, for somebody else was faster, starts
-// over. Who is missing twice is so because the database refuses them.
-// `interval` is for kUpdateChangedUsers; empty for kUpdateUsers.
+// users that are known; those that were not there, or whom this contact
+// created, are to be executed again, and then inserted or found. Whoever is
+// there by then, for somebody else was faster, starts over. Who is missing
+// twice is so because the database refuses them. `interval` is for
+// kUpdateChangedUsers; empty for kUpdateUsers.
 absl::Status RunContacts(SessionExecutor& by, Batch batch, absl::Time now,
                          const std::string& interval) {
   Contacts contacts;
@@ -243,6 +250,7 @@ absl::Status RunContacts(SessionExecutor& by, Batch batch, absl::Time now,
     contact.response->set_attributes_omitted(
         !rows.IsNull(row, AttributesPlace()) && !profile->has_attributes());
     contact.response->set_created(insert ||
+                                  IsRepeated(contact.request, *profile) ||
                                   contact.Wrote(profile->created_at()));
   }
   for (const auto& [user, contact] : missing) {

@@ -25,7 +25,7 @@ using ::testing::Not;
 // So that batches can't deadlock; nor with a plan for a table of another size.
 TEST_F(PostgresStoreTest, LooksUpEachContactByKeyInItsOrder) {
   std::string arrays;
-  for (std::size_t i = 0; i < users::IdentityTexts().size() + 3; ++i) {
+  for (std::size_t i = 0; i < users::IdentityTexts().size() + 4; ++i) {
     arrays += "'{}', ";
   }
   for (const int users : {0, 1, 3, 1000}) {
@@ -34,7 +34,7 @@ TEST_F(PostgresStoreTest, LooksUpEachContactByKeyInItsOrder) {
         "INSERT INTO users (user_id) SELECT generate_series(1, ", users, ")"));
     database_.Execute("VACUUM ANALYZE users");
     for (const auto& [statement, interval] :
-         {std::pair(&kUpdateUsers, ""),
+         {std::pair(&kUpdateUsers, ""), std::pair(&kInsertUsers, ""),
           std::pair(&kUpdateChangedUsers, ", '1 s'")}) {
       const auto session = database_.Connect();
       const auto plan = session->ExecuteScript(absl::StrCat(

@@ -168,4 +168,10 @@ bool IsActiveIfNew(const v1::UpsertUserRequest& request) {
   return !request.has_is_active_if_new() || request.is_active_if_new();
 }
 
+bool IsRepeated(const v1::UpsertUserRequest& request,
+                const v1::Profile& stored) {
+  return !request.event_id().empty() && !stored.onboarding_completed() &&
+         request.event_id() == stored.created_by_event();
+}
+
 }  // namespace userprofile::store

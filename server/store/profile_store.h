@@ -175,7 +175,7 @@ struct Change {
 struct ChangesCall {
   // Where to begin. What is not kept any more, or is of another table, is
   // TokenExpired. Absent: at the end, which is all that is asked for then.
-  absl::optional<ChangePlace> after;
+  absl::optional<ChangePlace> after = {};
 
   // Of whom to tell; of others their ids alone.
   v1::ProfileFilter filter = {};
@@ -264,6 +264,11 @@ class ProfileStore {
 
 // What is_active becomes of a user whom this contact creates.
 bool IsActiveIfNew(const v1::UpsertUserRequest& request);
+
+// Whether it is the contact that created this user, again. Whoever is onboarded
+// is not new by any.
+bool IsRepeated(const v1::UpsertUserRequest& request,
+                const v1::Profile& stored);
 
 }  // namespace userprofile::store
 

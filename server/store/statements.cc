@@ -69,20 +69,25 @@ const Parts& NamedParts() {
   r.is_active, {latest} AS latest,
   CASE WHEN to_timestamp(r.occurred_at)
     <= {latest}
-    THEN to_timestamp(r.occurred_at) END AS occurred_at
+    THEN to_timestamp(r.occurred_at) END AS occurred_at, r.event_id
 FROM unnest($1::bigint[], {identity: #::text[]}, {identity+1}::boolean[],
-  {identity+2}::double precision[])
-  AS r (user_id, {identity: *}, is_active, occurred_at)
+  {identity+2}::double precision[], {identity+3}::text[])
+  AS r (user_id, {identity: *}, is_active, occurred_at, event_id)
 WHERE {is_configured}
 OFFSET 0)"},
-      {"now", "{identity+3}::timestamptz"},
-      {"interval", "{identity+4}::interval"},
+      {"now", "{identity+4}::timestamptz"},
+      {"interval", "{identity+5}::interval"},
 
       // The row of a contact's user. `=` would let PostgreSQL join by reading
       // all of users in the order of an index, which is cheap for the small
       // table that it plans for; this leaves it nothing but a look-up for each
       // contact, in the order of the contacts.
       {"of_contact", "u.user_id = ANY (ARRAY[c.user_id])"},
+
+      // Whether a contact is the one that created its user, again; no more
+      // once they are onboarded.
+      {"is_repeated",
+       "(u.created_by_event = c.event_id AND NOT {is_onboarded}) IS TRUE"},
 
       // Stored times; NULL if they are in the future, and so a mistake.
       {"last_seen_at",
@@ -330,6 +335,7 @@ WITH written AS (
   FROM (
     {contacts}) AS c
   WHERE {of_contact}
+    AND NOT {is_repeated}
   RETURNING {all: u.*}),
 told AS (
   {tell_contacts})
@@ -354,6 +360,7 @@ written AS (
   {update_users}
   FROM contacts AS c
   WHERE {of_contact}
+    AND NOT {is_repeated}
     AND c.user_id NOT IN (SELECT user_id FROM unchanged)
   RETURNING {all: u.*}),
 told AS (
@@ -365,22 +372,28 @@ SELECT {answer: *}
 FROM written)");
 
 const postgres::Statement kInsertUsers = Build("insert_users", R"(
-WITH written AS (
+WITH contacts AS MATERIALIZED (
+  {contacts}),
+written AS (
   INSERT INTO :users AS u (user_id, {identity: *},
     is_active, onboarding_completed, created_at, last_seen_at, updated_at,
-    last_activity, revision)
+    last_activity, revision, created_by_event)
   SELECT c.user_id, {identity: nullif(c.*, '')},
     c.is_active, false,
     {now} AT TIME ZONE 'UTC', {now},
-    {now} AT TIME ZONE 'UTC', c.occurred_at, 1
-  FROM (
-    {contacts}) AS c
+    {now} AT TIME ZONE 'UTC', c.occurred_at, 1, c.event_id
+  FROM contacts AS c
   ON CONFLICT (user_id) DO NOTHING
   RETURNING {all: u.*}),
 told AS (
   {tell})
 SELECT {answer: *}
-FROM written)");
+FROM written
+UNION ALL
+SELECT {answer: u.*}
+FROM contacts AS c JOIN :users AS u ON {of_contact}
+WHERE c.event_id IS NOT NULL
+  AND {is_repeated})");
 
 // All rows are locked, in the order of their keys, before one is written, and
 // what is to become of them is decided from what is seen then. They are found

@@ -3,7 +3,8 @@ SELECT user_id, username, first_name, last_name, language_code,
   onboarding_completed, real_name, nickname, study_track, grade_band,
   grade_year, phone, is_active, date_part('epoch', created_at),
   date_part('epoch', last_seen_at), date_part('epoch', updated_at),
-  date_part('epoch', last_activity), revision, attributes
+  date_part('epoch', last_activity), revision, attributes,
+  created_by_event
 FROM :users
 WHERE user_id = ANY($1::bigint[])
   AND current_setting('userprofile.serving')::boolean;
@@ -15,13 +16,14 @@ SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
   date_part('epoch', u.created_at),
   date_part('epoch', u.last_seen_at),
   date_part('epoch', u.updated_at),
-  date_part('epoch', u.last_activity), u.revision, u.attributes, r.place
+  date_part('epoch', u.last_activity), u.revision, u.attributes,
+  u.created_by_event, r.place
 FROM unnest($1::text[]) WITH ORDINALITY AS r (value, place), LATERAL (
   SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
     u.onboarding_completed, u.real_name, u.nickname, u.study_track,
     u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
     u.last_seen_at, u.updated_at, u.last_activity, u.revision,
-    u.attributes
+    u.attributes, u.created_by_event
   FROM :users AS u
   WHERE lower(u.username::text COLLATE "C") = lower(r.value::text COLLATE "C")
   ORDER BY u.last_seen_at DESC NULLS LAST, u.user_id
@@ -36,13 +38,14 @@ SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
   date_part('epoch', u.created_at),
   date_part('epoch', u.last_seen_at),
   date_part('epoch', u.updated_at),
-  date_part('epoch', u.last_activity), u.revision, u.attributes, r.place
+  date_part('epoch', u.last_activity), u.revision, u.attributes,
+  u.created_by_event, r.place
 FROM unnest($1::text[]) WITH ORDINALITY AS r (value, place), LATERAL (
   SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
     u.onboarding_completed, u.real_name, u.nickname, u.study_track,
     u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
     u.last_seen_at, u.updated_at, u.last_activity, u.revision,
-    u.attributes
+    u.attributes, u.created_by_event
   FROM :users AS u
   WHERE u.nickname = r.value
   ORDER BY u.last_seen_at DESC NULLS LAST, u.user_id
@@ -74,9 +77,9 @@ WITH written AS (
       c.language_code <> coalesce(u.language_code, '') OR
       c.is_active <> coalesce(u.is_active, true))
       AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
-      THEN $8::timestamptz AT TIME ZONE 'UTC' ELSE u.updated_at END,
+      THEN $9::timestamptz AT TIME ZONE 'UTC' ELSE u.updated_at END,
     last_seen_at = greatest(CASE WHEN u.last_seen_at <= c.latest THEN u.last_seen_at END,
-      $8::timestamptz),
+      $9::timestamptz),
     last_activity = CASE WHEN c.occurred_at IS NOT NULL
       AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
       THEN c.occurred_at ELSE u.last_activity END,
@@ -86,26 +89,27 @@ WITH written AS (
       r.is_active, statement_timestamp() + interval '5 minutes' AS latest,
       CASE WHEN to_timestamp(r.occurred_at)
         <= statement_timestamp() + interval '5 minutes'
-        THEN to_timestamp(r.occurred_at) END AS occurred_at
+        THEN to_timestamp(r.occurred_at) END AS occurred_at, r.event_id
     FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[],
-      $7::double precision[])
-      AS r (user_id, username, first_name, last_name, language_code, is_active, occurred_at)
+      $7::double precision[], $8::text[])
+      AS r (user_id, username, first_name, last_name, language_code, is_active, occurred_at, event_id)
     WHERE current_setting('userprofile.serving')::boolean
     OFFSET 0) AS c
   WHERE u.user_id = ANY (ARRAY[c.user_id])
+    AND NOT (u.created_by_event = c.event_id AND NOT coalesce(u.onboarding_completed, false)) IS TRUE
   RETURNING u.user_id, u.username, u.first_name, u.last_name, u.language_code,
     u.onboarding_completed, u.real_name, u.nickname, u.study_track,
     u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
     u.last_seen_at, u.updated_at, u.last_activity, u.revision,
-    u.attributes),
+    u.attributes, u.created_by_event),
 told AS (
   INSERT INTO :schema.userprofile_changes (user_id, revision, kind, changed_at)
-  SELECT user_id, revision, CASE WHEN (updated_at = $8::timestamptz AT TIME ZONE 'UTC'
+  SELECT user_id, revision, CASE WHEN (updated_at = $9::timestamptz AT TIME ZONE 'UTC'
     OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = :'users'::regclass
       AND NOT tgisinternal AND tgtype & 19 = 19 AND tgenabled IN ('O', 'A'))) THEN 'w' ELSE 'c' END,
     statement_timestamp()
   FROM written
-  WHERE (updated_at = $8::timestamptz AT TIME ZONE 'UTC'
+  WHERE (updated_at = $9::timestamptz AT TIME ZONE 'UTC'
     OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = :'users'::regclass
       AND NOT tgisinternal AND tgtype & 19 = 19 AND tgenabled IN ('O', 'A')))
     OR current_setting('userprofile.record_contacts', true) = 'on')
@@ -114,7 +118,8 @@ SELECT user_id, username, first_name, last_name, language_code,
   grade_year, phone, is_active, date_part('epoch', created_at),
   date_part('epoch', last_seen_at), date_part('epoch', updated_at),
   date_part('epoch', last_activity), revision,
-  CASE WHEN octet_length(attributes::text) > 1024 THEN 'null' ELSE attributes END
+  CASE WHEN octet_length(attributes::text) > 1024 THEN 'null' ELSE attributes END,
+  created_by_event
 FROM written;
 
 -- update_changed_users
@@ -123,10 +128,10 @@ WITH contacts AS MATERIALIZED (
     r.is_active, statement_timestamp() + interval '5 minutes' AS latest,
     CASE WHEN to_timestamp(r.occurred_at)
       <= statement_timestamp() + interval '5 minutes'
-      THEN to_timestamp(r.occurred_at) END AS occurred_at
+      THEN to_timestamp(r.occurred_at) END AS occurred_at, r.event_id
   FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[],
-    $7::double precision[])
-    AS r (user_id, username, first_name, last_name, language_code, is_active, occurred_at)
+    $7::double precision[], $8::text[])
+    AS r (user_id, username, first_name, last_name, language_code, is_active, occurred_at, event_id)
   WHERE current_setting('userprofile.serving')::boolean
   OFFSET 0),
 unchanged AS MATERIALIZED (
@@ -134,14 +139,14 @@ unchanged AS MATERIALIZED (
     u.onboarding_completed, u.real_name, u.nickname, u.study_track,
     u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
     u.last_seen_at, u.updated_at, u.last_activity, u.revision,
-    u.attributes
+    u.attributes, u.created_by_event
   FROM contacts AS c JOIN :users AS u ON u.user_id = ANY (ARRAY[c.user_id])
   WHERE u.revision > 1
     AND CASE WHEN u.last_seen_at <= c.latest THEN u.last_seen_at END
-      > $8::timestamptz - $9::interval
+      > $9::timestamptz - $10::interval
     AND (c.occurred_at IS NULL
       OR CASE WHEN u.last_activity <= c.latest THEN u.last_activity END
-      > c.occurred_at - $9::interval)
+      > c.occurred_at - $10::interval)
     AND ((c.username <> coalesce(u.username, '') OR
       c.first_name <> coalesce(u.first_name, '') OR
       c.last_name <> coalesce(u.last_name, '') OR
@@ -171,29 +176,30 @@ written AS (
       c.language_code <> coalesce(u.language_code, '') OR
       c.is_active <> coalesce(u.is_active, true))
       AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
-      THEN $8::timestamptz AT TIME ZONE 'UTC' ELSE u.updated_at END,
+      THEN $9::timestamptz AT TIME ZONE 'UTC' ELSE u.updated_at END,
     last_seen_at = greatest(CASE WHEN u.last_seen_at <= c.latest THEN u.last_seen_at END,
-      $8::timestamptz),
+      $9::timestamptz),
     last_activity = CASE WHEN c.occurred_at IS NOT NULL
       AND (u.last_activity > c.occurred_at AND u.last_activity <= c.latest) IS NOT TRUE
       THEN c.occurred_at ELSE u.last_activity END,
     revision = greatest(u.revision, 1) + 1
   FROM contacts AS c
   WHERE u.user_id = ANY (ARRAY[c.user_id])
+    AND NOT (u.created_by_event = c.event_id AND NOT coalesce(u.onboarding_completed, false)) IS TRUE
     AND c.user_id NOT IN (SELECT user_id FROM unchanged)
   RETURNING u.user_id, u.username, u.first_name, u.last_name, u.language_code,
     u.onboarding_completed, u.real_name, u.nickname, u.study_track,
     u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
     u.last_seen_at, u.updated_at, u.last_activity, u.revision,
-    u.attributes),
+    u.attributes, u.created_by_event),
 told AS (
   INSERT INTO :schema.userprofile_changes (user_id, revision, kind, changed_at)
-  SELECT user_id, revision, CASE WHEN (updated_at = $8::timestamptz AT TIME ZONE 'UTC'
+  SELECT user_id, revision, CASE WHEN (updated_at = $9::timestamptz AT TIME ZONE 'UTC'
     OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = :'users'::regclass
       AND NOT tgisinternal AND tgtype & 19 = 19 AND tgenabled IN ('O', 'A'))) THEN 'w' ELSE 'c' END,
     statement_timestamp()
   FROM written
-  WHERE (updated_at = $8::timestamptz AT TIME ZONE 'UTC'
+  WHERE (updated_at = $9::timestamptz AT TIME ZONE 'UTC'
     OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = :'users'::regclass
       AND NOT tgisinternal AND tgtype & 19 = 19 AND tgenabled IN ('O', 'A')))
     OR current_setting('userprofile.record_contacts', true) = 'on')
@@ -202,7 +208,8 @@ SELECT user_id, username, first_name, last_name, language_code,
   grade_year, phone, is_active, date_part('epoch', created_at),
   date_part('epoch', last_seen_at), date_part('epoch', updated_at),
   date_part('epoch', last_activity), revision,
-  CASE WHEN octet_length(attributes::text) > 1024 THEN 'null' ELSE attributes END
+  CASE WHEN octet_length(attributes::text) > 1024 THEN 'null' ELSE attributes END,
+  created_by_event
 FROM unchanged
 UNION ALL
 SELECT user_id, username, first_name, last_name, language_code,
@@ -210,36 +217,38 @@ SELECT user_id, username, first_name, last_name, language_code,
   grade_year, phone, is_active, date_part('epoch', created_at),
   date_part('epoch', last_seen_at), date_part('epoch', updated_at),
   date_part('epoch', last_activity), revision,
-  CASE WHEN octet_length(attributes::text) > 1024 THEN 'null' ELSE attributes END
+  CASE WHEN octet_length(attributes::text) > 1024 THEN 'null' ELSE attributes END,
+  created_by_event
 FROM written;
 
 -- insert_users
-WITH written AS (
+WITH contacts AS MATERIALIZED (
+  SELECT r.user_id, r.username, r.first_name, r.last_name, r.language_code,
+    r.is_active, statement_timestamp() + interval '5 minutes' AS latest,
+    CASE WHEN to_timestamp(r.occurred_at)
+      <= statement_timestamp() + interval '5 minutes'
+      THEN to_timestamp(r.occurred_at) END AS occurred_at, r.event_id
+  FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[],
+    $7::double precision[], $8::text[])
+    AS r (user_id, username, first_name, last_name, language_code, is_active, occurred_at, event_id)
+  WHERE current_setting('userprofile.serving')::boolean
+  OFFSET 0),
+written AS (
   INSERT INTO :users AS u (user_id, username, first_name, last_name, language_code,
     is_active, onboarding_completed, created_at, last_seen_at, updated_at,
-    last_activity, revision)
+    last_activity, revision, created_by_event)
   SELECT c.user_id, nullif(c.username, ''), nullif(c.first_name, ''),
     nullif(c.last_name, ''), nullif(c.language_code, ''),
     c.is_active, false,
-    $8::timestamptz AT TIME ZONE 'UTC', $8::timestamptz,
-    $8::timestamptz AT TIME ZONE 'UTC', c.occurred_at, 1
-  FROM (
-    SELECT r.user_id, r.username, r.first_name, r.last_name, r.language_code,
-      r.is_active, statement_timestamp() + interval '5 minutes' AS latest,
-      CASE WHEN to_timestamp(r.occurred_at)
-        <= statement_timestamp() + interval '5 minutes'
-        THEN to_timestamp(r.occurred_at) END AS occurred_at
-    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[],
-      $7::double precision[])
-      AS r (user_id, username, first_name, last_name, language_code, is_active, occurred_at)
-    WHERE current_setting('userprofile.serving')::boolean
-    OFFSET 0) AS c
+    $9::timestamptz AT TIME ZONE 'UTC', $9::timestamptz,
+    $9::timestamptz AT TIME ZONE 'UTC', c.occurred_at, 1, c.event_id
+  FROM contacts AS c
   ON CONFLICT (user_id) DO NOTHING
   RETURNING u.user_id, u.username, u.first_name, u.last_name, u.language_code,
     u.onboarding_completed, u.real_name, u.nickname, u.study_track,
     u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
     u.last_seen_at, u.updated_at, u.last_activity, u.revision,
-    u.attributes),
+    u.attributes, u.created_by_event),
 told AS (
   INSERT INTO :schema.userprofile_changes (user_id, revision, kind, changed_at)
   SELECT user_id, revision, 'w', statement_timestamp()
@@ -249,15 +258,29 @@ SELECT user_id, username, first_name, last_name, language_code,
   grade_year, phone, is_active, date_part('epoch', created_at),
   date_part('epoch', last_seen_at), date_part('epoch', updated_at),
   date_part('epoch', last_activity), revision,
-  CASE WHEN octet_length(attributes::text) > 1024 THEN 'null' ELSE attributes END
-FROM written;
+  CASE WHEN octet_length(attributes::text) > 1024 THEN 'null' ELSE attributes END,
+  created_by_event
+FROM written
+UNION ALL
+SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
+  u.onboarding_completed, u.real_name, u.nickname, u.study_track,
+  u.grade_band, u.grade_year, u.phone, u.is_active,
+  date_part('epoch', u.created_at),
+  date_part('epoch', u.last_seen_at),
+  date_part('epoch', u.updated_at),
+  date_part('epoch', u.last_activity), u.revision,
+  CASE WHEN octet_length(u.attributes::text) > 1024 THEN 'null' ELSE u.attributes END,
+  u.created_by_event
+FROM contacts AS c JOIN :users AS u ON u.user_id = ANY (ARRAY[c.user_id])
+WHERE c.event_id IS NOT NULL
+  AND (u.created_by_event = c.event_id AND NOT coalesce(u.onboarding_completed, false)) IS TRUE;
 
 -- edit_users
 WITH held AS MATERIALIZED (
   SELECT user_id, username, first_name, last_name, language_code,
     onboarding_completed, real_name, nickname, study_track, grade_band,
     grade_year, phone, is_active, created_at, last_seen_at, updated_at,
-    last_activity, revision, attributes
+    last_activity, revision, attributes, created_by_event
   FROM :users
   WHERE user_id = ANY($1::bigint[])
     AND current_setting('userprofile.serving')::boolean
@@ -317,7 +340,7 @@ written AS (
     u.onboarding_completed, u.real_name, u.nickname, u.study_track,
     u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
     u.last_seen_at, u.updated_at, u.last_activity, u.revision,
-    u.attributes),
+    u.attributes, u.created_by_event),
 told AS (
   INSERT INTO :schema.userprofile_changes (user_id, revision, kind, changed_at)
   SELECT user_id, revision, 'w', statement_timestamp()
@@ -326,7 +349,8 @@ SELECT user_id, username, first_name, last_name, language_code,
   onboarding_completed, real_name, nickname, study_track, grade_band,
   grade_year, phone, is_active, date_part('epoch', created_at),
   date_part('epoch', last_seen_at), date_part('epoch', updated_at),
-  date_part('epoch', last_activity), revision, attributes, 'written'
+  date_part('epoch', last_activity), revision, attributes,
+  created_by_event, 'written'
 FROM written
 UNION ALL
 SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
@@ -335,7 +359,8 @@ SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
   date_part('epoch', u.created_at),
   date_part('epoch', u.last_seen_at),
   date_part('epoch', u.updated_at),
-  date_part('epoch', u.last_activity), u.revision, u.attributes, e.verdict
+  date_part('epoch', u.last_activity), u.revision, u.attributes,
+  u.created_by_event, e.verdict
 FROM held AS u JOIN edits AS e ON e.user_id = u.user_id
 WHERE NOT EXISTS (SELECT FROM written WHERE written.user_id = u.user_id);
 
@@ -395,7 +420,7 @@ SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
   date_part('epoch', u.last_seen_at),
   date_part('epoch', u.updated_at),
   date_part('epoch', u.last_activity), u.revision, u.attributes,
-  page.user_id, page.place, page.kind = 'd',
+  u.created_by_event, page.user_id, page.place, page.kind = 'd',
   page.is_untold, (($3::boolean IS NULL OR u.onboarding_completed = $3)
       AND ($4::boolean IS NULL OR u.is_active = $4)
       AND ($10::timestamp IS NULL OR u.created_at >= $10)
@@ -522,7 +547,8 @@ SELECT u.user_id, u.username, u.first_name, u.last_name, u.language_code,
   date_part('epoch', u.created_at),
   date_part('epoch', u.last_seen_at),
   date_part('epoch', u.updated_at),
-  date_part('epoch', u.last_activity), u.revision, u.attributes, reach.user_id
+  date_part('epoch', u.last_activity), u.revision, u.attributes,
+  u.created_by_event, reach.user_id
 FROM (
   SELECT (SELECT r.user_id
     FROM :users AS r
@@ -536,7 +562,7 @@ FROM (
     u.onboarding_completed, u.real_name, u.nickname, u.study_track,
     u.grade_band, u.grade_year, u.phone, u.is_active, u.created_at,
     u.last_seen_at, u.updated_at, u.last_activity, u.revision,
-    u.attributes
+    u.attributes, u.created_by_event
   FROM :users AS u
   WHERE u.user_id > $1::bigint
       AND u.user_id <= coalesce(reach.user_id, 9223372036854775807)

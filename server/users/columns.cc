@@ -45,6 +45,8 @@ constexpr Column kColumns[] = {
      &Profile::mutable_last_activity},
     {"revision", kBigint, Kind::kCount, &Profile::set_revision, false, "1"},
     {"attributes", kJson, Kind::kObject, &Profile::mutable_attributes},
+    {"created_by_event", kText, Kind::kEvent,
+     &Profile::mutable_created_by_event},
 };
 
 std::vector<GivenText> Texts(Kind kind, const Descriptor* given) {

@@ -26,6 +26,7 @@ enum class Kind {
   kTime,      // without time zone it is in UTC
   kCount,     // bigint
   kObject,    // jsonb: what bots keep, in v1::Profile.attributes
+  kEvent,     // text: the contact that created the row
 };
 
 // How a value gets into a profile.

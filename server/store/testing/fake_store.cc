@@ -121,51 +121,57 @@ FakeStore::FakeStore(base::Clock clock) : clock_(std::move(clock)) {}
 void FakeStore::Contact(const v1::UpsertUserRequest& request,
                         v1::UpsertUserResponse* response, CallContext context,
                         Done done) {
-  const absl::Time now = ToMicros(clock_());
-  if (absl::Status dead = Verdict(context); !dead.ok()) {
-    return done(std::move(dead));
-  }
-  {
+  done(Try(context, [&] {
     base::MutexLock lock(mutex_);
     v1::Profile& profile = users_[request.user_id()];
-    const bool created = profile.revision() == 0;
-    const absl::Time occurred_at =
-        ToMicros(FromTimestamp(request.occurred_at()));
-    const bool dated =
-        request.has_occurred_at() && occurred_at <= now + absl::Minutes(5);
-    bool changed = created;
-    if (!dated || !profile.has_last_activity() ||
-        occurred_at >= FromTimestamp(profile.last_activity())) {
-      const v1::Identity& identity = request.identity();
-      for (const auto& [given, stored] : users::IdentityTexts()) {
-        if (users::Has(identity, given)) {
-          changed |= Store(users::Text(identity, given), stored, profile);
-        }
-      }
-      if (created || request.has_is_active()) {
-        const bool is_active = IsActiveIfNew(request);
-        changed = changed || profile.is_active() != is_active;
-        profile.set_is_active(is_active);
-      }
-      if (dated) SetTimestamp(occurred_at, profile.mutable_last_activity());
-    }
-    if (created) {
-      profile.set_user_id(request.user_id());
-      SetTimestamp(now, profile.mutable_created_at());
-    }
-    if (changed) SetTimestamp(now, profile.mutable_updated_at());
-    changed_.push_back({request.user_id(), changed ? 'w' : 'c'});
-    SetTimestamp(now, profile.mutable_last_seen_at());
-    profile.set_revision(profile.revision() + 1);
+    const bool is_new = profile.revision() == 0;
+    const bool is_repeated = IsRepeated(request, profile);
+    if (!is_repeated) Write(request, profile);
     *response->mutable_profile() = profile;
     if (SqlObject(profile.attributes()).size() >
         base::kMaxAnsweredAttributesBytes) {
       response->mutable_profile()->clear_attributes();
       response->set_attributes_omitted(true);
     }
-    response->set_created(created);
+    response->set_created(is_new || is_repeated);
+    return absl::OkStatus();
+  }));
+}
+
+void FakeStore::Write(const v1::UpsertUserRequest& request,
+                      v1::Profile& profile) {
+  const absl::Time now = ToMicros(clock_());
+  const bool created = profile.revision() == 0;
+  const absl::Time occurred_at = ToMicros(FromTimestamp(request.occurred_at()));
+  const bool dated =
+      request.has_occurred_at() && occurred_at <= now + absl::Minutes(5);
+  bool changed = created;
+  if (!dated || !profile.has_last_activity() ||
+      occurred_at >= FromTimestamp(profile.last_activity())) {
+    const v1::Identity& identity = request.identity();
+    for (const auto& [given, stored] : users::IdentityTexts()) {
+      if (users::Has(identity, given)) {
+        changed |= Store(users::Text(identity, given), stored, profile);
+      }
+    }
+    if (created || request.has_is_active()) {
+      const bool is_active = IsActiveIfNew(request);
+      changed = changed || profile.is_active() != is_active;
+      profile.set_is_active(is_active);
+    }
+    if (dated) SetTimestamp(occurred_at, profile.mutable_last_activity());
   }
-  done(absl::OkStatus());
+  if (created) {
+    profile.set_user_id(request.user_id());
+    if (!request.event_id().empty()) {
+      profile.set_created_by_event(request.event_id());
+    }
+    SetTimestamp(now, profile.mutable_created_at());
+  }
+  if (changed) SetTimestamp(now, profile.mutable_updated_at());
+  changed_.push_back({request.user_id(), changed ? 'w' : 'c'});
+  SetTimestamp(now, profile.mutable_last_seen_at());
+  profile.set_revision(profile.revision() + 1);
 }
 
 void FakeStore::Read(ReadCall call, CallContext context, Done done) {

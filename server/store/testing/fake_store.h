@@ -39,6 +39,8 @@ class FakeStore final : public ProfileStore {
   absl::Status TryEdit(const EditCall& call);
   absl::Status TryDelete(const DeleteCall& call);
   absl::Status TryReadChanges(const ChangesCall& call);
+  void Write(const v1::UpsertUserRequest& request, v1::Profile& profile)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const base::Clock clock_;
   base::Mutex mutex_;

@@ -1,0 +1,1 @@
+-- The column created_by_event: which contact created a user, to know it again.
