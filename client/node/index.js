@@ -1,0 +1,11 @@
+'use strict';
+
+const { createClient } = require('./client.js');
+const { contactOf } = require('./contact.js');
+const { UserProfileError } = require('./errors.js');
+const { attach, userprofile } = require('./middleware.js');
+const { recognitionOf } = require('./recognition.js');
+
+module.exports = {
+  UserProfileError, attach, contactOf, createClient, recognitionOf, userprofile,
+};

@@ -1,0 +1,117 @@
+'use strict';
+// Messages as JSON, as the adapter writes them: fields under the names of the
+// API, 64-bit integers as text, times in RFC 3339, attributes as they are. A
+// field that is absent, and may be, is absent here, too.
+
+const { UserProfileError } = require('./errors.js');
+
+function mapValues(object, change) {
+  return Object.fromEntries(
+    Object.entries(object).map(([key, value]) => [key, change(value)]));
+}
+
+function toValue(json) {
+  if (json === null || json === undefined) return { nullValue: 0 };
+  if (Array.isArray(json)) return { listValue: { values: json.map(toValue) } };
+  switch (typeof json) {
+    case 'boolean': return { boolValue: json };
+    case 'number': return { numberValue: json };
+    case 'string': return { stringValue: json };
+    default: return { structValue: { fields: mapValues(json, toValue) } };
+  }
+}
+
+function fromValue(value) {
+  switch (value.kind) {
+    case 'listValue': return value.listValue.values.map(fromValue);
+    case 'structValue': return mapValues(value.structValue.fields, fromValue);
+    case 'nullValue': return null;
+    default: return value[value.kind];
+  }
+}
+
+// Times of the service are finer than a Date.
+function fromTimestamp({ seconds, nanos }) {
+  const whole = new Date(Number(seconds) * 1000).toISOString().slice(0, -5);
+  const fraction = String(nanos).padStart(9, '0').replace(/(000)+$/, '');
+  return fraction ? `${whole}.${fraction}Z` : `${whole}Z`;
+}
+
+function toTimestamp(time, path) {
+  const text = time instanceof Date ? time.toISOString() : String(time);
+  const [, date, fraction = '', zone] =
+    /^(.*?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/.exec(text) || [];
+  const milliseconds = Date.parse(date + zone);
+  if (Number.isNaN(milliseconds)) throw new TypeError(`${path} is not a time`);
+  return { seconds: milliseconds / 1000, nanos: Number(fraction.padEnd(9, '0')) };
+}
+
+// What is no message of its own in JSON.
+const WRITERS = {
+  '.google.protobuf.FieldMask': ({ paths }) => paths.join(','),
+  '.google.protobuf.Struct': ({ fields }) => mapValues(fields, fromValue),
+  '.google.protobuf.Timestamp': fromTimestamp,
+  '.google.rpc.Status': ({ code, message, details }) =>
+    new UserProfileError(code, message, details),
+};
+const READERS = {
+  '.google.protobuf.FieldMask': (mask) =>
+    ({ paths: Array.isArray(mask) ? mask : mask.split(',').filter(Boolean) }),
+  '.google.protobuf.Struct': (json) => ({ fields: mapValues(json, toValue) }),
+  '.google.protobuf.Timestamp': toTimestamp,
+};
+
+// A message as JSON.
+function fromMessage(message, type = message.$type) {
+  const write = WRITERS[type.fullName];
+  if (write) return write(message);
+  const json = {};
+  for (const field of type.fieldsArray) {
+    const value = message[field.name];
+    const one = (item) => {
+      if (field.resolvedType) return fromMessage(item, field.resolvedType);
+      return field.long ? String(item) : item;
+    };
+    if (field.repeated) {
+      json[field.name] = value.map(one);
+    } else if (Object.hasOwn(message, field.name) ||
+               !(field.partOf || field.resolvedType)) {
+      json[field.name] = one(value);
+    }
+  }
+  return json;
+}
+
+function scalar(field, value, path) {
+  const is = {
+    string: () => typeof value === 'string',
+    bool: () => typeof value === 'boolean',
+  }[field.type] || (() => /^-?\d+$/.test(value));
+  if (is()) return typeof value === 'bigint' ? String(value) : value;
+  throw new TypeError(
+    `${path} is not a ${field.long ? '64-bit integer' : field.type}`);
+}
+
+// What `type` is made of, from JSON. TypeError, with the path of the field at
+// fault and never its value, if it does not fit. null is the same as absent.
+function toMessage(type, json, path = type.name) {
+  const read = READERS[type.fullName];
+  if (read) return read(json, path);
+  if (typeof json !== 'object') throw new TypeError(`${path} is not an object`);
+  const message = {};
+  for (const [name, value] of Object.entries(json)) {
+    if (value === undefined || value === null) continue;
+    const field = type.fields[name];
+    const at = `${path}.${name}`;
+    if (!field) throw new TypeError(`there is no ${at}`);
+    const one = (item) => (field.resolvedType
+      ? toMessage(field.resolvedType, item, at) : scalar(field, item, at));
+    if (field.repeated && !Array.isArray(value)) {
+      throw new TypeError(`${at} is not a list`);
+    }
+    message[name] = field.repeated ? value.map(one) : one(value);
+  }
+  return message;
+}
+
+module.exports = { fromMessage, toMessage };
