@@ -207,6 +207,14 @@ json BotApi::Answer(const std::string& method, const json& arguments) {
     SetWebhook(arguments.value("url", ""), arguments.value("secret_token", ""));
     return {{"ok", true}, {"result", true}};
   }
+  if (method == "getMe") {
+    return {{"ok", true},
+            {"result",
+             {{"id", 123456},
+              {"is_bot", true},
+              {"first_name", "Bot"},
+              {"username", "test_bot"}}}};
+  }
   return Error(404, "Not Found: method not found");
 }
 
@@ -272,6 +280,7 @@ json BotApi::SendMessage(const json& arguments) {
   return {{"ok", true},
           {"result",
            {{"message_id", sent.message_id},
+            {"date", absl::ToUnixSeconds(absl::Now())},
             {"chat", {{"id", chat}, {"type", "private"}}},
             {"text", text}}}};
 }

@@ -28,6 +28,7 @@ namespace userprofile::testing {
 // - delivers updates to a webhook, several at once but each user's in order,
 //   and again until the answer is 2xx; carries out the method that an answer
 //   names;
+// - tells who the bot is by getMe;
 // - answers a wrong token with 401, and too many calls with 429 and a
 //   retry_after.
 // Other methods answer 404. It lies only where a test says so. Thread-safe.
