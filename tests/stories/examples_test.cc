@@ -2,7 +2,6 @@
 // and started again: it greets by name whom it has asked before.
 
 #include <csignal>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -15,6 +14,7 @@
 #include "nlohmann/json.hpp"
 #include "tests/stories/bot_users.h"
 #include "tests/stories/load.h"
+#include "tests/stories/packages.h"
 #include "tests/support/bot_api.h"
 #include "tests/support/free_port.h"
 #include "tests/support/program.h"
@@ -25,7 +25,6 @@ namespace userprofile::testing {
 namespace {
 
 constexpr char kExamples[] = USERPROFILE_SOURCE_DIR "/client/examples";
-constexpr char kProto[] = USERPROFILE_SOURCE_DIR "/proto";
 
 // Runs lines of the shell, which must do what they say.
 void Shell(const std::vector<std::string>& lines) {
@@ -111,49 +110,31 @@ TEST_F(ExamplesTest, PythonBehindTheAdapter) {
   });
 }
 
-TEST_F(ExamplesTest, PythonWithGrpcio) {
-  const std::string generated = directory_ / "generated";
-  ASSERT_NO_FATAL_FAILURE(
-      Shell({absl::StrCat("mkdir ", generated), absl::StrCat("cd ", kProto),
-             absl::StrCat("protoc -I. --python_out=", generated,
-                          " --grpc_python_out=", generated,
-                          " --plugin=protoc-gen-grpc_python=$(command -v "
-                          "grpc_python_plugin) google/rpc/*.proto "
-                          "userprofile/v1/*.proto")}));
+class PythonExamplesTest : public ExamplesTest,
+                           public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(PythonExamplesTest, WithThePackage) {
+  if (!HasPythonPackages()) GTEST_SKIP() << "there is no such package here";
   TalkTo([&] {
-    Run({"/usr/bin/python3", absl::StrCat(kExamples, "/python/bot_grpc.py"),
-         "--server", server_.address(), "--bot-api-url", api_.url()},
-        {{"PYTHONPATH", generated}});
+    Run(PythonBot(GetParam(), server_.address(), api_.url()),
+        {{"PYTHONPATH", kPythonPackages}});
   });
 }
 
-TEST_F(ExamplesTest, NodeWithGrpcJs) {
-  // What npm brought is kept from run to run, as other tools are.
-  const std::string modules =
-      absl::StrCat(USERPROFILE_SOURCE_DIR, "/build/tools/node-example");
-  ASSERT_NO_FATAL_FAILURE(
-      Shell({absl::StrCat("mkdir -p ", modules),
-             "command -v npm >/dev/null || " USERPROFILE_SOURCE_DIR
-             "/deploy/local/install.sh npm",
-             absl::StrCat("cp ", kExamples, "/node/package.json ", kExamples,
-                          "/node/*.js ", modules)}));
-  if (!std::filesystem::exists(modules + "/node_modules/@grpc/grpc-js")) {
-    const Outcome ping =
-        RunProgram({{"/usr/bin/env", "npm", "ping", "--fetch-retries=0"}});
-    if (ping.exit_code != 0) {
-      GTEST_SKIP() << "npm does not reach its registry: " << ping.errors;
-    }
-    ASSERT_NO_FATAL_FAILURE(
-        Shell({absl::StrCat("cd ", modules),
-               "npm install --no-package-lock --no-audit --no-fund "
-               "--loglevel=error"}));
-  }
-  TalkTo([&] {
-    Run({"/usr/bin/env", "node", modules + "/bot.js", server_.address(),
-         api_.url()},
-        {{"PROTO_DIR", kProto}});
-  });
+INSTANTIATE_TEST_SUITE_P(Bots, PythonExamplesTest,
+                         ::testing::Values("bot_grpc", "bot_ptb"));
+
+class NodeExamplesTest : public ExamplesTest,
+                         public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(NodeExamplesTest, WithThePackage) {
+  if (!HasNodePackages()) GTEST_SKIP() << "npm does not reach its registry";
+  TalkTo([&] { Run(NodeBot(GetParam(), server_.address(), api_.url())); });
 }
+
+INSTANTIATE_TEST_SUITE_P(Bots, NodeExamplesTest,
+                         ::testing::Values("grammy", "telegraf",
+                                           "node-telegram-bot-api"));
 
 #ifndef USERPROFILE_SANITIZED  // the library would be, and the example not
 TEST_F(ExamplesTest, CppWithTheInstalledLibrary) {

@@ -66,9 +66,10 @@ class Handler(BaseHTTPRequestHandler):
         message = update.get("message")
         if not message or message["chat"]["type"] != "private":
             return {}
+        profile = self.profile()
         text = self.onboarding.reply(
             self.headers["X-User-Recognized"],
-            self.profile(),
+            profile.get("real_name") or profile.get("first_name"),
             message["from"]["id"],
             message.get("text"),
             message.get("reply_to_message", {}).get("text"),

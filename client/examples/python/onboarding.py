@@ -30,14 +30,14 @@ class Onboarding:
         self._complete = complete
         self._answers = {}  # by user
 
-    def reply(self, recognized, profile, user_id, text, question):
-        """The bot's reply to a text; `question` is the bot's own message that
-        it replies to, if it does. May be asked again about the same text."""
+    def reply(self, recognized, name, user_id, text, question):
+        """The bot's reply to a text of whoever has that name; `question` is the
+        bot's own message that it replies to, if it does. May be asked again about
+        the same text."""
         if recognized == "unknown":
             return "Sorry, I can't look you up. Please write again later."
         if recognized == "onboarded":
             self._answers.pop(user_id, None)
-            name = profile.get("real_name") or profile.get("first_name", "")
             return f"Welcome back, {name}!"
         begun = user_id in self._answers
         answers = self._answers.setdefault(user_id, {})
