@@ -1,7 +1,6 @@
 #include "client/adapter/input.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <string>
@@ -9,7 +8,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/read_file.h"
 #include "tests/support/temp_dir.h"
 
 namespace userprofile::adapter {
@@ -56,30 +54,6 @@ TEST_F(CheckpointTest, WhatIsNoFileIsRefused) {
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   EXPECT_FALSE(LoadCheckpoint(pipe).ok());
   EXPECT_FALSE(LoadCheckpoint(directory_ / "").ok());
-}
-
-TEST_F(CheckpointTest, IsNotWrittenThroughWhatStrangersPutThere) {
-  const std::string other = directory_ / "other";
-  for (const auto& make : {::symlink, ::link}) {
-    std::ofstream(other) << "theirs";
-    ASSERT_EQ(make(other.c_str(), (file_ + ".part").c_str()), 0);
-    ASSERT_TRUE(SaveCheckpoint(file_, {7, 99}).ok());
-    EXPECT_EQ(LoadCheckpoint(file_)->line, 7);
-    EXPECT_EQ(*base::ReadFile(other), "theirs");
-  }
-}
-
-TEST_F(CheckpointTest, NothingIsLeftWhenItCantBeWritten) {
-  ASSERT_EQ(::mkdir(file_.c_str(), 0700), 0);
-  EXPECT_FALSE(SaveCheckpoint(file_, {7, 99}).ok());
-  EXPECT_NE(::access((file_ + ".part").c_str(), F_OK), 0);
-}
-
-TEST_F(CheckpointTest, TheOldOneStaysWhenTheNewOneCantBeWritten) {
-  ASSERT_TRUE(SaveCheckpoint(file_, {7, 99}).ok());
-  ASSERT_EQ(::mkdir((file_ + ".part").c_str(), 0700), 0);
-  EXPECT_FALSE(SaveCheckpoint(file_, {8, 100}).ok());
-  EXPECT_EQ(LoadCheckpoint(file_)->line, 7);
 }
 
 }  // namespace

@@ -61,9 +61,7 @@ struct Checkpoint {
 // checkpoint.
 absl::StatusOr<Checkpoint> LoadCheckpoint(const std::string& file);
 
-// Writes it, so that whatever is killed, the file holds the old or the new one;
-// it is on disk when this returns OK. FAILED_PRECONDITION if that fails, with
-// the old one kept. The folder of the file must be writable.
+// Writes it by base::ReplaceFile.
 absl::Status SaveCheckpoint(const std::string& file,
                             const Checkpoint& checkpoint);
 
