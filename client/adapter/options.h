@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/programs/service.h"
 #include "ops/command_line.h"
 #include "userprofile/client/profile_client.h"
 
@@ -17,18 +18,11 @@ void AddStdinCommand(ops::CommandLine& command_line);
 void AddPollCommand(ops::CommandLine& command_line);
 void AddWebhookCommand(ops::CommandLine& command_line);
 
-// The service that is called.
-struct ServiceOptions {
-  std::string server;
-  client::ClientOptions client_options;  // without what follows
-  bool tls = false;
-  client::TlsOptions tls_files;
-  std::string token_file;
-};
-void AddServiceFlags(ops::Command command, ServiceOptions& options);
+using programs::AddServiceFlags;
+using programs::ServiceOptions;
 
-// The client of that service. Errors are for people; INVALID_ARGUMENT is wrong
-// usage.
+// The client of that service, whose contacts go together; errors are those of
+// programs::MakeClient.
 absl::StatusOr<std::unique_ptr<client::ProfileClient>> Connect(
     const ServiceOptions& options);
 

@@ -22,7 +22,9 @@ server/app          base server/postgres server/schema server/store
 server              base server/app ops
 client              base
 client/telegram     base
-client/adapter      base client client/telegram ops
+client/programs     base client ops
+client/adapter      base client client/programs client/telegram ops
+client/command      base client client/programs ops
 client/examples
 tests/support       base server/postgres server/schema
 tests               base tests/support client client/telegram
@@ -46,7 +48,8 @@ grpc/               server/access server/api server/transport server/app server
 userprofile/v1/user_profile_service.grpc.pb.h
                     server/api server/transport server/app server client
                     tests/support tests tests/bench
-userprofile/client/ client client/adapter client/examples tests
+userprofile/client/ client client/programs client/adapter client/command
+                    client/examples tests
 userprofile/telegram/
                     client/telegram client/adapter client/examples tests
 prometheus/         ops server/app
