@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <iostream>
 #include <map>
+#include <memory>
 #include <utility>
 
 #include "CLI/CLI.hpp"
@@ -19,6 +21,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "base/read_file.h"
+#include "ops/completion.h"
 #include "ops/logging.h"
 
 namespace userprofile::ops {
@@ -157,7 +160,10 @@ class FlatConfig final : public CLI::ConfigTOML {
       }
       bool known = false;
       for (const auto& [option, path] : OptionsOf(*root_)) {
-        if (!item.parents.empty() || !option->check_lname(item.name)) continue;
+        if (!item.parents.empty() || option->get_envname().empty() ||
+            !option->check_lname(item.name)) {
+          continue;
+        }
         known = true;
         // CLI11 looks at the environment only for what the file left open.
         if (!IsInEnvironment(*option)) result.emplace_back(item).parents = path;
@@ -222,6 +228,8 @@ Flag Flag::Excludes(Flag other) const {
   return Flag(option_->excludes(other.option_));
 }
 
+Flag Flag::OnlyHere() const { return Flag(option_->envname("")); }
+
 void Command::Footer(const std::string& text) const { app_->footer(text); }
 
 void Command::Check() const {
@@ -233,6 +241,7 @@ CommandLine::CommandLine(std::string description, std::string name,
     : app_(
           std::make_unique<CLI::App>(std::move(description), std::move(name))) {
   app_->set_config("--config", "", "Read flags from this file (TOML or INI)")
+      ->type_name("FILE")
       ->envname(kConfigVariable);
   app_->config_formatter(std::make_shared<FlatConfig>(app_.get()));
   app_->allow_config_extras(CLI::config_extras_mode::error);
@@ -260,6 +269,19 @@ void CommandLine::OnCall(Command command, std::function<int()> run,
         command.Check();
         run_ = run;
       });
+}
+
+void CommandLine::AddCompletionCommand() {
+  const Command command = AddCommand(
+      root(), "completion",
+      "Print a script that lets a shell complete commands and flags");
+  const auto shell = std::make_shared<std::string>();
+  AddArgument(command, "SHELL", *shell, "bash, zsh or fish")
+      .OneOf({"bash", "zsh", "fish"});
+  OnCall(command, [this, shell] {
+    std::cout << CompletionScript(*app_, *shell);
+    return std::cout.flush() ? kDone : kFailed;
+  });
 }
 
 std::vector<CommandLine::Setting> CommandLine::SettingsOf(
@@ -383,9 +405,33 @@ Flag AddSwitch(Command command, const std::string& flag, bool& variable,
                   ->envname(EnvironmentName(flag)));
 }
 
-void AddArgument(Command command, const std::string& name,
+Flag AddSwitch(Command command, const std::string& flag,
+               absl::optional<bool>& variable, const std::string& help) {
+  const auto on = std::make_shared<bool>(false);
+  CLI::Option* option =
+      command.app().add_flag(flag, *on, help)->envname(EnvironmentName(flag));
+  command.AddCheck([option, on, &variable] {
+    if (option->count() > 0) variable = *on;
+  });
+  return Flag(option);
+}
+
+Flag AddListFlag(Command command, const std::string& flag,
+                 std::vector<std::string>& variable, const std::string& help) {
+  return Flag(command.app()
+                  .add_option(flag, variable, help)
+                  ->envname(EnvironmentName(flag))
+                  ->allow_extra_args(false));
+}
+
+Flag AddArgument(Command command, const std::string& name,
                  std::string& variable, const std::string& help) {
-  command.app().add_option(name, variable, help)->required();
+  return Flag(command.app().add_option(name, variable, help)->required());
+}
+
+Flag AddArguments(Command command, const std::string& name,
+                  std::vector<std::string>& variable, const std::string& help) {
+  return Flag(command.app().add_option(name, variable, help)->required());
 }
 
 void AddOutputFlag(Command command, bool& json) {

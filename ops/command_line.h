@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 
 namespace CLI {
 class App;
@@ -21,7 +22,7 @@ namespace userprofile::ops {
 
 struct LoggingOptions;
 
-// The exit codes of both programs.
+// The exit codes of all programs.
 enum ExitCode : int { kDone = 0, kFailed = 1, kWrongUsage = 2 };
 
 // A flag that was added to a command; each method says more about it.
@@ -41,6 +42,9 @@ class Flag {
 
   // Not both of them.
   Flag Excludes(Flag other) const;
+
+  // Only the command line gives it: it says what one call is about.
+  Flag OnlyHere() const;
 
  private:
   CLI::Option* option_;
@@ -69,8 +73,9 @@ class Command {
       std::make_shared<std::vector<std::function<void()>>>();
 };
 
-// The conventions of both programs' command lines, on top of CLI11: every flag
-// is also an environment variable and a key of the configuration file.
+// The conventions of all programs' command lines, on top of CLI11: every flag,
+// unless it is OnlyHere, is also an environment variable and a key of the
+// configuration file.
 //
 // A file is TOML or INI with flat keys: `listen = "127.0.0.1:50051"`. It may be
 // shared by all commands; a key that no command knows is an error. The command
@@ -94,6 +99,9 @@ class CommandLine {
   // done even where a number or a time is out of its range.
   void OnCall(Command command, std::function<int()> run,
               std::function<void()> first = nullptr);
+
+  // Adds the command "completion SHELL", which prints a CompletionScript.
+  void AddCompletionCommand();
 
   // What a command's flags came to, in the order in which they were added; to
   // be asked while it runs.
@@ -141,9 +149,21 @@ Flag AddDurationFlag(Command command, const std::string& flag,
 Flag AddSwitch(Command command, const std::string& flag, bool& variable,
                const std::string& help);
 
+// Adds a switch that can be off as well, "--name=false", and left open.
+Flag AddSwitch(Command command, const std::string& flag,
+               absl::optional<bool>& variable, const std::string& help);
+
+// Adds `--name VALUE`, which may be given many times.
+Flag AddListFlag(Command command, const std::string& flag,
+                 std::vector<std::string>& variable, const std::string& help);
+
 // Adds a value without a name, which must be given.
-void AddArgument(Command command, const std::string& name,
+Flag AddArgument(Command command, const std::string& name,
                  std::string& variable, const std::string& help);
+
+// The same for one value or more.
+Flag AddArguments(Command command, const std::string& name,
+                  std::vector<std::string>& variable, const std::string& help);
 
 // Adds --output text|json; true for json.
 void AddOutputFlag(Command command, bool& json);
