@@ -1,5 +1,5 @@
 # "cmake --install build/PRESET --component client" puts the library, its
-# headers and the adapter under a prefix, where find_package(userprofile) finds
+# headers and the programs under a prefix, where find_package(userprofile) finds
 # userprofile::client, userprofile::telegram and userprofile::proto.
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
@@ -14,7 +14,7 @@ install(TARGETS userprofile_base userprofile_client userprofile_telegram
                 userprofile_proto
   EXPORT userprofile
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT client)
-install(TARGETS userprofile-adapter
+install(TARGETS userprofile-adapter userprofile
   RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT client)
 install(DIRECTORY include/
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT client)

@@ -61,7 +61,8 @@ ready() {
   return 1
 }
 
-"$root/deploy/local/build.sh" release userprofile-server userprofile-adapter
+"$root/deploy/local/build.sh" release userprofile-server \
+  userprofile-adapter userprofile
 server=$(value_of listen 127.0.0.1:50051 "$@")
 admin=$(value_of admin-listen 127.0.0.1:9464 "$@")
 # This process becomes the server, so that signals reach it. The one that waits

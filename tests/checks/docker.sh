@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks that every path and every package that deploy/docker/Dockerfile names
 # is right, without building the image.
-#   docker.sh SERVER ADAPTER    the programs, of any build without sanitizers
+#   docker.sh PROGRAM...    those of the image, of any build without sanitizers
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 programs=("$@")
 dockerfile=deploy/docker/Dockerfile
