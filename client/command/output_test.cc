@@ -127,9 +127,9 @@ TEST_F(OutputTest, AnEventSaysWhatHappenedToWhom) {
   EXPECT_EQ(Written(), "deleted  102\n");
   Output csv = Make("csv");
   csv.WriteEvent(deleted);
-  EXPECT_THAT(Written(), HasSubstr("\r\ndeleted,102,,,,,,,,,,,,,,,,,,\r\n"));
+  EXPECT_THAT(Written(), HasSubstr("\r\ndeleted,102,,,,,,,,,,,,,,,,,,,\r\n"));
   csv.WriteEvent(unmatched);
-  EXPECT_EQ(Written(), "unmatched,103,,,,,,,,,,,,,,,,,,\r\n");
+  EXPECT_EQ(Written(), "unmatched,103,,,,,,,,,,,,,,,,,,,\r\n");
   Output json = Make("json");
   json.WriteEvent(changed);
   const auto event = nlohmann::json::parse(Written());

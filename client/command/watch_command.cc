@@ -107,7 +107,7 @@ int Watch(const WatchOptions& options) {
   request.set_include_contacts(options.include_contacts);
   auto token = FirstToken(options);
   if (!token.ok()) return Fail(token.status());
-  request.set_resume_token(*std::move(token));
+  if (!token->empty()) request.set_resume_token(*token);
   const int exit_code =
       RunWith(options, [&](client::ProfileClient& client, Output& output) {
         absl::Status written;

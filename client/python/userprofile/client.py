@@ -148,10 +148,12 @@ class Client(_Caller):
         return call
 
     def _stream(self, method):
-        def events(resume_token=""):
+        def events(resume_token=None, **fields):
             wait = 0.1
             while True:
-                message = self._request(method, None, {"resume_token": resume_token})
+                if resume_token is not None:
+                    fields["resume_token"] = resume_token
+                message = self._request(method, None, fields)
                 call = self._open(method)(message, **self._arguments())
                 try:
                     for event in call:
@@ -197,10 +199,12 @@ class AsyncClient(_Caller):
         return call
 
     def _stream(self, method):
-        async def events(resume_token=""):
+        async def events(resume_token=None, **fields):
             wait = 0.1
             while True:
-                message = self._request(method, None, {"resume_token": resume_token})
+                if resume_token is not None:
+                    fields["resume_token"] = resume_token
+                message = self._request(method, None, fields)
                 call = self._open(method)(message, **self._arguments())
                 try:
                     async for event in call:
