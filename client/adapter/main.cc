@@ -3,7 +3,6 @@
 #include <csignal>
 
 #include "client/adapter/options.h"
-#include "client/programs/closed_streams.h"
 #include "ops/command_line.h"
 
 int main(int argc, char** argv) {

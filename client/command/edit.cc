@@ -60,7 +60,7 @@ absl::Status Set(const std::string& argument,
   USERPROFILE_RETURN_IF_ERROR(Name(path, request));
   v1::Profile& profile = *request.mutable_profile();
   if (const FieldDescriptor* answer = AnswerNamed(path)) {
-    profile.GetReflection()->SetString(&profile, answer, text);
+    v1::Profile::GetReflection()->SetString(&profile, answer, text);
     return absl::OkStatus();
   }
   absl::string_view key = path;

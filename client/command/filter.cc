@@ -64,7 +64,8 @@ absl::Status ReadRange(const FilterOptions& options, const char* flag,
     if (text == options.texts.end() || text->second.empty()) continue;
     const auto time = ParseTime(text->second);
     if (!time.ok()) return About(text->first, time.status());
-    auto& range = *filter.GetReflection()->MutableMessage(&filter, &field);
+    auto& range =
+        *v1::ProfileFilter::GetReflection()->MutableMessage(&filter, &field);
     range.GetReflection()->MutableMessage(&range, &end)->CopyFrom(*time);
   }
   return absl::OkStatus();
@@ -116,7 +117,7 @@ void AddFilterFlags(ops::Command command, FilterOptions& options) {
 
 absl::StatusOr<v1::ProfileFilter> MakeFilter(const FilterOptions& options) {
   v1::ProfileFilter filter;
-  const auto& reflection = *filter.GetReflection();
+  const auto& reflection = *v1::ProfileFilter::GetReflection();
   for (const auto& [name, flag, who] : kFilters) {
     const FieldDescriptor& field = FieldOf(name);
     if (const auto on = options.switches.find(flag);

@@ -1,7 +1,6 @@
 // userprofile: the users of the user-profile service, for people at a terminal.
 
 #include "client/command/commands.h"
-#include "client/programs/closed_streams.h"
 #include "ops/command_line.h"
 
 int main(int argc, char** argv) {

@@ -81,7 +81,7 @@ std::vector<std::string> Prepend(std::string first,
 }  // namespace
 
 std::string CellOf(const v1::Profile& profile, const FieldDescriptor& field) {
-  const auto& reflection = *profile.GetReflection();
+  const auto& reflection = *v1::Profile::GetReflection();
   if (field.has_presence() && !reflection.HasField(profile, &field)) return "";
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_BOOL:

@@ -125,9 +125,10 @@ describe('a client', { skip: !PROGRAM, timeout: 240000 }, () => {
       await server.kill();
       await server.start();
     }
-    await client.deleteUser({ user_id: 11 });
+    await client.upsertUser({ user_id: 14 });
+    await client.deleteUser({ user_id: 14 });
     await arrived;
-    for (const user of ['12', '13']) assert.ok(told.includes(user), told);
+    for (const user of ['11', '12', '13']) assert.ok(told.includes(user), told);
   });
 
   it('ends a watch when it is told to, or when its token is none', async () => {

@@ -1,10 +1,8 @@
-#ifndef USERPROFILE_CLIENT_PROGRAMS_CLOSED_STREAMS_H_
-#define USERPROFILE_CLIENT_PROGRAMS_CLOSED_STREAMS_H_
+// Part of programs, not of a library: it is at work by being linked.
 
 #include <fcntl.h>
 #include <unistd.h>
 
-// For the main.cc of a program alone: what stands here happens by including it.
 namespace userprofile::programs {
 namespace {
 
@@ -23,5 +21,3 @@ void FillClosedStreams() {
 
 }  // namespace
 }  // namespace userprofile::programs
-
-#endif  // USERPROFILE_CLIENT_PROGRAMS_CLOSED_STREAMS_H_
