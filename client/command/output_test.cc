@@ -93,10 +93,10 @@ TEST_F(OutputTest, CsvHasAHeaderOnceAndEveryField) {
       "user_id,username,first_name,last_name,language_code,"
       "onboarding_completed,real_name,nickname,study_track,grade_band,"
       "grade_year,phone,is_active,created_at,last_seen_at,updated_at,"
-      "last_activity,revision,attributes\r\n";
+      "last_activity,revision,attributes,created_by_event\r\n";
   const std::string line =
       "101,sara,Sa\x1b[31mra,,,false,,\"a,b\",,,,,true,2026-11-22T15:00:00Z,,,,"
-      "3,\"{\"\"streak\"\":3}\"\r\n";
+      "3,\"{\"\"streak\"\":3}\",\r\n";
   EXPECT_EQ(Written(), header + line);
   output.WriteList(profiles_);
   EXPECT_EQ(Written(), line);
