@@ -160,9 +160,9 @@ void WatchCall::OnKey(absl::Status status) {
   if (status.ok() && request_.has_resume_token()) {
     auto place = PlaceOf(key_, request_.filter(), request_.resume_token(),
                          "resume_token");
-    base::MutexLock lock(mutex_);
-    if (place.ok()) after_ = *std::move(place);
     status = place.status();
+    base::MutexLock lock(mutex_);
+    if (status.ok()) after_ = *std::move(place);
   }
   EndStep(std::move(status));
 }

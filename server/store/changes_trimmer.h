@@ -32,8 +32,8 @@ struct ChangesTrimmerOptions {
 // a watch to go on from. Several servers may do so at once. Thread-safe.
 class ChangesTrimmer {
  public:
-  ChangesTrimmer(postgres::SessionFactory connect,
-                 ChangesTrimmerOptions options = {});
+  explicit ChangesTrimmer(postgres::SessionFactory connect,
+                          ChangesTrimmerOptions options = {});
 
   // Ends the thread; waits for a statement that is under way.
   void Stop() { thread_.Stop(); }
