@@ -214,9 +214,9 @@ std::string MakeRoom(const postgres::Rows& target, bool replace,
     // changes looks for their users then.
     absl::StrAppend(
         &sql, "DO $userprofile$ BEGIN FOR attempt IN 1..", kLockAttempts,
-        " LOOP BEGIN IF to_regclass('", changes,
-        "') IS NOT NULL THEN LOCK TABLE ", changes, "; END IF; LOCK TABLE ",
-        users, "; RETURN; EXCEPTION WHEN lock_not_available THEN IF attempt = ",
+        " LOOP BEGIN BEGIN LOCK TABLE ", changes,
+        "; EXCEPTION WHEN undefined_table THEN NULL; END; LOCK TABLE ", users,
+        "; RETURN; EXCEPTION WHEN lock_not_available THEN IF attempt = ",
         kLockAttempts,
         " THEN RAISE; END IF; END; PERFORM pg_sleep(0.25 + random() / 2); END "
         "LOOP; END $userprofile$;\n");
