@@ -1,19 +1,23 @@
 #ifndef USERPROFILE_CLIENT_TELEGRAM_TESTING_H_
 #define USERPROFILE_CLIENT_TELEGRAM_TESTING_H_
 
-#include <fstream>
-#include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
+
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "base/read_file.h"
 
 namespace userprofile::telegram {
 
 // The lines of testdata/contacts.jsonl.
 inline std::vector<nlohmann::json> Contacts() {
-  std::ifstream file(USERPROFILE_TESTDATA "/contacts.jsonl");
+  const auto file =
+      base::ReadFile(USERPROFILE_TESTDATA "/contacts.jsonl").value_or("");
   std::vector<nlohmann::json> lines;
-  for (std::string line; std::getline(file, line);) {
+  for (const absl::string_view line :
+       absl::StrSplit(file, '\n', absl::SkipEmpty())) {
     lines.push_back(nlohmann::json::parse(line));
   }
   return lines;
