@@ -18,11 +18,19 @@ absl::Status Failed(const std::string& what, const std::string& file) {
       absl::StrCat("can't ", what, " ", file, ": ", std::strerror(errno)));
 }
 
+bool WriteAll(int fd, absl::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(fd, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return ::fsync(fd) == 0;
+}
+
 // Writes and closes; errno says why not.
-bool WriteToDisk(int fd, const std::string& text) {
-  const bool written = ::write(fd, text.data(), text.size()) ==
-                           static_cast<ssize_t>(text.size()) &&
-                       ::fsync(fd) == 0;
+bool WriteToDisk(int fd, absl::string_view text) {
+  const bool written = WriteAll(fd, text);
   const int error = errno;
   const bool closed = ::close(fd) == 0;
   if (!written) errno = error;
@@ -31,12 +39,13 @@ bool WriteToDisk(int fd, const std::string& text) {
 
 }  // namespace
 
-absl::Status ReplaceFile(const std::string& path, const std::string& text) {
+absl::Status ReplaceFile(const std::string& path, absl::string_view text,
+                         mode_t mode) {
   const std::string part = absl::StrCat(path, ".part");
   // One that a stranger has put there, or left by a kill, is not written to.
   ::unlink(part.c_str());
   const int fd = ::open(
-      part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+      part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
   if (fd < 0) return Failed("write", part);
   if (!WriteToDisk(fd, text) || ::rename(part.c_str(), path.c_str()) != 0) {
     absl::Status failed = Failed("write", part);

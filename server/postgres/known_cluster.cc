@@ -1,11 +1,6 @@
 #include "server/postgres/known_cluster.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -15,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "base/error_info.h"
 #include "base/read_file.h"
+#include "base/replace_file.h"
 #include "base/status_macros.h"
 #include "spdlog/spdlog.h"
 #include "userprofile/v1/user_profile_service.pb.h"
@@ -25,30 +21,6 @@ namespace {
 // Before the identifier and the timeline in the file.
 constexpr char kSystemIdentifier[] = "system_identifier";
 constexpr char kTimeline[] = "timeline";
-
-bool WriteAll(int fd, absl::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return fsync(fd) == 0;
-}
-
-// Replaces the file, so that after a crash it holds the old text or the new.
-bool ReplaceFile(const std::string& path, absl::string_view text) {
-  const std::string fresh = absl::StrCat(path, ".new");
-  const int fd =
-      open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-           0600);
-  if (fd < 0) return false;
-  const bool written = WriteAll(fd, text);
-  const int error = errno;
-  close(fd);
-  errno = error;
-  return written && std::rename(fresh.c_str(), path.c_str()) == 0;
-}
 
 }  // namespace
 
@@ -134,9 +106,10 @@ void KnownCluster::Save() const {
   const std::string text =
       absl::StrCat(kSystemIdentifier, " ", system_identifier_, "\n", kTimeline,
                    " ", timeline_.load(), "\n");
-  if (ReplaceFile(file_, text)) return;
+  const absl::Status written = base::ReplaceFile(file_, text, 0600);
+  if (written.ok()) return;
   spdlog::error("can't write {}, so a restart will not know the database: {}",
-                file_, std::strerror(errno));
+                file_, std::string(written.message()));
 }
 
 }  // namespace userprofile::postgres
