@@ -73,5 +73,6 @@ function(userprofile_test name)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES
     TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
+    COST ${ARG_TIMEOUT}  # those that may take long begin first
     ENVIRONMENT "${sanitizer_options}")
 endfunction()
