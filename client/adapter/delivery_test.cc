@@ -37,7 +37,7 @@ class DeliveryTest : public ::testing::Test {
   }
 
   absl::StatusOr<HttpAnswer> Deliver(const std::string& text) {
-    return delivery_->Deliver(ReadUpdate(text));
+    return delivery_->Deliver(ReadUpdate(text, /*bot=*/""));
   }
 
   ::testing::StrictMock<client::MockProfileClient> service_;

@@ -103,6 +103,7 @@ class Poller {
   Poller(const PollOptions& options, TelegramApi& telegram, Sidecar& sidecar)
       : options_(options),
         telegram_(telegram),
+        bot_(sidecar.secret()),
         delivery_(sidecar.delivery()),
         metrics_(sidecar.metrics()),
         stop_(sidecar.stop()),
@@ -173,7 +174,7 @@ class Poller {
       if (window_.size() == kWindow) break;
       newest_ = id;
       news = true;
-      window_.Add(ReadUpdate(update));
+      window_.Add(ReadUpdate(update, bot_));
     }
     return news;
   }
@@ -380,6 +381,7 @@ class Poller {
 
   const PollOptions& options_;
   TelegramApi& telegram_;
+  const std::string& bot_;  // its token
   Delivery& delivery_;
   AdapterMetrics& metrics_;
   const StopEvent& stop_;

@@ -52,7 +52,7 @@ std::string Mend(const std::string& text) {
   return result;
 }
 
-void Read(const json& update, Update& result) {
+void Read(const json& update, absl::string_view bot, Update& result) {
   Outcome& outcome = result.outcome;
   if (update.is_discarded()) {
     outcome.SetError("INVALID_JSON", "the line is not one JSON value");
@@ -70,7 +70,7 @@ void Read(const json& update, Update& result) {
                      error.ok() ? "update_id is missing" : error.message());
     return;
   }
-  auto contact = telegram::ContactOf(update);
+  auto contact = telegram::ContactOf(update, bot);
   if (!contact.ok()) {
     outcome.SetError("INVALID_UPDATE", contact.status().message());
     return;
@@ -141,21 +141,21 @@ Update ReadUpdateLine(Line line) {
     result.outcome.SetError("LINE_TOO_LONG",
                             "the line is longer than any update");
   } else {
-    Read(ParseJson(line.text), result);
+    Read(ParseJson(line.text), /*bot=*/"", result);
   }
   return result;
 }
 
-Update ReadUpdate(std::string text) {
+Update ReadUpdate(std::string text, absl::string_view bot) {
   Update result;
-  Read(ParseJson(text), result);
+  Read(ParseJson(text), bot, result);
   result.text = std::move(text);
   return result;
 }
 
-Update ReadUpdate(const json& update) {
+Update ReadUpdate(const json& update, absl::string_view bot) {
   Update result;
-  Read(update, result);
+  Read(update, bot, result);
   result.text = ToText(update);
   return result;
 }

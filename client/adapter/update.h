@@ -69,9 +69,9 @@ struct Update {
 Update ReadUpdateLine(Line line);
 
 // Reads an update that is no line of an input, from its text or once it is
-// parsed.
-Update ReadUpdate(std::string text);
-Update ReadUpdate(const nlohmann::json& update);
+// parsed; `bot` as for telegram::ContactOf().
+Update ReadUpdate(std::string text, absl::string_view bot);
+Update ReadUpdate(const nlohmann::json& update, absl::string_view bot);
 
 // Parses JSON of whatever origin; discarded() if it is none. A stranger's name
 // or message must not keep an answer with many other updates from being read,

@@ -80,7 +80,7 @@ TEST(UpdateTest, TextThatIsNotUnicodeStopsNobody) {
   for (const char* name : {"A\xff", "A\xed\xa0\x80", "A\\ud800", "A\\udc00x"}) {
     std::string text = MessageOf(12345, 7);
     text.replace(text.find("Ada"), 3, name);
-    const Update line = ReadUpdate(text);
+    const Update line = ReadUpdate(text, /*bot=*/"");
     ASSERT_TRUE(line.contact) << name << line.outcome.message;
     EXPECT_THAT(line.contact->identity().first_name(),
                 ::testing::StartsWith("A\xef\xbf\xbd"));

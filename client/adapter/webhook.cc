@@ -1,4 +1,5 @@
 #include <cstddef>
+#include <cstdint>
 #include <future>
 #include <memory>
 #include <string>
@@ -28,12 +29,16 @@ Telegram wants https: a proxy that ends TLS belongs in front. Tell Telegram by
   curl "https://api.telegram.org/bot$TOKEN/setWebhook" \
     -d url=https://bot.example/ -d secret_token="$SECRET"
 The secret, as setWebhook was given it, is read from --webhook-secret-file, or
-from USERPROFILE_WEBHOOK_SECRET.)";
+from USERPROFILE_WEBHOOK_SECRET. Without --bot-id a newcomer whose first update has
+to be delivered again is "returning" then.)";
 
 struct WebhookOptions {
   SidecarOptions sidecar{{"webhook secret", "--webhook-secret-file"}};
   std::string listen = "127.0.0.1:8088";
   int max_connections = 128;
+
+  // Of the one bot whose updates these are; 0: not known.
+  std::int64_t bot_id = 0;
 };
 
 // The largest update that is taken, in bytes; Telegram's are much shorter.
@@ -54,8 +59,9 @@ constexpr char kSecretHeader[] = "X-Telegram-Bot-Api-Secret-Token";
 class Webhook {
  public:
   // The sidecar must outlive it.
-  explicit Webhook(Sidecar& sidecar)
-      : secret_(sidecar.secret()),
+  Webhook(std::int64_t bot_id, Sidecar& sidecar)
+      : bot_id_(bot_id == 0 ? "" : absl::StrCat(bot_id)),
+        secret_(sidecar.secret()),
         delivery_(sidecar.delivery()),
         metrics_(sidecar.metrics()) {}
 
@@ -78,7 +84,7 @@ class Webhook {
   }
 
   ops::HttpResponse Answer(const ops::HttpRequest& request) {
-    const Update update = ReadUpdate(request.body);
+    const Update update = ReadUpdate(request.body, bot_id_);
     if (update.outcome.is_error()) {
       metrics_.CountRefusedCall(400);
       return {.status = 400};
@@ -98,6 +104,7 @@ class Webhook {
             std::move(answer->content_type)};
   }
 
+  const std::string bot_id_;  // empty: not known
   const std::string& secret_;
   Delivery& delivery_;
   AdapterMetrics& metrics_;
@@ -112,7 +119,7 @@ int RunWebhook(const WebhookOptions& options) {
   // that gets no calls because of it would never be seen to be well again.
   return Sidecar::Run(
       options.sidecar, /*always_ready=*/true, [&](Sidecar& sidecar) {
-        Webhook webhook(sidecar);
+        Webhook webhook(options.bot_id, sidecar);
         auto server =
             ops::HttpServer::Start(options.listen,
                                    {.threads = options.max_connections,
@@ -146,6 +153,11 @@ void AddWebhookCommand(ops::CommandLine& command_line) {
                "How many connections are served at once")
       .TypeName("NUMBER")
       .Range(1, 4096);
+  ops::AddFlag(
+      flags, "--bot-id", options->bot_id,
+      "The number that the bot's token begins with; makes a newcomer be "
+      "new again when their update is delivered again")
+      .TypeName("NUMBER");
   command_line.OnCall(flags, [options] { return RunWebhook(*options); });
 }
 

@@ -189,10 +189,7 @@ function readUnknownContact(update) {
   return (contacts.length === 1 && contacts[0]) || null;
 }
 
-// Who contacts the bot with an update, as the request for upsertUser; null if it
-// is nobody's contact. UserProfileError, with INVALID_ARGUMENT, if it is no
-// update.
-function contactOf(update) {
+function readUpdate(update) {
   if (update === null || typeof update !== 'object' || Array.isArray(update)) {
     throw new UserProfileError(
       status.INVALID_ARGUMENT, 'an update is a JSON object');
@@ -204,6 +201,18 @@ function contactOf(update) {
   const contact = event ? readContact(name, KINDS[name], event) : null;
   if (reader.fault.message) {
     throw new UserProfileError(status.INVALID_ARGUMENT, reader.fault.message);
+  }
+  return contact;
+}
+
+// Who contacts the bot with an update, as the request for upsertUser; null if it
+// is nobody's contact. UserProfileError, with INVALID_ARGUMENT, if it is no
+// update.
+function contactOf(update, bot) {
+  const contact = readUpdate(update);
+  const [id] = /^[0-9]{1,19}(?=:|$)/.exec(bot) ?? [];
+  if (contact && id && Number.isInteger(update.update_id)) {
+    contact.event_id = `${id}:${update.update_id}`;
   }
   return contact;
 }

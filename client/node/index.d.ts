@@ -60,9 +60,11 @@ export function recognitionOf(response: UpsertUserResponse): Recognition;
 
 /**
  * Who contacts the bot with an update, as the request for upsertUser; null if the
- * update is nobody's contact. Throws UserProfileError if it is no update.
+ * update is nobody's contact. Throws UserProfileError if it is no update. `bot` says
+ * which bot was given it, by its token or id: whoever is new is so again when the
+ * bot is given the update again.
  */
-export function contactOf(update: object): UpsertUserRequest | null;
+export function contactOf(update: object, bot?: string): UpsertUserRequest | null;
 
 /** What handlers find as ctx.userprofile. */
 export interface Contact {

@@ -46,13 +46,20 @@ function markOf({ userprofile: mark }) {
     ? mark : undefined;
 }
 
-// A function from an update to its Contact.
+// The bot's token, where a context of grammY's, of node-telegram-bot-api's, or of
+// Telegraf's has it.
+function tokenOf({ api, telegram }) {
+  return api?.token ?? api?.transport?.token ?? telegram?.token;
+}
+
+// A function from an update, and the token of the bot that was given it, to its
+// Contact.
 function lookUpBy({ client, ...options }) {
   const service = client || createClient(options);
-  return async (update) => {
+  return async (update, token) => {
     const mark = markOf(update);
     if (mark) return new Contact(service, mark.recognized, mark.profile);
-    const contact = contactOf(update);
+    const contact = contactOf(update, token);
     if (!contact) return new Contact(service, 'ignored');
     const response = await service.upsertUser(contact);
     return new Contact(service, recognitionOf(response), response.profile);
@@ -63,7 +70,7 @@ function lookUpBy({ client, ...options }) {
 function userprofile(options = {}) {
   const lookUp = lookUpBy(options);
   return async (ctx, next) => {
-    ctx.userprofile = await lookUp(ctx.update);
+    ctx.userprofile = await lookUp(ctx.update, tokenOf(ctx));
     return next();
   };
 }
@@ -84,7 +91,7 @@ function attach(bot, options = {}) {
   async function lookUpUntilItWorks(update) {
     for (;;) {
       try {
-        return await lookUp(update);
+        return await lookUp(update, bot.token);
       } catch (error) {
         bot.emit('error', error);
         if (error.isRefused) return undefined;

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "client/telegram/object_reader.h"
@@ -189,9 +191,7 @@ Contact ReadUnknownContact(const nlohmann::json& update) {
   return authors == 1 ? contact : absl::nullopt;
 }
 
-}  // namespace
-
-absl::StatusOr<Contact> ContactOf(const nlohmann::json& update) {
+absl::StatusOr<Contact> ReadUpdate(const nlohmann::json& update) {
   if (!update.is_object()) {
     return absl::InvalidArgumentError("an update is a JSON object");
   }
@@ -207,6 +207,26 @@ absl::StatusOr<Contact> ContactOf(const nlohmann::json& update) {
     return contact;  // an update is of one kind
   }
   return ReadUnknownContact(update);
+}
+
+std::string EventIdOf(const nlohmann::json& update, absl::string_view bot) {
+  absl::Status error;
+  const auto number = ObjectReader(update, "", error).Integer("update_id");
+  std::int64_t id = 0;
+  const absl::string_view digits = bot.substr(0, bot.find(':'));
+  if (!number || !absl::SimpleAtoi(digits, &id) || id <= 0) return "";
+  return absl::StrCat(id, ":", *number);
+}
+
+}  // namespace
+
+absl::StatusOr<Contact> ContactOf(const nlohmann::json& update,
+                                  absl::string_view bot) {
+  absl::StatusOr<Contact> contact = ReadUpdate(update);
+  if (contact.ok() && *contact) {
+    (*contact)->set_event_id(EventIdOf(update, bot));
+  }
+  return contact;
 }
 
 }  // namespace userprofile::telegram

@@ -26,7 +26,7 @@ class ContactTest : public testing::TestWithParam<json> {};
 
 TEST_P(ContactTest, IsWhatTheFileSays) {
   const json& line = GetParam();
-  const auto contact = ContactOf(line["update"]);
+  const auto contact = ContactOf(line["update"], line.value("bot", ""));
   if (line.contains("error")) {
     ASSERT_TRUE(absl::IsInvalidArgument(contact.status())) << contact.status();
     EXPECT_EQ(contact.status().message(), line["error"].get<std::string>());

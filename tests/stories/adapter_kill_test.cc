@@ -60,7 +60,8 @@ class AdapterKillTest : public ::testing::Test {
       words.insert(words.end(), {"--bot-api-url", api_.url()});
     } else {
       words.insert(words.end(),
-                   {"--listen", absl::StrCat("127.0.0.1:", hook_port_)});
+                   {"--listen", absl::StrCat("127.0.0.1:", hook_port_),
+                    "--bot-id", "123456"});
     }
     adapter_ = std::make_unique<Program>(
         Program::Options{words,

@@ -27,12 +27,10 @@ std::string BotUsers::NicknameOf(std::int64_t user) {
 }
 
 void BotUsers::Start(BotApi& api, std::int64_t user) {
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    ++written_[user];
-    waiting_.insert(user);
-  }
-  api.AddMessage(user, "/start");
+  std::lock_guard<std::mutex> lock(mutex_);
+  ++written_[user];
+  waiting_.insert(user);
+  first_updates_.emplace(user, api.AddMessage(user, "/start"));
 }
 
 void BotUsers::OnSent(BotApi& api, const BotApi::Sent& sent) {
@@ -41,7 +39,10 @@ void BotUsers::OnSent(BotApi& api, const BotApi::Sent& sent) {
   std::lock_guard<std::mutex> lock(mutex_);
   const bool first = heard_[user]++ == 0;
   if (absl::StartsWith(sent.text, "Hello! ")) {
-    EXPECT_TRUE(first) << user << " is known, and taken for new";
+    EXPECT_TRUE(api.IsPending(first_updates_[user]))
+        << user << " is known, and taken for new";
+  } else if (absl::StartsWith(sent.text, "Hello again! ")) {
+    EXPECT_FALSE(first) << user << " is new, and taken for known";
   }
   if (!answer.empty()) {
     EXPECT_EQ(completed_.count(user), 0u)

@@ -13,8 +13,9 @@
 namespace userprofile::testing {
 
 // The users of an example bot: each answers what it is asked, remembers what it
-// was told, and notices (as a test failure) what must not be: somebody known
-// who is taken for new, or asked again after all was answered. Thread-safe.
+// was told, and notices (as a test failure) what must not be: somebody who is
+// taken for new once their first message is dealt with, or for known before, or
+// asked again after all was answered. Thread-safe.
 class BotUsers {
  public:
   // Somebody writes to the bot.
@@ -42,6 +43,7 @@ class BotUsers {
  private:
   mutable std::mutex mutex_;
   std::map<std::int64_t, int> written_;
+  std::map<std::int64_t, std::int64_t> first_updates_;
   std::map<std::int64_t, int> heard_;
   std::set<std::int64_t> completed_;
   std::set<std::int64_t> waiting_;

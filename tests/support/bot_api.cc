@@ -169,6 +169,13 @@ std::size_t BotApi::pending() const {
   return updates_.size();
 }
 
+bool BotApi::IsPending(std::int64_t update_id) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return std::any_of(
+      updates_.begin(), updates_.end(),
+      [&](const Update& update) { return update.id == update_id; });
+}
+
 std::vector<BotApi::Sent> BotApi::sent() const {
   std::lock_guard<std::mutex> lock(mutex_);
   return sent_;

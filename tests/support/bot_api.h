@@ -86,6 +86,7 @@ class BotApi {
 
   // Updates that are neither confirmed nor delivered.
   std::size_t pending() const;
+  bool IsPending(std::int64_t update_id) const;
   std::vector<Sent> sent() const;
 
   // Calls of a method so far.

@@ -27,7 +27,8 @@ class Bot {
  public:
   Bot(userprofile::client::ProfileClient& service, const std::string& api,
       const std::string& token)
-      : service_(service),
+      : token_(token),
+        service_(service),
         onboarding_(service),
         methods_(api + "/bot" + token + "/") {
     headers_ = curl_slist_append(nullptr, "Content-Type: application/json");
@@ -58,7 +59,7 @@ class Bot {
 
  private:
   bool Handle(const json& update) {
-    const auto contact = userprofile::telegram::ContactOf(update);
+    const auto contact = userprofile::telegram::ContactOf(update, token_);
     if (!contact.ok() || !*contact) return true;  // nobody's
     const auto known = service_.UpsertUser(**contact);
     if (!known.ok()) {
@@ -106,6 +107,7 @@ class Bot {
 
   static void Pause() { std::this_thread::sleep_for(std::chrono::seconds(1)); }
 
+  const std::string token_;
   userprofile::client::ProfileClient& service_;
   Onboarding onboarding_;
   const std::string methods_;  // the URL in front of their names

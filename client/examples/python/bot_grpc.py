@@ -18,8 +18,9 @@ from onboarding import Onboarding
 
 
 class Bot:
-    def __init__(self, service, bot_api):
+    def __init__(self, service, token, bot_api):
         self._service = service
+        self._token = token
         self._bot_api = bot_api  # with the token: never to be printed
         self._onboarding = Onboarding(complete_by(service))
 
@@ -36,7 +37,7 @@ class Bot:
 
     def handle(self, update):
         try:
-            contact = look_up(self._service, update)
+            contact = look_up(self._service, update, self._token)
         except UserProfileError as error:
             if not error.is_refused:
                 raise
@@ -98,7 +99,7 @@ def main():
     if not token or not flags.bot_api_url.startswith(("http://", "https://")):
         sys.exit("BOT_TOKEN must be set, and --bot-api-url must be a URL")
     with Client(flags.server) as service:
-        Bot(service, f"{flags.bot_api_url}/bot{token}").run()
+        Bot(service, token, f"{flags.bot_api_url}/bot{token}").run()
 
 
 if __name__ == "__main__":

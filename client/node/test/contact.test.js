@@ -11,10 +11,10 @@ const LINES = fs.readFileSync(path.join(
 
 describe('contactOf, by contacts.jsonl', () => {
   for (const line of LINES.split('\n').filter(Boolean)) {
-    const { what, update, request, error } = JSON.parse(line);
+    const { what, update, bot, request, error } = JSON.parse(line);
     it(what, () => {
-      if (!error) return assert.deepStrictEqual(contactOf(update), request);
-      return assert.throws(() => contactOf(update), (thrown) =>
+      if (!error) return assert.deepStrictEqual(contactOf(update, bot), request);
+      return assert.throws(() => contactOf(update, bot), (thrown) =>
         thrown instanceof UserProfileError && thrown.isRefused &&
         thrown.message === error);
     });

@@ -14,8 +14,9 @@ const UPDATE = {
 // A service that answers each contact by what `answer` returns.
 function serviceOf(answer) {
   const service = { calls: 0 };
-  service.upsertUser = async () => {
+  service.upsertUser = async (contact) => {
     service.calls += 1;
+    service.event = contact.event_id;
     return answer(service.calls);
   };
   service.completeOnboarding = async (request) => ({
@@ -49,6 +50,21 @@ it('the next handler finds who it is', async () => {
   const { profile } =
     await contact.update({ phone: '+98' }, { expected_revision: 3 });
   assert.deepStrictEqual(profile, { user_id: '7', phone: '+98' });
+});
+
+it('a contact names its update by the bot and its number', async () => {
+  const service = serviceOf(known);
+  for (const of of [
+    { api: { token: '123:abc' } },
+    { api: { transport: { token: '123:abc' } } },
+    { telegram: { token: '123:abc' } },
+  ]) {
+    const ctx = { update: UPDATE, ...of };
+    await userprofile({ client: service })(ctx, () => {});
+    assert.strictEqual(service.event, '123:1');
+  }
+  await contactBy(service, UPDATE); // of a bot that is not known
+  assert.strictEqual(service.event, undefined);
 });
 
 it('an update that the adapter has marked costs no call', async () => {

@@ -16,11 +16,11 @@ class ContactTest(unittest.TestCase):
             with self.subTest(line["what"]):
                 if "error" in line:
                     with self.assertRaises(UserProfileError) as raised:
-                        contact_of(line["update"])
+                        contact_of(line["update"], line.get("bot"))
                     self.assertEqual(str(raised.exception), line["error"])
                     self.assertTrue(raised.exception.is_refused)
                     continue
-                contact = contact_of(line["update"])
+                contact = contact_of(line["update"], line.get("bot"))
                 if contact is not None:
                     contact = json_format.MessageToDict(
                         contact, preserving_proto_field_name=True

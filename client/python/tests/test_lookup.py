@@ -24,6 +24,7 @@ class Service:
 
     def upsert_user(self, request):
         self.calls += 1
+        self.event = request.event_id
         return message("UpsertUserResponse")(profile={"user_id": request.user_id})
 
     def complete_onboarding(self, user_id, answers):
@@ -54,6 +55,14 @@ class LookUpTest(unittest.TestCase):
         self.assertEqual(contact.profile.real_name, "Ada")
         contact.update({"phone": "+98"}, expected_revision=3)
         self.assertEqual(contact.profile.revision, 4)
+
+    def test_a_contact_names_its_update_by_the_bot_and_its_number(self):
+        service = Service()
+        look_up(service, UPDATE, "123:abc")
+        self.assertEqual(service.event, "123:1")
+        for token in (None, "", "abc", ":abc"):  # of a bot that is not known
+            look_up(service, UPDATE, token)
+            self.assertEqual(service.event, "", token)
 
     def test_what_the_adapter_has_marked_costs_no_call(self):
         service = Service()
@@ -91,15 +100,16 @@ class AiogramTest(unittest.TestCase):
     def test_no_handler_runs_without_an_answer(self):
         event = types.SimpleNamespace(model_dump=lambda **_: UPDATE)
         middleware = UserProfileMiddleware(AwaySoon())
+        data = {"bot": types.SimpleNamespace(token="123:abc")}
         seen = []
 
         async def handler(event, data):
             seen.append(data["userprofile"].recognized)
 
         async def main():
-            await middleware(handler, event, {})
+            await middleware(handler, event, data)
             with self.assertRaises(UserProfileError):
-                await middleware(handler, event, {})
+                await middleware(handler, event, data)
 
         asyncio.run(main())
         self.assertEqual(seen, ["returning"])

@@ -28,5 +28,7 @@ class UserProfileMiddleware:
         # As JSON has it: times as numbers, and "from" under its name. What the
         # adapter has marked is among the members that aiogram does not know.
         update = event.model_dump(mode="json", by_alias=True, exclude_none=True)
-        data["userprofile"] = await look_up_async(self._client, update)
+        data["userprofile"] = await look_up_async(
+            self._client, update, data["bot"].token
+        )
         return await handler(event, data)

@@ -208,10 +208,20 @@ def _read_unknown_contact(update):
     return contacts[0] if len(contacts) == 1 else None
 
 
-def contact_of(update):
+def contact_of(update, bot=None):
     """Who contacts the bot with an update, a dict as Telegram's JSON has it, as the
     request for upsert_user; None if it is nobody's contact. UserProfileError, with
-    INVALID_ARGUMENT, if it is no update."""
+    INVALID_ARGUMENT, if it is no update. `bot` says which bot was given it, by its
+    token or id: whoever is new is so again when the bot is given the update again."""
+    contact = _read_update(update)
+    bot_id = re.match(r"[0-9]{1,19}(?=:|$)", bot or "")
+    number = contact is not None and update.get("update_id")
+    if bot_id and isinstance(number, int) and not isinstance(number, bool):
+        contact.event_id = f"{bot_id.group()}:{number}"
+    return contact
+
+
+def _read_update(update):
     if not isinstance(update, dict):
         raise UserProfileError(
             grpc.StatusCode.INVALID_ARGUMENT, "an update is a JSON object"

@@ -76,7 +76,7 @@ class AsyncContact(_AnyContact):
         )
 
 
-def _known(contact_type, client, update):
+def _known(contact_type, client, update, bot):
     """What is known without a call: what the adapter has marked, and what is
     nobody's; and else the request that asks."""
     mark = update.get("userprofile") if isinstance(update, dict) else None
@@ -88,22 +88,24 @@ def _known(contact_type, client, update):
             mark["profile"], api.message("Profile")(), ignore_unknown_fields=True
         )
         return contact_type(client, recognized, profile), None
-    request = contact_of(update)
+    request = contact_of(update, bot)
     return (None, request) if request else (contact_type(client, "ignored"), None)
 
 
-def look_up(client, update):
-    """The Contact of an update, a dict, once it is stored."""
-    contact, request = _known(Contact, client, update)
+def look_up(client, update, bot=None):
+    """The Contact of an update, a dict, once it is stored; `bot` as for
+    contact_of()."""
+    contact, request = _known(Contact, client, update, bot)
     if contact:
         return contact
     response = client.upsert_user(request)
     return Contact(client, recognition_of(response), response.profile)
 
 
-async def look_up_async(client, update):
-    """The AsyncContact of an update, a dict, once it is stored."""
-    contact, request = _known(AsyncContact, client, update)
+async def look_up_async(client, update, bot=None):
+    """The AsyncContact of an update, a dict, once it is stored; `bot` as for
+    contact_of()."""
+    contact, request = _known(AsyncContact, client, update, bot)
     if contact:
         return contact
     response = await client.upsert_user(request)

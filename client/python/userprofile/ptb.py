@@ -64,7 +64,9 @@ def _callback(client):
 
     def on_update(update, context):
         try:
-            context.userprofile = look_up(client, update.to_dict())
+            context.userprofile = look_up(
+                client, update.to_dict(), context.bot.token
+            )
         except Exception as failure:
             try:
                 context.dispatcher.dispatch_error(update, failure)
@@ -79,7 +81,9 @@ def _async_callback(client):
 
     async def on_update(update, context):
         try:
-            context.userprofile = await look_up_async(client, update.to_dict())
+            context.userprofile = await look_up_async(
+                client, update.to_dict(), context.bot.token
+            )
         except Exception as failure:
             try:
                 await context.application.process_error(update, failure)

@@ -4,6 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
 #include "userprofile/v1/user_profile_service.pb.h"
 
@@ -31,13 +32,18 @@ namespace userprofile::telegram {
 //                in a group, inline, in a business' chats.
 //   occurred_at  when it happened, if the update says so. Presses of buttons
 //                and inline queries don't.
+//   event_id     "BOT:UPDATE_ID" if `bot` says which bot was given the update,
+//   by
+//                its token, or by the id that this begins with; so that whoever
+//                is new is so again when the bot is given the update again.
+//                Every bot counts updates by itself: absent otherwise.
 //
 // Errors: INVALID_ARGUMENT, with the path of the field at fault and never its
 // value, if a field that matters here is not of its type, or if the user's id
 // or the time is impossible. Fields that don't matter may be anything, and a
 // null is the same as an absent field.
 absl::StatusOr<absl::optional<v1::UpsertUserRequest>> ContactOf(
-    const nlohmann::json& update);
+    const nlohmann::json& update, absl::string_view bot = "");
 
 }  // namespace userprofile::telegram
 
