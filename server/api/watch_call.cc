@@ -52,6 +52,21 @@ absl::Status WatchCall::Admit(const grpc::ByteBuffer& request) {
 }
 
 void WatchCall::Advance() {
+  {
+    base::MutexLock lock(mutex_);
+    is_wanted_ = true;
+    if (std::exchange(is_advancing_, true)) return;
+  }
+  while (IsWanted()) BeginStep();
+}
+
+bool WatchCall::IsWanted() {
+  base::MutexLock lock(mutex_);
+  is_advancing_ = std::exchange(is_wanted_, false);
+  return is_advancing_;
+}
+
+void WatchCall::BeginStep() {
   switch (ChooseStep()) {
     case Step::kNone:
     case Step::kAdmit:
@@ -66,7 +81,8 @@ void WatchCall::Advance() {
       }
       return StartWrite(&buffer_);
     case Step::kBreak:
-      return BreakOff();
+      streams().options().before_break();
+      return context_->TryCancel();
     case Step::kFinish:
       break;
   }
@@ -90,10 +106,10 @@ WatchCall::Step WatchCall::ChooseStep() {
       streams().closed() ? std::min(options.patience, options.patience_at_end)
                          : options.patience;
   if (step_ == Step::kWrite && !broken_ && now - written_ >= patience) {
-    broken_ = breaking_ = true;
+    broken_ = true;
     return Step::kBreak;
   }
-  if (step_ != Step::kNone || breaking_) return Step::kNone;
+  if (step_ != Step::kNone) return Step::kNone;
   if (!Verdict().ok()) return step_ = Step::kFinish;
   if (key_.empty())
     return streams().admits() ? step_ = Step::kReadKey : Step::kNone;
@@ -138,16 +154,6 @@ void WatchCall::PrepareEvent() {
       grpc::SerializationTraits<google::protobuf::Message>::Serialize(
           event, &buffer_, &own_buffer);
   if (!written.ok()) failure_ = store::Internal();
-}
-
-void WatchCall::BreakOff() {
-  streams().options().before_break();
-  context_->TryCancel();
-  {
-    base::MutexLock lock(mutex_);
-    breaking_ = false;
-  }
-  Advance();
 }
 
 void WatchCall::ReadKey() {

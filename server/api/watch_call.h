@@ -62,8 +62,13 @@ class WatchCall final
 
   absl::Status Admit(const grpc::ByteBuffer& request);
 
-  // gRPC and the store are called without the lock, for they may call back at
-  // once. One step is under way at most, and nothing follows the end.
+  // One thread at a time begins steps, and those that come meanwhile leave it
+  // to that one: so what is called here may call back at once, be it again and
+  // again, and nothing follows the break before gRPC was told.
+  bool IsWanted();
+  void BeginStep();
+
+  // One step is under way at most, and nothing follows the end.
   Step ChooseStep();
 
   // Why it is to end now; OK if it is not.
@@ -75,7 +80,6 @@ class WatchCall final
   // Puts the next event into buffer_, or one without a change.
   void PrepareEvent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  void BreakOff();
   void ReadKey();
   void ReadPage();
   void EndStep(absl::Status status);
@@ -98,9 +102,10 @@ class WatchCall final
   grpc::ByteBuffer buffer_;
 
   base::Mutex mutex_;
-  Step step_ ABSL_GUARDED_BY(mutex_) = Step::kNone;  // that is under way
-  bool broken_ ABSL_GUARDED_BY(mutex_) = false;      // for it took nothing
-  bool breaking_ ABSL_GUARDED_BY(mutex_) = false;    // gRPC is being told so
+  bool is_advancing_ ABSL_GUARDED_BY(mutex_) = false;  // a thread is at it
+  bool is_wanted_ ABSL_GUARDED_BY(mutex_) = false;     // to look again
+  Step step_ ABSL_GUARDED_BY(mutex_) = Step::kNone;    // that is under way
+  bool broken_ ABSL_GUARDED_BY(mutex_) = false;        // for it took nothing
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   absl::optional<store::ChangePlace> after_ ABSL_GUARDED_BY(mutex_);
   bool has_read_ ABSL_GUARDED_BY(mutex_) = false;  // from there
