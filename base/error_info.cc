@@ -19,6 +19,16 @@ void SetDetail(absl::Status& status, const Detail& detail) {
   status.SetPayload(TypeUrl<Detail>(), absl::Cord(detail.SerializeAsString()));
 }
 
+// An empty one if it has none.
+template <typename Detail>
+Detail DetailOf(const absl::Status& status) {
+  const absl::optional<absl::Cord> payload =
+      status.GetPayload(TypeUrl<Detail>());
+  Detail detail;
+  if (payload) (void)detail.ParseFromString(std::string(*payload));
+  return detail;
+}
+
 }  // namespace
 
 absl::string_view ReasonName(v1::ErrorReason reason) {
@@ -67,12 +77,12 @@ absl::Status Annotate(const absl::Status& status, absl::string_view prefix) {
   return annotated;
 }
 
+google::rpc::BadRequest BadRequestOf(const absl::Status& status) {
+  return DetailOf<google::rpc::BadRequest>(status);
+}
+
 std::string ErrorReason(const absl::Status& status) {
-  const absl::optional<absl::Cord> payload =
-      status.GetPayload(TypeUrl<google::rpc::ErrorInfo>());
-  google::rpc::ErrorInfo info;
-  if (!payload || !info.ParseFromString(std::string(*payload))) return "";
-  return info.reason();
+  return DetailOf<google::rpc::ErrorInfo>(status).reason();
 }
 
 }  // namespace userprofile::base

@@ -41,6 +41,9 @@ absl::Status WithRetryDelay(absl::Status status, absl::Duration delay);
 absl::Status WithBadRequest(absl::Status status,
                             const google::rpc::BadRequest& bad_request);
 
+// The google.rpc.BadRequest of an error; an empty one if it has none.
+google::rpc::BadRequest BadRequestOf(const absl::Status& status);
+
 // The same error, with `prefix` before its message.
 absl::Status Annotate(const absl::Status& status, absl::string_view prefix);
 

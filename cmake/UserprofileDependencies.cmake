@@ -22,5 +22,6 @@ pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
 pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
 pkg_check_modules(ICU REQUIRED IMPORTED_TARGET icu-uc)
 
-# Neither a CMake nor a pkg-config file comes with libphonenumber.
+# Neither a CMake nor a pkg-config file comes with these.
 find_library(PHONENUMBER_LIBRARY phonenumber REQUIRED)
+find_library(CSV_LIBRARY csv REQUIRED)

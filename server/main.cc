@@ -12,6 +12,7 @@ int main(int argc, char** argv) {
   app::AddMigrateCommand(command_line);
   app::AddSchemaCommand(command_line);
   app::AddBackupCommand(command_line);
+  app::AddImportCommand(command_line);
   app::AddTokenCommand(command_line);
   app::AddVersionCommand(command_line);
   return command_line.Run(argc, argv);

@@ -18,11 +18,13 @@ void AddHealthcheckCommand(ops::CommandLine& command_line);
 void AddMigrateCommand(ops::CommandLine& command_line);
 void AddSchemaCommand(ops::CommandLine& command_line);
 void AddBackupCommand(ops::CommandLine& command_line);
+void AddImportCommand(ops::CommandLine& command_line);
 void AddTokenCommand(ops::CommandLine& command_line);
 void AddVersionCommand(ops::CommandLine& command_line);
 
-// The server's own exit code, beside those of ops::ExitCode.
+// The server's own exit codes, beside those of ops::ExitCode.
 inline constexpr int kExitSchemaNotReady = 3;
+inline constexpr int kExitNotAll = 4;  // of a file was imported
 
 // What the commands share.
 void AddDatabaseFlags(ops::Command command, postgres::DatabaseOptions& options);

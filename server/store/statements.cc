@@ -19,10 +19,10 @@
 
 // The statements are templates. {part} stands for a part of that name; parts
 // may have parts. {columns: form} is a list of columns, each as the form says,
-// where * is its name and # its parameter: those of `identity`, of `answers`,
-// all, or all as ReadProfile takes them (`profile`; `answer` for the answer to
-// a contact, which is to be small). {identity OR: form} is one with another
-// separator than a comma. {identity+1} is the parameter after those of
+// where * is its name, # its parameter and @ its type: those of `identity`, of
+// `answers`, all, or all as ReadProfile takes them (`profile`; `answer` for the
+// answer to a contact, which is to be small). {identity OR: form} is one with
+// another separator than a comma. {identity+1} is the parameter after those of
 // identity. What becomes of them is in statements.sql. A misspelt part ends the
 // program, and so each test, as it starts.
 namespace userprofile::store {
@@ -56,6 +56,16 @@ const Parts& NamedParts() {
     THEN u.attributes ELSE {empty} END || e.patch)
   - ARRAY(SELECT key FROM jsonb_each(e.patch) WHERE value = 'null'), {empty}))"},
       {"empty", "jsonb_build_object()"},
+
+      // A user's attributes with those that are imported and that they have
+      // not, as far as all of them fit.
+      {"with_given", R"(CASE
+    WHEN g.attributes IS NULL THEN u.attributes
+    WHEN jsonb_typeof(u.attributes) IS DISTINCT FROM 'object' THEN g.attributes
+    WHEN octet_length((g.attributes || u.attributes)::text) > {max_bytes}
+      OR (SELECT count(*) FROM jsonb_object_keys(g.attributes || u.attributes))
+        > {max_attributes} THEN u.attributes
+    ELSE g.attributes || u.attributes END)"},
       {"max_attributes", Number(base::kMaxAttributes)},
       {"max_bytes", Number(base::kMaxAttributesBytes)},
 
@@ -213,8 +223,10 @@ std::string List(absl::string_view which, const std::string& form,
   std::size_t width = 0;
   int parameter = 1;  // the key
   for (const users::Column& column : ColumnsOf(which)) {
-    std::string item = absl::StrReplaceAll(
-        form, {{"*", column.name}, {"#", absl::StrCat("$", ++parameter)}});
+    std::string item =
+        absl::StrReplaceAll(form, {{"*", column.name},
+                                   {"#", absl::StrCat("$", ++parameter)},
+                                   {"@", column.type}});
     // Times travel as double precision seconds, which hold microseconds exactly
     // for centuries, print fast, and can be infinite; extract() would be
     // numeric arithmetic.
@@ -593,6 +605,73 @@ begun AS (
   WHERE NOT EXISTS (SELECT FROM {changes} WHERE {is_ours}))
 SELECT count(*)
 FROM discarded)");
+
+// Who of those that are to be imported would have another user's nickname.
+const postgres::Statement kFindTakenNicknames =
+    Build("find_taken_nicknames", R"(
+SELECT g.user_id
+FROM unnest($1::bigint[], $2::text[]) AS g (user_id, nickname)
+WHERE g.nickname <> ''
+  AND {is_configured}
+  AND EXISTS (SELECT FROM :users AS u
+    WHERE u.nickname = g.nickname AND u.user_id <> g.user_id))");
+
+// Who is there is locked before what is missing is filled in, as far as
+// anything is. Everybody is found as those of contacts are.
+const postgres::Statement kImportUsers = Build("import_users", R"(
+WITH given AS MATERIALIZED (
+  SELECT *
+  FROM unnest({all: #::@[]}) AS g ({all: *})
+  WHERE {is_configured}),
+held AS MATERIALIZED (
+  SELECT {all: g.*}
+  FROM given AS g JOIN :users AS u ON u.user_id = ANY (ARRAY[g.user_id])
+  WHERE ({identity OR: coalesce(u.*, '') = '' AND g.* <> ''})
+    OR ({answers OR: coalesce(u.*, '') = '' AND g.* <> ''})
+    OR (g.onboarding_completed AND NOT {is_onboarded})
+    OR least(u.created_at, g.created_at) IS DISTINCT FROM u.created_at
+    OR greatest(u.last_seen_at, g.last_seen_at)
+      IS DISTINCT FROM u.last_seen_at
+    OR greatest(u.last_activity, g.last_activity)
+      IS DISTINCT FROM u.last_activity
+    OR {with_given} IS DISTINCT FROM u.attributes
+  ORDER BY u.user_id
+  FOR UPDATE OF u),
+strangers AS MATERIALIZED (
+  SELECT g.*
+  FROM given AS g
+  WHERE NOT EXISTS (SELECT FROM :users AS u
+    WHERE u.user_id = ANY (ARRAY[g.user_id]))),
+inserted AS (
+  INSERT INTO :users AS u ({all: *})
+  SELECT {all: g.*}
+  FROM strangers AS g
+  WHERE (SELECT count(*) FROM held) >= 0
+  ORDER BY g.user_id
+  ON CONFLICT (user_id) DO NOTHING
+  RETURNING u.user_id, u.revision),
+changed AS (
+  UPDATE :users AS u
+  SET {identity: * = coalesce(nullif(u.*, ''), g.*)},
+    {answers: * = coalesce(nullif(u.*, ''), g.*)},
+    onboarding_completed = {is_onboarded} OR g.onboarding_completed,
+    created_at = least(u.created_at, g.created_at),
+    last_seen_at = greatest(u.last_seen_at, g.last_seen_at),
+    last_activity = greatest(u.last_activity, g.last_activity),
+    attributes = {with_given},
+    updated_at = $1::timestamptz AT TIME ZONE 'UTC',
+    revision = {next_revision}
+  FROM held AS g
+  WHERE u.user_id = ANY (ARRAY[g.user_id])
+  RETURNING u.user_id, u.revision),
+written AS (
+  SELECT user_id, revision FROM inserted
+  UNION ALL
+  SELECT user_id, revision FROM changed),
+told AS (
+  {tell})
+SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM changed),
+  (SELECT count(*) FROM strangers))");
 
 // A column of an expression is not in indkey; what the index depends on tells.
 const postgres::Statement kNicknameIndexes = Build("nickname_indexes", R"(

@@ -529,6 +529,120 @@ begun AS (
 SELECT count(*)
 FROM discarded;
 
+-- find_taken_nicknames
+SELECT g.user_id
+FROM unnest($1::bigint[], $2::text[]) AS g (user_id, nickname)
+WHERE g.nickname <> ''
+  AND current_setting('userprofile.serving')::boolean
+  AND EXISTS (SELECT FROM :users AS u
+    WHERE u.nickname = g.nickname AND u.user_id <> g.user_id);
+
+-- import_users
+WITH given AS MATERIALIZED (
+  SELECT *
+  FROM unnest($2::bigint[], $3::character varying[], $4::character varying[],
+    $5::text[], $6::text[], $7::boolean[], $8::text[],
+    $9::character varying[], $10::text[], $11::text[], $12::text[],
+    $13::text[], $14::boolean[], $15::timestamp without time zone[],
+    $16::timestamp with time zone[],
+    $17::timestamp without time zone[],
+    $18::timestamp with time zone[], $19::bigint[], $20::jsonb[],
+    $21::text[]) AS g (user_id, username, first_name, last_name, language_code,
+      onboarding_completed, real_name, nickname, study_track, grade_band,
+      grade_year, phone, is_active, created_at, last_seen_at, updated_at,
+      last_activity, revision, attributes, created_by_event)
+  WHERE current_setting('userprofile.serving')::boolean),
+held AS MATERIALIZED (
+  SELECT g.user_id, g.username, g.first_name, g.last_name, g.language_code,
+    g.onboarding_completed, g.real_name, g.nickname, g.study_track,
+    g.grade_band, g.grade_year, g.phone, g.is_active, g.created_at,
+    g.last_seen_at, g.updated_at, g.last_activity, g.revision,
+    g.attributes, g.created_by_event
+  FROM given AS g JOIN :users AS u ON u.user_id = ANY (ARRAY[g.user_id])
+  WHERE (coalesce(u.username, '') = '' AND g.username <> '' OR
+    coalesce(u.first_name, '') = '' AND g.first_name <> '' OR
+    coalesce(u.last_name, '') = '' AND g.last_name <> '' OR
+    coalesce(u.language_code, '') = '' AND g.language_code <> '')
+    OR (coalesce(u.real_name, '') = '' AND g.real_name <> '' OR
+      coalesce(u.nickname, '') = '' AND g.nickname <> '' OR
+      coalesce(u.study_track, '') = '' AND g.study_track <> '' OR
+      coalesce(u.grade_band, '') = '' AND g.grade_band <> '' OR
+      coalesce(u.grade_year, '') = '' AND g.grade_year <> '' OR
+      coalesce(u.phone, '') = '' AND g.phone <> '')
+    OR (g.onboarding_completed AND NOT coalesce(u.onboarding_completed, false))
+    OR least(u.created_at, g.created_at) IS DISTINCT FROM u.created_at
+    OR greatest(u.last_seen_at, g.last_seen_at)
+      IS DISTINCT FROM u.last_seen_at
+    OR greatest(u.last_activity, g.last_activity)
+      IS DISTINCT FROM u.last_activity
+    OR CASE
+        WHEN g.attributes IS NULL THEN u.attributes
+        WHEN jsonb_typeof(u.attributes) IS DISTINCT FROM 'object' THEN g.attributes
+        WHEN octet_length((g.attributes || u.attributes)::text) > 16384
+          OR (SELECT count(*) FROM jsonb_object_keys(g.attributes || u.attributes))
+            > 64 THEN u.attributes
+        ELSE g.attributes || u.attributes END IS DISTINCT FROM u.attributes
+  ORDER BY u.user_id
+  FOR UPDATE OF u),
+strangers AS MATERIALIZED (
+  SELECT g.*
+  FROM given AS g
+  WHERE NOT EXISTS (SELECT FROM :users AS u
+    WHERE u.user_id = ANY (ARRAY[g.user_id]))),
+inserted AS (
+  INSERT INTO :users AS u (user_id, username, first_name, last_name, language_code,
+    onboarding_completed, real_name, nickname, study_track, grade_band,
+    grade_year, phone, is_active, created_at, last_seen_at, updated_at,
+    last_activity, revision, attributes, created_by_event)
+  SELECT g.user_id, g.username, g.first_name, g.last_name, g.language_code,
+    g.onboarding_completed, g.real_name, g.nickname, g.study_track,
+    g.grade_band, g.grade_year, g.phone, g.is_active, g.created_at,
+    g.last_seen_at, g.updated_at, g.last_activity, g.revision,
+    g.attributes, g.created_by_event
+  FROM strangers AS g
+  WHERE (SELECT count(*) FROM held) >= 0
+  ORDER BY g.user_id
+  ON CONFLICT (user_id) DO NOTHING
+  RETURNING u.user_id, u.revision),
+changed AS (
+  UPDATE :users AS u
+  SET username = coalesce(nullif(u.username, ''), g.username),
+    first_name = coalesce(nullif(u.first_name, ''), g.first_name),
+    last_name = coalesce(nullif(u.last_name, ''), g.last_name),
+    language_code = coalesce(nullif(u.language_code, ''), g.language_code),
+    real_name = coalesce(nullif(u.real_name, ''), g.real_name),
+      nickname = coalesce(nullif(u.nickname, ''), g.nickname),
+      study_track = coalesce(nullif(u.study_track, ''), g.study_track),
+      grade_band = coalesce(nullif(u.grade_band, ''), g.grade_band),
+      grade_year = coalesce(nullif(u.grade_year, ''), g.grade_year),
+      phone = coalesce(nullif(u.phone, ''), g.phone),
+    onboarding_completed = coalesce(u.onboarding_completed, false) OR g.onboarding_completed,
+    created_at = least(u.created_at, g.created_at),
+    last_seen_at = greatest(u.last_seen_at, g.last_seen_at),
+    last_activity = greatest(u.last_activity, g.last_activity),
+    attributes = CASE
+        WHEN g.attributes IS NULL THEN u.attributes
+        WHEN jsonb_typeof(u.attributes) IS DISTINCT FROM 'object' THEN g.attributes
+        WHEN octet_length((g.attributes || u.attributes)::text) > 16384
+          OR (SELECT count(*) FROM jsonb_object_keys(g.attributes || u.attributes))
+            > 64 THEN u.attributes
+        ELSE g.attributes || u.attributes END,
+    updated_at = $1::timestamptz AT TIME ZONE 'UTC',
+    revision = greatest(u.revision, 1) + 1
+  FROM held AS g
+  WHERE u.user_id = ANY (ARRAY[g.user_id])
+  RETURNING u.user_id, u.revision),
+written AS (
+  SELECT user_id, revision FROM inserted
+  UNION ALL
+  SELECT user_id, revision FROM changed),
+told AS (
+  INSERT INTO :schema.userprofile_changes (user_id, revision, kind, changed_at)
+  SELECT user_id, revision, 'w', statement_timestamp()
+  FROM written)
+SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM changed),
+  (SELECT count(*) FROM strangers);
+
 -- nickname_indexes
 SELECT relname
 FROM pg_index AS i JOIN pg_class AS c ON oid = indexrelid
