@@ -1,26 +1,24 @@
 #include "ops/http_server.h"
 
-#include <arpa/inet.h>
 #include <microhttpd.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <deque>
 #include <set>
+#include <system_error>
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "base/mutex.h"
 #include "base/steady_time.h"
+#include "ops/http_stream.h"
+#include "ops/listen.h"
 
 namespace userprofile::ops {
 namespace {
@@ -31,93 +29,30 @@ using base::SteadyTime;
 // For headers and what is read and written at once, for each connection.
 constexpr std::size_t kConnectionMemory = 32 * 1024;
 
+// How long a stream may go on once the server is being stopped.
+constexpr absl::Duration kStreamsLast = absl::Seconds(5);
+
 constexpr char kTooLong[] =
     "HTTP/1.1 413 Content Too Large\r\n"
     "Connection: close\r\nContent-Length: 0\r\n\r\n";
 
-struct HostAndPort {
-  std::string host;
-  std::string port;
-};
-
-absl::StatusOr<HostAndPort> ParseAddress(absl::string_view address) {
-  const auto colon = address.rfind(':');
-  int port;
-  if (colon != absl::string_view::npos && colon > 0 &&
-      absl::SimpleAtoi(address.substr(colon + 1), &port) && port >= 0 &&
-      port <= 65535) {
-    absl::string_view host = address.substr(0, colon);
-    const bool bracketed =
-        absl::ConsumePrefix(&host, "[") && absl::ConsumeSuffix(&host, "]");
-    if (bracketed || host.find(':') == absl::string_view::npos) {
-      return HostAndPort{std::string(host), absl::StrCat(port)};
-    }
-  }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "\"", address, "\" is no address to listen on: HOST:PORT is needed"));
-}
-
-// A socket that listens, or -1 with errno.
-int ListenOn(const addrinfo& address) {
-  const int fd = ::socket(address.ai_family,
-                          SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return -1;
-  // Not SO_REUSEPORT: two processes would share the port without a word.
-  const int yes = 1;
-  ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-  if (::bind(fd, address.ai_addr, address.ai_addrlen) == 0 &&
-      ::listen(fd, SOMAXCONN) == 0) {
-    return fd;
-  }
-  const int why = errno;
-  ::close(fd);
-  errno = why;
-  return -1;
-}
-
-// The socket, and the address with the real port.
-absl::StatusOr<std::pair<int, std::string>> Listen(absl::string_view address) {
-  const auto parsed = ParseAddress(address);
-  if (!parsed.ok()) return parsed.status();
-  addrinfo hints = {};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  const int lookup =
-      ::getaddrinfo(parsed->host.c_str(), parsed->port.c_str(), &hints, &found);
-  int fd = -1;
-  std::string why = lookup == 0 ? "" : ::gai_strerror(lookup);
-  for (const addrinfo* i = found; i != nullptr && fd < 0; i = i->ai_next) {
-    fd = ListenOn(*i);
-    if (fd < 0 && why.empty()) why = std::strerror(errno);
-  }
-  if (found != nullptr) ::freeaddrinfo(found);
-  if (fd < 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("can't listen on ", address, ": ", why));
-  }
-  // Of IPv4 and of IPv6, the port lies in the same place.
-  sockaddr_in6 bound = {};
-  socklen_t size = sizeof(bound);
-  ::getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &size);
-  return std::make_pair(fd, absl::StrCat(address.substr(0, address.rfind(':')),
-                                         ":", ntohs(bound.sin6_port)));
-}
-
 // What is wrong with a request as HTTP goes: the status to refuse it with, or
 // 0. Two that read its length differently could be told different requests.
-int StatusOfHeaders(const HttpRequest& request, std::size_t max_body) {
+// A stream may be of any length and encoding.
+int StatusOfHeaders(const HttpRequest& request, std::size_t max_body,
+                    bool is_stream) {
   int lengths = 0;
   int encodings = 0;
   std::size_t length = 0;
   for (const auto& [name, value] : request.headers) {
     if (absl::EqualsIgnoreCase(name, "Content-Length")) {
       if (++lengths > 1) return 400;
-      if (!absl::SimpleAtoi(value, &length) || length > max_body) return 413;
+      if (!absl::SimpleAtoi(value, &length)) return 413;
+      if (!is_stream && length > max_body) return 413;
     } else if (absl::EqualsIgnoreCase(name, "Transfer-Encoding")) {
       ++encodings;
       if (!absl::EqualsIgnoreCase(value, "chunked")) return 501;
-    } else if (absl::EqualsIgnoreCase(name, "Content-Encoding") &&
+    } else if (!is_stream && absl::EqualsIgnoreCase(name, "Content-Encoding") &&
                !absl::EqualsIgnoreCase(value, "identity")) {
       return 415;
     }
@@ -153,15 +88,22 @@ class HttpServer::Daemon {
     // The library keeps the socket till the end; nobody connects any more.
     if (daemon_ != nullptr) ::MHD_quiesce_daemon(daemon_);
     ::shutdown(listening_, SHUT_RDWR);
+    std::vector<std::thread> workers;
     {
       const MutexLock lock(mutex_);
       stopping_ = true;
+      const SteadyTime last_moment = SteadyTime::Now() + kStreamsLast;
       for (Connection* connection : connections_) {
         if (connection->state == State::kReading) Break(*connection);
+        if (connection->state == State::kStreaming) {
+          connection->deadline = last_moment;
+        }
       }
       changed_.SignalAll();
+      queued_.SignalAll();
+      workers.swap(workers_);
     }
-    for (std::thread& worker : workers_) worker.join();
+    for (std::thread& worker : workers) worker.join();
     AwaitAnswers(absl::Seconds(1));
     if (daemon_ != nullptr) ::MHD_stop_daemon(daemon_);
     ::close(listening_);
@@ -183,6 +125,7 @@ class HttpServer::Daemon {
         MHD_OPTION_LISTEN_SOCKET, listening_,                             //
         MHD_OPTION_NOTIFY_CONNECTION, &OnConnection, this,                //
         MHD_OPTION_NOTIFY_COMPLETED, &OnCompleted, this,                  //
+        MHD_OPTION_URI_LOG_CALLBACK, &OnTarget, this,                     //
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionMemory,            //
         MHD_OPTION_CONNECTION_TIMEOUT, silence,                           //
         MHD_OPTION_CONNECTION_LIMIT, unsigned(options_.max_connections),  //
@@ -191,14 +134,11 @@ class HttpServer::Daemon {
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     if (daemon_ == nullptr) return false;
     watcher_ = std::thread([this] { Watch(); });
-    for (int i = 0; i < options_.threads; ++i) {
-      workers_.emplace_back([this] { Work(); });
-    }
     return true;
   }
 
  private:
-  enum class State { kReading, kWorking, kAnswering };
+  enum class State { kReading, kWorking, kAnswering, kStreaming };
 
   struct Connection {
     const int fd;
@@ -214,9 +154,11 @@ class HttpServer::Daemon {
   struct Exchange {
     MHD_Connection* const handle;
     Connection& connection;
-    HttpRequest request;
-    HttpResponse response;
+    HttpRequest request = {};
+    HttpResponse response = {};
+    bool begun = false;
     bool answered = false;
+    std::shared_ptr<HttpStream> stream = nullptr;
   };
 
   static void Break(const Connection& connection) {
@@ -250,6 +192,13 @@ class HttpServer::Daemon {
     }
   }
 
+  // Called before all others.
+  static void* OnTarget(void*, const char* target, MHD_Connection* handle) {
+    auto* const exchange = new Exchange{handle, ConnectionOf(handle)};
+    exchange->request.target = target;
+    return exchange;
+  }
+
   // Called with the headers first; then with each part of the body; then once
   // more; and again when the connection was resumed.
   static MHD_Result OnRequest(void* self, MHD_Connection* handle,
@@ -257,19 +206,20 @@ class HttpServer::Daemon {
                               const char* data, std::size_t* size,
                               void** context) {
     auto& daemon = *static_cast<Daemon*>(self);
-    auto* const exchange = static_cast<Exchange*>(*context);
-    if (exchange == nullptr) {
-      auto* const begun = new Exchange{handle, ConnectionOf(handle), {}, {}};
-      *context = begun;
-      begun->request.method = std::strcmp(method, "HEAD") == 0 ? "GET" : method;
-      begun->request.path = path;
-      return daemon.Begin(*begun);
+    auto& exchange = *static_cast<Exchange*>(*context);
+    if (!exchange.begun) {
+      exchange.begun = true;
+      HttpRequest& request = exchange.request;
+      request.method = std::strcmp(method, "HEAD") == 0 ? "GET" : method;
+      request.path = path;
+      return daemon.Begin(exchange);
     }
-    if (*size > 0) return daemon.Read(*exchange, data, *size);
-    if (exchange->answered) {
-      return daemon.Send(*exchange, exchange->response, /*close=*/false);
+    if (exchange.stream != nullptr) return daemon.Stream(exchange, data, *size);
+    if (*size > 0) return daemon.Read(exchange, data, *size);
+    if (exchange.answered) {
+      return daemon.Send(exchange, exchange.response, /*close=*/false);
     }
-    return daemon.Enqueue(*exchange);
+    return daemon.Answer(exchange);
   }
 
   static void OnCompleted(void* self, MHD_Connection*, void** context,
@@ -277,6 +227,7 @@ class HttpServer::Daemon {
     auto& daemon = *static_cast<Daemon*>(self);
     auto* const exchange = static_cast<Exchange*>(*context);
     if (exchange == nullptr) return;
+    if (exchange->stream != nullptr) exchange->stream->Leave();
     daemon.SetState(exchange->connection, State::kReading);
     delete exchange;
   }
@@ -292,8 +243,10 @@ class HttpServer::Daemon {
         &exchange.request.headers);
     auto refusal = handler_.refuse(exchange.request);
     if (!refusal) {
-      const int status = StatusOfHeaders(exchange.request, options_.max_body);
-      if (status == 0) return MHD_YES;
+      const bool is_stream = handler_.stream != nullptr;
+      const int status =
+          StatusOfHeaders(exchange.request, options_.max_body, is_stream);
+      if (status == 0) return is_stream ? BeginStream(exchange) : MHD_YES;
       refusal = HttpResponse{.status = status};
     }
     CountRefusal(refusal->status);
@@ -315,33 +268,64 @@ class HttpServer::Daemon {
     return MHD_YES;
   }
 
-  MHD_Result Enqueue(Exchange& exchange) {
+  MHD_Result Answer(Exchange& exchange) {
     ::MHD_suspend_connection(exchange.handle);
     exchange.answered = true;
-    {
-      const MutexLock lock(mutex_);
-      if (!stopping_) {
-        exchange.connection.state = State::kWorking;
-        queue_.push_back(&exchange);
-        changed_.SignalAll();
-        return MHD_YES;
-      }
+    const auto work = [this, &exchange] {
+      exchange.response = handler_.answer(exchange.request);
+      SetState(exchange.connection, State::kAnswering);
+      // It is the library's from now on.
+      ::MHD_resume_connection(exchange.handle);
+    };
+    if (!Enqueue(exchange.connection, State::kWorking, work)) {
+      exchange.response.status = 503;
+      ::MHD_resume_connection(exchange.handle);
     }
-    exchange.response.status = 503;
-    ::MHD_resume_connection(exchange.handle);
     return MHD_YES;
   }
 
+  MHD_Result BeginStream(Exchange& exchange) {
+    const auto stream = std::make_shared<HttpStream>(
+        exchange.handle, exchange.connection.fd, exchange.request);
+    const auto work = [this, stream] {
+      handler_.stream(*stream);
+      stream->End();
+    };
+    if (!Enqueue(exchange.connection, State::kStreaming, work)) {
+      return Send(exchange, {.status = 503}, /*close=*/true);
+    }
+    exchange.stream = stream;
+    return MHD_YES;
+  }
+
+  MHD_Result Stream(Exchange& exchange, const char* data, std::size_t& size) {
+    HttpStream& stream = *exchange.stream;
+    if (size > 0) {
+      stream.Receive(data, size);
+      return MHD_YES;
+    }
+    if (!stream.EndBody()) return MHD_YES;
+    return Send(exchange, stream.head(),
+                HttpStream::NewResponse(exchange.stream),
+                /*close=*/false);
+  }
+
   MHD_Result Send(Exchange& exchange, const HttpResponse& answer, bool close) {
+    SetState(exchange.connection, State::kAnswering);
+    return Send(exchange, answer,
+                ::MHD_create_response_from_buffer(
+                    answer.body.size(), const_cast<char*>(answer.body.data()),
+                    MHD_RESPMEM_MUST_COPY),
+                close);
+  }
+
+  MHD_Result Send(Exchange& exchange, const HttpResponse& answer,
+                  MHD_Response* response, bool close) {
+    if (response == nullptr) return MHD_NO;
     Connection& connection = exchange.connection;
-    const bool stopping = SetState(connection, State::kAnswering);
-    close = close || stopping ||
+    close = close || IsStopping() ||
             ++connection.requests >= options_.requests_per_connection ||
             SteadyTime::Now() - connection.begin > options_.lifetime;
-    MHD_Response* const response = ::MHD_create_response_from_buffer(
-        answer.body.size(), const_cast<char*>(answer.body.data()),
-        MHD_RESPMEM_MUST_COPY);
-    if (response == nullptr) return MHD_NO;
     const auto add = [response](const char* name, const std::string& value) {
       ::MHD_add_response_header(response, name, value.c_str());
     };
@@ -361,32 +345,53 @@ class HttpServer::Daemon {
     if (handler_.on_refused) handler_.on_refused(status);
   }
 
-  // Returns whether the server is being stopped.
-  bool SetState(Connection& connection, State state) {
+  void SetState(Connection& connection, State state) {
     const MutexLock lock(mutex_);
     connection.state = state;
     connection.deadline = SteadyTime::Now() + options_.transfer;
     if (stopping_) changed_.SignalAll();
+  }
+
+  bool IsStopping() {
+    const MutexLock lock(mutex_);
     return stopping_;
   }
 
-  void Work() {
-    while (Exchange* const exchange = Take()) {
-      exchange->response = handler_.answer(exchange->request);
-      SetState(exchange->connection, State::kAnswering);
-      // It is the library's from now on.
-      ::MHD_resume_connection(exchange->handle);
+  // False if the server is being stopped.
+  bool Enqueue(Connection& connection, State state,
+               std::function<void()> work) {
+    const MutexLock lock(mutex_);
+    if (stopping_) return false;
+    connection.state = state;
+    connection.deadline = SteadyTime::InfiniteFuture();
+    queue_.push_back(std::move(work));
+    if (idle_ >= queue_.size()) {
+      queued_.SignalOne();
+    } else if (workers_.size() < std::size_t(options_.threads)) {
+      try {
+        workers_.emplace_back([this] { Work(); });
+      } catch (const std::system_error&) {
+        // The others will do, unless there are none.
+        if (workers_.empty()) throw;
+      }
     }
+    return true;
   }
 
-  // The next request to answer; null if the server stops and there is none.
-  Exchange* Take() {
+  void Work() {
+    while (const std::function<void()> work = Take()) work();
+  }
+
+  // What is to be done next; null if the server stops and there is nothing.
+  std::function<void()> Take() {
     const MutexLock lock(mutex_);
-    while (queue_.empty() && !stopping_) changed_.Wait(mutex_);
+    ++idle_;
+    while (queue_.empty() && !stopping_) queued_.Wait(mutex_);
+    --idle_;
     if (queue_.empty()) return nullptr;
-    Exchange* const exchange = queue_.front();
+    std::function<void()> work = std::move(queue_.front());
     queue_.pop_front();
-    return exchange;
+    return work;
   }
 
   void Watch() {
@@ -399,10 +404,7 @@ class HttpServer::Daemon {
       }
       const SteadyTime now = SteadyTime::Now();
       for (const Connection* connection : connections_) {
-        if (connection->state != State::kWorking &&
-            connection->deadline < now) {
-          Break(*connection);
-        }
+        if (connection->deadline < now) Break(*connection);
       }
     }
   }
@@ -412,7 +414,8 @@ class HttpServer::Daemon {
     const MutexLock lock(mutex_);
     const SteadyTime end = SteadyTime::Now() + patience;
     const auto is_answering = [](const Connection* connection) {
-      return connection->state == State::kAnswering;
+      return connection->state == State::kAnswering ||
+             connection->state == State::kStreaming;
     };
     while (
         SteadyTime::Now() < end &&
@@ -429,11 +432,13 @@ class HttpServer::Daemon {
   base::Mutex mutex_;
   base::CondVar changed_;
   std::set<Connection*> connections_ ABSL_GUARDED_BY(mutex_);
-  std::deque<Exchange*> queue_ ABSL_GUARDED_BY(mutex_);
+  base::CondVar queued_;
+  std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::thread> workers_ ABSL_GUARDED_BY(mutex_);
+  std::size_t idle_ ABSL_GUARDED_BY(mutex_) = 0;   // of them
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;  // answers what it has
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
 
-  std::vector<std::thread> workers_;
   std::thread watcher_;
 };
 
@@ -455,17 +460,6 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(
   }
   return std::unique_ptr<HttpServer>(
       new HttpServer(std::move(listening->second), std::move(daemon)));
-}
-
-bool IsLoopback(absl::string_view address) {
-  if (absl::StartsWith(address, "unix:")) return true;
-  const std::size_t colon = address.rfind(':');
-  if (colon == absl::string_view::npos) return false;
-  const std::string host(address.substr(0, colon));
-  if (host == "localhost" || host == "[::1]") return true;
-  in_addr parsed = {};
-  return inet_pton(AF_INET, host.c_str(), &parsed) == 1 &&
-         ntohl(parsed.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
 }  // namespace userprofile::ops

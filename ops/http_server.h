@@ -15,11 +15,14 @@
 
 namespace userprofile::ops {
 
+class HttpStream;
+
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
 struct HttpRequest {
   std::string method;  // "GET" for HEAD, whose answer is sent without its body
   std::string path;    // decoded, without what follows a '?'
+  std::string target;  // as it was sent: not decoded, with all that follows
   HttpHeaders headers;
   std::string body;
 
@@ -49,6 +52,10 @@ struct HttpHandler {
   // Answers a request that came whole; may take its time.
   std::function<HttpResponse(const HttpRequest&)> answer;
 
+  // Or, instead of `answer`: answers while the request still comes. Its body is
+  // whatever it is, of any length and encoding.
+  std::function<void(HttpStream&)> stream = nullptr;
+
   // If given, is told the status of every request that the server or `refuse`
   // has refused, just before it is sent. What is no HTTP is not counted.
   std::function<void(int status)> on_refused = nullptr;
@@ -56,7 +63,8 @@ struct HttpHandler {
 
 // What an HTTP server withstands.
 struct HttpServerOptions {
-  // Requests that are answered at once; more wait for their turn.
+  // Requests that are answered at once; more wait for their turn. As many
+  // threads are started as that takes.
   int threads = 4;
 
   // Connections, in all and from one address (0: as many as in all). Those over
@@ -73,7 +81,8 @@ struct HttpServerOptions {
   absl::Duration silence = absl::Seconds(2);
 
   // How long a client may take for a request, from the connection's begin or
-  // the last answer on, and then again for the answer.
+  // the last answer on, and then again for the answer. A stream may take as
+  // long as it goes on.
   absl::Duration transfer = absl::Seconds(10);
 
   // After that, a connection gets no more answers than one.
@@ -99,7 +108,8 @@ class HttpServer {
       HttpHandler handler);
 
   // Accepts no more, and finishes what is being answered, for the sake of which
-  // it waits for the handler, but for a client only a second.
+  // it waits for the handler, but for a client only a second, or five within a
+  // stream.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
@@ -114,11 +124,6 @@ class HttpServer {
   const std::string address_;
   const std::unique_ptr<Daemon> daemon_;
 };
-
-// Whether only this machine can reach what listens at the address: "HOST:PORT"
-// with a numeric loopback address (RFC 6890: 127.0.0.0/8, ::1) or "localhost",
-// or "unix:PATH". False for every other name, whatever it resolves to.
-bool IsLoopback(absl::string_view address);
 
 }  // namespace userprofile::ops
 

@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "ops/http_server.h"
+#include "ops/listen.h"
 
 namespace userprofile::adapter {
 namespace {

@@ -6,6 +6,7 @@
 #include "client/adapter/http_client.h"
 #include "client/adapter/json_api.h"
 #include "ops/command_line.h"
+#include "ops/listen.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::adapter {

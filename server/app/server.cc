@@ -14,6 +14,7 @@
 #include "base/steady_time.h"
 #include "ops/admin_server.h"
 #include "ops/http_server.h"
+#include "ops/listen.h"
 #include "ops/metrics.h"
 #include "ops/readiness.h"
 #include "server/access/access.h"
