@@ -2,6 +2,8 @@
 #define USERPROFILE_CLIENT_ADAPTER_HTTP_CLIENT_H_
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -9,9 +11,12 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "base/mutex.h"
 #include "client/adapter/stop_event.h"
+#include "ops/http_server.h"
 
 namespace userprofile::adapter {
 
@@ -30,6 +35,37 @@ struct HttpAnswer {
   int status = 0;
   std::string content_type;
   std::string body;
+};
+
+// A request and its answer, the bodies of which may pass in parts.
+struct HttpCall {
+  std::string method = "POST";
+  std::string path;
+  ops::HttpHeaders headers = {};  // none of the body's length
+
+  // The body; or its begin, if there is `more`: gives the next part, and an
+  // empty one at the end. Of that size as a whole, if that is known. What more
+  // there is can't be sent twice, and so goes by a new connection.
+  std::string body = {};
+  std::function<absl::StatusOr<std::string>()> more = nullptr;
+  absl::optional<std::int64_t> size = absl::nullopt;
+
+  // Are given the answer, and say whether the rest is still wanted. All of them
+  // may wait.
+  std::function<bool(int status, ops::HttpHeaders headers)> begin = nullptr;
+  std::function<bool(absl::string_view part)> write = nullptr;
+
+  // For the whole; without one, it may last as long as it goes on, but after
+  // ten minutes in which nothing comes or goes it is over, too.
+  absl::Duration timeout = absl::InfiniteDuration();
+
+  // How long it may go on once that is set.
+  const StopEvent* stop = nullptr;
+  absl::Duration grace = absl::ZeroDuration();
+
+  // The socket of whom it is for, or -1: from the end of the body until the
+  // answer begins, it ends if that is closed by its peer.
+  int caller = -1;
 };
 
 // The client of one HTTP server: libcurl. Over https the server's certificate
@@ -59,6 +95,11 @@ class HttpClient {
       const std::string& path, const std::string& json, absl::Duration timeout,
       const std::map<std::string, std::string>& headers = {},
       const StopEvent* stop = nullptr);
+
+  // Sends a request, and passes the answer on as it comes. Errors as Post()'s;
+  // OUT_OF_RANGE also if `begin` or `write` want no more, CANCELLED if `more`
+  // fails or the caller is gone. The answer may have begun before any of them.
+  absl::Status Send(const HttpCall& call);
 
  private:
   class Connection;

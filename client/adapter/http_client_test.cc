@@ -1,6 +1,13 @@
 #include "client/adapter/http_client.h"
 
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -14,7 +21,9 @@
 #include "absl/time/clock.h"
 #include "base/steady_time.h"
 #include "client/adapter/stop_event.h"
+#include "tests/support/certificate.h"
 #include "tests/support/http_server.h"
+#include "tests/support/temp_dir.h"
 
 namespace userprofile::adapter {
 namespace {
@@ -168,6 +177,203 @@ TEST_F(HttpClientTest,
   ::setenv("no_proxy", "bot.invalid", 1);
   EXPECT_FALSE(
       ClientOf("bot.invalid:81").Post("/x", "{}", absl::Seconds(20)).ok());
+}
+
+// A call whose answer is kept.
+struct KeptCall : HttpCall {
+  KeptCall() {
+    begin = [this](int received, const ops::HttpHeaders& its_headers) {
+      status = received;
+      received_headers = its_headers;
+      return true;
+    };
+    write = [this](absl::string_view part) {
+      absl::StrAppend(&answer, part);
+      return true;
+    };
+  }
+  KeptCall(const KeptCall&) = delete;
+  KeptCall& operator=(const KeptCall&) = delete;
+
+  int status = 0;
+  ops::HttpHeaders received_headers;
+  std::string answer;
+};
+
+TEST_F(HttpClientTest, SendsARequestAsItIs) {
+  response_.status = 418;
+  response_.body = "tea";
+  response_.more_headers = "X-Empty:\r\nX-Two: 1\r\nX-Two: 2\r\n";
+  KeptCall call;
+  call.method = "GET";
+  call.path = "/a/../b%2f?c=d";
+  call.headers = {{"X-Name", "value"}, {"X-Empty", ""}};
+  const absl::Status status = client_.Send(call);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(call.status, 418);
+  EXPECT_EQ(call.answer, "tea");
+  EXPECT_THAT(call.received_headers, ::testing::IsSupersetOf(ops::HttpHeaders{
+                                         {"Content-Type", "text/plain"},
+                                         {"X-Empty", ""},
+                                         {"X-Two", "1"},
+                                         {"X-Two", "2"}}));
+  EXPECT_EQ(request_.method, "GET");
+  EXPECT_EQ(request_.path, "/a/../b%2f");
+  EXPECT_EQ(request_.body, "");
+  EXPECT_EQ(request_.Header("X-Name"), "value");
+  EXPECT_EQ(request_.headers.count("x-empty"), 1u);
+  for (const char* own : {"accept", "content-type", "content-length", "expect",
+                          "transfer-encoding"}) {
+    EXPECT_EQ(request_.headers.count(own), 0u) << own;
+  }
+  KeptCall form;
+  form.headers = {{"Content-Type", "x/y"}};
+  form.body = std::string("\0a", 2);
+  ASSERT_TRUE(client_.Send(form).ok());
+  EXPECT_EQ(request_.method, "POST");
+  EXPECT_EQ(request_.Header("Content-Type"), "x/y");
+  EXPECT_EQ(request_.Header("Content-Length"), "2");
+  EXPECT_EQ(request_.body, form.body);
+}
+
+TEST_F(HttpClientTest, SendsABodyInPartsOfKnownAndUnknownSize) {
+  std::string body = std::string("\0\r\n", 3);
+  while (body.size() < (4u << 20)) body += body;
+  for (const bool is_known : {true, false}) {
+    KeptCall call;
+    call.body = body.substr(0, 100'000);
+    std::size_t at = call.body.size();
+    call.more = [&]() -> absl::StatusOr<std::string> {
+      const std::string part = body.substr(at, 50'000);
+      at += part.size();
+      return part;
+    };
+    if (is_known) call.size = static_cast<std::int64_t>(body.size());
+    const absl::Status status = client_.Send(call);
+    ASSERT_TRUE(status.ok()) << status;
+    EXPECT_TRUE(request_.body == body) << request_.body.size();
+    EXPECT_EQ(request_.Header("Content-Length") != "", is_known);
+  }
+}
+
+TEST_F(HttpClientTest, ASendEndsWhereNobodyWantsOn) {
+  response_.body = std::string(1000, 'x');
+  KeptCall unwanted;
+  unwanted.write = [](absl::string_view) { return false; };
+  EXPECT_TRUE(absl::IsOutOfRange(client_.Send(unwanted)));
+  unwanted.begin = [](int, const ops::HttpHeaders&) { return false; };
+  EXPECT_TRUE(absl::IsOutOfRange(client_.Send(unwanted)));
+
+  KeptCall failing;
+  failing.body = "x";
+  failing.more = [] { return absl::AbortedError("the client is gone"); };
+  EXPECT_TRUE(absl::IsCancelled(client_.Send(failing)));
+
+  // Whom it is for is gone.
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  KeptCall left;
+  left.path = "/hold";
+  left.caller = ends[0];
+  const int before = requests_;
+  std::thread leaver([&] {
+    while (requests_ == before) absl::SleepFor(absl::Milliseconds(1));
+    ::close(ends[1]);
+  });
+  EXPECT_TRUE(absl::IsCancelled(client_.Send(left)));
+  leaver.join();
+  ::close(ends[0]);
+  hold_.Set();
+}
+
+TEST_F(HttpClientTest, ACallerThatSaysMoreHasNotLeft) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  KeptCall call;
+  call.path = "/hold";
+  call.caller = ends[0];
+  std::thread other([&] {
+    while (requests_ == 0) absl::SleepFor(absl::Milliseconds(1));
+    EXPECT_EQ(::write(ends[1], "GET", 3), 3);
+    hold_.Set();
+  });
+  EXPECT_TRUE(client_.Send(call).ok());
+  other.join();
+  for (const int end : ends) ::close(end);
+}
+
+TEST_F(HttpClientTest, AStopLeavesASendItsGrace) {
+  response_.body = std::string(20, 'x');
+  response_.drip = absl::Milliseconds(20);
+  StopEvent stop;
+  stop.Set();
+  KeptCall call;
+  call.stop = &stop;
+  EXPECT_TRUE(absl::IsCancelled(client_.Send(call)));
+  call.grace = absl::Seconds(20);
+  call.answer.clear();
+  EXPECT_TRUE(client_.Send(call).ok());
+  EXPECT_EQ(call.answer, response_.body);
+}
+
+// The name under which OpenSSL looks for an authority in a folder.
+std::string HashedName(const std::string& certificate_file) {
+  std::FILE* const file = std::fopen(certificate_file.c_str(), "r");
+  X509* const certificate = ::PEM_read_X509(file, nullptr, nullptr, nullptr);
+  std::fclose(file);
+  const std::string name = absl::StrCat(
+      absl::Hex(::X509_subject_name_hash(certificate), absl::kZeroPad8), ".0");
+  ::X509_free(certificate);
+  return name;
+}
+
+TEST(HttpsClientTest, BelievesTheAuthoritiesOfAFileOrAFolderAndNobodyElse) {
+  const userprofile::testing::Certificate authority{
+      {.subject_alternative_names = "", .authority = true}};
+  const userprofile::testing::Certificate certificate{{.issuer = &authority}};
+  const userprofile::testing::Certificate stranger{{.authority = true}};
+  std::atomic<int> requests = 0;
+  HttpServer server(
+      [&requests](const HttpRequest&) {
+        ++requests;
+        return HttpResponse{};
+      },
+      &certificate);
+  const auto post = [&] {
+    // Another client each time: what is believed is asked once.
+    HttpClient client(absl::StrCat("https://localhost:", server.port()),
+                      "the Bot API", 1000, absl::Seconds(5));
+    return client.Post("/SECRET", "{}", absl::Seconds(10)).status();
+  };
+  const auto expect_refused = [&] {
+    const int before = requests;
+    const absl::Status status = post();
+    EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr("SECRET")));
+    EXPECT_EQ(requests, before);
+  };
+  expect_refused();
+
+  const userprofile::testing::TempDir folder;
+  ::setenv("SSL_CERT_DIR", (folder / "").c_str(), 1);
+  expect_refused();
+  ASSERT_EQ(
+      ::symlink(stranger.certificate_file().c_str(),
+                (folder / HashedName(stranger.certificate_file())).c_str()),
+      0);
+  expect_refused();
+  ASSERT_EQ(
+      ::symlink(authority.certificate_file().c_str(),
+                (folder / HashedName(authority.certificate_file())).c_str()),
+      0);
+  EXPECT_TRUE(post().ok()) << post();
+  ::unsetenv("SSL_CERT_DIR");
+
+  ::setenv("SSL_CERT_FILE", stranger.certificate_file().c_str(), 1);
+  expect_refused();
+  ::setenv("SSL_CERT_FILE", authority.certificate_file().c_str(), 1);
+  EXPECT_TRUE(post().ok()) << post();
+  ::unsetenv("SSL_CERT_FILE");
 }
 
 }  // namespace
