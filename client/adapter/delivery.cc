@@ -6,10 +6,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/steady_time.h"
-#include "client/adapter/json_api.h"
-#include "spdlog/spdlog.h"
-#include "userprofile/client/errors.h"
-#include "userprofile/client/recognition.h"
+#include "client/adapter/sender.h"
 
 namespace userprofile::adapter {
 namespace {
@@ -46,21 +43,13 @@ Delivery::Delivery(HttpUrl bot, absl::Duration timeout,
 absl::StatusOr<Recognized> Delivery::TellService(
     const Update& update, std::map<std::string, std::string>& headers) {
   if (!update.contact) return update.outcome.recognized;
-  const auto response = service_.UpsertUser(*update.contact);
-  const bool refused = client::IsRefused(response.status());
-  metrics_.SetPeer(kService, refused ? absl::OkStatus() : response.status());
-  if (refused) {
-    spdlog::error("the service refuses the contact of update {}: {}",
-                  update.outcome.update_id.value_or(0),
-                  std::string(response.status().message()));
-    return Recognized::kError;
+  const auto sender =
+      SenderOf(update, service_.UpsertUser(*update.contact), metrics_);
+  if (!sender.ok()) return sender.status();
+  if (!sender->profile.empty()) {
+    headers[kProfileHeader] = absl::WebSafeBase64Escape(sender->profile);
   }
-  if (!response.ok()) return response.status();
-  const auto profile = ToJson(response->profile());
-  if (profile.ok()) {
-    headers[kProfileHeader] = absl::WebSafeBase64Escape(*profile);
-  }
-  return static_cast<Recognized>(client::RecognitionOf(*response));
+  return sender->recognized;
 }
 
 absl::StatusOr<HttpAnswer> Delivery::Deliver(

@@ -15,9 +15,10 @@ int main(int argc, char** argv) {
       "Every flag can be set by the environment, too (--server by "
       "USERPROFILE_SERVER), and by a key in the file of --config.\n"
       "More: userprofile-adapter COMMAND --help");
-  adapter::AddStdinCommand(command_line);
+  adapter::AddProxyCommand(command_line);
   adapter::AddPollCommand(command_line);
   adapter::AddWebhookCommand(command_line);
+  adapter::AddStdinCommand(command_line);
   // An output or a connection that nobody reads any more is an error like
   // others.
   std::signal(SIGPIPE, SIG_IGN);

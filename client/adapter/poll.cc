@@ -59,8 +59,9 @@ constexpr absl::Duration kWithoutNews = absl::Milliseconds(300);
 constexpr absl::Duration kLongestPause = absl::Minutes(1);
 
 struct PollOptions {
-  SidecarOptions sidecar{{"bot token", "--bot-token-file"}};
-  std::string bot_api_url = "https://api.telegram.org";
+  SidecarOptions sidecar{.forward =
+                             ForwardOptions{{"bot token", "--bot-token-file"}}};
+  std::string bot_api_url = kBotApiUrl;
 
   // How long a getUpdates waits for an update.
   absl::Duration poll_timeout = absl::Seconds(50);
@@ -315,7 +316,8 @@ class Poller {
       if (IdOf(job) <= failing.newest) {
         failing.left -= SteadyTime::Now() - begin;
       } else {
-        failing = {newest_.load(), 2 * options_.sidecar.forward_timeout};
+        failing = {newest_.load(),
+                   2 * options_.sidecar.forward->forward_timeout};
       }
     }
     return true;
@@ -402,11 +404,8 @@ class Poller {
 };
 
 int RunPoll(const PollOptions& options) {
-  const auto url = ParseHttpUrl(options.bot_api_url);
-  if (!url.ok()) {
-    return Fail(absl::InvalidArgumentError(
-        absl::StrCat("--bot-api-url ", url.status().message())));
-  }
+  const auto url = ParseBotApiUrl(options.bot_api_url);
+  if (!url.ok()) return Fail(url.status());
   return Sidecar::Run(
       options.sidecar, /*always_ready=*/false, [&](Sidecar& sidecar) {
         const std::string& token = sidecar.secret();
@@ -428,9 +427,7 @@ void AddPollCommand(ops::CommandLine& command_line) {
   flags.Footer(absl::StrCat(kPollHelp, kHeadersHelp, kMorePollHelp));
   const auto options = std::make_shared<PollOptions>();
   AddSidecarFlags(flags, options->sidecar);
-  ops::AddFlag(flags, "--bot-api-url", options->bot_api_url,
-               "Where the Bot API is")
-      .TypeName("URL");
+  AddBotApiFlag(flags, options->bot_api_url);
   ops::AddDurationFlag(flags, "--poll-timeout", options->poll_timeout,
                        "How long Telegram shall wait for an update");
   ops::AddFlag(flags, "--in-flight", options->in_flight,

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "client/adapter/http_client.h"
+#include "base/status_macros.h"
 #include "client/adapter/json_api.h"
 #include "ops/command_line.h"
 #include "ops/listen.h"
@@ -13,13 +13,16 @@ namespace userprofile::adapter {
 
 void AddSidecarFlags(ops::Command command, SidecarOptions& options) {
   AddServiceFlags(command, options.service);
-  AddSecretFlag(command, options.secret);
-  ops::AddFlag(command, "--forward-to", options.forward_to,
-               "Where the bot takes updates, such as http://127.0.0.1:8090/")
-      .TypeName("URL")
-      .Required();
-  ops::AddDurationFlag(command, "--forward-timeout", options.forward_timeout,
-                       "How long the bot may take for an update");
+  if (options.forward) {
+    ForwardOptions& forward = *options.forward;
+    AddSecretFlag(command, forward.secret);
+    ops::AddFlag(command, "--forward-to", forward.forward_to,
+                 "Where the bot takes updates, such as http://127.0.0.1:8090/")
+        .TypeName("URL")
+        .Required();
+    ops::AddDurationFlag(command, "--forward-timeout", forward.forward_timeout,
+                         "How long the bot may take for an update");
+  }
   ops::AddFlag(command, "--api-listen", options.api_listen,
                "Where the bot can call the service by HTTP and JSON")
       .TypeName("HOST:PORT");
@@ -30,14 +33,6 @@ void AddSidecarFlags(ops::Command command, SidecarOptions& options) {
                  "Listen beyond loopback although callers are not identified");
   ops::AddLoggingFlags(command, options.logging);
 }
-
-Sidecar::Sidecar(const SidecarOptions& options, std::string secret,
-                 const StopEvent& stop,
-                 std::unique_ptr<client::ProfileClient> service, HttpUrl bot)
-    : secret_(std::move(secret)),
-      stop_(stop),
-      service_(std::move(service)),
-      delivery_(std::move(bot), options.forward_timeout, *service_, metrics_) {}
 
 int Sidecar::Run(const SidecarOptions& options, bool always_ready,
                  const std::function<absl::Status(Sidecar&)>& work) {
@@ -53,12 +48,16 @@ int Sidecar::Run(const SidecarOptions& options, bool always_ready,
 
 absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(
     const SidecarOptions& options, const StopEvent& stop, bool always_ready) {
-  auto secret = ReadSecret(options.secret);
-  if (!secret.ok()) return secret.status();
-  auto bot = ParseHttpUrl(options.forward_to);
-  if (!bot.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--forward-to ", bot.status().message()));
+  std::string secret;
+  HttpUrl bot;
+  if (options.forward) {
+    USERPROFILE_ASSIGN_OR_RETURN(secret, ReadSecret(options.forward->secret));
+    const auto url = ParseHttpUrl(options.forward->forward_to);
+    if (!url.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--forward-to ", url.status().message()));
+    }
+    bot = *url;
   }
   for (const std::string& address :
        {options.api_listen, options.admin_listen}) {
@@ -70,8 +69,13 @@ absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(
 
   auto service = Connect(options.service);
   if (!service.ok()) return service.status();
-  std::unique_ptr<Sidecar> sidecar(new Sidecar(
-      options, *std::move(secret), stop, *std::move(service), *std::move(bot)));
+  std::unique_ptr<Sidecar> sidecar(new Sidecar(stop, *std::move(service)));
+  if (options.forward) {
+    sidecar->secret_ = std::move(secret);
+    sidecar->delivery_ = std::make_unique<Delivery>(
+        std::move(bot), options.forward->forward_timeout, *sidecar->service_,
+        sidecar->metrics_);
+  }
   auto api = ops::HttpServer::Start(options.api_listen,
                                     {.threads = 64,
                                      .requests_per_connection = 1000,
@@ -95,6 +99,18 @@ absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(
 std::string Sidecar::addresses() const {
   return absl::StrCat("for the bot's calls on http://", api_->address(),
                       ", for people and probes on http://", admin_->address());
+}
+
+void AddBotApiFlag(ops::Command command, std::string& url) {
+  ops::AddFlag(command, "--bot-api-url", url, "Where the Bot API is")
+      .TypeName("URL");
+}
+
+absl::StatusOr<HttpUrl> ParseBotApiUrl(const std::string& url) {
+  auto parsed = ParseHttpUrl(url);
+  if (parsed.ok()) return parsed;
+  return absl::InvalidArgumentError(
+      absl::StrCat("--bot-api-url ", parsed.status().message()));
 }
 
 absl::Status CheckListen(const std::string& address, bool insecure) {

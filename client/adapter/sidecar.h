@@ -4,10 +4,13 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "client/adapter/delivery.h"
+#include "client/adapter/http_client.h"
 #include "client/adapter/metrics.h"
 #include "client/adapter/options.h"
 #include "client/adapter/stop_event.h"
@@ -18,13 +21,18 @@
 
 namespace userprofile::adapter {
 
-// What `poll` and `webhook` have in common: a process that runs on, beside a
-// bot.
-struct SidecarOptions {
+// A bot that updates are brought to, and the secret for where they come from.
+struct ForwardOptions {
   SecretOption secret;
-  ServiceOptions service = {};
   std::string forward_to = {};
   absl::Duration forward_timeout = absl::Seconds(30);
+};
+
+// What `proxy`, `poll` and `webhook` have in common: a process that runs on,
+// beside a bot. `proxy` forwards nothing.
+struct SidecarOptions {
+  absl::optional<ForwardOptions> forward = absl::nullopt;
+  ServiceOptions service = {};
   std::string api_listen = "127.0.0.1:8089";
   std::string admin_listen = "127.0.0.1:9465";
   bool insecure = false;
@@ -50,8 +58,11 @@ class Sidecar {
   static int Run(const SidecarOptions& options, bool always_ready,
                  const std::function<absl::Status(Sidecar&)>& work);
 
+  // Where there is a bot to forward to.
   const std::string& secret() const { return secret_; }
-  Delivery& delivery() { return delivery_; }
+  Delivery& delivery() { return *delivery_; }
+
+  client::ProfileClient& service() { return *service_; }
   AdapterMetrics& metrics() { return metrics_; }
 
   // Set when the work shall end.
@@ -61,20 +72,26 @@ class Sidecar {
   std::string addresses() const;
 
  private:
-  Sidecar(const SidecarOptions& options, std::string secret,
-          const StopEvent& stop, std::unique_ptr<client::ProfileClient> service,
-          HttpUrl bot);
+  Sidecar(const StopEvent& stop, std::unique_ptr<client::ProfileClient> service)
+      : stop_(stop), service_(std::move(service)) {}
   static absl::StatusOr<std::unique_ptr<Sidecar>> Start(
       const SidecarOptions& options, const StopEvent& stop, bool always_ready);
 
-  const std::string secret_;
   const StopEvent& stop_;
   AdapterMetrics metrics_;
   const std::unique_ptr<client::ProfileClient> service_;
-  Delivery delivery_;
+  std::string secret_;
+  std::unique_ptr<Delivery> delivery_;
   std::unique_ptr<ops::HttpServer> api_;
   std::unique_ptr<ops::HttpServer> admin_;
 };
+
+// Where the Bot API is.
+inline constexpr char kBotApiUrl[] = "https://api.telegram.org";
+void AddBotApiFlag(ops::Command command, std::string& url);
+
+// INVALID_ARGUMENT, which names the flag, for what is no URL.
+absl::StatusOr<HttpUrl> ParseBotApiUrl(const std::string& url);
 
 // OK if only this machine can reach the address, or `insecure` says that others
 // may; else INVALID_ARGUMENT, which says what to do.

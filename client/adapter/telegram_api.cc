@@ -17,10 +17,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr absl::Duration kConnectTimeout = absl::Seconds(10);
 constexpr absl::Duration kTimeout = absl::Seconds(30);
-// A hundred updates are much shorter.
-constexpr std::size_t kMaxAnswer = 64 * 1024 * 1024;
 // Of an update. Telegram's have 32 bits; an offset far above them all would
 // have them all forgotten.
 constexpr std::int64_t kMaxUpdateId = (std::int64_t{1} << 52) - 1;
@@ -80,7 +77,8 @@ absl::optional<absl::Duration> RetryAfter(const absl::Status& status) {
 
 TelegramApi::TelegramApi(const HttpUrl& url, const std::string& token)
     : path_(absl::StrCat(url.path == "/" ? "" : url.path, "/bot", token, "/")),
-      http_(url.origin, "the Bot API", kMaxAnswer, kConnectTimeout) {}
+      http_(url.origin, "the Bot API", kMaxBotApiAnswer,
+            kBotApiConnectTimeout) {}
 
 absl::StatusOr<json> TelegramApi::Send(const std::string& method,
                                        const json& arguments,

@@ -1,6 +1,7 @@
 #ifndef USERPROFILE_CLIENT_ADAPTER_TELEGRAM_API_H_
 #define USERPROFILE_CLIENT_ADAPTER_TELEGRAM_API_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -13,6 +14,10 @@
 #include "client/adapter/http_client.h"
 
 namespace userprofile::adapter {
+
+// Of every client of the Bot API. A hundred updates are much shorter.
+inline constexpr absl::Duration kBotApiConnectTimeout = absl::Seconds(10);
+inline constexpr std::size_t kMaxBotApiAnswer = 64 * 1024 * 1024;
 
 // Telegram's Bot API, for one bot. Thread-safe.
 //

@@ -33,7 +33,8 @@ from USERPROFILE_WEBHOOK_SECRET. Without --bot-id a newcomer whose first update 
 to be delivered again is "returning" then.)";
 
 struct WebhookOptions {
-  SidecarOptions sidecar{{"webhook secret", "--webhook-secret-file"}};
+  SidecarOptions sidecar{
+      .forward = ForwardOptions{{"webhook secret", "--webhook-secret-file"}}};
   std::string listen = "127.0.0.1:8088";
   int max_connections = 128;
 
