@@ -117,13 +117,17 @@ int Program::Wait(absl::Duration patience) {
   return -1;
 }
 
-int Program::MemoryMegabytes() const {
+int Program::MemoryMegabytes() const { return StatusMegabytes("VmRSS:"); }
+
+int Program::PeakMegabytes() const { return StatusMegabytes("VmHWM:"); }
+
+int Program::StatusMegabytes(const std::string& name) const {
   std::ifstream status(absl::StrCat("/proc/", pid_, "/status"));
   for (std::string line; std::getline(status, line);) {
     const std::vector<std::string> words =
         absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
     int kilobytes;
-    if (words[0] == "VmRSS:" && absl::SimpleAtoi(words[1], &kilobytes)) {
+    if (words[0] == name && absl::SimpleAtoi(words[1], &kilobytes)) {
       return kilobytes / 1024;
     }
   }

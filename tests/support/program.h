@@ -56,11 +56,16 @@ class Program {
   // it does not run.
   int MemoryMegabytes() const;
 
+  // The most that it has ever held.
+  int PeakMegabytes() const;
+
   // What it has written so far.
   std::string output() const;
   std::string errors() const;
 
  private:
+  int StatusMegabytes(const std::string& name) const;
+
   TempDir directory_;
   pid_t pid_ = 0;
   int exit_code_ = -1;
