@@ -6,25 +6,28 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
 #include <thread>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "base/steady_time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "tests/stories/load.h"
+#include "tests/stories/packages.h"
 #include "tests/stories/server_story.h"
 #include "tests/support/bot_api.h"
 #include "tests/support/certificate.h"
@@ -372,16 +375,88 @@ TEST_F(BotProxyTest, APollTakesTwoMillisecondsMoreAtMost) {
                  static_cast<int>(absl::ToInt64Microseconds(more)));
 }
 
+// What a bot was told of an update's sender, if it can see that.
+struct Seen {
+  std::int64_t update_id;
+  std::string recognized;
+};
+
+// Users write to a bot while the proxy and the server are killed.
+class BotProxyKillTest : public BotProxyTest {
+ protected:
+  static constexpr std::int64_t kUsers = 40;
+  static constexpr int kKills = 5;  // of the proxy, and as many of the server
+
+  // Everybody writes, and again until all is done. `handled` are the updates
+  // that the bot has dealt with; all are, in the end.
+  void RunThroughKills(const std::function<std::set<std::int64_t>()>& handled) {
+    Come();
+    int kills = 0;
+    std::size_t count = 0;
+    EXPECT_TRUE(Eventually(
+        [&] {
+          count = handled().size();
+          if (kills < 2 * kKills && count > std::size_t(9 * kills)) {
+            if (kills++ % 2 == 0) {
+              proxy_->Kill();
+              StartProxy();
+            } else {
+              server_->program().Kill();
+              server_->Start();
+            }
+          }
+          if (count < users_.size()) return false;
+          if (kills < 2 * kKills) Come();
+          return kills == 2 * kKills && api_.pending() == 0;
+        },
+        absl::Minutes(3)))
+        << kills << " kills; " << count << " of " << users_.size()
+        << " are handled, " << api_.pending() << " are left; "
+        << proxy_->errors();
+    ASSERT_TRUE(server_->AwaitReady());
+    for (const auto& [user, update] : first_) EXPECT_TRUE(IsStored(user));
+  }
+
+  // Who is new is so for as long as their first update comes, and no longer.
+  void ExpectToldRight(const std::vector<Seen>& all) {
+    for (const Seen& seen : all) {
+      const std::int64_t user = users_[seen.update_id];
+      EXPECT_EQ(seen.recognized,
+                first_[user] == seen.update_id ? "new" : "returning")
+          << "user " << user << ", update " << seen.update_id;
+    }
+  }
+
+ private:
+  void Come() {
+    for (std::int64_t i = 0; i < kUsers; ++i) {
+      const std::int64_t user = first_user_ + i;
+      const json update = {
+          {"message",
+           {{"message_id", 1},
+            {"date", absl::ToUnixSeconds(absl::Now())},
+            {"chat", {{"id", user}, {"type", "private"}}},
+            {"from", {{"id", user}, {"is_bot", false}, {"first_name", "A"}}},
+            {"text", "/start"},
+            {"entities",
+             {{{"type", "bot_command"}, {"offset", 0}, {"length", 6}}}}}}};
+      const std::int64_t id = api_.Add(update);
+      first_.emplace(user, id);
+      users_.emplace(id, user);
+    }
+  }
+
+  // The tests share a server: each has users of its own.
+  inline static std::int64_t next_user_ = 50'000;
+  const std::int64_t first_user_ = next_user_ += kUsers;
+  std::map<std::int64_t, std::int64_t> first_;  // update of each user
+  std::map<std::int64_t, std::int64_t> users_;  // of each update
+};
+
 // A bot that greets everybody, by an API root and nothing else. It confirms
 // what it has answered, and what it was in the middle of comes again.
 class GreetingBot {
  public:
-  struct Seen {
-    std::int64_t user;
-    std::int64_t update_id;
-    std::string recognized;
-  };
-
   GreetingBot(std::string address, std::string token)
       : address_(std::move(address)),
         token_(std::move(token)),
@@ -435,7 +510,7 @@ class GreetingBot {
             : "not told";
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      seen_.push_back({user, id, recognized});
+      seen_.push_back({id, recognized});
     }
     const HttpAnswer sent = client.Post(
         absl::StrCat("/bot", token_, "/sendMessage"),
@@ -456,54 +531,114 @@ class GreetingBot {
   std::thread thread_;
 };
 
-TEST_F(BotProxyTest, NoUpdateIsLostAndNobodyKnownIsNewThroughKills) {
-  constexpr std::int64_t kUsers = 40;
-  constexpr std::int64_t kFirst = 50'001;
-  constexpr int kKills = 5;  // of the proxy, and as many of the server
+TEST_F(BotProxyKillTest, NoUpdateIsLostAndNobodyKnownIsNew) {
   StartProxy();
   AwaitProxy();
   GreetingBot bot(address_, api_.token());
+  RunThroughKills([&bot] { return bot.handled(); });
+  ExpectToldRight(bot.seen());
+}
 
-  std::map<std::int64_t, std::int64_t> first_updates;  // by user
-  std::set<std::int64_t> all;
-  const auto come = [&] {
-    for (std::int64_t user = kFirst; user < kFirst + kUsers; ++user) {
-      const std::int64_t id = api_.AddMessage(user, "hello");
-      first_updates.emplace(user, id);
-      all.insert(id);
+// The first example of a framework, of which nothing is changed but where the
+// Bot API is.
+class FirstBotTest : public BotProxyKillTest {
+ protected:
+  void RunBotThroughKills(std::vector<std::string> words) {
+    words_ = std::move(words);
+    StartProxy();
+    AwaitProxy();
+    StartBot();
+    RunThroughKills([this] {
+      // As whatever looks after bots would.
+      if (!bot_->running()) {
+        said_ += bot_->output();
+        StartBot();
+      }
+      std::set<std::int64_t> handled;
+      for (const Seen& seen : AllSeen()) handled.insert(seen.update_id);
+      return handled;
+    });
+    EXPECT_GT(api_.sent().size(), std::size_t{kUsers}) << bot_->errors();
+  }
+
+  // As it says by lines "UPDATE_ID RECOGNIZED".
+  std::vector<Seen> AllSeen() const {
+    std::vector<Seen> all;
+    const std::string said = absl::StrCat(said_, bot_->output());
+    // The last line may still be written.
+    const std::size_t end = said.rfind('\n');
+    for (const absl::string_view line :
+         absl::StrSplit(said.substr(0, end == said.npos ? 0 : end), '\n',
+                        absl::SkipEmpty())) {
+      const std::pair<std::string, std::string> words =
+          absl::StrSplit(line, absl::MaxSplits(' ', 1));
+      std::int64_t id = 0;
+      if (absl::SimpleAtoi(words.first, &id)) {
+        all.push_back({id, words.second});
+      }
     }
-  };
-  come();
-  int kills = 0;
-  EXPECT_TRUE(Eventually(
-      [&] {
-        const std::size_t handled = bot.handled().size();
-        if (kills < 2 * kKills && handled > std::size_t(9 * kills)) {
-          if (kills++ % 2 == 0) {
-            proxy_->Kill();
-            StartProxy();
-          } else {
-            server_->program().Kill();
-            server_->Start();
-          }
-        }
-        if (handled < all.size()) return false;
-        if (kills < 2 * kKills) come();
-        return kills == 2 * kKills && api_.pending() == 0;
-      },
-      absl::Minutes(3)))
-      << bot.handled().size() << " of " << all.size() << " are handled; "
-      << proxy_->errors();
-  EXPECT_EQ(bot.handled(), all);
-  for (const GreetingBot::Seen& seen : bot.seen()) {
-    const bool is_first = first_updates[seen.user] == seen.update_id;
-    EXPECT_EQ(seen.recognized, is_first ? "new" : "returning")
-        << "user " << seen.user << ", update " << seen.update_id;
+    return all;
   }
-  ASSERT_TRUE(server_->AwaitReady());
-  for (std::int64_t user = kFirst; user < kFirst + kUsers; ++user) {
-    EXPECT_TRUE(IsStored(user)) << user;
+
+ private:
+  void StartBot() {
+    bot_ = std::make_unique<Program>(Program::Options{
+        words_,
+        {{"BOT_TOKEN", api_.token()},
+         {"API_ROOT", absl::StrCat("http://", address_)},
+         {"NODE_PATH", absl::StrCat(kNodePackages, "/node_modules")},
+         {"PYTHONDONTWRITEBYTECODE", "1"}}});
   }
+
+  std::vector<std::string> words_;
+  std::unique_ptr<Program> bot_;
+  std::string said_;  // by those that ended
+};
+
+constexpr char kFirstBots[] =
+    USERPROFILE_SOURCE_DIR "/tests/stories/first_bots/";
+
+class FirstNodeBotTest : public FirstBotTest,
+                         public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(FirstNodeBotTest, HearsOfEveryUpdateAndWhoItIsFrom) {
+  // Not compiled, and slow enough by itself.
+  if (!kIsMeasured) GTEST_SKIP() << "a sanitizer sees nothing of it";
+  if (!HasNodePackages()) GTEST_SKIP() << "npm does not reach its registry";
+  RunBotThroughKills(
+      {"/usr/bin/env", "node", absl::StrCat(kFirstBots, GetParam(), ".js")});
+  ExpectToldRight(AllSeen());
+}
+
+INSTANTIATE_TEST_SUITE_P(Frameworks, FirstNodeBotTest,
+                         ::testing::Values("grammy", "telegraf",
+                                           "node-telegram-bot-api"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+// Version 13, as Debian 12 has it.
+bool HasPythonTelegramBot() {
+  const Outcome outcome =
+      RunProgram({{"/bin/bash", "-c",
+                   USERPROFILE_SOURCE_DIR
+                   "/deploy/local/install.sh python3-python-telegram-bot && "
+                   "/usr/bin/python3 -Wignore -c 'import sys, telegram; "
+                   "sys.exit(not telegram.__version__.startswith(\"13.\"))'"},
+                  {},
+                  ""},
+                 absl::Minutes(10));
+  return outcome.exit_code == 0;
+}
+
+TEST_F(FirstBotTest, OfPythonTelegramBotHearsOfEveryUpdate) {
+  if (!kIsMeasured) GTEST_SKIP() << "a sanitizer sees nothing of it";
+  if (!HasPythonTelegramBot()) {
+    GTEST_SKIP() << "there is no python-telegram-bot here";
+  }
+  RunBotThroughKills({"/usr/bin/python3", absl::StrCat(kFirstBots, "ptb.py")});
 }
 
 }  // namespace
