@@ -47,7 +47,10 @@ int StatusOfHeaders(const HttpRequest& request, std::size_t max_body,
   for (const auto& [name, value] : request.headers) {
     if (absl::EqualsIgnoreCase(name, "Content-Length")) {
       if (++lengths > 1) return 400;
-      if (!absl::SimpleAtoi(value, &length)) return 413;
+      if (!absl::SimpleAtoi(value, &length) ||
+          length > std::size_t(std::numeric_limits<std::int64_t>::max())) {
+        return 413;
+      }
       if (!is_stream && length > max_body) return 413;
     } else if (absl::EqualsIgnoreCase(name, "Transfer-Encoding")) {
       ++encodings;
@@ -357,13 +360,11 @@ class HttpServer::Daemon {
     return stopping_;
   }
 
-  // False if the server is being stopped.
+  // False if the server is being stopped, or there is nobody to do it.
   bool Enqueue(Connection& connection, State state,
                std::function<void()> work) {
     const MutexLock lock(mutex_);
     if (stopping_) return false;
-    connection.state = state;
-    connection.deadline = SteadyTime::InfiniteFuture();
     queue_.push_back(std::move(work));
     if (idle_ >= queue_.size()) {
       queued_.SignalOne();
@@ -372,9 +373,14 @@ class HttpServer::Daemon {
         workers_.emplace_back([this] { Work(); });
       } catch (const std::system_error&) {
         // The others will do, unless there are none.
-        if (workers_.empty()) throw;
+        if (workers_.empty()) {
+          queue_.pop_back();
+          return false;
+        }
       }
     }
+    connection.state = state;
+    connection.deadline = SteadyTime::InfiniteFuture();
     return true;
   }
 

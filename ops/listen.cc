@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -97,6 +98,13 @@ bool IsLoopback(absl::string_view address) {
   in_addr parsed = {};
   return inet_pton(AF_INET, host.c_str(), &parsed) == 1 &&
          ntohl(parsed.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+void RaiseOpenFilesLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace userprofile::ops

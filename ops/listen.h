@@ -20,6 +20,10 @@ absl::StatusOr<std::pair<int, std::string>> Listen(absl::string_view address);
 // or "unix:PATH". False for every other name, whatever it resolves to.
 bool IsLoopback(absl::string_view address);
 
+// Lets the process open as many files as it may, for a program that serves many
+// connections: so that callers' don't take what others need.
+void RaiseOpenFilesLimit();
+
 }  // namespace userprofile::ops
 
 #endif  // USERPROFILE_OPS_LISTEN_H_

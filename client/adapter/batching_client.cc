@@ -55,7 +55,16 @@ absl::StatusOr<client::ProfileClient::Message> BatchingClient::Call(
 void BatchingClient::Start(const google::protobuf::MethodDescriptor& method,
                            Message request, client::Done<Message> done) {
   if (!IsContact(method)) {
-    return client_->Start(method, std::move(request), std::move(done));
+    {
+      base::MutexLock lock(mutex_);
+      ++calls_;
+    }
+    return client_->Start(
+        method, std::move(request),
+        [this, done = std::move(done)](absl::StatusOr<Message> answer) mutable {
+          done(std::move(answer));
+          EndCall(/*has_place=*/false);
+        });
   }
   const base::SteadyTime now = clock_();
   Contact contact = {

@@ -20,7 +20,8 @@ namespace userprofile::adapter {
 // answer, and is tried again as UpsertUser is: what a batch could not do for
 // now goes again alone, and so does all of a batch that the server can't take
 // as one. A contact that takes its time keeps those it is sent with waiting
-// until the timeout, so they are few. Other calls go as they are. Thread-safe.
+// until the timeout, so they are few. Other calls go as they are. What is
+// called back may call again. Thread-safe.
 class BatchingClient final : public client::ProfileClient {
  public:
   // `timeout` is that of the client: who has waited for so long for a place is
@@ -72,7 +73,7 @@ class BatchingClient final : public client::ProfileClient {
   // Of the calls that may be under way. What goes again alone has none, for the
   // batch that it comes from ends only afterwards.
   int places_taken_ ABSL_GUARDED_BY(mutex_) = 0;
-  int calls_ ABSL_GUARDED_BY(mutex_) = 0;  // of contacts, under way
+  int calls_ ABSL_GUARDED_BY(mutex_) = 0;  // under way
 
   // Until when the server is believed not to know the method.
   base::SteadyTime alone_until_ ABSL_GUARDED_BY(mutex_);

@@ -259,6 +259,7 @@ TEST_F(BatchingClientTest, OtherCallsGoAsTheyAre) {
   request.set_user_id(9);
   client_.GetProfile(request, [](auto) {});
   EXPECT_EQ(calls_.back().method, "GetProfile");
+  calls_.back().done(absl::UnavailableError("away"));
   calls_.pop_back();
   while (!calls_.empty()) AnswerNext();
 }

@@ -28,7 +28,7 @@ using base::SteadyTime;
 // two seconds longer.
 constexpr absl::Duration kTelegramsTime = absl::Seconds(30);
 constexpr absl::Duration kServicesTime = absl::Seconds(1);
-constexpr std::int64_t kLongestPoll = 3600;  // in seconds
+constexpr std::int64_t kLongestPoll = 300;  // in seconds; Telegram takes 50
 
 constexpr absl::Duration kGrace = absl::Seconds(5);
 
@@ -113,6 +113,11 @@ bool ReadBegin(ops::HttpStream& stream, HttpCall& call) {
     call.size = static_cast<std::int64_t>(*length);
   }
   return true;
+}
+
+void WarnThatItIsNotStored(const std::string& bot, const absl::Status& why) {
+  spdlog::warn("bot {}: that a user blocked it could not be stored: {}", bot,
+               std::string(why.message()));
 }
 
 absl::optional<ops::HttpResponse> RefuseCall(const ops::HttpRequest& request) {
@@ -270,16 +275,22 @@ void BotApiProxy::Learn(const BotCall& bot, const HttpCall& call,
   const auto chat =
       NumberArgument(request, call.body, "chat_id", /*whole=*/!call.more);
   if (!chat || *chat <= 0) return;
-  v1::UpsertUserRequest contact;
-  contact.set_user_id(*chat);
-  contact.set_is_active(false);
-  service_.UpsertUser(
-      std::move(contact),
-      [id = bot.bot](const absl::StatusOr<v1::UpsertUserResponse>& response) {
-        if (response.ok()) return;
-        spdlog::warn("bot {}: that a user blocked it could not be stored: {}",
-                     id, std::string(response.status().message()));
-      });
+  // A contact makes a stranger a user, and is heard of: who is none, or is
+  // known to be away, is left alone.
+  v1::GetProfileRequest known;
+  known.set_user_id(*chat);
+  service_.GetProfile(std::move(known), [&service = service_, id = bot.bot,
+                                         user_id = *chat](const auto& found) {
+    if (absl::IsNotFound(found.status())) return;
+    if (!found.ok()) return WarnThatItIsNotStored(id, found.status());
+    if (!found->profile().is_active()) return;
+    v1::UpsertUserRequest contact;
+    contact.set_user_id(user_id);
+    contact.set_is_active(false);
+    service.UpsertUser(std::move(contact), [id](const auto& stored) {
+      if (!stored.ok()) WarnThatItIsNotStored(id, stored.status());
+    });
+  });
 }
 
 }  // namespace userprofile::adapter

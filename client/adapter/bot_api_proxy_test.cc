@@ -362,6 +362,9 @@ class BlockedTest : public BotApiProxyTest {
                                       const std::string& body,
                                       const std::string& type) {
     std::vector<std::string> learnt;
+    EXPECT_CALL(service_, GetProfile(_)).WillRepeatedly([&](const auto&) {
+      return known_;
+    });
     EXPECT_CALL(service_, UpsertUser(_))
         .WillRepeatedly([&](const v1::UpsertUserRequest& request) {
           EXPECT_TRUE(request.has_is_active());
@@ -394,7 +397,14 @@ class BlockedTest : public BotApiProxyTest {
         std::string(photo_size, '\0'), "\r\n--b--\r\n");
   }
 
+  static v1::GetProfileResponse Known(bool is_active) {
+    v1::GetProfileResponse known;
+    known.mutable_profile()->set_is_active(is_active);
+    return known;
+  }
+
   int status_ = 403;
+  absl::StatusOr<v1::GetProfileResponse> known_ = Known(/*is_active=*/true);
 };
 
 TEST_F(BlockedTest, WhoBlockedTheBotIsNotActive) {
@@ -429,9 +439,18 @@ TEST_F(BlockedTest, NothingElseSaysSo) {
   EXPECT_THAT(LearntFrom("?chat_id=7", "", kForm), IsEmpty());
 }
 
+// A bot that writes to all whom it ever saw makes no users of them.
+TEST_F(BlockedTest, WhoIsNoUserOrKnownToBeAwayIsLeftAlone) {
+  AnswerBlocked();
+  known_ = absl::NotFoundError("no such user");
+  EXPECT_THAT(LearntFrom("?chat_id=7", "", kForm), IsEmpty());
+  known_ = Known(/*is_active=*/false);
+  EXPECT_THAT(LearntFrom("?chat_id=7", "", kForm), IsEmpty());
+}
+
 TEST_F(BlockedTest, AServiceThatIsAwayKeepsNoAnswerBack) {
   AnswerBlocked();
-  EXPECT_CALL(service_, UpsertUser(_))
+  EXPECT_CALL(service_, GetProfile(_))
       .WillOnce(Return(absl::UnavailableError("away")));
   EXPECT_EQ(Get("sendMessage?chat_id=7").body, kBlocked);
   server_ = nullptr;

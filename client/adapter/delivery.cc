@@ -68,7 +68,10 @@ absl::StatusOr<HttpAnswer> Delivery::Deliver(
     const absl::Status said = SaidOfItself(*answer);
     if (!said.ok()) answer = said;
   }
-  metrics_.SetPeer(kBot, answer.status());
+  // That it refuses one says nothing about the bot.
+  if (!answer.ok() || IsTaken(*answer)) {
+    metrics_.SetPeer(kBot, answer.status());
+  }
   if (!answer.ok() && failed != nullptr) *failed = kBot;
   // A handler that throws looks like this with many HTTP servers.
   if (absl::IsAborted(answer.status())) answer = HttpAnswer{502, "", ""};

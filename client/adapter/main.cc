@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
       "More: userprofile-adapter COMMAND --help");
   adapter::AddProxyCommand(command_line);
   adapter::AddPollCommand(command_line);
+  adapter::AddReplayCommand(command_line);
   adapter::AddWebhookCommand(command_line);
   adapter::AddStdinCommand(command_line);
   // An output or a connection that nobody reads any more is an error like

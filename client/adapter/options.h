@@ -16,6 +16,7 @@ namespace userprofile::adapter {
 // line.
 void AddStdinCommand(ops::CommandLine& command_line);
 void AddPollCommand(ops::CommandLine& command_line);
+void AddReplayCommand(ops::CommandLine& command_line);
 void AddProxyCommand(ops::CommandLine& command_line);
 void AddWebhookCommand(ops::CommandLine& command_line);
 

@@ -7,6 +7,7 @@
 #include "client/adapter/sidecar.h"
 #include "ops/command_line.h"
 #include "ops/http_server.h"
+#include "ops/listen.h"
 #include "spdlog/spdlog.h"
 
 namespace userprofile::adapter {
@@ -43,8 +44,10 @@ int RunProxy(const ProxyOptions& options) {
       options.sidecar, /*always_ready=*/true, [&](Sidecar& sidecar) {
         BotApiProxy proxy(*url, sidecar.service(), sidecar.metrics(),
                           sidecar.stop());
-        // A connection that rests is the bot's to end: a request that it sends
-        // just then would be lost.
+        // One that the bot has, and one to Telegram with what waits for both.
+        ops::RaiseOpenFilesLimit();
+        // Resting connections are kept for longer than bots keep them: a
+        // request that is sent as one is ended would be lost.
         auto server =
             ops::HttpServer::Start(options.listen,
                                    {.threads = options.max_connections,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -49,6 +50,7 @@ class Telling : public std::enable_shared_from_this<Telling> {
       for (std::size_t i = 0; i < senders_.size(); ++i) {
         if (!senders_[i]) missing.push_back(i);
       }
+      failed_.clear();
       under_way_ = missing.size();
     }
     for (const std::size_t i : missing) {
@@ -88,12 +90,13 @@ class Telling : public std::enable_shared_from_this<Telling> {
 
  private:
   void Ask(std::size_t i) {
-    bool ended = false;
+    bool is_wanted = false;
     {
       const MutexLock lock(mutex_);
-      ended = ended_;
+      is_wanted =
+          !ended_ && !failed_.contains(updates_[i].outcome.user_id.value_or(0));
     }
-    if (ended) return Take(i, absl::CancelledError("not wanted any more"));
+    if (!is_wanted) return Take(i, absl::CancelledError("not in this round"));
     service_.UpsertUser(
         *updates_[i].contact,
         [self = shared_from_this(),
@@ -105,7 +108,11 @@ class Telling : public std::enable_shared_from_this<Telling> {
   void Take(std::size_t i, absl::StatusOr<Sender> sender) {
     {
       const MutexLock lock(mutex_);
-      if (sender.ok()) senders_[i] = *std::move(sender);
+      if (sender.ok()) {
+        senders_[i] = *std::move(sender);
+      } else {
+        failed_.insert(updates_[i].outcome.user_id.value_or(0));
+      }
       if (--under_way_ == 0) changed_.SignalAll();
     }
     turns_.GiveUp(updates_[i].outcome.user_id);
@@ -121,6 +128,9 @@ class Telling : public std::enable_shared_from_this<Telling> {
   std::vector<absl::optional<Sender>> senders_ ABSL_GUARDED_BY(mutex_);
   std::size_t under_way_ ABSL_GUARDED_BY(mutex_) = 0;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  // Users of whom one can't be stored now: the later ones wait for it, else one
+  // of these would be their first.
+  std::set<std::int64_t> failed_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace

@@ -148,6 +148,24 @@ TEST_F(SenderTest, ThoseOfOneUserGoOneAfterTheOther) {
   EXPECT_FALSE(service_.overlapped());
 }
 
+// Else the second one would make the user, and the first be told of a known
+// one.
+TEST_F(SenderTest, OneThatCantBeStoredNowKeepsTheUsersLaterOnesWaiting) {
+  std::atomic<bool> is_there = false;
+  service_.AnswerBy([&](std::int64_t user, int call) {
+    if (call == 1) {
+      return absl::StatusOr<v1::UpsertUserResponse>(
+          absl::UnavailableError("away"));
+    }
+    auto response = Stored(user);
+    response->set_created(!is_there.exchange(true));
+    return response;
+  });
+  EXPECT_THAT(Tell({5, 5, 5}, absl::Seconds(10)),
+              ElementsAre("new", "returning", "returning"));
+  EXPECT_EQ(service_.calls().size(), 4u);
+}
+
 TEST_F(SenderTest, WhatCantBeStoredNowGoesAgain) {
   service_.AnswerBy([](std::int64_t user, int call) {
     if (user == 2 && call < 4) {

@@ -7,7 +7,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "client/adapter/bot_call.h"
 
 namespace userprofile::adapter {
 namespace {

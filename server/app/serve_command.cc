@@ -1,5 +1,4 @@
 #include <pthread.h>
-#include <sys/resource.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -10,6 +9,7 @@
 
 #include "base/mutex.h"
 #include "nlohmann/json.hpp"
+#include "ops/listen.h"
 #include "ops/logging.h"
 #include "server/app/commands.h"
 #include "server/app/server.h"
@@ -107,19 +107,11 @@ class Signals {
   std::thread thread_;  // last: the others are its own
 };
 
-// So that connections of callers don't take those to the database.
-void RaiseOpenFilesLimit() {
-  rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int Serve(const ServeCommand& command) {
   if (absl::Status status = ops::SetUpLogging(command.logging); !status.ok()) {
     return Fail(status);
   }
-  RaiseOpenFilesLimit();
+  ops::RaiseOpenFilesLimit();
   Signals signals;
   auto server = Server::Start(command.serve);
   if (!server.ok()) return Fail(server.status());

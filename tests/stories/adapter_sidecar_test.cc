@@ -24,6 +24,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/read_file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -41,6 +42,7 @@ namespace {
 
 using nlohmann::json;
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -506,6 +508,87 @@ TEST_F(PollTest, PassesOverWhatTheBotRefusesAgainAndAgain) {
               ElementsAre("bad new", "bad new", "good returning"));
   EXPECT_THAT(Admin("/metrics").body,
               HasSubstr("userprofile_adapter_updates_refused_total 1"));
+}
+
+// A wrong path, say.
+TEST_F(PollTest, WhatTheBotRefusesOfEverybodyIsWaitedOut) {
+  std::atomic<bool> wrong = true;
+  bot_.AnswerBy([&](const RecordingBot::Seen&, HttpResponse& answer) {
+    if (wrong) answer.status = 404;
+  });
+  Poll({"--attempts", "3"});
+  for (int user = 1701; user <= 1704; ++user) api_.AddMessage(user, "a");
+  EXPECT_TRUE(Eventually([this] { return bot_.seen().size() >= 20; }));
+  EXPECT_EQ(api_.pending(), 4u);
+  EXPECT_EQ(Admin("/readyz").status, 503);
+  EXPECT_THAT(Admin("/readyz").body,
+              AllOf(HasSubstr("refuses everybody"), HasSubstr("status 404")));
+  wrong = false;
+  AwaitAllConfirmed();
+  EXPECT_EQ(Admin("/readyz").status, 200);
+  EXPECT_THAT(Admin("/metrics").body,
+              HasSubstr("userprofile_adapter_updates_refused_total 0"));
+}
+
+// More than Telegram gives out, so that others are not even seen.
+TEST_F(PollTest, AFewUsersCantStopTheBotForAll) {
+  bot_.AnswerBy([](const RecordingBot::Seen& seen, HttpResponse& answer) {
+    if (seen.text == "bad") answer.status = 500;
+  });
+  Poll({"--attempts", "2"});
+  for (int i = 0; i < 120; ++i) api_.AddMessage(1711 + i % 4, "bad");
+  api_.AddMessage(1720, "good");
+  AwaitAllConfirmed();
+  EXPECT_THAT(bot_.InShort(), Contains("good new"));
+}
+
+TEST_F(PollTest, WhatIsPassedOverIsKeptAndCanBeReplayed) {
+  std::atomic<bool> broken = true;
+  bot_.AnswerBy([&](const RecordingBot::Seen& seen, HttpResponse& answer) {
+    if (seen.text == "bad" && broken) {
+      answer.status = 500;
+    } else if (seen.text == "bad") {
+      SetContent(answer,
+                 R"({"method": "sendMessage", "chat_id": 1731, "text": "yes"})",
+                 "application/json");
+    }
+  });
+  const std::string letters = *directory_ / "letters";
+  const std::string again = *directory_ / "again";
+  Poll({"--attempts", "2", "--dead-letter", letters});
+  for (const char* text : {"bad", "good"}) api_.AddMessage(1731, text);
+  AwaitAllConfirmed();
+  const auto replay = [&] {
+    return RunProgram(
+        {{"userprofile-adapter", "replay", letters, "--server",
+          server_->address(), "--forward-to", bot_.url(), "--bot-api-url",
+          api_.url(), "--attempts", "2", "--dead-letter", again},
+         {{"USERPROFILE_BOT_TOKEN", api_.token()}}});
+  };
+  Outcome outcome = replay();
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.errors, HasSubstr("1 updates were passed over again"));
+  EXPECT_EQ(*base::ReadFile(again), *base::ReadFile(letters));
+  broken = false;
+  outcome = replay();
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_EQ(bot_.InShort().back(), "bad new") << "the first that they wrote";
+  ASSERT_EQ(api_.sent().size(), 1u);
+  EXPECT_EQ(api_.sent()[0].text, "yes");
+}
+
+TEST_F(PollTest, WhatCantBeKeptIsNotPassedOver) {
+  std::atomic<bool> broken = true;
+  bot_.AnswerBy([&](const RecordingBot::Seen&, HttpResponse& answer) {
+    if (broken) answer.status = 500;
+  });
+  Poll({"--attempts", "2", "--dead-letter", "/dev/full"});
+  api_.AddMessage(1741, "a");
+  EXPECT_TRUE(Eventually([this] { return bot_.seen().size() >= 4; }));
+  EXPECT_EQ(api_.pending(), 1u);
+  broken = false;
+  AwaitAllConfirmed();
+  EXPECT_THAT(adapter_->errors(), HasSubstr("No space left"));
 }
 
 TEST_F(PollTest, AnAnswerThatTelegramCantActOnHoldsNobodyUp) {
