@@ -1,5 +1,6 @@
 #include "server/app/user_file.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -31,9 +32,18 @@ using nlohmann::json;
 constexpr char kByteOrderMark[] = "\xef\xbb\xbf";
 constexpr std::size_t kBytesRead = 65536;
 
+// Seconds of the year 5138; what counts so far counts milliseconds.
+constexpr double kMilliseconds = 1e11;
+
 const FieldDescriptor* FieldNamed(const std::string& name) {
   return v1::Profile::descriptor()->FindFieldByName(name);
 }
+
+// Before, there was no Telegram: a zero, or a number that is none of seconds.
+constexpr absl::Time kEarliest = absl::FromUnixSeconds(1'356'998'400);  // 2013
+
+// More levels than attributes may have; each takes the library stack.
+constexpr int kMostLevels = 100;
 
 // What this service alone knows.
 bool IsOurs(const FieldDescriptor& field) {
@@ -51,6 +61,7 @@ absl::optional<absl::Time> ReadTime(const std::string& text) {
   double seconds;
   if (absl::SimpleAtod(text, &seconds)) {
     if (!std::isfinite(seconds)) return absl::nullopt;
+    if (seconds >= kMilliseconds) seconds /= 1000;
     return absl::UnixEpoch() + absl::Seconds(seconds);
   }
   for (const char* form : {"%Y-%m-%dT%H:%M:%E*S%Ez", "%Y-%m-%d%ET%H:%M:%E*S%Ez",
@@ -64,7 +75,7 @@ absl::optional<absl::Time> ReadTime(const std::string& text) {
 
 // Puts a value into the user's field; returns what is wrong with it.
 std::string SetField(const FieldDescriptor& field, const std::string& text,
-                     store::ImportedUser& user) {
+                     absl::Time latest, store::ImportedUser& user) {
   v1::Profile& profile = user.profile;
   const auto& reflection = *v1::Profile::GetReflection();
   switch (field.cpp_type()) {
@@ -100,12 +111,12 @@ std::string SetField(const FieldDescriptor& field, const std::string& text,
     return "must be an object of JSON";
   }
   const auto read = ReadTime(text);
-  if (read.has_value()) {
+  if (read.has_value() && *read >= kEarliest && *read <= latest) {
     store::SetTimestamp(*read, time);
     return "";
   }
   reflection.ClearField(&profile, &field);
-  return "must be a time, such as 2025-10-01T08:00:00Z";
+  return "must be a time from 2013 until now, such as 2025-10-01T08:00:00Z";
 }
 
 // Leaves out what the API would refuse, and says so; the rest becomes what it
@@ -177,23 +188,29 @@ class UserFile::Csv {
 
   // nullopt at the end; `status` says if that is for an error.
   absl::optional<std::vector<std::string>> Next(absl::Status& status) {
-    while (rows_.empty() && !ended_ && status.ok()) Parse(status);
-    if (rows_.empty()) return absl::nullopt;
+    while (rows_.empty() && !ended_ && fault_.ok()) Parse();
+    if (rows_.empty()) {
+      status = fault_;
+      return absl::nullopt;
+    }
     auto row = std::move(rows_.front());
     rows_.pop_front();
     return row;
   }
 
  private:
-  void Parse(absl::Status& status) {
+  void Parse() {
     in_.read(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
-    const auto size = static_cast<std::size_t>(in_.gcount());
-    const bool parsed = csv_parse(&parser_, buffer_.data(), size, &OnValue,
-                                  &OnRow, this) == size;
-    ended_ = size == 0;
+    absl::string_view text(buffer_.data(),
+                           static_cast<std::size_t>(in_.gcount()));
+    ended_ = text.empty();
+    if (!std::exchange(begun_, true))
+      absl::ConsumePrefix(&text, kByteOrderMark);
+    const bool parsed = csv_parse(&parser_, text.data(), text.size(), &OnValue,
+                                  &OnRow, this) == text.size();
     if (!parsed ||
         (ended_ && csv_fini(&parser_, &OnValue, &OnRow, this) != 0)) {
-      status = absl::InvalidArgumentError(absl::StrCat(
+      fault_ = absl::InvalidArgumentError(absl::StrCat(
           "after row ", rows_found_,
           " the file is no CSV: ", csv_strerror(csv_error(&parser_))));
     }
@@ -215,7 +232,9 @@ class UserFile::Csv {
   std::vector<std::string> row_;  // that has no end yet
   std::deque<std::vector<std::string>> rows_;
   std::int64_t rows_found_ = 0;
+  bool begun_ = false;
   bool ended_ = false;
+  absl::Status fault_;  // behind the rows
 };
 
 UserFile::UserFile(std::istream& in, UserFileOptions options)
@@ -242,7 +261,12 @@ absl::optional<UserFile::Record> UserFile::NextObject() {
     if (!std::getline(in_, line)) return absl::nullopt;
     if (++line_ == 1) line.erase(0, absl::StartsWith(line, kByteOrderMark) * 3);
   } while (absl::StripAsciiWhitespace(line).empty());
-  const json object = json::parse(line, nullptr, /*allow_exceptions=*/false);
+  const json object = json::parse(
+      line,
+      [](int depth, json::parse_event_t, json&) {
+        return depth <= kMostLevels;
+      },
+      /*allow_exceptions=*/false);
   if (!object.is_object()) return Record{{}, "is no object of JSON"};
   Record record;
   for (const auto& [name, value] : object.items()) {
@@ -255,8 +279,6 @@ absl::optional<UserFile::Record> UserFile::NextRow() {
   auto row = csv_->Next(status_);
   if (row.has_value() && ++line_ == 1) {
     header_ = *std::move(row);
-    std::string& first = header_.front();
-    first.erase(0, absl::StartsWith(first, kByteOrderMark) * 3);
     row = csv_->Next(status_);
     ++line_;
   }
@@ -281,6 +303,7 @@ UserOfFile UserFile::Read(Record record) {
     return result;
   }
   store::ImportedUser user;
+  std::vector<const FieldDescriptor*> named;
   for (const auto& [theirs, value] : record.values) {
     if (options_.skipped.contains(theirs)) continue;
     const auto renamed = options_.fields.find(theirs);
@@ -296,8 +319,15 @@ UserOfFile UserFile::Read(Record record) {
                        "that it is not wanted: --skip NAME"));
       return result;
     }
+    if (std::count(named.begin(), named.end(), field) > 0) {
+      status_ = absl::InvalidArgumentError(
+          absl::StrCat("in ", csv_ ? "row " : "line ", line_, " ", name,
+                       " is named twice. Say what is not wanted: --skip NAME"));
+      return result;
+    }
+    named.push_back(field);
     if (IsOurs(*field) || base::Inspect(value).blank) continue;
-    const std::string fault = SetField(*field, value, user);
+    const std::string fault = SetField(*field, value, options_.latest, user);
     if (!fault.empty()) result.faults.push_back(absl::StrCat(name, " ", fault));
   }
   if (user.profile.user_id() == 0) {

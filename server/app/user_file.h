@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "server/store/import.h"
 
@@ -28,6 +29,9 @@ struct UserFileOptions {
 
   // What is passed by.
   std::set<std::string> skipped;
+
+  // No time is later.
+  absl::Time latest = absl::InfiniteFuture();
 };
 
 // A user of the file.
@@ -43,7 +47,8 @@ struct UserOfFile {
 
 // Reads users who were known to another system, one after the other: a value
 // for each field of v1::Profile, by its name. Empty text and null are no value.
-// Times are RFC 3339, "2025-10-01 08:00:00" in UTC, or seconds since 1970;
+// Times, since 2013, are RFC 3339, "2025-10-01 08:00:00" in UTC, or seconds or
+// milliseconds since 1970;
 // attributes are an object of JSON. What this service alone knows is passed by:
 // revision, updated_at and created_by_event. What has a value that the API
 // would refuse is left out. A name of no field ends the reading: it may be what

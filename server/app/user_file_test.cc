@@ -146,7 +146,52 @@ TEST(UserFileTest, ANameThatNobodyKnowsEndsItAndIsNamed) {
                         "has: \"nick\""));
 }
 
-TEST(UserFileTest, WhatIsNoCsvEndsIt) {
+TEST(UserFileTest, ATimeThatCantBeIsLeftOutAndMillisecondsAreOne) {
+  UserFileOptions options;
+  options.latest = At("2026-01-01T00:00:00Z");
+  Result result =
+      ReadAll(R"({"user_id":1,"created_at":1727769600000})", options);
+  EXPECT_THAT(result.users[0].faults, IsEmpty());
+  EXPECT_EQ(FromTimestamp(result.users[0].user->profile.created_at()),
+            At("2024-10-01T08:00:00Z"));
+  for (const char* time :
+       {"2025", "20251001", "1e300", "\"0001-01-01T00:00:00Z\"",
+        "\"infinite-future\"", "\"2026-01-02T00:00:00Z\"", "-1"}) {
+    result = ReadAll(
+        absl::StrCat("{\"user_id\":1,\"last_seen_at\":", time, "}"), options);
+    ASSERT_EQ(result.users.size(), 1u) << time;
+    EXPECT_THAT(result.users[0].faults,
+                ElementsAre(HasSubstr("last_seen_at must be a time from 2013")))
+        << time;
+    EXPECT_FALSE(result.users[0].user->profile.has_last_seen_at()) << time;
+  }
+}
+
+TEST(UserFileTest, AByteOrderMarkMayStandBeforeAQuote) {
+  const Result result = ReadAll("\xef\xbb\xbf\"user_id\"\n7\n", Csv());
+  ASSERT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(result.users.size(), 1u);
+}
+
+TEST(UserFileTest, AFieldThatIsNamedTwiceEndsIt) {
+  UserFileOptions options = Csv();
+  options.fields = {{"name", "real_name"}};
+  const Result result =
+      ReadAll("user_id,name,real_name\n7,Ada,Eve\n", std::move(options));
+  EXPECT_TRUE(absl::IsInvalidArgument(result.status));
+  EXPECT_THAT(result.users, IsEmpty());
+}
+
+TEST(UserFileTest, WhatIsDeepHarmsNobody) {
+  const std::string deep(1'000'000, '[');
+  const Result result = ReadAll(
+      absl::StrCat(R"({"user_id":7,"attributes":)", deep,
+                   std::string(deep.size(), ']'), "}\n{\"user_id\":8}"));
+  EXPECT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(result.users.size(), 2u);
+}
+
+TEST(UserFileTest, WhatIsNoCsvEndsItBehindTheGoodRows) {
   const Result result = ReadAll("user_id\n7\n\"8\n", Csv());
   EXPECT_EQ(result.users.size(), 1u);
   EXPECT_TRUE(absl::IsInvalidArgument(result.status)) << result.status;

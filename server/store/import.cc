@@ -7,6 +7,8 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "base/status_macros.h"
 #include "base/text.h"
 #include "server/postgres/array_literal.h"
@@ -89,7 +91,17 @@ postgres::Parameters ParametersOf(absl::Span<const ImportedUser> users,
   return parameters;
 }
 
-// Takes nicknames away that others have, stored or before in the list.
+// Whoever had answered the questions has, though another has the nickname now.
+void TakeNicknameAway(ImportedUser& user) {
+  user.result = absl::AlreadyExistsError("another user has this nickname");
+  if (!user.onboarding_completed && IsSeen(user.profile.real_name())) {
+    user.onboarding_completed = true;
+  }
+  user.profile.clear_nickname();
+}
+
+// Takes nicknames away that others have, stored or before in the list. Whoever
+// has one already keeps that, and takes none.
 absl::Status DropTakenNicknames(postgres::Session& session,
                                 absl::Span<ImportedUser> users) {
   ArrayLiteral ids;
@@ -102,22 +114,18 @@ absl::Status DropTakenNicknames(postgres::Session& session,
       const postgres::Rows rows,
       session.Execute(kFindTakenNicknames, {ids.Finish(), nicknames.Finish()}));
   absl::flat_hash_set<std::int64_t> taken;
+  absl::flat_hash_set<std::int64_t> settled;
   for (std::size_t row = 0; row < rows.size(); ++row) {
-    taken.insert(rows.Int64(row, 0));
+    (rows.Bool(row, 1) ? settled : taken).insert(rows.Int64(row, 0));
   }
   absl::flat_hash_set<std::string> seen;
   for (ImportedUser& user : users) {
     const std::string nickname = user.profile.nickname();
-    if (nickname.empty()) continue;
-    if (!taken.contains(user.profile.user_id()) &&
-        seen.insert(nickname).second) {
-      continue;
+    if (nickname.empty() || settled.contains(user.profile.user_id())) continue;
+    if (taken.contains(user.profile.user_id()) ||
+        !seen.insert(nickname).second) {
+      TakeNicknameAway(user);
     }
-    user.result = absl::AlreadyExistsError("another user has this nickname");
-    if (!user.onboarding_completed && IsSeen(user.profile.real_name())) {
-      user.onboarding_completed = true;
-    }
-    user.profile.clear_nickname();
   }
   return absl::OkStatus();
 }
@@ -156,13 +164,28 @@ absl::StatusOr<ImportCounts> Write(postgres::Session& session,
       return counts;
     }
     if (IsOfTheRow(rows.status())) {
-      users.front().result = rows.status();
+      ImportedUser& user = users.front();
+      // Somebody may have taken the nickname meanwhile.
+      if (absl::IsAlreadyExists(rows.status()) &&
+          !user.profile.nickname().empty()) {
+        TakeNicknameAway(user);
+        continue;
+      }
+      user.result = absl::InvalidArgumentError(rows.status().message());
       return counts;
     }
     if (!rows.ok()) return rows.status();
     counts.created += rows->Int64(0, 0);
     counts.changed += rows->Int64(0, 1);
-    all_written = rows->Int64(0, 0) == rows->Int64(0, 2);
+    all_written = dry_run || rows->Int64(0, 0) == rows->Int64(0, 2);
+    for (const absl::string_view id :
+         absl::StrSplit(rows->Text(0, 3), ',', absl::SkipEmpty())) {
+      for (ImportedUser& user : users) {
+        if (absl::StrCat(user.profile.user_id()) == id) {
+          user.attributes_left_out = true;
+        }
+      }
+    }
   }
   return counts;
 }

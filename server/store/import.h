@@ -27,6 +27,9 @@ struct ImportedUser {
   // ALREADY_EXISTS: another user has the nickname, and this one is stored
   // without. Else the user is not stored: the database refuses the row.
   absl::Status result;
+
+  // Set, too: the user has others already, and not all would fit.
+  bool attributes_left_out = false;
 };
 
 struct ImportCounts {

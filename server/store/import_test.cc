@@ -177,6 +177,55 @@ TEST_F(ImportTest, NamesWhoHasAnothersNicknameAndStoresTheRest) {
   EXPECT_EQ(ProfileOf(3).nickname(), "eve");
 }
 
+TEST_F(ImportTest, WhoHasANicknameTakesNone) {
+  Import(Onboarded(1, "x"));
+  std::vector<ImportedUser> users = {Onboarded(1, "ada"), Onboarded(2, "ada"),
+                                     Onboarded(3, "x")};
+  Import(users);
+  EXPECT_TRUE(users[0].result.ok());
+  EXPECT_TRUE(users[1].result.ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(users[2].result));
+  EXPECT_EQ(ProfileOf(1).nickname(), "x");
+  EXPECT_EQ(ProfileOf(2).nickname(), "ada");
+}
+
+// As by an index of the table's owner, or if a bot is faster.
+TEST_F(ImportTest, WhoClashesElsewhereIsNotSaidToBeStored) {
+  database_.Execute("CREATE UNIQUE INDEX theirs ON users (lower(nickname))");
+  Import(Onboarded(1, "ada"));
+  std::vector<ImportedUser> users = {Onboarded(2, "ADA"), User(3)};
+  EXPECT_EQ(Import(users).created, 2);
+  EXPECT_TRUE(absl::IsAlreadyExists(users[0].result));
+  EXPECT_FALSE(ProfileOf(2).has_nickname());
+  database_.Execute(
+      "UPDATE users SET real_name = user_id;"
+      "UPDATE users SET real_name = 'Ada Lovelace' "
+      "WHERE user_id = 1;"
+      "CREATE UNIQUE INDEX also ON users (real_name)");
+  users = {Onboarded(4, "eve"), User(5)};
+  EXPECT_EQ(Import(users).created, 1);
+  EXPECT_TRUE(absl::IsInvalidArgument(users[0].result)) << users[0].result;
+  EXPECT_TRUE(absl::IsNotFound(store().Get(4).status()));
+}
+
+TEST_F(ImportTest, TellsWhoseAttributesDoNotFit) {
+  ImportedUser user = User(7);
+  auto& fields = *user.profile.mutable_attributes()->mutable_fields();
+  for (int i = 0; i < 60; ++i) {
+    fields[absl::StrCat("a", i)].set_bool_value(true);
+  }
+  Import(user);
+  fields.clear();
+  for (int i = 0; i < 10; ++i) {
+    fields[absl::StrCat("b", i)].set_bool_value(true);
+  }
+  std::vector<ImportedUser> users = {user, User(8)};
+  Import(users);
+  EXPECT_TRUE(users[0].attributes_left_out);
+  EXPECT_FALSE(users[1].attributes_left_out);
+  EXPECT_EQ(ProfileOf(7).attributes().fields().size(), 60u);
+}
+
 TEST_F(ImportTest, OnlyWhomTheDatabaseRefusesIsLeftOut) {
   database_.Execute(
       "ALTER TABLE users ADD CONSTRAINT theirs CHECK (user_id <> 5)");

@@ -606,15 +606,19 @@ begun AS (
 SELECT count(*)
 FROM discarded)");
 
-// Who of those that are to be imported would have another user's nickname.
+// Of those that are to be imported, who has a nickname already, and who would
+// have another user's.
 const postgres::Statement kFindTakenNicknames =
     Build("find_taken_nicknames", R"(
-SELECT g.user_id
+SELECT g.user_id, EXISTS (SELECT FROM :users AS u
+    WHERE u.user_id = ANY (ARRAY[g.user_id]) AND u.nickname <> '') AS has_one
 FROM unnest($1::bigint[], $2::text[]) AS g (user_id, nickname)
 WHERE g.nickname <> ''
   AND {is_configured}
-  AND EXISTS (SELECT FROM :users AS u
-    WHERE u.nickname = g.nickname AND u.user_id <> g.user_id))");
+  AND (EXISTS (SELECT FROM :users AS u
+      WHERE u.nickname = g.nickname AND u.user_id <> g.user_id)
+    OR EXISTS (SELECT FROM :users AS u
+      WHERE u.user_id = ANY (ARRAY[g.user_id]) AND u.nickname <> '')))");
 
 // Who is there is locked before what is missing is filled in, as far as
 // anything is. Everybody is found as those of contacts are.
@@ -671,7 +675,12 @@ written AS (
 told AS (
   {tell})
 SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM changed),
-  (SELECT count(*) FROM strangers))");
+  (SELECT count(*) FROM strangers),
+  (SELECT coalesce(string_agg(u.user_id::text, ','), '')
+    FROM given AS g JOIN :users AS u ON u.user_id = ANY (ARRAY[g.user_id])
+    WHERE g.attributes IS NOT NULL
+      AND {with_given} = u.attributes
+      AND NOT u.attributes ?& ARRAY(SELECT jsonb_object_keys(g.attributes))))");
 
 // A column of an expression is not in indkey; what the index depends on tells.
 const postgres::Statement kNicknameIndexes = Build("nickname_indexes", R"(

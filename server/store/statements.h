@@ -106,14 +106,15 @@ extern const postgres::Statement kTrimChanges;
 // there is none. Returns how many it deleted.
 extern const postgres::Statement kDiscardChanges;
 
-// The ids of users ($1) who would have another user's nickname ($2).
+// Of users ($1) who are given nicknames ($2), the ids of those who have one
+// already, and then true, and of those who would have another user's.
 extern const postgres::Statement kFindTakenNicknames;
 
 // Stores users of another system at $1 (timestamptz), whose rows are in arrays,
 // one for each of users::Columns(), from $2 on; see ImportUsers. One row: how
 // many were inserted, how many changed, and how many were not there: if those
 // are more than were inserted, somebody came meanwhile, who is to be tried
-// again.
+// again; and, parted by commas, whose attributes do not fit.
 extern const postgres::Statement kImportUsers;
 
 // The names of the unique indexes on nickname alone, be it in an expression.

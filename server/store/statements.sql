@@ -530,12 +530,15 @@ SELECT count(*)
 FROM discarded;
 
 -- find_taken_nicknames
-SELECT g.user_id
+SELECT g.user_id, EXISTS (SELECT FROM :users AS u
+    WHERE u.user_id = ANY (ARRAY[g.user_id]) AND u.nickname <> '') AS has_one
 FROM unnest($1::bigint[], $2::text[]) AS g (user_id, nickname)
 WHERE g.nickname <> ''
   AND current_setting('userprofile.serving')::boolean
-  AND EXISTS (SELECT FROM :users AS u
-    WHERE u.nickname = g.nickname AND u.user_id <> g.user_id);
+  AND (EXISTS (SELECT FROM :users AS u
+      WHERE u.nickname = g.nickname AND u.user_id <> g.user_id)
+    OR EXISTS (SELECT FROM :users AS u
+      WHERE u.user_id = ANY (ARRAY[g.user_id]) AND u.nickname <> ''));
 
 -- import_users
 WITH given AS MATERIALIZED (
@@ -641,7 +644,18 @@ told AS (
   SELECT user_id, revision, 'w', statement_timestamp()
   FROM written)
 SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM changed),
-  (SELECT count(*) FROM strangers);
+  (SELECT count(*) FROM strangers),
+  (SELECT coalesce(string_agg(u.user_id::text, ','), '')
+    FROM given AS g JOIN :users AS u ON u.user_id = ANY (ARRAY[g.user_id])
+    WHERE g.attributes IS NOT NULL
+      AND CASE
+          WHEN g.attributes IS NULL THEN u.attributes
+          WHEN jsonb_typeof(u.attributes) IS DISTINCT FROM 'object' THEN g.attributes
+          WHEN octet_length((g.attributes || u.attributes)::text) > 16384
+            OR (SELECT count(*) FROM jsonb_object_keys(g.attributes || u.attributes))
+              > 64 THEN u.attributes
+          ELSE g.attributes || u.attributes END = u.attributes
+      AND NOT u.attributes ?& ARRAY(SELECT jsonb_object_keys(g.attributes)));
 
 -- nickname_indexes
 SELECT relname
