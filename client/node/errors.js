@@ -16,7 +16,13 @@ class UserProfileError extends Error {
     this.metadata = {};
     this.fieldViolations = []; // [{field, description}] of INVALID_FIELDS
     this.retryAfter = undefined; // milliseconds, if the service says when
-    for (const detail of details) this.#add(detail);
+    for (const detail of details) {
+      try {
+        this.#add(detail);
+      } catch {
+        // A detail that can't be read is no reason to lose the code.
+      }
+    }
   }
 
   // The service refuses this very request, whenever it is asked: to try again
