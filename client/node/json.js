@@ -10,15 +10,32 @@ function mapValues(object, change) {
     Object.entries(object).map(([key, value]) => [key, change(value)]));
 }
 
-function toValue(json) {
+// What JSON has as an object: no Date, no Map, and no list.
+function isPlain(value) {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || (!Array.isArray(value) &&
+    Object.getPrototypeOf(prototype) === null);
+}
+
+function toStruct(json, path) {
+  if (!isPlain(json)) throw new TypeError(`${path} is not a plain object`);
+  const given = Object.entries(json).filter(([, value]) => value !== undefined);
+  return { fields: Object.fromEntries(
+    given.map(([key, value]) => [key, toValue(value, `${path}.${key}`)])) };
+}
+
+function toValue(json, path) {
   if (json === null || json === undefined) return { nullValue: 0 };
-  if (Array.isArray(json)) return { listValue: { values: json.map(toValue) } };
-  switch (typeof json) {
-    case 'boolean': return { boolValue: json };
-    case 'number': return { numberValue: json };
-    case 'string': return { stringValue: json };
-    default: return { structValue: { fields: mapValues(json, toValue) } };
+  if (Array.isArray(json)) {
+    return { listValue:
+      { values: json.map((item, i) => toValue(item, `${path}[${i}]`)) } };
   }
+  if (typeof json === 'boolean') return { boolValue: json };
+  if (Number.isFinite(json)) return { numberValue: json };
+  if (typeof json === 'string') return { stringValue: json };
+  if (isPlain(json)) return { structValue: toStruct(json, path) };
+  throw new TypeError(`${path} is nothing that JSON has`);
 }
 
 function fromValue(value) {
@@ -57,7 +74,7 @@ const WRITERS = {
 const READERS = {
   '.google.protobuf.FieldMask': (mask) =>
     ({ paths: Array.isArray(mask) ? mask : mask.split(',').filter(Boolean) }),
-  '.google.protobuf.Struct': (json) => ({ fields: mapValues(json, toValue) }),
+  '.google.protobuf.Struct': toStruct,
   '.google.protobuf.Timestamp': toTimestamp,
 };
 
@@ -82,14 +99,22 @@ function fromMessage(message, type = message.$type) {
   return json;
 }
 
+// A number that is no safe integer has lost its last digits already.
+function isInteger(value, bits) {
+  const isOne = typeof value === 'string' ? /^-?\d{1,19}$/.test(value)
+    : typeof value === 'bigint' || Number.isSafeInteger(value);
+  return isOne && BigInt.asIntN(bits, BigInt(value)) === BigInt(value);
+}
+
 function scalar(field, value, path) {
-  const is = {
-    string: () => typeof value === 'string',
-    bool: () => typeof value === 'boolean',
-  }[field.type] || (() => /^-?\d+$/.test(value));
-  if (is()) return typeof value === 'bigint' ? String(value) : value;
-  throw new TypeError(
-    `${path} is not a ${field.long ? '64-bit integer' : field.type}`);
+  const [is, what] = {
+    string: [typeof value === 'string', 'a string'],
+    bool: [typeof value === 'boolean', 'a bool'],
+    int32: [isInteger(value, 32), 'a 32-bit integer'],
+    int64: [isInteger(value, 64), 'a 64-bit integer'],
+  }[field.type];
+  if (!is) throw new TypeError(`${path} is not ${what}`);
+  return typeof value === 'bigint' ? String(value) : value;
 }
 
 // What `type` is made of, from JSON. TypeError, with the path of the field at
