@@ -4,7 +4,7 @@ const fs = require('node:fs');
 const { setTimeout: sleep } = require('node:timers/promises');
 const grpc = require('@grpc/grpc-js');
 const { service } = require('./api.js');
-const { fromGrpc } = require('./errors.js');
+const { UserProfileError, fromGrpc } = require('./errors.js');
 const { fromMessage, toMessage } = require('./json.js');
 
 // As the client in C++, whose source says why: waits for a server that is away,
@@ -34,11 +34,25 @@ const CHANNEL_OPTIONS = {
   'grpc.keepalive_timeout_ms': 5 * 1000,
 };
 
-// A watch that ends with one of these goes on.
-const PASSING = [grpc.status.UNAVAILABLE, grpc.status.CANCELLED,
-  grpc.status.DEADLINE_EXCEEDED, grpc.status.RESOURCE_EXHAUSTED,
-  grpc.status.INTERNAL, grpc.status.UNKNOWN];
 const LONGEST_WAIT = 3000;
+// Three times as long as the server ever waits before it tells a watch something.
+const SILENCE = 30 * 1000;
+
+// Whether a watch that ended so goes on. What has no reason is not the service's
+// word, but that of something on the way.
+function mayGoOn({ status, reason }) {
+  return ['UNAVAILABLE', 'CANCELLED', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED']
+    .includes(status) || (['INTERNAL', 'UNKNOWN'].includes(status) && !reason);
+}
+
+// As it may be sent. Read from a file, it has a line end; and gRPC's word about
+// what it can't send would quote it.
+function tokenOf(text) {
+  if (!text) return undefined;
+  const token = String(text).trim();
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw new TypeError('the token is no token: it has other than visible ASCII');
+}
 
 function credentialsOf({ tls, token }) {
   if (!tls) {
@@ -60,11 +74,21 @@ function camelCase(name) {
 
 // The client of the service at `server`, with a method for each of the API's:
 // upsertUser, getProfile, and so on. index.d.ts says the rest.
+// A watch that is told nothing for `silence` milliseconds has lost its server.
 function createClient({
-  server = '127.0.0.1:50051', tls, token, timeout = 10000,
-} = {}) {
+  server = '127.0.0.1:50051', tls, token: givenToken, timeout = 10000,
+} = {}, { silence = SILENCE } = {}) {
+  const token = tokenOf(givenToken);
   const client =
     new grpc.Client(server, credentialsOf({ tls, token }), CHANNEL_OPTIONS);
+  const watches = new Set(); // an AbortController of each
+  let isClosed = false;
+
+  function close() {
+    isClosed = true;
+    for (const watch of watches) watch.abort();
+    client.close();
+  }
 
   function metadata() {
     const result = new grpc.Metadata({ waitForReady: true });
@@ -74,6 +98,9 @@ function createClient({
 
   // What grpc.Client wants to know of a method, with the request.
   function callOf({ name, resolvedRequestType, resolvedResponseType }, request) {
+    if (isClosed) {
+      throw new UserProfileError(grpc.status.CANCELLED, 'the client is closed');
+    }
     return [
       `/${service.fullName.slice(1)}/${name}`,
       (message) => resolvedRequestType.encode(message).finish(),
@@ -98,36 +125,56 @@ function createClient({
   // the next one is asked for; those that were under way come again.
   function stream(method) {
     return async function* events(request = {}, { signal } = {}) {
-      let token = request.resume_token;
-      for (let wait = 100; ; wait = Math.min(wait * 3, LONGEST_WAIT)) {
-        const call = client.makeServerStreamRequest(
-          ...callOf(method, { ...request, resume_token: token }));
-        const cancel = () => call.cancel();
-        if (signal) signal.addEventListener('abort', cancel);
-        try {
-          if (signal && signal.aborted) return;
-          for await (const event of call) {
-            yield event;
-            token = event.resume_token;
-            wait = 100;
-          }
-        } catch (error) {
-          if (signal && signal.aborted) return;
-          if (!(error instanceof Error) || !PASSING.includes(error.code)) {
-            throw error.code === undefined ? error : fromGrpc(error);
-          }
-        } finally {
-          if (signal) signal.removeEventListener('abort', cancel);
-          call.cancel();
-        }
-        await sleep(wait, undefined, { signal }).catch(() => {});
+      if (signal?.aborted) return;
+      const watch = new AbortController();
+      const end = () => watch.abort();
+      signal?.addEventListener('abort', end);
+      watches.add(watch);
+      try {
+        yield* eventsUntil(watch.signal, method, request);
+      } finally {
+        watches.delete(watch);
+        signal?.removeEventListener('abort', end);
       }
     };
   }
 
+  async function* eventsUntil(signal, method, request) {
+    let token = request.resume_token;
+    let wait = 100;
+    while (!signal.aborted) {
+      const call = client.makeServerStreamRequest(
+        ...callOf(method, { ...request, resume_token: token }));
+      call.on('error', () => {}); // also once nobody iterates any more
+      const cancel = () => call.cancel();
+      signal.addEventListener('abort', cancel);
+      let timer = setTimeout(cancel, silence);
+      try {
+        for await (const event of call) {
+          clearTimeout(timer);
+          yield event;
+          token = event.resume_token;
+          wait = 100;
+          timer = setTimeout(cancel, silence);
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error?.code === undefined) throw error;
+        const failure = fromGrpc(error);
+        if (!mayGoOn(failure)) throw failure;
+      } finally {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', cancel);
+        cancel();
+      }
+      await sleep(wait, undefined, { signal }).catch(() => {});
+      wait = Math.min(wait * 3, LONGEST_WAIT);
+    }
+  }
+
   const methods = service.methodsArray.map((method) => [
     camelCase(method.name), (method.responseStream ? stream : unary)(method)]);
-  return { ...Object.fromEntries(methods), close: () => client.close() };
+  return { ...Object.fromEntries(methods), close };
 }
 
 module.exports = { createClient };

@@ -158,3 +158,12 @@ describe('a client', { skip: !PROGRAM, timeout: 240000 }, () => {
 it('a token is not sent for everybody to read', () => {
   assert.throws(() => createClient({ token: 'secret' }), TypeError);
 });
+
+it('a token is sent without its line end, and what is none is not told', () => {
+  createClient({ token: 'secret\r\n', tls: true }).close();
+  for (const token of ['sec\nret', 'secrét', 'sec ret', '\n']) {
+    assert.throws(() => createClient({ token, tls: true }), (error) =>
+      error instanceof TypeError && /^the token is no token/.test(error.message) &&
+      !/sec/.test(error.message));
+  }
+});
