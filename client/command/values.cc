@@ -1,5 +1,8 @@
 #include "client/command/values.h"
 
+#include <cmath>
+#include <cstddef>
+
 #include <google/protobuf/util/json_util.h>
 #include <nlohmann/json.hpp>
 
@@ -11,7 +14,21 @@
 namespace userprofile::command {
 namespace {
 
+// From here on, a double does not have every whole number.
+constexpr double kTooLarge = 9007199254740992;  // 2^53
+
 constexpr std::size_t kDateLength = 10;  // of "2026-11-22"
+
+bool HasTooLargeNumber(const std::string& json) {
+  bool has = false;
+  const auto look = [&has](int, nlohmann::json::parse_event_t,
+                           const nlohmann::json& parsed) {
+    has |= parsed.is_number() && std::abs(parsed.get<double>()) >= kTooLarge;
+    return true;
+  };
+  (void)nlohmann::json::parse(json, look);
+  return has;
+}
 
 // Digits alone: SimpleAtoi takes blanks and signs, too.
 bool ParseNumber(const std::string& text, std::int64_t* number) {
@@ -70,11 +87,17 @@ absl::StatusOr<google::protobuf::Value> ParseValue(const std::string& text) {
     value.set_string_value(text);
     return value;
   }
-  if (google::protobuf::util::JsonStringToMessage(text, &value).ok()) {
-    return value;
+  if (!google::protobuf::util::JsonStringToMessage(text, &value).ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", text, "\" is JSON that is not understood"));
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("\"", text, "\" is JSON that is not understood"));
+  if (HasTooLargeNumber(text)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "\"", text,
+        "\" has a number of 2^53 or more, which would be rounded; in quotes it "
+        "is text, and is kept"));
+  }
+  return value;
 }
 
 }  // namespace userprofile::command

@@ -31,7 +31,8 @@ absl::StatusOr<std::pair<std::string, std::string>> ParsePair(
 
 // An attribute's value: JSON, such as 3, true, null, "3" or ["a"]; what is no
 // JSON, such as Shiraz, is text. Never fails but for JSON that is nested too
-// deep.
+// deep, or has a number of 2^53 or more, which an attribute can't keep as it
+// is.
 absl::StatusOr<google::protobuf::Value> ParseValue(const std::string& text);
 
 }  // namespace userprofile::command

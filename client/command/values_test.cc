@@ -66,6 +66,15 @@ TEST(ValuesTest, AValueIsJsonOrElseText) {
   EXPECT_TRUE(ParseValue("null")->has_null_value());
   EXPECT_EQ(ParseValue("[1, \"a\"]")->list_value().values_size(), 2);
   EXPECT_EQ(ParseValue("{\"a\": 1}")->struct_value().fields_size(), 1);
+  EXPECT_EQ(ParseValue("9007199254740991")->number_value(), 9007199254740991);
+  EXPECT_EQ(ParseValue("\"12345678901234567\"")->string_value(),
+            "12345678901234567");
+  for (const char* text : {"12345678901234567", "-9007199254740993",
+                           "{\"a\": [123456789012345678901234567890]}"}) {
+    const auto value = ParseValue(text);
+    EXPECT_TRUE(absl::IsInvalidArgument(value.status())) << text;
+    EXPECT_NE(value.status().message().find("in quotes"), std::string::npos);
+  }
   EXPECT_FALSE(
       ParseValue(std::string(5000, '[') + std::string(5000, ']')).ok());
 }
