@@ -61,8 +61,8 @@ std::vector<std::string> CellsOf(const v1::Profile& profile,
   return cells;
 }
 
-// One line, in which protobuf escapes whatever controls a terminal. Nothing,
-// which no message of the service comes to, if it can't be written.
+// One line, in which protobuf escapes control characters. Nothing, which no
+// message of the service comes to, if it can't be written.
 std::string JsonOf(const Message& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
@@ -188,7 +188,8 @@ absl::Status Output::Flush() {
 }
 
 void Output::WriteJson(const Message& message) {
-  out_ << JsonOf(message) << "\n";
+  const std::string json = JsonOf(message);
+  out_ << (is_terminal_ ? Printable(json) : json) << "\n";
 }
 
 void Output::WriteRows(const std::vector<std::string>& headers,

@@ -28,7 +28,7 @@ void AddOutputFlag(ops::Command command, OutputOptions& options);
 using Profiles = google::protobuf::RepeatedPtrField<v1::Profile>;
 
 // What one run of the command writes to standard output. Text is Printable(),
-// and so is CSV on a terminal; JSON is without control characters anyway.
+// and so are CSV and JSON on a terminal.
 class Output {
  public:
   // `out` must outlive it.

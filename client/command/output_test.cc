@@ -86,6 +86,14 @@ TEST_F(OutputTest, JsonIsAnObjectALineWithTheNamesOfTheApi) {
   EXPECT_THAT(Written(), HasSubstr("\\u009b31m"));
 }
 
+TEST_F(OutputTest, JsonOnATerminalDoesNotTurnItsDirection) {
+  profiles_[0].set_first_name("\u2066Sa\u061cra");
+  Make("json").WriteProfiles(profiles_);
+  EXPECT_EQ(nlohmann::json::parse(Written())["first_name"], "\u2066Sa\u061cra");
+  Make("json", /*is_terminal=*/true).WriteProfiles(profiles_);
+  EXPECT_EQ(nlohmann::json::parse(Written())["first_name"], "\ufffdSa\ufffdra");
+}
+
 TEST_F(OutputTest, CsvHasAHeaderOnceAndEveryField) {
   Output output = Make("csv");
   output.WriteList(profiles_);
