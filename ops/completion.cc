@@ -93,7 +93,8 @@ std::string BashScript(const std::string& program,
       if (flag.value.empty()) continue;
       const std::string reply =
           flag.is_file ? "compopt -o filenames\n"
-                         "      COMPREPLY=($(compgen -f -- \"$word\"))\n"
+                         "      mapfile -t COMPREPLY < "
+                         "<(compgen -f -- \"$word\")\n"
           : flag.among.empty()
               ? ":\n"
               : absl::StrCat("COMPREPLY=($(compgen -W ",

@@ -384,18 +384,23 @@ TEST_F(CommandProgramTest, WhereCallersAreKnownItSaysWhatToShow) {
 TEST_F(CommandProgramTest, AShellCompletesCommandsFlagsAndValues) {
   const auto complete = [](const std::string& words) {
     const Outcome outcome = RunInShell(absl::StrCat(
-        "source <($U completion bash) && COMP_WORDS=(", words,
+        "compopt() { :; }; source <($U completion bash) && COMP_WORDS=(", words,
         ") && COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) && _userprofile && "
-        "echo \"${COMPREPLY[@]}\""));
+        "(IFS=,; echo \"${COMPREPLY[*]}\")"));
     EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
     EXPECT_THAT(outcome.errors, IsEmpty());
     return outcome.output;
   };
-  EXPECT_EQ(complete("userprofile co"), "count completion\n");
+  EXPECT_EQ(complete("userprofile co"), "count,completion\n");
   EXPECT_EQ(complete("userprofile list --created-"),
-            "--created-from --created-before\n");
-  EXPECT_EQ(complete("userprofile list --output ''"), "text json csv\n");
+            "--created-from,--created-before\n");
+  EXPECT_EQ(complete("userprofile list --output ''"), "text,json,csv\n");
   EXPECT_EQ(complete("userprofile edit 101 --if"), "--if-revision\n");
+  const TempDir folder;
+  std::ofstream(folder / "a token") << "x";
+  const std::string file = folder / "a";
+  EXPECT_EQ(complete(absl::StrCat("userprofile get --token-file ", file)),
+            absl::StrCat(file, " token\n"));
   for (const char* shell : {"zsh", "fish"}) {
     const Outcome outcome = RunInShell(
         absl::StrCat("f=$(mktemp) && $U completion ", shell,
