@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
@@ -65,16 +67,30 @@ struct FindOptions : CommonOptions {
   std::string name;
 };
 
-int Find(const FindOptions& options) {
+// Whoever has the username, if the name begins with an @; or else the nickname,
+// for that may begin so, too.
+absl::StatusOr<v1::LookupProfileResponse> LookUp(
+    const std::string& name, client::ProfileClient& client) {
   v1::LookupProfileRequest request;
-  absl::string_view name = options.name;
-  if (absl::ConsumePrefix(&name, "@")) {
-    request.set_username(std::string(name));
-  } else {
-    request.set_nickname(options.name);
+  request.set_nickname(name);
+  absl::string_view username = name;
+  if (!absl::ConsumePrefix(&username, "@")) {
+    return client.LookupProfile(request);
   }
+  v1::LookupProfileRequest by_username;
+  by_username.set_username(std::string(username));
+  auto found = client.LookupProfile(by_username);
+  if (!absl::IsNotFound(found.status()) &&
+      !absl::IsInvalidArgument(found.status())) {
+    return found;
+  }
+  auto namesake = client.LookupProfile(request);
+  return absl::IsNotFound(namesake.status()) ? found : namesake;
+}
+
+int Find(const FindOptions& options) {
   return RunWith(options, [&](client::ProfileClient& client, Output& output) {
-    const auto response = client.LookupProfile(request);
+    const auto response = LookUp(options.name, client);
     if (!response.ok()) return response.status();
     Profiles found;
     *found.Add() = response->profile();
@@ -166,7 +182,8 @@ void AddFindCommand(ops::CommandLine& command_line) {
   const auto options = std::make_shared<FindOptions>();
   ops::AddArgument(
       command, "NAME", options->name,
-      "The nickname, exactly; or, with an @, the Telegram username");
+      "The nickname, exactly; or, with an @, the Telegram username, and if "
+      "nobody has that, the nickname");
   AddCommonFlags(command, *options);
   command_line.OnCall(command, [options] { return Find(*options); });
 }

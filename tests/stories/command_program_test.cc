@@ -22,6 +22,7 @@
 #include "tests/support/certificate.h"
 #include "tests/support/free_port.h"
 #include "tests/support/program.h"
+#include "tests/support/temp_dir.h"
 
 namespace userprofile::testing {
 namespace {
@@ -134,6 +135,14 @@ TEST_F(CommandProgramTest, GetsFindsAndEdits) {
     EXPECT_THAT(outcome.output, StartsWith("user_id,username,"));
     EXPECT_THAT(outcome.output, HasSubstr("\r\n101,user101,Sara,"));
   }
+  for (const char* nickname : {"@sara_a", "@sara a"}) {
+    Run({"edit", "101", "--set", absl::StrCat("nickname=", nickname)});
+    outcome = Run({"find", nickname, "--output", "csv"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    EXPECT_THAT(outcome.output, HasSubstr("\r\n101,user101,Sara,"));
+  }
+  outcome = Run({"find", "@nobody"});
+  EXPECT_EQ(outcome.exit_code, 3);
   outcome = Run({"find", "nobody"});
   EXPECT_EQ(outcome.exit_code, 3);
   EXPECT_THAT(outcome.errors, HasSubstr("USER_NOT_FOUND"));
