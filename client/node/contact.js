@@ -35,6 +35,9 @@ const KINDS = {
 // An anonymous administrator, a channel, Telegram itself.
 const PLACEHOLDERS = [1087968824, 136817688, 777000];
 
+// A bot's token, which begins with its id, or the id alone.
+const BOT = /^[\t-\r ]*([1-9][0-9]{0,18})(?::|[\t-\r ]*$)/;
+
 const LARGEST_ID = 2 ** 52 - 1;
 const LAST_SECOND = 253402300799; // of the year 9999
 
@@ -210,7 +213,7 @@ function readUpdate(update) {
 // update.
 function contactOf(update, bot) {
   const contact = readUpdate(update);
-  const [id] = /^[0-9]{1,19}(?=:|$)/.exec(bot) ?? [];
+  const [, id] = BOT.exec(bot) ?? [];
   if (contact && id && Number.isInteger(update.update_id)) {
     contact.event_id = `${id}:${update.update_id}`;
   }

@@ -1,6 +1,7 @@
 #include "userprofile/telegram/update.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <iterator>
 #include <string>
@@ -8,7 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/status/status.h"
-#include "absl/strings/numbers.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -27,6 +28,8 @@ enum class Place {
   kChat,       // in the update's own chat
   kButton,     // in that of the message under the button
 };
+
+constexpr std::size_t kMostDigits = 19;  // of a bot's id
 
 // A kind of update that somebody is behind, and the fields that say who, when
 // and where.
@@ -209,13 +212,15 @@ absl::StatusOr<Contact> ReadUpdate(const nlohmann::json& update) {
   return ReadUnknownContact(update);
 }
 
+// A bot's token begins with its id; or `bot` is the id alone.
 std::string EventIdOf(const nlohmann::json& update, absl::string_view bot) {
   absl::Status error;
   const auto number = ObjectReader(update, "", error).Integer("update_id");
-  std::int64_t id = 0;
-  const absl::string_view digits = bot.substr(0, bot.find(':'));
-  if (!number || !absl::SimpleAtoi(digits, &id) || id <= 0) return "";
-  return absl::StrCat(id, ":", *number);
+  bot = absl::StripAsciiWhitespace(bot);
+  const absl::string_view id = bot.substr(0, bot.find(':'));
+  const bool is_id = !id.empty() && id.size() <= kMostDigits && id[0] != '0' &&
+                     std::all_of(id.begin(), id.end(), absl::ascii_isdigit);
+  return number && is_id ? absl::StrCat(id, ":", *number) : "";
 }
 
 }  // namespace

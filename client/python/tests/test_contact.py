@@ -27,6 +27,10 @@ class ContactTest(unittest.TestCase):
                     )
                 self.assertEqual(contact, line["request"])
 
+    def test_the_bot_may_be_its_number(self):
+        update = {"update_id": 3, "message": {"from": {"id": 7, "is_bot": False}}}
+        self.assertEqual(contact_of(update, 123).event_id, "123:3")
+
     def test_half_of_a_surrogate_pair_is_replaced(self):
         user = json.loads(r'{"id": 7, "is_bot": false, "first_name": "A\ud83d"}')
         contact = contact_of({"message": {"from": user}})

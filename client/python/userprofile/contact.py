@@ -46,6 +46,9 @@ _KINDS = {
 # An anonymous administrator, a channel, Telegram itself.
 _PLACEHOLDERS = (1087968824, 136817688, 777000)
 
+# A bot's token, which begins with its id, or the id alone.
+_BOT = re.compile(r"[\t-\r ]*([1-9][0-9]{0,18})(?::|[\t-\r ]*\Z)")
+
 _LARGEST_ID = 2**52 - 1
 _LAST_SECOND = 253402300799  # of the year 9999
 
@@ -214,10 +217,10 @@ def contact_of(update, bot=None):
     INVALID_ARGUMENT, if it is no update. `bot` says which bot was given it, by its
     token or id: whoever is new is so again when the bot is given the update again."""
     contact = _read_update(update)
-    bot_id = re.match(r"[0-9]{1,19}(?=:|$)", bot or "")
+    bot_id = _BOT.match("" if bot is None else str(bot))
     number = contact is not None and update.get("update_id")
     if bot_id and isinstance(number, int) and not isinstance(number, bool):
-        contact.event_id = f"{bot_id.group()}:{number}"
+        contact.event_id = f"{bot_id.group(1)}:{number}"
     return contact
 
 
