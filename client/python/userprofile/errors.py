@@ -1,6 +1,7 @@
 """Errors of calls, and of reading updates."""
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from . import api
 
@@ -31,7 +32,10 @@ class UserProfileError(Exception):
         self.field_violations = []
         self.retry_after = None
         for detail in details:
-            self._add(detail)
+            try:
+                self._add(detail)
+            except DecodeError:
+                pass  # no reason to lose the code
 
     @property
     def is_refused(self):
@@ -45,14 +49,19 @@ class UserProfileError(Exception):
         details = []
         for key, value in error.trailing_metadata() or ():
             if key == "grpc-status-details-bin":
-                details = api.message("google.rpc.Status").FromString(value).details
+                try:
+                    status = api.message("google.rpc.Status").FromString(value)
+                    details = status.details
+                except DecodeError:
+                    pass  # no reason to lose the code
         return cls(error.code(), error.details(), details)
 
     @classmethod
     def of_status(cls, status):
         """From a google.rpc.Status: the error of one contact of many."""
         codes = {code.value[0]: code for code in grpc.StatusCode}
-        return cls(codes[status.code], status.message, status.details)
+        code = codes.get(status.code, grpc.StatusCode.UNKNOWN)
+        return cls(code, status.message, status.details)
 
     def _add(self, detail):
         name = detail.type_url.rpartition("/")[2]
