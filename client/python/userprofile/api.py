@@ -77,8 +77,9 @@ def kind_of(limits):
 
 def request_of(descriptor, fields):
     """The message of that type, out of what comes handy in Python: dicts for
-    messages and attributes, datetime for times, a list of names for a mask. None
-    is the same as absent. TypeError if there is no such field."""
+    messages and attributes, datetime with a tzinfo for times, for a mask a list of
+    names or text with commas. None is the same as absent. TypeError if there is no
+    such field."""
     arguments = {}
     for name, value in fields.items():
         field = descriptor.fields_by_name.get(name)
@@ -101,8 +102,11 @@ def _is_mask(descriptor):
 
 def _value_of(descriptor, value):
     if _is_mask(descriptor) and not hasattr(value, "DESCRIPTOR"):
-        return class_of(descriptor)(paths=value)
+        paths = value.split(",") if isinstance(value, str) else value
+        return class_of(descriptor)(paths=[path for path in paths if path])
     if isinstance(value, datetime.datetime):
+        if value.tzinfo is None:
+            raise TypeError("a datetime needs its tzinfo, such as timezone.utc")
         time = class_of(descriptor)()
         time.FromDatetime(value)
         return time
