@@ -5,7 +5,13 @@ import unittest
 
 import grpc
 import server
-from userprofile import AsyncClient, Client, UserProfileError, recognition_of
+from userprofile import (
+    AsyncClient,
+    Client,
+    UserProfileError,
+    client,
+    recognition_of,
+)
 
 UTC = datetime.timezone.utc
 
@@ -134,6 +140,16 @@ class TokenTest(unittest.TestCase):
     def test_is_not_sent_for_everybody_to_read(self):
         with self.assertRaises(ValueError):
             Client(token="secret")
+
+    def test_is_sent_without_its_line_end(self):
+        credentials = client._Credentials(True, "secret\r\n")
+        self.assertEqual(credentials.metadata, [("authorization", "Bearer secret")])
+
+    def test_is_not_told_when_it_is_none(self):
+        for token in ("sec\nret", "secr\u00e9t", "sec ret", "\n"):
+            with self.assertRaisesRegex(ValueError, "the token is no token") as raised:
+                Client(token=token, tls=True)
+            self.assertNotIn("sec", str(raised.exception))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ goes on by itself, from the last event that was dealt with.
 import asyncio
 import json
 import re
+import threading
 import time
 
 import grpc
@@ -45,16 +46,19 @@ _OPTIONS = [
     ("grpc.keepalive_timeout_ms", 5 * 1000),
 ]
 
-# A watch that ends with one of these goes on.
 _PASSING = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.CANCELLED,
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
-    grpc.StatusCode.INTERNAL,
-    grpc.StatusCode.UNKNOWN,
 )
+# These pass, too, unless they have a reason: then they are the service's word, and
+# not that of something on the way.
+_PASSING_WITHOUT_REASON = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
 _LONGEST_WAIT = 3.0
+# A watch that is told nothing for so many seconds, three times as long as the
+# server ever waits, has lost it.
+_SILENCE = 30
 
 
 class _Credentials:
@@ -62,6 +66,7 @@ class _Credentials:
     certificate_file and key_file; a token needs it."""
 
     def __init__(self, tls, token):
+        token = _token_of(token) if token else None
         if token and not tls:
             raise ValueError("a token needs tls: everybody on the way could read it")
         files = {} if tls in (None, True) else dict(tls)
@@ -88,8 +93,61 @@ def _read(path):
         return file.read()
 
 
+def _token_of(text):
+    """As it may be sent. Read from a file, it has a line end; and gRPC's word about
+    what it can't send would quote it."""
+    token = text.strip()
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise ValueError("the token is no token: it has other than visible ASCII")
+    return token
+
+
 def _next_wait(wait):
     return min(wait * 3, _LONGEST_WAIT)
+
+
+def _raise_unless_passing(error):
+    """How a watch ends that does not go on after a grpc.RpcError."""
+    failure = UserProfileError.of_call(error)
+    if failure.code in _PASSING:
+        return
+    if failure.code not in _PASSING_WITHOUT_REASON or failure.reason:
+        raise failure from None
+
+
+class _Watchdog:
+    """Cancels a call once it was awaited for _SILENCE seconds, by a thread."""
+
+    def __init__(self, call):
+        self._call = call
+        self._changed = threading.Condition()
+        self._deadline = None
+        self._ended = False
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def begin(self):
+        self._set(time.monotonic() + _SILENCE)
+
+    def pause(self):
+        self._set(None)
+
+    def end(self):
+        self._ended = True
+        self.pause()
+
+    def _set(self, deadline):
+        with self._changed:
+            self._deadline = deadline
+            self._changed.notify()
+
+    def _watch(self):
+        with self._changed:
+            while not self._ended:
+                left = self._deadline and self._deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    self._call.cancel()
+                    return
+                self._changed.wait(left)
 
 
 class _Caller:
@@ -100,12 +158,16 @@ class _Caller:
         self._credentials = _Credentials(tls, token)
         self._timeout = timeout
         self._channel = None
+        self._closed = threading.Event()
+        self._streams = set()  # the calls of watches, to be cancelled
         for method in api.METHODS:
             name = re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower()
             make = self._stream if method.server_streaming else self._unary
             setattr(self, name, make(method))
 
     def _connect(self):
+        if self._closed.is_set():
+            raise UserProfileError(grpc.StatusCode.CANCELLED, "the client is closed")
         if self._channel is None:
             self._channel = self._credentials.channel_of(self._factory, self._server)
         return self._channel
@@ -155,21 +217,33 @@ class Client(_Caller):
                     fields["resume_token"] = resume_token
                 message = self._request(method, None, fields)
                 call = self._open(method)(message, **self._arguments())
+                self._streams.add(call)
+                watchdog = _Watchdog(call)
                 try:
+                    watchdog.begin()
                     for event in call:
+                        watchdog.pause()
                         yield event
                         resume_token, wait = event.resume_token, 0.1
+                        watchdog.begin()
                 except grpc.RpcError as error:
-                    if error.code() not in _PASSING:
-                        raise UserProfileError.of_call(error) from None
+                    if not self._closed.is_set():
+                        _raise_unless_passing(error)
                 finally:
+                    watchdog.end()
+                    self._streams.discard(call)
                     call.cancel()
-                time.sleep(wait)
+                if self._closed.wait(wait):
+                    return
                 wait = _next_wait(wait)
 
         return events
 
     def close(self):
+        """Ends watches, quietly. Calls afterwards fail with a UserProfileError."""
+        self._closed.set()
+        for call in tuple(self._streams):
+            call.cancel()
         if self._channel is not None:
             self._channel.close()
 
@@ -206,21 +280,39 @@ class AsyncClient(_Caller):
                     fields["resume_token"] = resume_token
                 message = self._request(method, None, fields)
                 call = self._open(method)(message, **self._arguments())
+                self._streams.add(call)
                 try:
-                    async for event in call:
+                    while True:
+                        event = await asyncio.wait_for(call.read(), _SILENCE)
+                        if event is grpc.aio.EOF:
+                            break
                         yield event
                         resume_token, wait = event.resume_token, 0.1
                 except grpc.RpcError as error:
-                    if error.code() not in _PASSING:
-                        raise UserProfileError.of_call(error) from None
+                    if not self._closed.is_set():
+                        _raise_unless_passing(error)
+                except asyncio.TimeoutError:
+                    pass
+                except asyncio.CancelledError:
+                    # So ends what close() has cancelled, too.
+                    if not self._closed.is_set():
+                        raise
                 finally:
+                    self._streams.discard(call)
                     call.cancel()
-                await asyncio.sleep(wait)
+                if not self._closed.is_set():
+                    await asyncio.sleep(wait)
+                if self._closed.is_set():
+                    return
                 wait = _next_wait(wait)
 
         return events
 
     async def close(self):
+        """Ends watches, quietly. Calls afterwards fail with a UserProfileError."""
+        self._closed.set()
+        for call in tuple(self._streams):
+            call.cancel()
         if self._channel is not None:
             await self._channel.close()
 
