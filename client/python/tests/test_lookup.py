@@ -98,7 +98,13 @@ class LookUpTest(unittest.TestCase):
 
 class AiogramTest(unittest.TestCase):
     def test_no_handler_runs_without_an_answer(self):
-        event = types.SimpleNamespace(model_dump=lambda **_: UPDATE)
+        # As aiogram's: it has defaults, which are nothing that JSON has.
+        def model_dump(mode="python", by_alias=False, exclude_none=False):
+            self.assertEqual((mode, by_alias), ("python", True))
+            options = {"link_preview_options": object()}
+            return {**UPDATE, "message": {**UPDATE["message"], **options}}
+
+        event = types.SimpleNamespace(model_dump=model_dump)
         middleware = UserProfileMiddleware(AwaySoon())
         data = {"bot": types.SimpleNamespace(token="123:abc")}
         seen = []

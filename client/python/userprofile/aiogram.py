@@ -25,9 +25,10 @@ class UserProfileMiddleware:
         self._client = client
 
     async def __call__(self, handler, event, data):
-        # As JSON has it: times as numbers, and "from" under its name. What the
+        # As JSON has it: times as numbers, and "from" under its name; but for
+        # aiogram's own defaults, which the mode "json" would fail for. What the
         # adapter has marked is among the members that aiogram does not know.
-        update = event.model_dump(mode="json", by_alias=True, exclude_none=True)
+        update = event.model_dump(by_alias=True, exclude_none=True)
         data["userprofile"] = await look_up_async(
             self._client, update, data["bot"].token
         )
