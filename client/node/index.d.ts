@@ -12,9 +12,9 @@ export interface ClientOptions {
    * certificate is the server's; without it, those whom Node believes. The
    * certificate that this client shows is given with its key.
    */
-  tls?: true | { caFile?: string; certificateFile?: string; keyFile?: string };
+  tls?: boolean | { caFile?: string; certificateFile?: string; keyFile?: string };
 
-  /** Sent as "authorization: Bearer ..."; needs tls. */
+  /** Sent as "authorization: Bearer ..."; needs tls. Blanks around it are left out. */
   token?: string;
 
   /**
@@ -33,6 +33,7 @@ export interface ClientOptions {
  * process.
  */
 export interface Client extends Methods {
+  /** Ends watches, quietly. Calls afterwards fail with a UserProfileError. */
   close(): void;
 }
 
@@ -40,6 +41,9 @@ export function createClient(options?: ClientOptions): Client;
 
 /** No error says that a user is new, but for NOT_FOUND of getProfile and the like. */
 export class UserProfileError extends Error {
+  /** For stand-ins in tests. Details are messages of google.rpc, each as an Any. */
+  constructor(code: number, message: string,
+    details?: Array<{ type_url: string; value: Uint8Array }>);
   /** gRPC's code, and its name, such as "NOT_FOUND". */
   code: number;
   status: string;
@@ -64,7 +68,7 @@ export function recognitionOf(response: UpsertUserResponse): Recognition;
  * which bot was given it, by its token or id: whoever is new is so again when the
  * bot is given the update again.
  */
-export function contactOf(update: object, bot?: string): UpsertUserRequest | null;
+export function contactOf(update: object, bot?: string | number): UpsertUserRequest | null;
 
 /** What handlers find as ctx.userprofile. */
 export interface Contact {
