@@ -91,25 +91,26 @@ WHERE nspname = :'schema' AND relname = 'users' AND rolname <> :'owner'
 \gexec
 
 -- Tables that are there, be it that a bot made them. A history of migrations, a
--- key of tokens, or a table of changes, only from the owner of users, a
--- superuser, or the migrator: what hangs on one of others would run with the
--- migrator's rights. A bot that made users goes on.
+-- key of tokens, or a table of changes or of sessions, only from the owner of
+-- users, a superuser, or the migrator: what hangs on one of others would run
+-- with the migrator's rights. A bot that made users goes on.
 SELECT format('ALTER TABLE %I.%I OWNER TO %I', nspname, relname, :'migrator'),
        CASE WHEN relname = 'users' AND rolname <> :'migrator' THEN
          format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I.%I TO %I',
                 nspname, relname, rolname) END,
        format('GRANT %s ON %I.%I TO %I',
-              CASE relname WHEN 'users' THEN 'SELECT, INSERT, UPDATE, DELETE'
-                           WHEN 'userprofile_changes'
-                           THEN 'SELECT, INSERT, DELETE'
-                           ELSE 'SELECT' END,
+              CASE WHEN relname IN ('users', 'userprofile_sessions')
+                     THEN 'SELECT, INSERT, UPDATE, DELETE'
+                   WHEN relname = 'userprofile_changes'
+                     THEN 'SELECT, INSERT, DELETE'
+                   ELSE 'SELECT' END,
               nspname, relname, :'server')
 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
 JOIN pg_roles ON pg_roles.oid = relowner
 WHERE nspname = :'schema' AND relkind = 'r'
   AND (relname = 'users'
     OR relname IN ('userprofile_migrations', 'userprofile_token_key',
-                   'userprofile_changes')
+                   'userprofile_changes', 'userprofile_sessions')
     AND pg_has_role(relowner, coalesce(
       (SELECT users.relowner FROM pg_class AS users
        WHERE users.relnamespace = pg_namespace.oid AND relname = 'users'

@@ -152,6 +152,30 @@ grpc::Status DeleteUser(const Channel& channel, const Way& way) {
   return Call(&Stub::DeleteUser, channel, way, request, &response);
 }
 
+grpc::Status GetSession(const Channel& channel, const Way& way) {
+  v1::GetSessionRequest request;
+  request.set_bot("shop");
+  request.set_key("chat:1");
+  v1::GetSessionResponse response;
+  return Call(&Stub::GetSession, channel, way, request, &response);
+}
+
+grpc::Status PutSession(const Channel& channel, const Way& way) {
+  v1::PutSessionRequest request;
+  request.mutable_session()->set_bot("shop");
+  request.mutable_session()->set_key("chat:1");
+  v1::PutSessionResponse response;
+  return Call(&Stub::PutSession, channel, way, request, &response);
+}
+
+grpc::Status DeleteSession(const Channel& channel, const Way& way) {
+  v1::DeleteSessionRequest request;
+  request.set_bot("shop");
+  request.set_key("chat:1");
+  v1::DeleteSessionResponse response;
+  return Call(&Stub::DeleteSession, channel, way, request, &response);
+}
+
 grpc::Status Check(const Channel& channel, const Way& way) {
   grpc::ClientContext context;
   Authorize(way, context);
@@ -241,6 +265,12 @@ const std::vector<MethodRow>& Methods() {
        },
        true, false, true, false},
       {"/userprofile.v1.UserProfileService/DeleteUser", DeleteUser, false,
+       false, true, false},
+      {"/userprofile.v1.UserProfileService/GetSession", GetSession, true, false,
+       true, false},
+      {"/userprofile.v1.UserProfileService/PutSession", PutSession, true, false,
+       true, false},
+      {"/userprofile.v1.UserProfileService/DeleteSession", DeleteSession, true,
        false, true, false},
       {"/grpc.health.v1.Health/Check", Check, true, true, true, true},
       {"/grpc.health.v1.Health/Watch", Watch, true, true, true, true},

@@ -25,6 +25,7 @@ level::level_enum LevelOf(const absl::Status& status) {
     case absl::StatusCode::kNotFound:
     case absl::StatusCode::kAlreadyExists:
     case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kAborted:  // another revision is stored
     case absl::StatusCode::kCancelled:
       return level::debug;
     case absl::StatusCode::kInvalidArgument:

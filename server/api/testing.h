@@ -82,6 +82,7 @@ class ScriptedStore final : public store::ProfileStore {
         *call.result = {};
         done(absl::OkStatus());
       };
+  std::function<absl::Status()> session = [] { return absl::OkStatus(); };
   std::string token_key = std::string(32, 'k');
 
   std::function<absl::Status(store::Verb)> late = [](store::Verb) {
@@ -121,6 +122,24 @@ class ScriptedStore final : public store::ProfileStore {
   void ReadChanges(store::ChangesCall call, store::CallContext context,
                    store::Done done) override {
     read_changes(std::move(call), std::move(context), std::move(done));
+  }
+  void GetSession(const v1::GetSessionRequest& request,
+                  v1::GetSessionResponse* response,
+                  store::CallContext /*context*/, store::Done done) override {
+    response->mutable_session()->set_key(request.key());
+    done(session());
+  }
+  void PutSession(const v1::PutSessionRequest& /*request*/,
+                  v1::PutSessionResponse* response,
+                  store::CallContext /*context*/, store::Done done) override {
+    response->set_revision(1);
+    done(session());
+  }
+  void DeleteSession(const v1::DeleteSessionRequest& /*request*/,
+                     v1::DeleteSessionResponse* /*response*/,
+                     store::CallContext /*context*/,
+                     store::Done done) override {
+    done(session());
   }
   absl::Status Late(store::Verb verb) const override { return late(verb); }
 };

@@ -78,6 +78,9 @@ std::vector<MethodRow> Rows(ops::Metrics& metrics,
           CountOnboardings(metrics)),
       update,
       Row("DeleteUser", Verb::kEdit, &ProfileStore::DeleteUser),
+      Row("GetSession", Verb::kSession, &ProfileStore::GetSession),
+      Row("PutSession", Verb::kSession, &ProfileStore::PutSession),
+      Row("DeleteSession", Verb::kSession, &ProfileStore::DeleteSession),
   };
 }
 

@@ -469,6 +469,43 @@ TEST_F(UserProfileServiceTest, DeleteUserMayAllowThatThereIsNone) {
   }
 }
 
+TEST_F(UserProfileServiceTest, SessionsAreAnsweredAsTheStoreDoes) {
+  v1::GetSessionRequest get;
+  get.set_bot("shop");
+  get.set_key("chat:7");
+  v1::PutSessionRequest put;
+  put.mutable_session()->set_bot("shop");
+  put.mutable_session()->set_key("chat:7");
+  v1::DeleteSessionRequest forget;
+  forget.set_bot("shop");
+  forget.set_key("chat:7");
+  v1::GetSessionResponse got;
+  v1::PutSessionResponse stored;
+  v1::DeleteSessionResponse deleted;
+  const auto call_all = [&] {
+    grpc::ClientContext contexts[3];
+    return std::vector<grpc::Status>{
+        stub_->GetSession(&contexts[0], get, &got),
+        stub_->PutSession(&contexts[1], put, &stored),
+        stub_->DeleteSession(&contexts[2], forget, &deleted)};
+  };
+  for (const grpc::Status& status : call_all()) {
+    EXPECT_TRUE(status.ok()) << status.error_message();
+  }
+  EXPECT_EQ(got.session().key(), "chat:7");
+  EXPECT_EQ(stored.revision(), 1);
+  for (const absl::Status& error :
+       {store::SessionNotFound(), store::SessionMismatch(7),
+        store::SessionsUnavailable()}) {
+    store_.session = [&] { return error; };
+    for (const grpc::Status& status : call_all()) {
+      EXPECT_EQ(static_cast<int>(status.error_code()),
+                static_cast<int>(error.code()));
+      EXPECT_EQ(ReasonOf(status), base::ErrorReason(error));
+    }
+  }
+}
+
 // The trailer of that name; empty if there is none.
 std::string TrailerOf(const grpc::ClientContext& context) {
   const auto& trailers = context.GetServerTrailingMetadata();

@@ -98,7 +98,11 @@ class Validator::Check {
           Nested(field, reflection, message);
           break;
         case FieldDescriptor::CPPTYPE_STRING:
-          Text(field, reflection, message);
+          if (field.descriptor->type() == FieldDescriptor::TYPE_BYTES) {
+            Bytes(field, reflection, *message);
+          } else {
+            Text(field, reflection, message);
+          }
           break;
         case FieldDescriptor::CPPTYPE_INT32:
           if (reflection.GetInt32(*message, field.descriptor) < 0) {
@@ -106,6 +110,10 @@ class Validator::Check {
           }
           break;
         case FieldDescriptor::CPPTYPE_INT64:
+          if (field.descriptor->has_optional_keyword() &&
+              !reflection.HasField(*message, field.descriptor)) {
+            break;
+          }
           UserId(field, "", reflection.GetInt64(*message, field.descriptor));
           break;
         default:
@@ -233,6 +241,17 @@ class Validator::Check {
               std::int64_t user_id) {
     if (user_id >= 1 && user_id <= base::kMaxUserId) return;
     Violation(field, element, absl::StrCat("must be 1 to ", base::kMaxUserId));
+  }
+
+  void Bytes(const Field& field, const Reflection& reflection,
+             const Message& message) {
+    std::string scratch;
+    if (static_cast<std::int64_t>(
+            reflection.GetStringReference(message, field.descriptor, &scratch)
+                .size()) > field.limits.max_bytes()) {
+      Violation(field, absl::StrCat("must have at most ",
+                                    field.limits.max_bytes(), " bytes"));
+    }
   }
 
   // As people write a username.

@@ -277,6 +277,68 @@ TEST(ValidationTest, AUsernameLosesTheAtThatPeopleWriteBeforeIt) {
   EXPECT_TRUE(Validate(&longest).ok());
 }
 
+TEST(ValidationTest, ASessionHasABotAndAKey) {
+  v1::PutSessionRequest put;
+  EXPECT_THAT(FieldsOf(Validate(&put)), ElementsAre("session"));
+  v1::Session& session = *put.mutable_session();
+  EXPECT_THAT(FieldsOf(Validate(&put)),
+              ElementsAre("session.bot", "session.key"));
+  session.set_bot(Repeat("\xd8\xb9", 64));
+  session.set_key(Repeat("\xf0\x9f\x98\x80", 256));
+  EXPECT_TRUE(Validate(&put).ok()) << Validate(&put);
+  EXPECT_EQ(session.key(), Repeat("\xf0\x9f\x98\x80", 256));
+  session.set_bot(Repeat("b", 65));
+  session.set_key(Repeat("k", 257));
+  EXPECT_THAT(FieldsOf(Validate(&put)),
+              ElementsAre("session.bot", "session.key"));
+  session.set_bot("\xff");
+  session.set_key(std::string("a\0", 2));
+  EXPECT_THAT(FieldsOf(Validate(&put)),
+              ElementsAre("session.bot", "session.key"));
+
+  v1::GetSessionRequest get;
+  EXPECT_THAT(FieldsOf(Validate(&get)), ElementsAre("bot", "key"));
+  v1::DeleteSessionRequest forget;
+  EXPECT_THAT(FieldsOf(Validate(&forget)), ElementsAre("bot", "key"));
+}
+
+TEST(ValidationTest, TheValueOfASessionIsAnyBytesUpToItsMost) {
+  v1::PutSessionRequest request;
+  v1::Session& session = *request.mutable_session();
+  session.set_bot("shop");
+  session.set_key("chat:7");
+  for (const std::string& value :
+       {std::string("\0\xff\n", 3), std::string(65536, '\0')}) {
+    session.set_value(value);
+    EXPECT_TRUE(Validate(&request).ok()) << Validate(&request);
+    EXPECT_EQ(session.value(), value);
+  }
+  session.set_value(std::string(65537, 'a'));
+  const absl::Status status = Validate(&request);
+  EXPECT_THAT(FieldsOf(status), ElementsAre("session.value"));
+  EXPECT_EQ(status.message(), "session.value must have at most 65536 bytes");
+}
+
+TEST(ValidationTest, ASessionMayBeNobodysButNotOfAnImpossibleUser) {
+  v1::PutSessionRequest request;
+  v1::Session& session = *request.mutable_session();
+  session.set_bot("shop");
+  session.set_key("chat:7");
+  session.set_revision(-1);  // means nothing
+  session.mutable_expires_at()->set_seconds(0);
+  EXPECT_TRUE(Validate(&request).ok()) << Validate(&request);
+  EXPECT_FALSE(session.has_user_id());
+  session.set_user_id((std::int64_t{1} << 52) - 1);
+  EXPECT_TRUE(Validate(&request).ok()) << Validate(&request);
+  for (const std::int64_t id : {std::int64_t{0}, std::int64_t{1} << 52}) {
+    session.set_user_id(id);
+    EXPECT_THAT(FieldsOf(Validate(&request)), ElementsAre("session.user_id"));
+  }
+  session.clear_user_id();
+  session.mutable_expires_at()->set_seconds(253402300800);
+  EXPECT_THAT(FieldsOf(Validate(&request)), ElementsAre("session.expires_at"));
+}
+
 TEST(ValidationTest, AListHoldsOneToItsMost) {
   v1::BatchGetProfilesRequest request;
   EXPECT_THAT(FieldsOf(Validate(&request)), ElementsAre("user_ids"));

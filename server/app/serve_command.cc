@@ -198,9 +198,9 @@ void AddServeFlags(ops::Command app, ServeCommand& command) {
   ops::AddFlag(app, "--max-watchers-per-caller",
                serve.service.watch.max_watchers_per_caller,
                "Most of them of one caller");
-  ops::AddDurationFlag(app, "--changes-kept-for", serve.changes.kept_for,
+  ops::AddDurationFlag(app, "--changes-kept-for", serve.trimmer.kept_for,
                        "How long a watch may be away and go on where it was");
-  ops::AddFlag(app, "--changes-kept", serve.changes.kept,
+  ops::AddFlag(app, "--changes-kept", serve.trimmer.kept,
                "Most changes that are kept for that");
   ops::AddDurationFlag(app, "--slow-request", serve.service.slow_request,
                        "A call that takes so long is logged");

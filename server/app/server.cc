@@ -1,6 +1,7 @@
 #include "server/app/server.h"
 
 #include <algorithm>
+#include <atomic>
 #include <iterator>
 #include <utility>
 #include <vector>
@@ -29,6 +30,7 @@
 #include "server/postgres/observed_sessions.h"
 #include "server/postgres/write_probe.h"
 #include "server/schema/monitor.h"
+#include "server/schema/own_tables.h"
 #include "server/schema/report_format.h"
 #include "server/store/errors.h"
 #include "server/store/postgres_store.h"
@@ -114,13 +116,14 @@ struct Server::Parts {
       "Until when the server's certificate holds; 0 without TLS."};
   ops::Readiness readiness{&metrics};
   api::RecentFailures recent_failures;
+  std::atomic<bool> may_use_sessions = false;  // as the monitor saw last
   StatusPage status{kVersion, metrics, readiness, recent_failures};
   std::unique_ptr<postgres::Database> database;
   std::unique_ptr<MigrationAtStart> migration;
   std::unique_ptr<postgres::WriteProbe> write_probe;
   std::unique_ptr<schema::Monitor> monitor;
   std::unique_ptr<store::PostgresStore> store;
-  std::unique_ptr<store::ChangesTrimmer> trimmer;
+  std::unique_ptr<store::Trimmer> trimmer;
   std::unique_ptr<transport::Tls> tls;
   std::unique_ptr<access::Access> access;
   std::unique_ptr<access::Connections> connections;
@@ -167,6 +170,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   ShowBreaches(schema::Report(), parts.metrics);
   schema::MonitorOptions monitor;
   monitor.on_report = [&parts](const schema::Report& report) {
+    parts.may_use_sessions =
+        report.usable_tables.contains(schema::kSessionsTable);
     ShowBreaches(report, parts.metrics);
     parts.status.SetSchema(schema::FormatJson(report));
   };
@@ -186,18 +191,20 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
                                   : state.empty() ? "no connection"
                                                   : "SQLSTATE " + state);
   };
+  store.may_use_sessions = [&parts] { return parts.may_use_sessions.load(); };
   store.explain_schema_error = [&parts] {
     const absl::Status state = parts.monitor->CheckNow();
     return state.ok() ? store::SchemaChanged() : state;
   };
   parts.store = std::make_unique<store::PostgresStore>(std::move(store));
 
-  store::ChangesTrimmerOptions changes = options.changes;
-  changes.may_write = [&parts] { return parts.readiness.AdmitRequest().ok(); };
-  parts.trimmer = std::make_unique<store::ChangesTrimmer>(
+  store::TrimmerOptions trimmer = options.trimmer;
+  trimmer.may_write = [&parts] { return parts.readiness.AdmitRequest().ok(); };
+  trimmer.may_use_sessions = [&parts] { return parts.may_use_sessions.load(); };
+  parts.trimmer = std::make_unique<store::Trimmer>(
       postgres::ObserveSessions(parts.database->ServingSessions(),
                                 parts.metrics),
-      std::move(changes));
+      std::move(trimmer));
 
   parts.connections = std::make_unique<access::Connections>(options.connections,
                                                             &parts.metrics);

@@ -9,8 +9,8 @@
 #include "server/access/connections.h"
 #include "server/api/user_profile_service.h"
 #include "server/postgres/database.h"
-#include "server/store/changes_trimmer.h"
 #include "server/store/postgres_store.h"
+#include "server/store/trimmer.h"
 #include "server/transport/grpc_server.h"
 #include "server/transport/tls.h"
 
@@ -29,7 +29,7 @@ struct ServeOptions {
 
   store::PostgresStoreOptions store;
   api::UserProfileServiceOptions service;
-  store::ChangesTrimmerOptions changes;
+  store::TrimmerOptions trimmer;
   transport::GrpcServerOptions grpc;
   access::ConnectionLimits connections;
 

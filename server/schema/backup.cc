@@ -24,10 +24,10 @@
 #include "server/postgres/process.h"
 #include "server/postgres/table_names.h"
 #include "server/schema/archive.h"
-#include "server/schema/changes_table.h"
 #include "server/schema/ddl.h"
 #include "server/schema/inspector.h"
 #include "server/schema/obstacles.h"
+#include "server/schema/own_tables.h"
 
 namespace userprofile::schema {
 namespace {
@@ -380,6 +380,7 @@ absl::StatusOr<RestoreResult> RestoreBackup(
   USERPROFILE_ASSIGN_OR_RETURN(
       const postgres::Rows rights,
       session->Execute(kRights, {archive.schema(), archive.TablesLiteral()}));
+  const OwnTable& changes = *FindOwnTable(kChangesTable);
   USERPROFILE_ASSIGN_OR_RETURN(
       const postgres::Rows rights_to_changes,
       session->Execute(
@@ -401,12 +402,13 @@ absl::StatusOr<RestoreResult> RestoreBackup(
   const bool moves =
       options.replace && (target.Bool(0, 2) || target.Bool(0, 3));
   const std::string moved_to(target.Text(0, 5));
-  USERPROFILE_RETURN_IF_ERROR(archive.Restore(
-      conninfo, MakeRoom(target, moves, moved_to),
-      absl::StrCat(rights.Text(0, 0), "\n",
-                   postgres::NameTables(kCreateChanges, schema), ";\n",
-                   ShareChanges(schema), ";\n", rights_to_changes.Text(0, 0)),
-      [&] { return postgres::ConfirmPrimary(*session); }));
+  USERPROFILE_RETURN_IF_ERROR(
+      archive.Restore(conninfo, MakeRoom(target, moves, moved_to),
+                      absl::StrCat(rights.Text(0, 0), "\n",
+                                   postgres::NameTables(changes.create, schema),
+                                   ";\n", ShareOwnTable(changes, schema), ";\n",
+                                   rights_to_changes.Text(0, 0)),
+                      [&] { return postgres::ConfirmPrimary(*session); }));
   // Its own words are not enough: see Session.
   USERPROFILE_RETURN_IF_ERROR(postgres::ConfirmPrimary(*session));
   if (moves) result.moved_to = moved_to;
@@ -417,11 +419,18 @@ absl::StatusOr<RestoreResult> RestoreBackup(
     spdlog::warn("restored, but not analyzed: {}", analyzed.ToString());
   }
   USERPROFILE_ASSIGN_OR_RETURN(result.report, Inspect(*session));
-  const auto missing = std::find_if(
-      result.report.breaches.begin(), result.report.breaches.end(),
-      [](const Breach& b) { return b.fault == Fault::kTableMissing; });
-  if (missing == result.report.breaches.end()) return result;
-  USERPROFILE_RETURN_IF_ERROR(session->ExecuteScript(missing->remedy).status());
+  // What backups leave out, and is not there yet.
+  bool is_complete = true;
+  for (const Breach& breach : result.report.breaches) {
+    if (breach.fault != Fault::kTableMissing) continue;
+    is_complete = false;
+    USERPROFILE_RETURN_IF_ERROR(session->ExecuteScript(breach.remedy).status());
+    if (const OwnTable* table = FindOwnTable(breach.object)) {
+      USERPROFILE_RETURN_IF_ERROR(
+          session->ExecuteScript(ShareOwnTable(*table, schema)).status());
+    }
+  }
+  if (is_complete) return result;
   USERPROFILE_ASSIGN_OR_RETURN(result.report, Inspect(*session));
   return result;
 }

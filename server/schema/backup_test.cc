@@ -128,6 +128,28 @@ TEST_F(BackupTest, BringsBackATableThatWasDropped) {
   EXPECT_EQ(Dump(database_, "*"), before);
 }
 
+// They are of dialogues that go on, whatever users are restored.
+TEST_F(BackupTest, LeavesTheSessionsOfBotsAsTheyAre) {
+  CreateMigratedTable(database_);
+  const auto sessions = [](const TestDatabase& database) {
+    return database.Execute("SELECT count(*) FROM userprofile_sessions")
+        .Int64(0, 0);
+  };
+  database_.Execute(
+      "INSERT INTO userprofile_sessions (bot, key, value, revision, updated_at)"
+      " VALUES ('shop', 'chat:1', '', 1, now())");
+  ASSERT_TRUE(Create(database_, file_).ok());
+  auto result = Restore(database_, file_, true);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->report.breaches, IsEmpty());
+  EXPECT_EQ(sessions(database_), 1);
+
+  result = Restore(other_, file_);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->report.breaches, IsEmpty());
+  EXPECT_EQ(sessions(other_), 0);
+}
+
 TEST_F(BackupTest, KeepsOwnersAndRightsOfWhatItReplaces) {
   CreateMigratedTable(database_);
   ASSERT_TRUE(Create(database_, file_).ok());

@@ -99,13 +99,18 @@ absl::Status ReadOthers(postgres::Session& session, const std::string& oid,
   return absl::OkStatus();
 }
 
-absl::Status ReadChanges(postgres::Session& session, const std::string& oid,
-                         const absl::optional<std::string>& role,
-                         Catalog& catalog) {
-  USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
-                               session.Execute(kReadChanges, {oid, role}));
-  TakeRow(rows, 0, &catalog.changes.fault, &catalog.changes.lacks_rights,
-          &catalog.changes.has_more, &catalog.changes.hides_rows);
+absl::Status ReadOwnTables(postgres::Session& session, const std::string& oid,
+                           const absl::optional<std::string>& role,
+                           Catalog& catalog) {
+  for (std::size_t i = 0; i < kOwnTables.size(); ++i) {
+    postgres::Parameters parameters = OwnTableParameters(kOwnTables[i]);
+    parameters.insert(parameters.begin(), {oid, role});
+    USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows rows,
+                                 session.Execute(kReadOwnTable, parameters));
+    CatalogOwnTable& found = catalog.own_tables[i];
+    TakeRow(rows, 0, &found.fault, &found.lacks_rights, &found.has_more,
+            &found.hides_rows);
+  }
   return absl::OkStatus();
 }
 
@@ -215,7 +220,7 @@ absl::Status Read(postgres::Session& session,
           session.Execute({"has_key_of_tokens", users::kHasTokenKey}, {});
       if (is_there.ok() && !is_there->Bool(0, 0)) catalog.token_key = "no key";
     }
-    USERPROFILE_RETURN_IF_ERROR(ReadChanges(session, oid, whose, catalog));
+    USERPROFILE_RETURN_IF_ERROR(ReadOwnTables(session, oid, whose, catalog));
   }
   if (catalog.kind == "r") {
     USERPROFILE_RETURN_IF_ERROR(CompareKeys(session, catalog));

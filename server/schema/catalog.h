@@ -1,6 +1,7 @@
 #ifndef USERPROFILE_SERVER_SCHEMA_CATALOG_H_
 #define USERPROFILE_SERVER_SCHEMA_CATALOG_H_
 
+#include <array>
 #include <map>
 #include <string>
 #include <vector>
@@ -10,7 +11,7 @@
 #include "absl/types/span.h"
 #include "migrations/embedded.h"
 #include "server/postgres/session.h"
-#include "server/schema/changes_table.h"
+#include "server/schema/own_tables.h"
 
 namespace userprofile::schema {
 
@@ -144,8 +145,8 @@ struct Catalog {
   // empty if nothing.
   std::string token_key;
 
-  // Beside it.
-  CatalogChanges changes;
+  // Beside it; in the order of kOwnTables.
+  std::array<CatalogOwnTable, kOwnTables.size()> own_tables;
 
   // The history of migrations.
   bool has_history = false;  // beside the table

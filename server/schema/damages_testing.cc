@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "server/postgres/table_names.h"
-#include "server/schema/changes_table.h"
+#include "server/schema/own_tables.h"
 #include "server/schema/remedies.h"
 #include "server/users/token_key.h"
 
@@ -103,6 +103,9 @@ constexpr Damage kDamages[] = {
     {"DROP INDEX userprofile_changes_user_id_xid_idx", kChangesTable, kBlocking,
      "another table"},
 
+    // The table of sessions
+    {"DROP TABLE userprofile_sessions", kSessionsTable, kAdvisory},
+
     // Indexes
     {"DROP INDEX idx_users_nickname", "idx_users_nickname", kBlocking},
     {"DROP INDEX idx_users_grade_year", "idx_users_grade_year", kAdvisory},
@@ -171,8 +174,10 @@ void CreateUnmigratedTable(const testing::TestDatabase& database) {
     absl::StrAppend(&sql, CreateIndex(index), ";");
   }
   absl::StrAppend(&sql, "ALTER TABLE users ADD PRIMARY KEY (",
-                  contract.primary_key, ");", users::kMakeTokenKey, ";",
-                  kCreateChanges);
+                  contract.primary_key, ");", users::kMakeTokenKey);
+  for (const OwnTable& table : kOwnTables) {
+    absl::StrAppend(&sql, ";", table.create);
+  }
   database.Execute(postgres::NameTables(sql, "public"));
   database.Execute(
       "ALTER TABLE users ADD COLUMN \"Coins\" integer;"

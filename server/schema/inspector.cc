@@ -15,7 +15,7 @@
 #include "base/status_macros.h"
 #include "server/postgres/table_names.h"
 #include "server/schema/adoption.h"
-#include "server/schema/changes_table.h"
+#include "server/schema/own_tables.h"
 #include "server/schema/remedies.h"
 #include "server/users/token_key.h"
 
@@ -57,7 +57,7 @@ class Judgement {
       for (const Index& index : contract_.indexes) CheckIndex(index);
       CheckAccess();
       CheckTokenKey();
-      CheckChanges();
+      CheckOwnTables();
     }
     CheckHistory();
     if (HasDoubtfulOwner(catalog_)) Break(JudgeOwner(catalog_));
@@ -429,12 +429,16 @@ class Judgement {
     }
   }
 
-  void CheckChanges() {
-    std::vector<Breach> breaches =
-        JudgeChanges(catalog_.changes, catalog_.role);
-    if (breaches.empty()) Hold(kChangesTable, "the table of changes");
-    std::move(breaches.begin(), breaches.end(),
-              std::back_inserter(report_.breaches));
+  void CheckOwnTables() {
+    for (std::size_t i = 0; i < kOwnTables.size(); ++i) {
+      const OwnTable& table = kOwnTables[i];
+      const CatalogOwnTable& found = catalog_.own_tables[i];
+      std::vector<Breach> breaches = JudgeOwnTable(table, found, catalog_.role);
+      if (breaches.empty()) Hold(table.name, table.what);
+      std::move(breaches.begin(), breaches.end(),
+                std::back_inserter(report_.breaches));
+      if (found.is_right()) report_.usable_tables.insert(table.name);
+    }
   }
 
   // It could serve without one.

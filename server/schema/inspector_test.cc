@@ -141,7 +141,8 @@ TEST(InspectorTest, NamesWhatTheRoleMayNotDo) {
   Report report = InspectOrDie(*session);
   EXPECT_THAT(Objects(report),
               ElementsAre("rights on users", "rights on userprofile_changes",
-                          "rights on userprofile_token_key"));
+                          "rights on userprofile_token_key",
+                          "rights on userprofile_sessions"));
   EXPECT_EQ(report.breaches[0].found, "no SELECT, INSERT, UPDATE, DELETE");
   EXPECT_EQ(report.breaches[1].found, "no SELECT, INSERT, DELETE");
   EXPECT_EQ(report.breaches[1].object, "rights on userprofile_changes");
@@ -194,6 +195,39 @@ TEST(InspectorTest, NamesWhatOthersHungOnTheTableOfChanges) {
   const Report report = InspectOrDie(*database.Connect());
   EXPECT_THAT(Objects(report), ElementsAre("userprofile_changes"));
   EXPECT_EQ(report.breaches[0].severity, Severity::kAdvisory);
+}
+
+// Without it sessions fail, and nothing else.
+TEST(InspectorTest, WhatIsWrongWithTheTableOfSessionsIsAdviceAndKeepsItUnused) {
+  const auto is_usable = [](const Report& report) {
+    return report.usable_tables.contains("userprofile_sessions");
+  };
+  for (const char* damage :
+       {"DROP TABLE userprofile_sessions",
+        "ALTER TABLE userprofile_sessions ADD mine text",
+        "ALTER TABLE userprofile_sessions ALTER bot TYPE varchar(9)",
+        "ALTER TABLE userprofile_sessions SET UNLOGGED",
+        "ALTER TABLE userprofile_sessions ALTER value TYPE text USING ''",
+        "ALTER TABLE userprofile_sessions DROP CONSTRAINT "
+        "userprofile_sessions_pkey",
+        "DROP INDEX userprofile_sessions_user_id_idx",
+        "DROP INDEX userprofile_sessions_expires_at_idx"}) {
+    TestDatabase database;
+    CreateUnmigratedTable(database);
+    EXPECT_TRUE(is_usable(InspectOrDie(*database.Connect())));
+    database.Execute(damage);
+    const Report report = InspectOrDie(*database.Connect());
+    EXPECT_THAT(Objects(report), ElementsAre("userprofile_sessions")) << damage;
+    EXPECT_EQ(report.breaches[0].severity, Severity::kAdvisory) << damage;
+    EXPECT_FALSE(is_usable(report)) << damage;
+  }
+  // What others hung on it does not keep it from being used.
+  TestDatabase database;
+  CreateUnmigratedTable(database);
+  database.Execute("CREATE INDEX mine ON userprofile_sessions (revision)");
+  const Report report = InspectOrDie(*database.Connect());
+  EXPECT_THAT(Objects(report), ElementsAre("userprofile_sessions"));
+  EXPECT_TRUE(is_usable(report));
 }
 
 TEST(InspectorTest, NamesConstraintsOfOthersThatCouldRefuseAUser) {
@@ -370,6 +404,8 @@ TEST(InspectorTest, NamesASequenceThatTheRoleMayNotDrawFrom) {
       "GRANT SELECT, INSERT, UPDATE, DELETE ON users TO inspector_test_drawer;"
       "GRANT SELECT, INSERT, DELETE ON userprofile_changes TO "
       "inspector_test_drawer;"
+      "GRANT SELECT, INSERT, UPDATE, DELETE ON userprofile_sessions TO "
+      "inspector_test_drawer;"
       "GRANT SELECT ON userprofile_token_key TO inspector_test_drawer");
   const auto session = database.Connect();
   const auto inspect = [&] {
@@ -426,6 +462,7 @@ TEST(InspectorTest, LooksAtTheRightsOfAnotherRole) {
       "CREATE ROLE inspector_test_other; CREATE SCHEMA elsewhere;"
       "ALTER TABLE users SET SCHEMA elsewhere;"
       "ALTER TABLE userprofile_changes SET SCHEMA elsewhere;"
+      "ALTER TABLE userprofile_sessions SET SCHEMA elsewhere;"
       "ALTER TABLE userprofile_token_key SET SCHEMA elsewhere;"
       "GRANT SELECT ON elsewhere.users, elsewhere.userprofile_token_key"
       " TO inspector_test_other");
@@ -438,7 +475,8 @@ TEST(InspectorTest, LooksAtTheRightsOfAnotherRole) {
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_THAT(Objects(*report),
               ElementsAre("rights on users", "rights on schema elsewhere",
-                          "rights on userprofile_changes"));
+                          "rights on userprofile_changes",
+                          "rights on userprofile_sessions"));
   for (const Breach& breach : report->breaches) {
     ASSERT_TRUE(session->ExecuteScript(breach.remedy).ok()) << breach.remedy;
   }

@@ -8,7 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "server/postgres/table_names.h"
-#include "server/schema/changes_table.h"
+#include "server/schema/own_tables.h"
 #include "server/schema/remedies.h"
 #include "server/schema/repair.h"
 
@@ -128,9 +128,9 @@ class Planner {
       }
       RepairStep step = {{breach.object},
                          {Transaction(breach.remedy, kNobody)}};
-      if (breach.object == kChangesTable) {
+      if (const OwnTable* table = FindOwnTable(breach.object)) {
         step.actions.push_back(
-            Transaction(ShareChanges(report_.schema), kNobody));
+            Transaction(ShareOwnTable(*table, report_.schema), kNobody));
       }
       Add(std::move(step));
     }

@@ -444,6 +444,8 @@ TEST(RepairTest, SaysThatItNeedsTheOwner) {
       "GRANT SELECT, INSERT, UPDATE, DELETE ON users TO repair_test_stranger;"
       "GRANT SELECT, INSERT, DELETE ON userprofile_changes TO "
       "repair_test_stranger;"
+      "GRANT SELECT, INSERT, UPDATE, DELETE ON userprofile_sessions TO "
+      "repair_test_stranger;"
       "GRANT SELECT ON userprofile_token_key TO repair_test_stranger;"
       "GRANT USAGE ON SCHEMA public TO repair_test_stranger;"
       "ALTER TABLE users DROP phone; DROP INDEX idx_users_study_track");

@@ -1,6 +1,7 @@
 #ifndef USERPROFILE_SERVER_SCHEMA_REPORT_H_
 #define USERPROFILE_SERVER_SCHEMA_REPORT_H_
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,10 @@ struct Report {
   // but by trying (write_trial.h), unless a breach says so. None where the
   // owner of users is doubtful (catalog.h).
   std::vector<std::string> search_paths;
+
+  // Of the tables beside users (own_tables.h), those that are right for the
+  // role, whatever else hangs on them.
+  std::set<std::string> usable_tables;
 
   // Whether `migrate up` has something to do that may mend the breaches.
   bool migrations_pending = false;

@@ -37,6 +37,8 @@ class TokenKeyTest : public ::testing::Test {
         "GRANT SELECT, INSERT, UPDATE, DELETE ON users TO token_key_test;"
         "GRANT SELECT, INSERT, DELETE ON userprofile_changes TO "
         "token_key_test;"
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON userprofile_sessions TO "
+        "token_key_test;"
         "GRANT SELECT ON userprofile_migrations TO token_key_test");
   }
 

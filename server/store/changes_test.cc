@@ -12,8 +12,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "server/store/changes_trimmer.h"
 #include "server/store/testing/postgres_store_fixture.h"
+#include "server/store/trimmer.h"
 
 namespace userprofile::store {
 namespace {
@@ -92,9 +92,9 @@ class PostgresChangesTest : public PostgresStoreTest {
   }
 
   // Until there are so many changes.
-  void TrimTo(std::int64_t count, ChangesTrimmerOptions options) {
+  void TrimTo(std::int64_t count, TrimmerOptions options) {
     options.interval = absl::Milliseconds(10);
-    ChangesTrimmer trimmer(database_.session_factory(), options);
+    Trimmer trimmer(database_.session_factory(), options);
     AwaitCount(count);
   }
 };
@@ -248,7 +248,7 @@ TEST_F(PostgresChangesTest, KnowsExactlyWhatWasTrimmed) {
   for (int user = 1; user <= 10; ++user) Upsert(user);
   const std::vector<Change> changes = Read(start).changes;
   ASSERT_EQ(changes.size(), 10);
-  ChangesTrimmerOptions options;
+  TrimmerOptions options;
   options.kept = 4;
   TrimTo(4, options);
   EXPECT_TRUE(
@@ -266,7 +266,7 @@ TEST_F(PostgresChangesTest, TrimsByAgeInBatches) {
   Upsert(1);
   const ChangePlace before = Now();
   Upsert(2);
-  ChangesTrimmerOptions options;
+  TrimmerOptions options;
   options.kept_for = absl::Minutes(30);
   TrimTo(3, options);  // the last of the old ones was followed only now
   ExpectAfter(before, {2});
@@ -277,7 +277,7 @@ TEST_F(PostgresChangesTest, WhatWasTheNewestUntilNowIsNotOld) {
   AddOld(10);
   const ChangePlace newest = Now();
   Upsert(1);
-  ChangesTrimmerOptions options;
+  TrimmerOptions options;
   options.kept_for = absl::Minutes(30);
   TrimTo(2, options);
   ExpectAfter(newest, {1});
@@ -285,7 +285,7 @@ TEST_F(PostgresChangesTest, WhatWasTheNewestUntilNowIsNotOld) {
 
 TEST_F(PostgresChangesTest, PassesByManyThatStay) {
   AddOld(60'000);
-  ChangesTrimmerOptions options;
+  TrimmerOptions options;
   options.kept = 58'000;
   TrimTo(58'000, options);
 }
@@ -294,7 +294,7 @@ TEST_F(PostgresChangesTest, PassesByManyThatStay) {
 TEST_F(PostgresChangesTest, LeavesTheNewest) {
   AddOld(10);
   const ChangePlace newest = Now();
-  ChangesTrimmerOptions options;
+  TrimmerOptions options;
   options.kept = 0;
   options.kept_for = absl::ZeroDuration();
   TrimTo(1, options);
@@ -305,11 +305,11 @@ TEST_F(PostgresChangesTest, LeavesTheNewest) {
 TEST_F(PostgresChangesTest, DeletesNothingWhileItMayNotWrite) {
   AddOld(10);
   std::atomic<bool> may_write{false};
-  ChangesTrimmerOptions options;
+  TrimmerOptions options;
   options.kept = 1;
   options.interval = absl::Milliseconds(1);
   options.may_write = [&] { return may_write.load(); };
-  ChangesTrimmer trimmer(database_.session_factory(), options);
+  Trimmer trimmer(database_.session_factory(), options);
   absl::SleepFor(absl::Milliseconds(200));
   EXPECT_EQ(Count("SELECT count(*) FROM userprofile_changes"), 11);
   may_write = true;

@@ -45,15 +45,6 @@ class EditTest : public ProfileStoreTest {
         google::protobuf::util::JsonStringToMessage(json, &object).ok());
     return object;
   }
-
-  static std::string Metadata(const absl::Status& status,
-                              const std::string& key) {
-    google::rpc::ErrorInfo info;
-    const auto payload =
-        status.GetPayload("type.googleapis.com/google.rpc.ErrorInfo");
-    EXPECT_TRUE(payload && info.ParseFromString(std::string(*payload)));
-    return info.metadata().count(key) > 0 ? info.metadata().at(key) : "";
-  }
 };
 
 // Those that the table gets later, too.

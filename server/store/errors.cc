@@ -60,6 +60,22 @@ absl::Status AttributesTooLarge(std::int64_t user_id) {
       {{"user_id", absl::StrCat(user_id)}});
 }
 
+// Never with the key, which may be anything.
+absl::Status SessionNotFound() {
+  return MakeError(StatusCode::kNotFound,
+                   "there is no such session, or it has expired",
+                   v1::ERROR_REASON_SESSION_NOT_FOUND);
+}
+
+absl::Status SessionMismatch(std::int64_t stored) {
+  return MakeError(
+      StatusCode::kAborted,
+      stored == 0 ? "there is no such session, but one was expected"
+                  : absl::StrCat("the session has revision ", stored,
+                                 ", not what was expected; read it again"),
+      v1::ERROR_REASON_REVISION_MISMATCH, {{"revision", absl::StrCat(stored)}});
+}
+
 absl::Status TokenExpired() {
   return MakeError(StatusCode::kOutOfRange,
                    "what changed since then is not kept any more; read all "
@@ -142,6 +158,16 @@ absl::Status TokensUnavailable() {
       absl::StrCat("the server can't read the table ", users::kTokenKeyTable,
                    "; run 'userprofile-server schema repair'"),
       v1::ERROR_REASON_TOKENS_UNAVAILABLE);
+}
+
+absl::Status SessionsUnavailable() {
+  return base::WithRetryDelay(
+      MakeError(StatusCode::kUnavailable,
+                "the table of sessions is not as it should be: "
+                "'userprofile-server schema check' says how, and 'schema "
+                "repair' may mend it",
+                v1::ERROR_REASON_SCHEMA_NOT_READY),
+      kRetryDelay);
 }
 
 absl::Status Internal() {

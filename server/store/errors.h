@@ -18,6 +18,8 @@ absl::Status AlreadyOnboarded(std::int64_t user_id);
 absl::Status NicknameTaken(absl::string_view field);  // of the request
 absl::Status AttributesTooLarge(std::int64_t user_id);
 absl::Status RevisionMismatch(std::int64_t user_id, std::int64_t stored);
+absl::Status SessionNotFound();
+absl::Status SessionMismatch(std::int64_t stored);  // its revision, 0 if none
 absl::Status TokenExpired();
 absl::Status ContactsNotRecorded();
 
@@ -31,6 +33,7 @@ absl::Status SchemaChanged();
 absl::Status StatementRefused();
 absl::Status DeleteNotGranted();
 absl::Status TokensUnavailable();
+absl::Status SessionsUnavailable();
 absl::Status Internal();
 
 }  // namespace userprofile::store

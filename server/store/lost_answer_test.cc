@@ -134,6 +134,65 @@ TEST_F(LostAnswerTest, ToADeletionMeansThatTheUserIsDeleted) {
   EXPECT_TRUE(absl::IsNotFound(store().Get(1).status()));
 }
 
+class LostSessionAnswerTest : public LostAnswerTest {
+ protected:
+  absl::StatusOr<v1::PutSessionResponse> Put(const std::string& value,
+                                             std::int64_t expected_revision) {
+    v1::PutSessionRequest request;
+    request.mutable_session()->set_bot("shop");
+    request.mutable_session()->set_key("chat:7");
+    request.mutable_session()->set_value(value);
+    request.set_expected_revision(expected_revision);
+    return store().PutSession(request);
+  }
+
+  v1::Session Get() {
+    v1::GetSessionRequest request;
+    request.set_bot("shop");
+    request.set_key("chat:7");
+    const auto got = store().GetSession(request);
+    EXPECT_TRUE(got.ok()) << got.status();
+    return got.ok() ? got->session() : v1::Session();
+  }
+};
+
+// Its own write is not another's, which would be a mismatch.
+TEST_F(LostSessionAnswerTest, ToAPutIsNotAnotherRevision) {
+  LoseAnswersTo("insert_sessions", 2);
+  const auto first = Put("1", 0);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_LT(losses_, 2);
+  EXPECT_EQ(Get().revision(), first->revision());
+
+  impl_.reset();
+  LoseAnswersTo("write_sessions", 2);
+  const auto second = Put("2", first->revision());
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_LE(losses_, 0);
+  EXPECT_GT(second->revision(), first->revision());
+  const v1::Session stored = Get();
+  EXPECT_EQ(stored.value(), "2");
+  EXPECT_EQ(stored.revision(), second->revision());
+  EXPECT_EQ(stored.updated_at().nanos(), second->updated_at().nanos());
+
+  EXPECT_TRUE(absl::IsAborted(Put("3", first->revision()).status()));
+}
+
+TEST_F(LostSessionAnswerTest, ToADeletionMeansThatTheSessionIsDeleted) {
+  const auto put = Put("1", 0);
+  ASSERT_TRUE(put.ok()) << put.status();
+  impl_.reset();
+  LoseAnswersTo("write_sessions", 2);
+  v1::DeleteSessionRequest request;
+  request.set_bot("shop");
+  request.set_key("chat:7");
+  request.set_expected_revision(put->revision());
+  const auto deleted = store().DeleteSession(request);
+  EXPECT_TRUE(deleted.ok()) << deleted.status();
+  EXPECT_EQ(base::ErrorReason(store().DeleteSession(request).status()),
+            "SESSION_NOT_FOUND");
+}
+
 // A primary whose standby was promoted.
 class DeposedPrimaryTest : public PostgresStoreTest {
  protected:
@@ -161,13 +220,18 @@ TEST_F(DeposedPrimaryTest, TellsOfNobodyThatHeIsNotThere) {
   EXPECT_TRUE(absl::IsNotFound(store().LookupUsername("nobody").status()));
   EXPECT_TRUE(absl::IsNotFound(store().Get(2).status()));
   EXPECT_TRUE(absl::IsNotFound(store().Complete(Answers(2)).status()));
+  v1::GetSessionRequest session;
+  session.set_bot("shop");
+  session.set_key("chat:7");
+  EXPECT_TRUE(absl::IsNotFound(store().GetSession(session).status()));
   replicated_.PromoteStandby();
 
   for (const absl::Status& status :
        {store().Get(2, InTwoSeconds()).status(),
         store().GetMany({1, 2}, InTwoSeconds()).status(),
         store().LookupUsername("nobody", InTwoSeconds()).status(),
-        store().Complete(Answers(2), InTwoSeconds()).status()}) {
+        store().Complete(Answers(2), InTwoSeconds()).status(),
+        store().GetSession(session, InTwoSeconds()).status()}) {
     EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   }
   // It does not keep those waiting who are known.

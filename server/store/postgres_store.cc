@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "server/postgres/array_literal.h"
+#include "server/store/bot_sessions.h"
 #include "server/store/changes.h"
 #include "server/store/edits.h"
 #include "server/store/errors.h"
@@ -318,6 +319,7 @@ std::string IntervalOf(absl::Duration duration) {
 
 PostgresStore::PostgresStore(PostgresStoreOptions options)
     : record_contacts_(options.record_contacts),
+      may_use_sessions_(options.may_use_sessions),
       proven_reads_(OptionsOf(options, "confirm_absence", 1),
                     Executors(options,
                               [](SessionExecutor& by, Batch batch, absl::Time) {
@@ -345,7 +347,9 @@ PostgresStore::PostgresStore(PostgresStoreOptions options)
       scans_(OptionsOfExtra(options, "list_profiles", 1),
              Executors(options, RunScans, kScanSettings)),
       changes_(OptionsOfExtra(options, "watch_profiles", 1),
-               Executors(options, RunScans, ChangesSettings())) {}
+               Executors(options, RunScans, ChangesSettings())),
+      sessions_(OptionsOfExtra(options, "sessions", options.max_batch),
+                Executors(options, RunBotSessions)) {}
 
 void PostgresStore::Read(ReadCall call, CallContext context, Done done) {
   auto operation = std::make_unique<ReadOperation>(
@@ -380,6 +384,7 @@ void PostgresStore::Edit(EditCall call, CallContext context, Done done) {
 }
 
 void PostgresStore::Delete(DeleteCall call, CallContext context, Done done) {
+  if (!may_use_sessions_()) return done(SessionsUnavailable());
   edits_.Submit(MakeEdit(call, std::move(context), std::move(done)));
 }
 
@@ -417,6 +422,30 @@ void PostgresStore::ReadChanges(ChangesCall call, CallContext context,
       std::move(context), std::move(done)));
 }
 
+void PostgresStore::GetSession(const v1::GetSessionRequest& request,
+                               v1::GetSessionResponse* response,
+                               CallContext context, Done done) {
+  if (!may_use_sessions_()) return done(SessionsUnavailable());
+  sessions_.Submit(
+      MakeBotSession(request, response, std::move(context), std::move(done)));
+}
+
+void PostgresStore::PutSession(const v1::PutSessionRequest& request,
+                               v1::PutSessionResponse* response,
+                               CallContext context, Done done) {
+  if (!may_use_sessions_()) return done(SessionsUnavailable());
+  sessions_.Submit(
+      MakeBotSession(request, response, std::move(context), std::move(done)));
+}
+
+void PostgresStore::DeleteSession(const v1::DeleteSessionRequest& request,
+                                  v1::DeleteSessionResponse* /*response*/,
+                                  CallContext context, Done done) {
+  if (!may_use_sessions_()) return done(SessionsUnavailable());
+  sessions_.Submit(
+      MakeBotSession(request, std::move(context), std::move(done)));
+}
+
 absl::Status PostgresStore::Late(Verb verb) const {
   switch (verb) {
     case Verb::kFind:
@@ -427,6 +456,8 @@ absl::Status PostgresStore::Late(Verb verb) const {
       return edits_.Late();
     case Verb::kScan:
       return scans_.Late();
+    case Verb::kSession:
+      return sessions_.Late();
     case Verb::kRead:
       break;
   }
@@ -442,6 +473,7 @@ void PostgresStore::Shutdown(base::SteadyTime deadline) {
   edits_.Shutdown(deadline);
   scans_.Shutdown(deadline);
   changes_.Shutdown(deadline);
+  sessions_.Shutdown(deadline);
 }
 
 }  // namespace userprofile::store

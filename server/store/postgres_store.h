@@ -23,8 +23,8 @@ struct PostgresStoreOptions : LaneOptions {
 
   // Workers, and so connections, for reads, for upserts, and for edits, which
   // onboarding and deletions are too. One more proves that users are not there,
-  // one finds them by name, one goes through all of them, and
-  // one reads what changed.
+  // one finds them by name, one goes through all of them,
+  // one reads what changed, and one has the sessions of bots.
   int read_workers = 2;
   int upsert_workers = 2;
   int edit_workers = 1;
@@ -42,6 +42,12 @@ struct PostgresStoreOptions : LaneOptions {
   // are kept for as long as others.
   bool record_contacts = false;
 
+  // Whether the table of sessions is known to be right: with one that others
+  // planted, what hangs on it would run with the rights of the server. Where it
+  // is not, calls of sessions and deletions of users, who may have some, are
+  // answered with SessionsUnavailable.
+  std::function<bool()> may_use_sessions = [] { return true; };
+
   // For each lane that bots need, by name; see Lane::Options.
   std::function<void(const char* lane, const absl::Status&)> on_health;
 
@@ -53,8 +59,9 @@ struct PostgresStoreOptions : LaneOptions {
 };
 
 // Stores users in PostgreSQL's table `users`, which must be as the schema
-// contract says. A lane for each verb; see lane.h for what holds
-// when something fails. Makes no connection before the first request.
+// contract says, and what else there is in tables beside it. A lane for each
+// verb; see lane.h for what holds when something fails. Makes no connection
+// before the first request.
 class PostgresStore final : public ProfileStore {
  public:
   explicit PostgresStore(PostgresStoreOptions options);
@@ -69,6 +76,15 @@ class PostgresStore final : public ProfileStore {
   void Scan(ScanCall call, CallContext context, Done done) override;
   void ReadTokenKey(std::string* key, CallContext context, Done done) override;
   void ReadChanges(ChangesCall call, CallContext context, Done done) override;
+  void GetSession(const v1::GetSessionRequest& request,
+                  v1::GetSessionResponse* response, CallContext context,
+                  Done done) override;
+  void PutSession(const v1::PutSessionRequest& request,
+                  v1::PutSessionResponse* response, CallContext context,
+                  Done done) override;
+  void DeleteSession(const v1::DeleteSessionRequest& request,
+                     v1::DeleteSessionResponse* response, CallContext context,
+                     Done done) override;
   absl::Status Late(Verb verb) const override;
 
   // Refuses further calls and returns when all are answered, by `deadline` or
@@ -77,6 +93,7 @@ class PostgresStore final : public ProfileStore {
 
  private:
   const bool record_contacts_;
+  const std::function<bool()> may_use_sessions_;
 
   base::Mutex token_key_mutex_;
   std::string token_key_ ABSL_GUARDED_BY(token_key_mutex_);  // once it is known
@@ -91,6 +108,7 @@ class PostgresStore final : public ProfileStore {
   Lane edits_;
   Lane scans_;
   Lane changes_;
+  Lane sessions_;
 };
 
 }  // namespace userprofile::store

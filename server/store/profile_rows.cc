@@ -12,13 +12,6 @@
 namespace userprofile::store {
 namespace {
 
-void SetSeconds(double seconds, google::protobuf::Timestamp* timestamp) {
-  const double held =
-      std::clamp(seconds, static_cast<double>(base::kMinTimestampSeconds),
-                 static_cast<double>(base::kMaxTimestampSeconds));
-  SetTimestamp(absl::FromUnixMicros(std::llround(held * 1e6)), timestamp);
-}
-
 // What others stored that is no object, or holds a number that no double is
 // near, is left out.
 void SetObject(absl::string_view json, users::ObjectField field,
@@ -71,6 +64,13 @@ void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
   timestamp->set_seconds(seconds);
   timestamp->set_nanos(static_cast<int>(absl::ToInt64Nanoseconds(
       std::clamp(rest, absl::ZeroDuration(), absl::Nanoseconds(999'999'999)))));
+}
+
+void SetSeconds(double since_1970, google::protobuf::Timestamp* timestamp) {
+  const double held =
+      std::clamp(since_1970, static_cast<double>(base::kMinTimestampSeconds),
+                 static_cast<double>(base::kMaxTimestampSeconds));
+  SetTimestamp(absl::FromUnixMicros(std::llround(held * 1e6)), timestamp);
 }
 
 absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp) {

@@ -25,6 +25,7 @@ void ReadProfile(const postgres::Rows& rows, std::size_t row,
 // Microseconds are all that PostgreSQL keeps; a message holds the years 1 to
 // 9999, and what is outside becomes the nearest that it can hold.
 void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp);
+void SetSeconds(double since_1970, google::protobuf::Timestamp* timestamp);
 absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp);
 
 // A time as a parameter of type timestamptz, and an object as one of type

@@ -48,7 +48,7 @@ struct CallContext {
 };
 
 // What a call is for the store; a deletion is an edit.
-enum class Verb { kRead, kFind, kContact, kEdit, kScan };
+enum class Verb { kRead, kFind, kContact, kEdit, kScan, kSession };
 
 // A read of users by their keys.
 struct ReadCall {
@@ -103,7 +103,7 @@ struct EditCall {
   v1::Profile* profile = nullptr;
 };
 
-// Deletes a user.
+// Deletes a user, and their sessions.
 struct DeleteCall {
   std::int64_t user_id = 0;
 
@@ -205,8 +205,8 @@ struct ChangesCall {
   Page* page = nullptr;
 };
 
-// Stores users, by a few verbs from which the methods of the API are made. They
-// mean what UserProfileService says in
+// Stores users, and the sessions of bots, by a few verbs from which the methods
+// of the API are made. They mean what UserProfileService says in
 // userprofile/v1/user_profile_service.proto, and so do their errors; requests
 // have been validated, with phone numbers in E.164 form, and of an update's
 // profile only what its mask says is there.
@@ -228,6 +228,17 @@ class ProfileStore {
   virtual void Scan(ScanCall call, CallContext context, Done done) = 0;
   virtual void ReadChanges(ChangesCall call, CallContext context,
                            Done done) = 0;
+
+  // Of sessions, each method of the API is a verb of its own.
+  virtual void GetSession(const v1::GetSessionRequest& request,
+                          v1::GetSessionResponse* response, CallContext context,
+                          Done done) = 0;
+  virtual void PutSession(const v1::PutSessionRequest& request,
+                          v1::PutSessionResponse* response, CallContext context,
+                          Done done) = 0;
+  virtual void DeleteSession(const v1::DeleteSessionRequest& request,
+                             v1::DeleteSessionResponse* response,
+                             CallContext context, Done done) = 0;
 
   // The key of the tokens that callers are given to go on from: the same for
   // all servers of a database, and the next time. Read once; then answered

@@ -171,7 +171,7 @@ SET {identity: * = CASE WHEN c.* IS NOT NULL
   revision = {next_revision})"},
 
       // Tells of what was written, in the order of reading: see
-      // server/schema/changes_table.h. The time is the database's, for it is
+      // server/schema/own_tables.h. The time is the database's, for it is
       // the database's that changes are kept by.
       {"changes", ":schema.userprofile_changes"},
       {"tell", R"(INSERT INTO {changes} (user_id, revision, kind, changed_at)
@@ -200,6 +200,19 @@ WHERE {was_changed}
       {"place", R"(concat_ws('.', current_setting('userprofile.cluster'),
   tableoid, xid, user_id, revision,
   (date_part('epoch', changed_at) * 1000000)::bigint))"},
+
+      {"sessions", ":schema.userprofile_sessions"},
+
+      // Equality, so that it is looked up by the primary key, by both columns,
+      // whatever the size of the table that the plan was made for.
+      {"of_session",
+       "s.bot = ANY (ARRAY[g.bot]) AND s.key >= g.key AND s.key <= g.key"},
+      {"is_expired", "s.expires_at <= statement_timestamp()"},
+
+      // The least that a revision is, and so greater than those before under
+      // the same key, of which no row may be left.
+      {"revision_now",
+       "(date_part('epoch', $7::timestamptz) * 1000000)::bigint"},
 
       // Whether no transaction is under way any more that could commit a change
       // before this one; and whether the change is of this cluster at all.
@@ -490,7 +503,28 @@ deleted AS (
 told AS (
   INSERT INTO {changes} (user_id, revision, kind, changed_at)
   SELECT user_id, revision + 1, 'd', statement_timestamp()
-  FROM deleted)
+  FROM deleted),
+forgotten AS MATERIALIZED (
+  SELECT g.bot, g.key
+  FROM (
+    SELECT t.user_id, t.bot, t.key
+    FROM deleted AS d, LATERAL (
+      SELECT s.user_id, s.bot, s.key
+      FROM {sessions} AS s
+      WHERE s.user_id = d.user_id
+      OFFSET 0) AS t
+    ORDER BY t.bot COLLATE "C", t.key COLLATE "C"
+    OFFSET 0) AS g, LATERAL (
+    SELECT
+    FROM {sessions} AS s
+    WHERE s.bot = g.bot AND s.key = g.key
+      AND s.user_id IS NOT DISTINCT FROM g.user_id
+    LIMIT 1
+    FOR UPDATE) AS s),
+forgot AS (
+  DELETE FROM {sessions} AS s
+  USING forgotten AS g
+  WHERE {of_session})
 SELECT held.user_id, held.revision,
   held.user_id IN (SELECT user_id FROM deleted)
 FROM held JOIN unnest($1::bigint[], $2::timestamp[]) AS d (user_id, created_at)
@@ -681,6 +715,81 @@ SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM changed),
     WHERE g.attributes IS NOT NULL
       AND {with_given} = u.attributes
       AND NOT u.attributes ?& ARRAY(SELECT jsonb_object_keys(g.attributes))))");
+
+// The subquery is a look-up for each session, by the primary key, in the order
+// of the arrays: what is joined could be read as a whole.
+const postgres::Statement kGetSessions = Build("get_sessions", R"(
+SELECT g.bot, g.key, encode(s.value, 'hex'), s.revision,
+  date_part('epoch', s.updated_at), date_part('epoch', s.expires_at), s.user_id
+FROM unnest($1::text[], $2::text[]) AS g (bot, key), LATERAL (
+  SELECT value, revision, updated_at, expires_at, user_id
+  FROM {sessions} AS s
+  WHERE s.bot = g.bot AND s.key = g.key
+    AND ({is_expired}) IS NOT TRUE
+  LIMIT 1) AS s
+WHERE {is_configured})");
+
+const postgres::Statement kWriteSessions = Build("write_sessions", R"(
+WITH held AS MATERIALIZED (
+  SELECT g.bot, g.key, g.value, g.expires_at, g.user_id, s.updated_at, s.stored,
+    greatest(s.revision + 1, {revision_now}) AS revision,
+    CASE WHEN g.value IS NULL AND s.stored = 0 THEN 'missing'
+      WHEN g.expected_revision <> s.stored THEN 'revision'
+      WHEN g.value IS NULL THEN 'delete' ELSE 'write' END AS verdict
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[],
+    $5::bigint[], $6::bigint[])
+    AS g (bot, key, value, expires_at, user_id, expected_revision), LATERAL (
+    SELECT s.updated_at, s.revision,
+      CASE WHEN {is_expired} THEN 0 ELSE s.revision END AS stored
+    FROM {sessions} AS s
+    WHERE s.bot = g.bot AND s.key = g.key
+    LIMIT 1
+    FOR UPDATE) AS s
+  WHERE {is_configured}),
+written AS (
+  UPDATE {sessions} AS s
+  SET value = decode(g.value, 'hex'), revision = g.revision,
+    updated_at = $7::timestamptz, expires_at = g.expires_at,
+    user_id = g.user_id
+  FROM held AS g
+  WHERE {of_session}
+    AND g.verdict = 'write'
+  RETURNING s.bot, s.key),
+deleted AS (
+  DELETE FROM {sessions} AS s
+  USING held AS g
+  WHERE {of_session}
+    AND g.verdict = 'delete'
+  RETURNING s.bot, s.key),
+done AS (
+  SELECT bot, key FROM written UNION ALL SELECT bot, key FROM deleted)
+SELECT bot, key, verdict, stored, revision, date_part('epoch', updated_at),
+  (bot, key) IN (SELECT bot, key FROM done)
+FROM held)");
+
+const postgres::Statement kInsertSessions = Build("insert_sessions", R"(
+INSERT INTO {sessions} AS s (bot, key, value, revision, updated_at, expires_at,
+  user_id)
+SELECT g.bot, g.key, decode(g.value, 'hex'), {revision_now}, $7::timestamptz,
+  g.expires_at, g.user_id
+FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[],
+  $5::bigint[], $6::bigint[])
+  AS g (bot, key, value, expires_at, user_id, expected_revision)
+WHERE {is_configured}
+ON CONFLICT (bot, key) DO NOTHING
+RETURNING s.bot, s.key, s.revision)");
+
+const postgres::Statement kTrimSessions = Build("trim_sessions", R"(
+WITH expired AS MATERIALIZED (
+  SELECT s.bot, s.key
+  FROM {sessions} AS s
+  WHERE {is_expired}
+  ORDER BY s.expires_at
+  LIMIT $1::integer
+  FOR UPDATE SKIP LOCKED)
+DELETE FROM {sessions} AS s
+USING expired AS g
+WHERE {of_session})");
 
 // A column of an expression is not in indkey; what the index depends on tells.
 const postgres::Statement kNicknameIndexes = Build("nickname_indexes", R"(

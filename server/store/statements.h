@@ -67,9 +67,10 @@ extern const postgres::Statement kEditUsers;
 extern const postgres::Statement kReadLives;
 
 // Deletes users, all different, as arrays of equal length: $1 user ids, $2 the
-// created_at that they have to have, $3 the revision that is expected, or NULL.
-// Rows are locked in key order. Returns the user id, the revision, and whether
-// it was deleted, of each row with that created_at that was there.
+// created_at that they have to have, $3 the revision that is expected, or NULL;
+// and their sessions. Rows are locked in key order. Returns the user id, the
+// revision, and whether it was deleted, of each row with that created_at that
+// was there.
 extern const postgres::Statement kDeleteUsers;
 
 // Whether the role may delete from users: one row.
@@ -116,6 +117,27 @@ extern const postgres::Statement kFindTakenNicknames;
 // are more than were inserted, somebody came meanwhile, who is to be tried
 // again; and, parted by commas, whose attributes do not fit.
 extern const postgres::Statement kImportUsers;
+
+// Sessions, by arrays of equal length: $1 their bots, $2 their keys. Of those
+// that are there and have not expired: both, the value in hexadecimal, the
+// revision, updated_at and expires_at (seconds since 1970), the user id.
+extern const postgres::Statement kGetSessions;
+
+// What is stored in sessions, all different and in the order of their bots and
+// keys, byte by byte; so no two statements can deadlock. As kGetSessions, and
+// $3 the values in hexadecimal, $4 expires_at, $5 user ids, $6 the revisions
+// that are expected, or NULL; $7 the time now. The first writes those that are
+// there, and deletes them where the value is NULL. It returns of each, expired
+// or not: bot, key, a verdict, the revision that was stored (0: it has
+// expired), the one that is now, updated_at as it was, whether the verdict was
+// carried out. The verdict is 'write', 'delete', or that it is 'missing' for a
+// deletion or has another 'revision'. The second inserts those that are not
+// there, and returns bot, key and revision.
+extern const postgres::Statement kWriteSessions;
+extern const postgres::Statement kInsertSessions;
+
+// Deletes at most $1 sessions that have expired; but none that is held.
+extern const postgres::Statement kTrimSessions;
 
 // The names of the unique indexes on nickname alone, be it in an expression.
 extern const postgres::Statement kNicknameIndexes;

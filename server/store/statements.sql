@@ -390,7 +390,28 @@ deleted AS (
 told AS (
   INSERT INTO :schema.userprofile_changes (user_id, revision, kind, changed_at)
   SELECT user_id, revision + 1, 'd', statement_timestamp()
-  FROM deleted)
+  FROM deleted),
+forgotten AS MATERIALIZED (
+  SELECT g.bot, g.key
+  FROM (
+    SELECT t.user_id, t.bot, t.key
+    FROM deleted AS d, LATERAL (
+      SELECT s.user_id, s.bot, s.key
+      FROM :schema.userprofile_sessions AS s
+      WHERE s.user_id = d.user_id
+      OFFSET 0) AS t
+    ORDER BY t.bot COLLATE "C", t.key COLLATE "C"
+    OFFSET 0) AS g, LATERAL (
+    SELECT
+    FROM :schema.userprofile_sessions AS s
+    WHERE s.bot = g.bot AND s.key = g.key
+      AND s.user_id IS NOT DISTINCT FROM g.user_id
+    LIMIT 1
+    FOR UPDATE) AS s),
+forgot AS (
+  DELETE FROM :schema.userprofile_sessions AS s
+  USING forgotten AS g
+  WHERE s.bot = ANY (ARRAY[g.bot]) AND s.key >= g.key AND s.key <= g.key)
 SELECT held.user_id, held.revision,
   held.user_id IN (SELECT user_id FROM deleted)
 FROM held JOIN unnest($1::bigint[], $2::timestamp[]) AS d (user_id, created_at)
@@ -656,6 +677,79 @@ SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM changed),
               > 64 THEN u.attributes
           ELSE g.attributes || u.attributes END = u.attributes
       AND NOT u.attributes ?& ARRAY(SELECT jsonb_object_keys(g.attributes)));
+
+-- get_sessions
+SELECT g.bot, g.key, encode(s.value, 'hex'), s.revision,
+  date_part('epoch', s.updated_at), date_part('epoch', s.expires_at), s.user_id
+FROM unnest($1::text[], $2::text[]) AS g (bot, key), LATERAL (
+  SELECT value, revision, updated_at, expires_at, user_id
+  FROM :schema.userprofile_sessions AS s
+  WHERE s.bot = g.bot AND s.key = g.key
+    AND (s.expires_at <= statement_timestamp()) IS NOT TRUE
+  LIMIT 1) AS s
+WHERE current_setting('userprofile.serving')::boolean;
+
+-- write_sessions
+WITH held AS MATERIALIZED (
+  SELECT g.bot, g.key, g.value, g.expires_at, g.user_id, s.updated_at, s.stored,
+    greatest(s.revision + 1, (date_part('epoch', $7::timestamptz) * 1000000)::bigint) AS revision,
+    CASE WHEN g.value IS NULL AND s.stored = 0 THEN 'missing'
+      WHEN g.expected_revision <> s.stored THEN 'revision'
+      WHEN g.value IS NULL THEN 'delete' ELSE 'write' END AS verdict
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[],
+    $5::bigint[], $6::bigint[])
+    AS g (bot, key, value, expires_at, user_id, expected_revision), LATERAL (
+    SELECT s.updated_at, s.revision,
+      CASE WHEN s.expires_at <= statement_timestamp() THEN 0 ELSE s.revision END AS stored
+    FROM :schema.userprofile_sessions AS s
+    WHERE s.bot = g.bot AND s.key = g.key
+    LIMIT 1
+    FOR UPDATE) AS s
+  WHERE current_setting('userprofile.serving')::boolean),
+written AS (
+  UPDATE :schema.userprofile_sessions AS s
+  SET value = decode(g.value, 'hex'), revision = g.revision,
+    updated_at = $7::timestamptz, expires_at = g.expires_at,
+    user_id = g.user_id
+  FROM held AS g
+  WHERE s.bot = ANY (ARRAY[g.bot]) AND s.key >= g.key AND s.key <= g.key
+    AND g.verdict = 'write'
+  RETURNING s.bot, s.key),
+deleted AS (
+  DELETE FROM :schema.userprofile_sessions AS s
+  USING held AS g
+  WHERE s.bot = ANY (ARRAY[g.bot]) AND s.key >= g.key AND s.key <= g.key
+    AND g.verdict = 'delete'
+  RETURNING s.bot, s.key),
+done AS (
+  SELECT bot, key FROM written UNION ALL SELECT bot, key FROM deleted)
+SELECT bot, key, verdict, stored, revision, date_part('epoch', updated_at),
+  (bot, key) IN (SELECT bot, key FROM done)
+FROM held;
+
+-- insert_sessions
+INSERT INTO :schema.userprofile_sessions AS s (bot, key, value, revision, updated_at, expires_at,
+  user_id)
+SELECT g.bot, g.key, decode(g.value, 'hex'), (date_part('epoch', $7::timestamptz) * 1000000)::bigint, $7::timestamptz,
+  g.expires_at, g.user_id
+FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[],
+  $5::bigint[], $6::bigint[])
+  AS g (bot, key, value, expires_at, user_id, expected_revision)
+WHERE current_setting('userprofile.serving')::boolean
+ON CONFLICT (bot, key) DO NOTHING
+RETURNING s.bot, s.key, s.revision;
+
+-- trim_sessions
+WITH expired AS MATERIALIZED (
+  SELECT s.bot, s.key
+  FROM :schema.userprofile_sessions AS s
+  WHERE s.expires_at <= statement_timestamp()
+  ORDER BY s.expires_at
+  LIMIT $1::integer
+  FOR UPDATE SKIP LOCKED)
+DELETE FROM :schema.userprofile_sessions AS s
+USING expired AS g
+WHERE s.bot = ANY (ARRAY[g.bot]) AND s.key >= g.key AND s.key <= g.key;
 
 -- nickname_indexes
 SELECT relname

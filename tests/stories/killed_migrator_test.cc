@@ -17,7 +17,7 @@ namespace userprofile::testing {
 namespace {
 
 // More than a run has.
-constexpr int kMostStatements = 235;
+constexpr int kMostStatements = 255;
 
 constexpr char kLegacyTable[] = R"sql(
 CREATE TABLE users (

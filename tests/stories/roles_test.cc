@@ -179,21 +179,29 @@ TEST_F(RolesTest, TheMigratorRepairsUnderAServingService) {
 
 // Not every role that may insert into users, for who deletes changes keeps all
 // who watch from what they are to be told.
-TEST_F(RolesTest, ATableOfChangesThatIsMadeIsForWhoeverServes) {
+TEST_F(RolesTest, ATableBesideThatIsMadeIsForWhoeverServes) {
   database_.Execute(
-      "DROP TABLE userprofile_changes; DROP ROLE IF EXISTS story_bot;"
+      "DROP TABLE userprofile_changes, userprofile_sessions;"
+      "DROP ROLE IF EXISTS story_bot;"
       "CREATE ROLE story_bot LOGIN; GRANT INSERT ON users TO story_bot, PUBLIC;"
       "GRANT SELECT ON userprofile_migrations TO PUBLIC");
   const Outcome repaired = Run({"schema", "repair", "--no-backup"}, migrator_);
   EXPECT_EQ(repaired.exit_code, 0) << repaired.output << repaired.errors;
-  EXPECT_EQ(database_
-                .Execute("SELECT string_agg(format('%s %s', grantee, "
-                         "privilege_type), ', ' ORDER BY privilege_type) FROM "
-                         "information_schema.table_privileges WHERE table_name "
-                         "= 'userprofile_changes' AND grantee <> "
-                         "'story_migrator'")
-                .Text(0, 0),
+  const auto granted = [&](const std::string& table) {
+    return std::string(
+        database_
+            .Execute(absl::StrCat(
+                "SELECT string_agg(format('%s %s', grantee, privilege_type), "
+                "', ' ORDER BY privilege_type) FROM "
+                "information_schema.table_privileges WHERE table_name = '",
+                table, "' AND grantee <> 'story_migrator'"))
+            .Text(0, 0));
+  };
+  EXPECT_EQ(granted("userprofile_changes"),
             "story_server DELETE, story_server INSERT, story_server SELECT");
+  EXPECT_EQ(granted("userprofile_sessions"),
+            "story_server DELETE, story_server INSERT, story_server SELECT, "
+            "story_server UPDATE");
   server_.StartReady();
   ExpectServed(1);
   const Outcome written =

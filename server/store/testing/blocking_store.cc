@@ -103,6 +103,25 @@ absl::StatusOr<v1::DeleteUserResponse> BlockingStore::Delete(
       .front();
 }
 
+absl::StatusOr<v1::GetSessionResponse> BlockingStore::GetSession(
+    const v1::GetSessionRequest& request, CallContext context) {
+  return CallAll<v1::GetSessionResponse, v1::GetSessionRequest>(
+             store_, &ProfileStore::GetSession, {request}, context)
+      .front();
+}
+
+absl::StatusOr<v1::PutSessionResponse> BlockingStore::PutSession(
+    const v1::PutSessionRequest& request) {
+  return PutSessions({request}).front();
+}
+
+absl::StatusOr<v1::DeleteSessionResponse> BlockingStore::DeleteSession(
+    const v1::DeleteSessionRequest& request) {
+  return CallAll<v1::DeleteSessionResponse, v1::DeleteSessionRequest>(
+             store_, &ProfileStore::DeleteSession, {request}, {})
+      .front();
+}
+
 absl::StatusOr<ChangesCall::Page> BlockingStore::ReadChanges(ChangesCall call) {
   ChangesCall::Page page;
   call.page = &page;
@@ -132,6 +151,12 @@ std::vector<absl::StatusOr<v1::DeleteUserResponse>> BlockingStore::DeleteAll(
     const std::vector<v1::DeleteUserRequest>& requests) {
   return CallAll<v1::DeleteUserResponse, v1::DeleteUserRequest>(
       store_, &ProfileStore::DeleteUser, requests, {});
+}
+
+std::vector<absl::StatusOr<v1::PutSessionResponse>> BlockingStore::PutSessions(
+    const std::vector<v1::PutSessionRequest>& requests) {
+  return CallAll<v1::PutSessionResponse, v1::PutSessionRequest>(
+      store_, &ProfileStore::PutSession, requests, {});
 }
 
 }  // namespace userprofile::store

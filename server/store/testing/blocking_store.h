@@ -34,6 +34,13 @@ class BlockingStore {
   absl::StatusOr<v1::DeleteUserResponse> Delete(
       const v1::DeleteUserRequest& request);
 
+  absl::StatusOr<v1::GetSessionResponse> GetSession(
+      const v1::GetSessionRequest& request, CallContext context = {});
+  absl::StatusOr<v1::PutSessionResponse> PutSession(
+      const v1::PutSessionRequest& request);
+  absl::StatusOr<v1::DeleteSessionResponse> DeleteSession(
+      const v1::DeleteSessionRequest& request);
+
   absl::StatusOr<ChangesCall::Page> ReadChanges(ChangesCall call);
 
   // All at once; the answers in the order of the requests.
@@ -43,6 +50,8 @@ class BlockingStore {
       const std::vector<v1::CompleteOnboardingRequest>& requests);
   std::vector<absl::StatusOr<v1::DeleteUserResponse>> DeleteAll(
       const std::vector<v1::DeleteUserRequest>& requests);
+  std::vector<absl::StatusOr<v1::PutSessionResponse>> PutSessions(
+      const std::vector<v1::PutSessionRequest>& requests);
 
  private:
   ProfileStore& store_;

@@ -7,7 +7,9 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "google/rpc/error_details.pb.h"
 #include "gtest/gtest.h"
 #include "server/store/postgres_store.h"
 #include "server/store/testing/blocking_store.h"
@@ -70,6 +72,16 @@ class ProfileStoreTest : public ::testing::TestWithParam<Implementation> {
     request.mutable_answers()->set_real_name("Ada Lovelace");
     request.mutable_answers()->set_nickname(nickname);
     return request;
+  }
+
+  // Of the error's details.
+  static std::string Metadata(const absl::Status& status,
+                              const std::string& key) {
+    google::rpc::ErrorInfo info;
+    const auto payload =
+        status.GetPayload("type.googleapis.com/google.rpc.ErrorInfo");
+    EXPECT_TRUE(payload && info.ParseFromString(std::string(*payload)));
+    return info.metadata().count(key) > 0 ? info.metadata().at(key) : "";
   }
 
   AtomicTime now_;

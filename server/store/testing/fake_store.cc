@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -327,8 +328,85 @@ absl::Status FakeStore::TryDelete(const DeleteCall& call) {
     return RevisionMismatch(call.user_id, revision);
   }
   users_.erase(user);
+  for (auto session = sessions_.begin(); session != sessions_.end();) {
+    const bool is_theirs = session->second.user_id() == call.user_id;
+    session = is_theirs ? sessions_.erase(session) : std::next(session);
+  }
   changed_.push_back({call.user_id, 'd'});
   return absl::OkStatus();
+}
+
+v1::Session* FakeStore::FindSession(const std::string& bot,
+                                    const std::string& key) {
+  const auto found = sessions_.find({bot, key});
+  if (found == sessions_.end()) return nullptr;
+  v1::Session& session = found->second;
+  // By the clock of the database, which is not what `clock_` stands for.
+  const bool is_expired = session.has_expires_at() &&
+                          FromTimestamp(session.expires_at()) <= absl::Now();
+  return is_expired ? nullptr : &session;
+}
+
+void FakeStore::GetSession(const v1::GetSessionRequest& request,
+                           v1::GetSessionResponse* response,
+                           CallContext context, Done done) {
+  done(Try(context, [&] {
+    base::MutexLock lock(mutex_);
+    const auto* session = FindSession(request.bot(), request.key());
+    if (session == nullptr) return SessionNotFound();
+    *response->mutable_session() = *session;
+    return absl::OkStatus();
+  }));
+}
+
+void FakeStore::PutSession(const v1::PutSessionRequest& request,
+                           v1::PutSessionResponse* response,
+                           CallContext context, Done done) {
+  done(Try(context, [&] { return TryPutSession(request, response); }));
+}
+
+absl::Status FakeStore::TryPutSession(const v1::PutSessionRequest& request,
+                                      v1::PutSessionResponse* response) {
+  base::MutexLock lock(mutex_);
+  const v1::Session& given = request.session();
+  const auto* stored = FindSession(given.bot(), given.key());
+  const std::int64_t revision = stored == nullptr ? 0 : stored->revision();
+  if (request.has_expected_revision() &&
+      request.expected_revision() != revision) {
+    return SessionMismatch(revision);
+  }
+  const absl::Time now = ToMicros(clock_());
+  v1::Session& session = sessions_[{given.bot(), given.key()}];
+  const std::int64_t next =
+      std::max(session.revision() + 1, absl::ToUnixMicros(now));
+  session = given;
+  session.set_revision(next);
+  SetTimestamp(now, session.mutable_updated_at());
+  if (given.has_expires_at()) {
+    SetTimestamp(ToMicros(FromTimestamp(given.expires_at())),
+                 session.mutable_expires_at());
+  }
+  response->set_revision(next);
+  *response->mutable_updated_at() = session.updated_at();
+  return absl::OkStatus();
+}
+
+void FakeStore::DeleteSession(const v1::DeleteSessionRequest& request,
+                              v1::DeleteSessionResponse* /*response*/,
+                              CallContext context, Done done) {
+  done(Try(context, [&] {
+    base::MutexLock lock(mutex_);
+    const auto* session = FindSession(request.bot(), request.key());
+    if (session == nullptr) {
+      return request.allow_missing() ? absl::OkStatus() : SessionNotFound();
+    }
+    if (request.has_expected_revision() &&
+        request.expected_revision() != session->revision()) {
+      return SessionMismatch(session->revision());
+    }
+    sessions_.erase({request.bot(), request.key()});
+    return absl::OkStatus();
+  }));
 }
 
 void FakeStore::ReadChanges(ChangesCall call, CallContext context, Done done) {

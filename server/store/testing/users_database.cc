@@ -22,7 +22,7 @@ UsersDatabase& UsersDatabase::Shared() {
 }
 
 postgres::SessionFactory UsersDatabase::EmptySessions() {
-  Execute("TRUNCATE users");
+  Execute("TRUNCATE users, userprofile_sessions");
   return session_factory();
 }
 

@@ -18,7 +18,7 @@ class UsersDatabase : public testing::TestDatabase {
   // table.
   static UsersDatabase& Shared();
 
-  // Removes all users; then makes sessions as the server would.
+  // Removes all users and sessions; then makes sessions as the server would.
   postgres::SessionFactory EmptySessions();
 
   // A column of pg_stat_user_tables for the users table, once it is at least

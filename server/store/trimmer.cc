@@ -1,6 +1,7 @@
-#include "server/store/changes_trimmer.h"
+#include "server/store/trimmer.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <limits>
 #include <memory>
 #include <string>
@@ -28,8 +29,7 @@ postgres::Parameters KeyOf(const postgres::Rows& rows) {
 
 }  // namespace
 
-ChangesTrimmer::ChangesTrimmer(postgres::SessionFactory connect,
-                               ChangesTrimmerOptions options)
+Trimmer::Trimmer(postgres::SessionFactory connect, TrimmerOptions options)
     : connect_(std::move(connect)),
       options_(std::move(options)),
       thread_([this] {
@@ -37,15 +37,16 @@ ChangesTrimmer::ChangesTrimmer(postgres::SessionFactory connect,
         const absl::Status status = Trim();
         if (!status.ok()) {
           spdlog::warn(
-              "old changes of users are not deleted, and will be tried again; "
-              "if this goes on, 'userprofile-server schema check' may say why: "
+              "old changes of users, or expired sessions, are not deleted, and "
+              "will be tried again; if this goes on, 'userprofile-server "
+              "schema check' may say why: "
               "{}",
               status.ToString());
         }
         return options_.interval;
       }) {}
 
-absl::Status ChangesTrimmer::Trim() {
+absl::Status Trimmer::Trim() {
   USERPROFILE_ASSIGN_OR_RETURN(const auto session, connect_());
   // By the primary key, whatever the table was like when it was last analyzed.
   USERPROFILE_RETURN_IF_ERROR(
@@ -59,13 +60,19 @@ absl::Status ChangesTrimmer::Trim() {
       session->ExecuteScript(
           "SELECT pg_try_advisory_lock(hashtext('userprofile_changes'), 0)"));
   if (!turn.Bool(0, 0)) return absl::OkStatus();
+  absl::Status trimmed = TrimChanges(*session);
+  trimmed.Update(TrimSessions(*session));
+  return trimmed;
+}
+
+absl::Status Trimmer::TrimChanges(postgres::Session& session) {
   const std::string batch = absl::StrCat(kBatch);
   for (bool all_discarded = false; !all_discarded && !thread_.stopping();) {
     USERPROFILE_ASSIGN_OR_RETURN(const postgres::Rows discarded,
-                                 session->Execute(kDiscardChanges, {batch}));
+                                 session.Execute(kDiscardChanges, {batch}));
     all_discarded = discarded.Int64(0, 0) < kBatch;
   }
-  USERPROFILE_ASSIGN_OR_RETURN(const Key surplus, FindSurplus(*session));
+  USERPROFILE_ASSIGN_OR_RETURN(const Key surplus, FindSurplus(session));
   const std::string age = absl::StrCat(
       absl::ToInt64Microseconds(options_.kept_for), " microseconds");
   // From one batch to the next, and not again past all that was deleted.
@@ -73,16 +80,27 @@ absl::Status ChangesTrimmer::Trim() {
   while (!thread_.stopping()) {
     USERPROFILE_ASSIGN_OR_RETURN(
         const postgres::Rows rows,
-        session->Execute(kTrimChanges, {age, surplus[0], surplus[1], surplus[2],
-                                        after[0], after[1], after[2], batch}));
+        session.Execute(kTrimChanges, {age, surplus[0], surplus[1], surplus[2],
+                                       after[0], after[1], after[2], batch}));
     if (rows.empty()) break;
     after = KeyOf(rows);
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<ChangesTrimmer::Key> ChangesTrimmer::FindSurplus(
-    postgres::Session& session) {
+absl::Status Trimmer::TrimSessions(postgres::Session& session) {
+  std::size_t trimmed = kBatch;
+  while (trimmed == kBatch && !thread_.stopping() &&
+         options_.may_use_sessions()) {
+    USERPROFILE_ASSIGN_OR_RETURN(
+        const postgres::Rows rows,
+        session.Execute(kTrimSessions, {absl::StrCat(kBatch)}));
+    trimmed = rows.affected();
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Trimmer::Key> Trimmer::FindSurplus(postgres::Session& session) {
   const std::string last =
       absl::StrCat(std::numeric_limits<std::int64_t>::max());
   Key key = {absl::StrCat(std::numeric_limits<std::uint64_t>::max()), last,

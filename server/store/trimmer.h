@@ -1,5 +1,5 @@
-#ifndef USERPROFILE_SERVER_STORE_CHANGES_TRIMMER_H_
-#define USERPROFILE_SERVER_STORE_CHANGES_TRIMMER_H_
+#ifndef USERPROFILE_SERVER_STORE_TRIMMER_H_
+#define USERPROFILE_SERVER_STORE_TRIMMER_H_
 
 #include <cstdint>
 #include <functional>
@@ -12,9 +12,9 @@
 
 namespace userprofile::store {
 
-// What of the table of changes is kept. A watch that was away for longer has to
-// begin anew.
-struct ChangesTrimmerOptions {
+// What of the table of changes is kept: a watch that was away for longer has to
+// begin anew. Of sessions, those that have not expired.
+struct TrimmerOptions {
   // Not what is older; nor, whatever its age, more than so many.
   absl::Duration kept_for = absl::Hours(7 * 24);
   std::int64_t kept = 1'000'000;
@@ -25,21 +25,25 @@ struct ChangesTrimmerOptions {
   // Whether the schema is known to be right: what hangs on a table that others
   // planted would run with the rights of the server.
   std::function<bool()> may_write = [] { return true; };
+  std::function<bool()> may_use_sessions = [] { return true; };
 };
 
-// Deletes old changes, again and again, by a thread and a session of its own: a
-// thousand at a time, which holds nobody up. The newest stays in any case, for
-// a watch to go on from. Several servers may do so at once. Thread-safe.
-class ChangesTrimmer {
+// Deletes old changes and expired sessions, again and again, by a thread and a
+// session of its own: a thousand at a time, which holds nobody up. The newest
+// change stays in any case, for a watch to go on from. Several servers may do
+// so at once. Thread-safe.
+class Trimmer {
  public:
-  explicit ChangesTrimmer(postgres::SessionFactory connect,
-                          ChangesTrimmerOptions options = {});
+  explicit Trimmer(postgres::SessionFactory connect,
+                   TrimmerOptions options = {});
 
   // Ends the thread; waits for a statement that is under way.
   void Stop() { thread_.Stop(); }
 
  private:
   absl::Status Trim();
+  absl::Status TrimChanges(postgres::Session& session);
+  absl::Status TrimSessions(postgres::Session& session);
 
   using Key = postgres::Parameters;  // of a change: what it is found by
 
@@ -48,10 +52,10 @@ class ChangesTrimmer {
   absl::StatusOr<Key> FindSurplus(postgres::Session& session);
 
   const postgres::SessionFactory connect_;
-  const ChangesTrimmerOptions options_;
+  const TrimmerOptions options_;
   base::PeriodicThread thread_;  // last: uses the members above
 };
 
 }  // namespace userprofile::store
 
-#endif  // USERPROFILE_SERVER_STORE_CHANGES_TRIMMER_H_
+#endif  // USERPROFILE_SERVER_STORE_TRIMMER_H_

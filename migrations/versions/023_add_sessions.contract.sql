@@ -1,0 +1,1 @@
+-- The table of sessions: what bots store of their dialogues.
