@@ -388,8 +388,9 @@ for (const overlay of overlays) {
   test(`${overlay}: all replicas fit into the database's connections`, () => {
     // One that watches the schema, one that probes writes, one that proves that
     // users are not there, one that finds them by name, one that goes through
-    // all of them, one that reads what changed, and one that trims that.
-    const connections = 7 +
+    // all of them, one that reads what changed, one that has sessions, and one
+    // that trims both.
+    const connections = 8 +
       Number(environment.USERPROFILE_READ_CONNECTIONS) +
       Number(environment.USERPROFILE_UPSERT_CONNECTIONS) +
       Number(environment.USERPROFILE_EDIT_CONNECTIONS);
