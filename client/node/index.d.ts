@@ -114,3 +114,31 @@ export function userprofile(options?: MiddlewareOptions):
  * "error" event; what may pass is tried until it does.
  */
 export function attach(bot: object, options?: MiddlewareOptions): void;
+
+export type SessionStorageOptions = MiddlewareOptions & {
+  /** The name under which the bot's sessions are kept apart from others'. */
+  bot: string;
+
+  /** Milliseconds after its last write at which a session is forgotten. */
+  expiresAfter?: number;
+
+  /** The user whose session it is, by its key; who is deleted takes theirs along. */
+  userIdOf?: (key: string) => string | number | bigint | undefined;
+};
+
+/** A StorageAdapter of grammY (read, write), and a SessionStore of Telegraf (get, set). */
+export interface SessionStorage<T> {
+  read(key: string): Promise<T | undefined>;
+  write(key: string, value: T): Promise<void>;
+  get(key: string): Promise<T | undefined>;
+  set(key: string, value: T): Promise<void>;
+  delete(key: string): Promise<void>;
+}
+
+/**
+ * Keeps sessions, as JSON of at most 64 KiB, in the service. A session that was written
+ * is on disk. The last who writes wins. Errors, but that there is no session, are
+ * thrown: a dialogue does not begin anew because the service was away.
+ */
+export function sessionStorage<T = any>(options: SessionStorageOptions):
+  SessionStorage<T>;

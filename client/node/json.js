@@ -1,7 +1,7 @@
 'use strict';
 // Messages as JSON, as the adapter writes them: fields under the names of the
-// API, 64-bit integers as text, times in RFC 3339, attributes as they are. A
-// field that is absent, and may be, is absent here, too.
+// API, 64-bit integers as text, times in RFC 3339, bytes in base64, attributes as
+// they are. A field that is absent, and may be, is absent here, too.
 
 const { UserProfileError } = require('./errors.js');
 
@@ -87,6 +87,7 @@ function fromMessage(message, type = message.$type) {
     const value = message[field.name];
     const one = (item) => {
       if (field.resolvedType) return fromMessage(item, field.resolvedType);
+      if (field.type === 'bytes') return Buffer.from(item).toString('base64');
       return field.long ? String(item) : item;
     };
     if (field.repeated) {
@@ -110,10 +111,13 @@ function scalar(field, value, path) {
   const [is, what] = {
     string: [typeof value === 'string', 'a string'],
     bool: [typeof value === 'boolean', 'a bool'],
+    bytes: [value instanceof Uint8Array ||
+      (typeof value === 'string' && /^[\w+/-]*={0,2}$/.test(value)), 'bytes'],
     int32: [isInteger(value, 32), 'a 32-bit integer'],
     int64: [isInteger(value, 64), 'a 64-bit integer'],
   }[field.type];
   if (!is) throw new TypeError(`${path} is not ${what}`);
+  if (field.type === 'bytes') return Buffer.from(value, 'base64');
   return typeof value === 'bigint' ? String(value) : value;
 }
 

@@ -9,6 +9,7 @@ const TYPES = {
   '.google.protobuf.Timestamp': 'string',
   '.google.rpc.Status': 'UserProfileError',
   bool: 'boolean',
+  bytes: 'string',
   int32: 'number',
   int64: 'string',
   string: 'string',
@@ -17,6 +18,7 @@ const TYPES = {
 const GIVEN = {
   '.google.protobuf.FieldMask': 'string | string[]',
   '.google.protobuf.Timestamp': 'string | Date',
+  bytes: 'string | Uint8Array',
   int64: 'string | number | bigint',
 };
 

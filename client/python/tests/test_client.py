@@ -81,6 +81,20 @@ class ClientTest(unittest.TestCase):
         error = UserProfileError.of_status(results[1].error)
         self.assertEqual(error.reason, "INVALID_FIELDS")
 
+    def test_keeps_a_dialogue(self):
+        session = {"bot": "shop", "key": "chat:1", "value": b"\0\xff"}
+        put = self.client.put_session(session=session, expected_revision=0)
+        got = self.client.get_session(bot="shop", key="chat:1").session
+        self.assertEqual(got.value, b"\0\xff")
+        self.assertEqual(got.revision, put.revision)
+        with self.assertRaises(UserProfileError) as raised:
+            self.client.put_session(session=session, expected_revision=0)
+        self.assertEqual(raised.exception.reason, "REVISION_MISMATCH")
+        self.client.delete_session(bot="shop", key="chat:1")
+        with self.assertRaises(UserProfileError) as raised:
+            self.client.get_session(bot="shop", key="chat:1")
+        self.assertEqual(raised.exception.reason, "SESSION_NOT_FOUND")
+
     def test_watches_on_when_the_server_was_killed(self):
         token = self.client.list_profiles().watch_token
         told = []
