@@ -108,7 +108,8 @@ class Poller {
   absl::Status Run() {
     absl::Status status = Poll();
     Finish();
-    if (offset_) (void)source_.GetUpdates(offset_, absl::ZeroDuration());
+    if (offset_)
+      (void)source_.GetUpdates(offset_, absl::ZeroDuration(), nullptr);
     return status;
   }
 

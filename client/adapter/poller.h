@@ -27,7 +27,7 @@ class UpdateSource {
   // As TelegramApi has it.
   virtual absl::StatusOr<std::vector<nlohmann::json>> GetUpdates(
       absl::optional<std::int64_t> offset, absl::Duration timeout,
-      const StopEvent* stop = nullptr) = 0;
+      const StopEvent* stop) = 0;
 
   // Whether that there are none now means that none will come.
   virtual bool ended() const = 0;

@@ -1,6 +1,7 @@
 #include "server/api/watch_call.h"
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -241,15 +242,49 @@ TEST_F(WatchCallTest, GivesNoneWhileTheDatabaseDoesNotAnswer) {
   for (store::Done& done : to_end) done(store::Cancelled());
 }
 
-// As of those who are not to be told: each has a place to go on from.
-TEST_F(WatchCallTest, GivesThemWhileItPassesByMuchThatIsNotTold) {
+// However many pages come at once: they are not answered within each other.
+TEST_F(WatchCallTest, IsNoDeeperForManyPagesThatComeAtOnce) {
   std::atomic<int> place{0};
   store_.read_changes = [&](const store::ChangesCall& call, auto, auto done) {
     *call.page = {};
     call.page->end = absl::StrCat(++place);
-    call.page->more = call.after.has_value();
+    call.page->more = call.after.has_value() && place < 100'000;
     done(absl::OkStatus());
   };
+  Watch watch(*stub_);
+  watch.Next();
+  const absl::Time limit = absl::Now() + absl::Seconds(60);
+  while (place < 100'000 && absl::Now() < limit) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_GE(place, 100'000);
+}
+
+// As of those who are not to be told: each has a place to go on from.
+TEST_F(WatchCallTest, GivesThemWhileItPassesByMuchThatIsNotTold) {
+  std::atomic<int> place{0};
+  std::deque<store::Done> asked;
+  bool ended = false;
+  base::Mutex mutex;
+  store_.read_changes = [&](const store::ChangesCall& call, auto, auto done) {
+    *call.page = {};
+    call.page->end = absl::StrCat(++place);
+    call.page->more = call.after.has_value();
+    base::MutexLock lock(mutex);
+    asked.push_back(std::move(done));
+  };
+  // By a thread of its own, as the store does.
+  std::thread store([&] {
+    while (true) {
+      std::deque<store::Done> now;
+      {
+        base::MutexLock lock(mutex);
+        if (ended && asked.empty()) return;
+        now.swap(asked);
+      }
+      for (store::Done& done : now) done(absl::OkStatus());
+    }
+  });
   options_.watch.heartbeat = absl::Milliseconds(20);
   Start();
   Watch watch(*stub_);
@@ -259,6 +294,12 @@ TEST_F(WatchCallTest, GivesThemWhileItPassesByMuchThatIsNotTold) {
     EXPECT_NE(next, token);
     token = next;
   }
+  service_->Shutdown();
+  {
+    base::MutexLock lock(mutex);
+    ended = true;
+  }
+  store.join();
 }
 
 TEST_F(WatchCallTest, TakesNoTokensButItsOwn) {
