@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/match.h"
 #include "base/error_info.h"
 #include "base/steady_time.h"
 #include "server/postgres/errors.h"
@@ -39,12 +40,14 @@ class States {
     });
   }
 
-  // Waits until `reason` is the last state, and returns its message.
-  std::string Await(absl::string_view reason) {
+  // Waits until `reason` is the last state, with these words in its message,
+  // and returns that. A connection that is cut may be said first.
+  std::string Await(absl::string_view reason, absl::string_view words = "") {
     const base::SteadyTime deadline =
         base::SteadyTime::Now() + absl::Seconds(20);
     base::MutexLock lock(mutex_);
-    while (base::ErrorReason(states_.back()) != reason) {
+    while (base::ErrorReason(states_.back()) != reason ||
+           !absl::StrContains(states_.back().message(), words)) {
       if (base::SteadyTime::Now() > deadline) {
         ADD_FAILURE() << "never \"" << reason << "\", but " << states_.back();
         break;
@@ -219,7 +222,7 @@ TEST_F(MonitorTest, SaysWhatRefusesItsInspections) {
     states_.Await(kReady);
     refuses = true;
     database_.CutConnections();
-    EXPECT_THAT(states_.Await(test.reason),
+    EXPECT_THAT(states_.Await(test.reason, test.words),
                 AllOf(HasSubstr(test.words), Not(HasSubstr("secret"))));
     refuses = false;
     states_.Await(kReady);
