@@ -137,8 +137,15 @@ TEST_F(PostgresStoreTest, SaysThatTheDatabaseIsAwayWhenTimeRunsOut) {
 TEST_F(PostgresStoreTest, CreatesEachUserOnceWhileConnectionsAreCut) {
   store();
   std::atomic<bool> done = false;
+  std::atomic<int> answers = 0;
+  // Not so often that nobody gets an answer in between, be it that cutting is
+  // faster than connecting.
   std::thread cutter([&] {
-    while (!done) database_.CutConnections();
+    while (!done) {
+      const int before = answers;
+      database_.CutConnections();
+      while (!done && answers == before) absl::SleepFor(absl::Milliseconds(1));
+    }
   });
   constexpr int kUsers = 50;
   std::vector<std::atomic<int>> created(kUsers + 1);
@@ -147,6 +154,7 @@ TEST_F(PostgresStoreTest, CreatesEachUserOnceWhileConnectionsAreCut) {
     bots.emplace_back([&] {
       for (int user = 1; user <= kUsers; ++user) {
         const auto response = store().Upsert(Contact(user));
+        ++answers;
         ASSERT_TRUE(response.ok()) << response.status();
         if (response->created()) ++created[user];
       }
