@@ -1,6 +1,7 @@
 #include "client/adapter/dead_letters.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/adapter/input.h"
 #include "client/adapter/update.h"
+#include "spdlog/spdlog.h"
 
 namespace userprofile::adapter {
 namespace {
@@ -27,6 +29,21 @@ std::string Fault(const std::string& file, int error) {
   return absl::StrCat(file, ": ", std::strerror(error));
 }
 
+// -1, with errno, if it can't be opened, or is no regular file.
+int OpenToAdd(const std::string& file) {
+  const int fd = ::open(
+      file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600);
+  if (fd < 0) return -1;
+  struct stat status;
+  if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+      ::fchmod(fd, 0600) == 0) {
+    return fd;
+  }
+  ::close(fd);
+  errno = EINVAL;
+  return -1;
+}
+
 std::int64_t IdOf(const nlohmann::json& update) {
   return update.at("update_id").get<std::int64_t>();
 }
@@ -35,33 +52,37 @@ std::int64_t IdOf(const nlohmann::json& update) {
 
 absl::StatusOr<std::unique_ptr<DeadLetters>> DeadLetters::Open(
     const std::string& file) {
-  const int fd =
-      ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  const int fd = OpenToAdd(file);
   if (fd < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("--dead-letter ", Fault(file, errno)));
   }
-  return std::unique_ptr<DeadLetters>(new DeadLetters(fd, file));
+  ::close(fd);
+  return std::unique_ptr<DeadLetters>(new DeadLetters(file));
 }
 
-DeadLetters::~DeadLetters() { ::close(fd_); }
-
 absl::Status DeadLetters::Add(absl::string_view update) {
-  const std::string line = absl::StrCat(update, "\n");
   const base::MutexLock lock(mutex_);
-  const off_t end = ::lseek(fd_, 0, SEEK_END);
+  const int fd = OpenToAdd(file_);
+  if (fd < 0) return absl::UnavailableError(Fault(file_, errno));
+  const absl::Cleanup close = [fd] { ::close(fd); };
+  std::string line = absl::StrCat(update, "\n");
+  // A crash may have left half a line.
+  const off_t end = ::lseek(fd, 0, SEEK_END);
+  char last = '\n';
+  if (end > 0 && ::pread(fd, &last, 1, end - 1) == 1 && last != '\n') {
+    line.insert(0, "\n");
+  }
   std::size_t written = 0;
   while (written < line.size()) {
-    const ssize_t n =
-        ::write(fd_, line.data() + written, line.size() - written);
+    const ssize_t n = ::write(fd, line.data() + written, line.size() - written);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) break;
     written += static_cast<std::size_t>(n);
   }
-  if (written == line.size() && ::fdatasync(fd_) == 0) return absl::OkStatus();
+  if (written == line.size() && ::fdatasync(fd) == 0) return absl::OkStatus();
   absl::Status status = absl::UnavailableError(Fault(file_, errno));
-  // Not to begin the next one in the middle of a line.
-  if (end >= 0) (void)::ftruncate(fd_, end);
+  if (end >= 0) (void)::ftruncate(fd, end);
   return status;
 }
 
@@ -78,8 +99,9 @@ absl::StatusOr<std::unique_ptr<DeadLetterSource>> DeadLetterSource::Read(
     }
     nlohmann::json update = ParseJson(line->text);
     if (line->too_long || !ReadUpdate(update, "").outcome.update_id) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(file, ": line ", line->number, " is no update"));
+      spdlog::error("{}: line {} is no update", file, line->number);
+      ++source->unreadable_;
+      continue;
     }
     source->updates_.push_back(std::move(update));
   }

@@ -23,22 +23,18 @@ namespace userprofile::adapter {
 // Thread-safe.
 class DeadLetters {
  public:
-  // Adds to the file, which is made if it is not there. INVALID_ARGUMENT, with
-  // a sentence, if that can't be.
+  // Makes the file, if it is not there. INVALID_ARGUMENT, with a sentence, if
+  // that can't be, or it is no regular file.
   static absl::StatusOr<std::unique_ptr<DeadLetters>> Open(
       const std::string& file);
-  ~DeadLetters();
-  DeadLetters(const DeadLetters&) = delete;
-  DeadLetters& operator=(const DeadLetters&) = delete;
 
-  // On disk once it returns OK. UNAVAILABLE if it can't be written; then
-  // nothing of it is in the file.
+  // On disk once it returns OK, in the file that has the name by then: it may
+  // be moved away at any time. UNAVAILABLE if it can't be written.
   absl::Status Add(absl::string_view update);
 
  private:
-  DeadLetters(int fd, std::string file) : fd_(fd), file_(std::move(file)) {}
+  explicit DeadLetters(std::string file) : file_(std::move(file)) {}
 
-  const int fd_;
   const std::string file_;
   base::Mutex mutex_;
 };
@@ -47,8 +43,8 @@ class DeadLetters {
 // whose ids ascend together.
 class DeadLetterSource final : public UpdateSource {
  public:
-  // INVALID_ARGUMENT, with a sentence, if the file can't be read or a line is
-  // no update.
+  // INVALID_ARGUMENT, with a sentence, if the file can't be read. What is no
+  // update, as half a line that a crash left, is logged and passed by.
   static absl::StatusOr<std::unique_ptr<DeadLetterSource>> Read(
       const std::string& file, const StopEvent& stop);
 
@@ -56,12 +52,15 @@ class DeadLetterSource final : public UpdateSource {
       absl::optional<std::int64_t> offset, absl::Duration timeout,
       const StopEvent* stop) override;
   bool ended() const override { return next_ == updates_.size(); }
+  bool keeps() const override { return true; }
 
   std::size_t size() const { return updates_.size(); }
+  std::int64_t unreadable() const { return unreadable_; }
 
  private:
   std::vector<nlohmann::json> updates_;
   std::size_t next_ = 0;  // that is not confirmed
+  std::int64_t unreadable_ = 0;
 };
 
 }  // namespace userprofile::adapter

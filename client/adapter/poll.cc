@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -35,8 +37,9 @@ constexpr char kReplayHelp[] =
 the service hears of the contacts, and the bot gets them with)";
 constexpr char kMoreReplayHelp[] = R"(
 One user's are brought in order; nothing is asked of Telegram, but what the bot's
-answers name. The file stays as it is: take it away once all is done. What is
-passed over again is in --dead-letter, if that is named, and the exit code is 1.)";
+answers name. While 'poll' runs, move its file away first, and replay that: it makes
+a new one. The file stays as it is; remove it once all is done. What is passed over
+again is in --dead-letter, if that is named, and the exit code is 1.)";
 
 struct PollOptions {
   SidecarOptions sidecar{.forward =
@@ -56,6 +59,7 @@ class TelegramSource final : public UpdateSource {
     return telegram_.GetUpdates(offset, timeout, stop);
   }
   bool ended() const override { return false; }
+  bool keeps() const override { return false; }
 
  private:
   TelegramApi& telegram_;
@@ -73,7 +77,8 @@ absl::Status Poll(const PollOptions& /*options*/, const PollerOptions& poller,
 
 absl::Status Replay(const PollOptions& options, const PollerOptions& poller,
                     TelegramApi& telegram, Sidecar& sidecar) {
-  if (options.file == poller.dead_letter) {
+  std::error_code error;
+  if (std::filesystem::equivalent(options.file, poller.dead_letter, error)) {
     return absl::InvalidArgumentError(
         "--dead-letter is the file that is read: name another one");
   }
@@ -86,9 +91,10 @@ absl::Status Replay(const PollOptions& options, const PollerOptions& poller,
   if (!source->ended()) {
     return absl::CancelledError("stopped before all updates were done");
   }
-  if (passed_over > 0) {
+  if (passed_over + source->unreadable() > 0) {
     return absl::AbortedError(
-        absl::StrCat(passed_over, " updates were passed over again"));
+        absl::StrCat(passed_over, " updates were passed over again, and ",
+                     source->unreadable(), " lines are no updates"));
   }
   spdlog::info("all are done");
   return absl::OkStatus();

@@ -65,6 +65,7 @@ struct Job {
   json call;         // what the bot answered, if Telegram is to be called
   int failures = 0;  // that are its own
   absl::optional<SteadyTime> away_since[kPeers];
+  absl::optional<SteadyTime> refused_since;  // by the bot
   // The balance of the bot as it first turned this away.
   absl::optional<std::int64_t> overloaded_since;
   Backoff backoff;
@@ -249,14 +250,17 @@ class Poller {
       if (taken) {
         ++bot_balance_;
         refused_.clear();
+        bot_took_ = std::max(bot_took_, begin);
         if (const auto user = UserOf(job)) failing_.erase(*user);
       }
     }
     if (!answer.ok()) return answer.status();
     if (!taken) {
       peer = kBot;
-      return absl::AbortedError(
-          absl::StrCat("the bot answers with status ", answer->status));
+      const std::string text =
+          absl::StrCat("the bot answers with status ", answer->status);
+      return SaysThatNothingIsThere(answer->status) ? absl::NotFoundError(text)
+                                                    : absl::AbortedError(text);
     }
     std::string body = answer->body;
     json call = ParseJson(body);
@@ -265,6 +269,11 @@ class Poller {
     job.failures = 0;
     job.backoff = Backoff();
     return absl::OkStatus();
+  }
+
+  static bool SaysThatNothingIsThere(int status) {
+    return (status >= 300 && status < 400) || status == 401 || status == 403 ||
+           status == 404 || status == 405;
   }
 
   absl::Status Call(const Job& job) {
@@ -288,17 +297,27 @@ class Poller {
       spdlog::warn("update {}: the bot's answer: {}", IdOf(job), why);
       return true;
     }
-    const base::MutexLock lock(mutex_);
-    if (!IsOwn(job, peer, status)) return false;
     const auto user = UserOf(job);
-    if (peer == kBot && RefusesEverybody(user, status)) return false;
-    const bool one_attempt = user && failing_.contains(*user);
-    if (++job.failures < (one_attempt ? 1 : options_.attempts) &&
-        WantedPause(status) <= kLongestPause) {
-      return false;
+    bool one_attempt = false;
+    {
+      const base::MutexLock lock(mutex_);
+      if (!IsOwn(job, peer, status)) return false;
+      if (peer == kBot && IsTheBots(job, status)) {
+        metrics_.SetPeer(kBot, absl::UnavailableError(absl::StrCat(
+                                   "it refuses everybody's updates, of which "
+                                   "none is passed over: ",
+                                   why)));
+        return false;
+      }
+      one_attempt = user && failing_.contains(*user);
+      if (++job.failures < (one_attempt ? 1 : options_.attempts) &&
+          WantedPause(status) <= kLongestPause) {
+        return false;
+      }
     }
     if (!PassOver(job, why)) return false;
     if (job.call.is_null() && user) {
+      const base::MutexLock lock(mutex_);
       if (!one_attempt && failing_.size() == kMaxFailing) {
         failing_.erase(std::min_element(
             failing_.begin(), failing_.end(), [](const auto& a, const auto& b) {
@@ -323,6 +342,9 @@ class Poller {
       if (!kept.ok()) {
         spdlog::error("update {} is not passed over: {}", IdOf(job),
                       std::string(kept.message()));
+        metrics_.SetPeer(kBot, absl::UnavailableError(
+                                   "what it refuses can't be kept, and so is "
+                                   "not passed over"));
         return false;
       }
     }
@@ -333,21 +355,20 @@ class Poller {
     return true;
   }
 
-  // Whether the bot has refused the updates of several users, this one's among
-  // them, and taken none since: then the error is the bot's own, a wrong path
-  // say, and is waited out.
-  bool RefusesEverybody(absl::optional<std::int64_t> user,
-                        const absl::Status& status)
+  // Whether it is the bot's own error that it refused the update, and is waited
+  // out: it refuses those of several users, and took none that was brought to
+  // it after the first of this one's failures.
+  bool IsTheBots(Job& job, const absl::Status& status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (refused_.size() < kMany) refused_.insert(user.value_or(0));
-    if (refused_.size() < (window_.size() < kGivenAtOnce ? kSeveral : kMany)) {
-      return false;
+    if (!job.refused_since) job.refused_since = SteadyTime::Now();
+    // What is kept where it comes from is not lost.
+    if (source_.keeps() || bot_took_ > *job.refused_since) return false;
+    if (refused_.size() < kMany) {
+      refused_.insert(UserOf(job).value_or(-1 - IdOf(job)));
     }
-    metrics_.SetPeer(kBot, absl::UnavailableError(absl::StrCat(
-                               "it refuses everybody's updates, of which none "
-                               "is passed over: ",
-                               status.message())));
-    return true;
+    return absl::IsNotFound(status) ||
+           refused_.size() >=
+               (window_.size() < kGivenAtOnce ? kSeveral : kMany);
   }
 
   bool HasTimeLeft(const Job& job) {
@@ -420,8 +441,10 @@ class Poller {
   // Updates that the bot took, less those that it turned away.
   std::int64_t bot_balance_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::int64_t, Failing> failing_ ABSL_GUARDED_BY(mutex_);
-  // Some of whom the bot refused an update since it took one.
+  // Some of whom the bot refused an update since it took one; below 0 updates
+  // of nobody. And when the newest began that it took.
   std::set<std::int64_t> refused_ ABSL_GUARDED_BY(mutex_);
+  SteadyTime bot_took_ ABSL_GUARDED_BY(mutex_);
   std::atomic<std::int64_t> passed_over_ = 0;
 
   UpdateWindow window_;

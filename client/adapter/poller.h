@@ -31,6 +31,9 @@ class UpdateSource {
 
   // Whether that there are none now means that none will come.
   virtual bool ended() const = 0;
+
+  // Whether an update stays there although it is passed over.
+  virtual bool keeps() const = 0;
 };
 
 struct PollerOptions {

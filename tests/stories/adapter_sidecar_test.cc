@@ -5,6 +5,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -582,13 +583,49 @@ TEST_F(PollTest, WhatCantBeKeptIsNotPassedOver) {
   bot_.AnswerBy([&](const RecordingBot::Seen&, HttpResponse& answer) {
     if (broken) answer.status = 500;
   });
-  Poll({"--attempts", "2", "--dead-letter", "/dev/full"});
+  const std::string folder = *directory_ / "folder";
+  std::filesystem::create_directory(folder);
+  Poll({"--attempts", "2", "--dead-letter", folder + "/file"});
+  std::filesystem::remove_all(folder);
   api_.AddMessage(1741, "a");
   EXPECT_TRUE(Eventually([this] { return bot_.seen().size() >= 4; }));
   EXPECT_EQ(api_.pending(), 1u);
+  EXPECT_THAT(Admin("/readyz").body, HasSubstr("can't be kept"));
   broken = false;
   AwaitAllConfirmed();
-  EXPECT_THAT(adapter_->errors(), HasSubstr("No space left"));
+  EXPECT_EQ(Admin("/readyz").status, 200);
+}
+
+// As a bot of few users has it whose path is wrong.
+TEST_F(PollTest, AWrongPathCostsNoUpdateHoweverManyWait) {
+  std::atomic<bool> wrong = true;
+  bot_.AnswerBy([&](const RecordingBot::Seen&, HttpResponse& answer) {
+    if (wrong) answer.status = 404;
+  });
+  Poll({"--attempts", "2"});
+  for (int i = 0; i < 120; ++i) api_.AddMessage(1751 + i % 10, "a");
+  api_.Add({{"channel_post", {{"chat", {{"id", -1}, {"type", "channel"}}}}}});
+  EXPECT_TRUE(Eventually([this] { return bot_.seen().size() >= 60; }));
+  EXPECT_EQ(api_.pending(), 121u);
+  wrong = false;
+  AwaitAllConfirmed();
+  EXPECT_THAT(Admin("/metrics").body,
+              HasSubstr("userprofile_adapter_updates_refused_total 0"));
+}
+
+// However seldom others come: they show that it is not the bot's error.
+TEST_F(PollTest, UpdatesThatAlwaysFailAreNotTheBotsErrorOnceItTookOne) {
+  bot_.AnswerBy([](const RecordingBot::Seen& seen, HttpResponse& answer) {
+    if (seen.text == "bad") answer.status = 500;
+  });
+  Poll({"--attempts", "3"});
+  for (int user = 1761; user <= 1764; ++user) api_.AddMessage(user, "bad");
+  EXPECT_TRUE(Eventually([this] { return bot_.seen().size() >= 12; }));
+  EXPECT_EQ(api_.pending(), 4u);
+  api_.AddMessage(1765, "good");
+  AwaitAllConfirmed();
+  EXPECT_THAT(Admin("/metrics").body,
+              HasSubstr("userprofile_adapter_updates_refused_total 4"));
 }
 
 TEST_F(PollTest, AnAnswerThatTelegramCantActOnHoldsNobodyUp) {
