@@ -302,14 +302,17 @@ class Poller {
     {
       const base::MutexLock lock(mutex_);
       if (!IsOwn(job, peer, status)) return false;
-      if (peer == kBot && IsTheBots(job, status)) {
+      // Of a user whose updates fail, the next ones say nothing about the bot,
+      // but by a wrong path.
+      one_attempt = user && failing_.contains(*user);
+      if (peer == kBot && (!one_attempt || absl::IsNotFound(status)) &&
+          IsTheBots(job, status)) {
         metrics_.SetPeer(kBot, absl::UnavailableError(absl::StrCat(
                                    "it refuses everybody's updates, of which "
                                    "none is passed over: ",
                                    why)));
         return false;
       }
-      one_attempt = user && failing_.contains(*user);
       if (++job.failures < (one_attempt ? 1 : options_.attempts) &&
           WantedPause(status) <= kLongestPause) {
         return false;
