@@ -89,10 +89,10 @@ TEST_F(ImportStoryTest, IsExactHoweverOftenItIsKilled) {
   }
   const Outcome outcome = Run(words);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
-  EXPECT_THAT(outcome.output,
-              AllOf(HasSubstr(absl::StrCat(kUsers, " users: ", kUsers - before,
-                                           " created")),
-                    HasSubstr("0 changed")));
+  // How many were left is not known: PostgreSQL ends a statement that it has
+  // although nobody waits for it.
+  EXPECT_THAT(outcome.output, AllOf(HasSubstr(absl::StrCat(kUsers, " users: ")),
+                                    HasSubstr(" created, 0 changed, ")));
   EXPECT_EQ(
       Count("real_name = 'Name, ' || user_id AND onboarding_completed = "
             "(user_id % 2 = 0) AND nickname IS NOT DISTINCT FROM CASE WHEN "
